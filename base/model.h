@@ -1,0 +1,110 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/units.h"
+
+namespace weighhouse {
+
+/// How a volume shows a snapshot.
+enum class Layout {
+  kFiles,  ///< The model's files at the root of the volume.
+  kHub,    ///< A Hugging Face cache (hub-docs, local-cache.md): refs/, snapshots/<commit>/.
+};
+
+/// "files" or "hub".
+std::string_view LayoutName(Layout layout);
+/// The layout called `name`; kInvalidArgument names the value and the two that exist.
+Result<Layout> ParseLayout(std::string_view name);
+
+/// What a user asks for: URI + revision + file patterns. Values are checked by `Parse` and by the source that serves
+/// the scheme; a default-constructed one names nothing.
+struct ModelReference {
+  /// Canonical and without a revision: `hf://org/name`, `https://host/path/file`, `file:///path`.
+  std::string uri;
+  /// Branch, tag, `refs/pr/N` or commit; empty means the source's default.
+  std::string revision;
+  /// Globs (fnmatch(3), `*` crosses `/`, case-sensitive). Unset: see source/file_filter.h for the defaults;
+  /// set and empty: no restriction.
+  std::optional<std::vector<std::string>> allow_patterns;
+  std::optional<std::vector<std::string>> ignore_patterns;
+  /// What an `https://…#sha256=<hex>` reference says its one file must be.
+  std::optional<Digest> expected_sha256;
+
+  /// Reads `model` (`hf://org/name[@rev]`, also `:rev`; `https://host/file[#sha256=hex]`; `http://…`;
+  /// `file:///absolute/path`) with `revision` beside it (may be empty; must not contradict the one in `model`).
+  /// kInvalidArgument says what is wrong and shows the right form.
+  static Result<ModelReference> Parse(std::string_view model, std::string_view revision = "");
+
+  /// "hf", "https", "http" or "file".
+  std::string_view Scheme() const;
+  /// For people: `hf://org/name@rev`.
+  std::string ToString() const;
+  /// Equal for equal requests: a digest over every field.
+  std::string Fingerprint() const;
+  bool operator==(const ModelReference&) const = default;
+};
+
+/// True for a git commit id: 40 lower-case hexadecimal digits. Such a revision never moves.
+bool IsCommitId(std::string_view revision);
+
+/// What a caller proves itself with, as a Kubernetes secret's keys and values (`HF_TOKEN`, `token`). Values never
+/// reach a log, an error, a metric or the disk.
+struct Credentials {
+  std::map<std::string, std::string> values;
+
+  bool empty() const { return values.empty(); }
+  /// The first of `keys` that is there and not blank, trimmed; else "".
+  std::string First(std::initializer_list<std::string_view> keys) const;
+};
+
+/// What the origin says of a file's bytes before we have them.
+struct FileIdentity {
+  enum class Kind {
+    kSha256,        ///< value = 64 hex digits: the content's own name
+    kGitSha1,       ///< value = 40 hex digits of sha1("blob <size>\0" + content) (git's blob id)
+    kVersionToken,  ///< value = ETag, generation, mtime+size …: says "changed", never "what"
+  };
+  Kind kind = Kind::kVersionToken;
+  std::string value;
+  auto operator<=>(const FileIdentity&) const = default;
+};
+
+/// "sha256", "git-sha1" or "version".
+std::string_view IdentityKindName(FileIdentity::Kind kind);
+
+/// One file of a listing.
+struct ListedFile {
+  /// Relative, `/`-separated, checked by source/file_name.h: no `..`, no control characters, no empty component.
+  std::string path;
+  Bytes size = 0;
+  FileIdentity identity;
+  auto operator<=>(const ListedFile&) const = default;
+};
+
+/// A model reference resolved: an immutable list of files.
+struct Listing {
+  /// Endpoint + repository, bucket prefix or path that bytes and rights come from, such as
+  /// `hf+https://huggingface.co/org/name`.
+  std::string origin;
+  /// Immutable: the commit of a Hub repository; for other sources a digest over the files' identities.
+  std::string revision;
+  /// The name in the Hugging Face cache layout: `org/name`; empty where the source has no such thing.
+  std::string repository;
+  /// True if it was resolved without credentials: everybody may use this origin.
+  bool anonymous = false;
+  /// Sorted by path.
+  std::vector<ListedFile> files;
+
+  Bytes TotalBytes() const;
+  /// The snapshot's id: 64 hex digits of a digest over {origin, revision, [path, size, identity]}.
+  std::string SnapshotId() const;
+};
+
+}  // namespace weighhouse

@@ -1,0 +1,47 @@
+#include "base/worker_pool.h"
+
+#include <utility>
+
+#include "base/thread.h"
+
+namespace weighhouse {
+
+WorkerPool::WorkerPool(const std::string& name, int threads) {
+  for (int i = 0; i < threads; ++i) {
+    threads_.push_back(StartThread(name + "-" + std::to_string(i), [this](const auto&) { Run(); }));
+  }
+}
+
+WorkerPool::~WorkerPool() {
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+    jobs_.clear();
+  }
+  changed_.NotifyAll();
+}
+
+void WorkerPool::Post(std::function<void()> job) {
+  {
+    MutexLock lock(mutex_);
+    if (stopping_) return;
+    jobs_.push_back(std::move(job));
+  }
+  changed_.NotifyOne();
+}
+
+void WorkerPool::Run() {
+  while (true) {
+    std::function<void()> job;
+    {
+      MutexLock lock(mutex_);
+      while (jobs_.empty() && !stopping_) changed_.Wait(lock);
+      if (stopping_) return;
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
+    }
+    job();
+  }
+}
+
+}  // namespace weighhouse

@@ -1,0 +1,150 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/model.h"
+#include "cache-daemon/fill/filler.h"
+#include "cache-daemon/io/write_engine.h"
+#include "cache-daemon/source/transport.h"
+#include "cache-daemon/store/store.h"
+
+namespace weighhouse {
+
+struct EngineOptions {
+  store::StoreOptions store;
+  fill::FillerOptions fill;
+  source::TransportOptions transport;
+  io::WriteEngineChoice write_engine = io::WriteEngineChoice::kAuto;
+  Bytes buffer_bytes = 128 * kMiB;
+  std::string hub_endpoint;  ///< empty: HF_ENDPOINT, else https://huggingface.co
+  std::vector<std::string> local_roots;  ///< file:// models must lie below one of these; empty: none allowed
+  bool allow_plain_http = false;  ///< http:// origins other than the loopback
+  size_t resolve_threads = 8;
+};
+
+/// Who holds a lease: see cache.proto Holder.
+struct Holder {
+  std::string volume_id, target_path, pod_namespace, pod_name, pod_uid;
+};
+
+struct AcquireRequest {
+  std::string lease_id;  ///< empty: make present, hold nothing
+  Holder holder;
+  ModelReference model;
+  Layout layout = Layout::kFiles;
+  Credentials credentials;
+};
+
+/// What an Acquire ends with.
+struct AcquiredTree {
+  std::string snapshot_id;
+  std::string revision;
+  std::string tree;  ///< relative to the root
+  Bytes bytes = 0;
+  Bytes bytes_fetched = 0;
+  size_t files = 0;
+  enum class ServedFrom { kSource, kLease, kCache } served_from = ServedFrom::kSource;
+};
+
+/// Hears of one Acquire. Calls come one at a time from the engine's threads and must not block.
+class AcquireObserver {
+ public:
+  virtual ~AcquireObserver() = default;
+  virtual void OnResolving() = 0;
+  virtual void OnFilling(const std::string& snapshot_id, const std::string& revision,
+                         const fill::FillProgress& progress) = 0;
+  /// The last call.
+  virtual void OnDone(const Result<AcquiredTree>& outcome) = 0;
+};
+
+struct SyncRequest {
+  std::chrono::system_clock::time_point epoch;
+  struct Live {
+    std::string lease_id;
+    Holder holder;
+    std::string tree;
+  };
+  std::vector<Live> live;
+  std::vector<std::string> publishing_lease_ids;
+  std::vector<std::string> pod_uids;
+};
+struct SyncOutcome {
+  size_t dropped = 0, recreated = 0;
+};
+
+struct SnapshotView {
+  store::Snapshot snapshot;
+  std::vector<std::string> references;
+  std::vector<Holder> leases;
+  std::optional<fill::FillProgress> filling;
+};
+
+struct StatView {
+  Listing listing;  ///< all files
+  std::string snapshot_id;
+  struct File {
+    ListedFile listed;
+    bool present = false, selected = false;
+  };
+  std::vector<File> files;
+  Bytes bytes_selected = 0, bytes_missing = 0, recommended_claim = 0;
+};
+
+struct VerifyFinding {
+  Digest blob;
+  std::string found;
+  std::vector<std::string> paths;
+};
+struct VerifySums {
+  size_t blobs = 0, bad = 0;
+  Bytes bytes = 0;
+};
+
+struct EngineInfo {
+  std::string root, root_id, write_engine, fallback_reason;
+  uint64_t root_device = 0, root_inode = 0;
+  uint32_t uid = 0;
+  size_t fills_active = 0;
+  Bytes bytes_fetched = 0;
+  std::chrono::system_clock::time_point started;
+};
+
+/// The cache without its wire: everything that cache.proto offers. Used by the daemon's `api/` and, with `--root`, inside
+/// the CLI. Thread-safe. Destroying it ends the fills (what is committed stays) and the observers' calls.
+class Engine {
+ public:
+  /// Opens the store (see Store::Open for the errors) and starts the threads.
+  static Result<std::unique_ptr<Engine>> Open(EngineOptions options);
+  virtual ~Engine() = default;
+
+  /// Returns at once; `observer` hears the rest for as long as it lives. The fill goes on without it.
+  virtual void Acquire(AcquireRequest request, std::weak_ptr<AcquireObserver> observer) = 0;
+  virtual Result<> Release(const std::string& lease_id) = 0;
+  virtual Result<SyncOutcome> SyncLeases(const SyncRequest& request) = 0;
+  /// Blocks while the source is asked; returns the snapshot's id once its fill has begun.
+  virtual Result<std::string> Prefetch(const ModelReference& model, const Credentials& credentials) = 0;
+  struct EvictOutcome {
+    size_t snapshots = 0;
+    Bytes bytes = 0;
+  };
+  /// One snapshot by id, or every idle one that a reference (with or without revision) names.
+  virtual Result<EvictOutcome> Evict(const std::string& snapshot_id, const std::string& model) = 0;
+  virtual std::vector<SnapshotView> List() const = 0;
+  /// Blocks while the source is asked.
+  virtual Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) = 0;
+  /// Blocks while it reads. `on_finding` is called per bad blob; returning false stops.
+  virtual Result<VerifySums> Verify(const std::string& snapshot_id,
+                                    const std::function<bool(const VerifyFinding&)>& on_finding,
+                                    std::stop_token stop) = 0;
+  virtual Result<store::SpaceSums> Capacity() const = 0;
+  virtual Result<EngineInfo> Info() const = 0;
+};
+
+}  // namespace weighhouse

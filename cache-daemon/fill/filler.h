@@ -1,0 +1,82 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/model.h"
+#include "cache-daemon/io/buffer_pool.h"
+#include "cache-daemon/io/write_engine.h"
+#include "cache-daemon/source/source.h"
+#include "cache-daemon/source/transport.h"
+#include "cache-daemon/store/store.h"
+
+namespace weighhouse::fill {
+
+struct FillProgress {
+  Bytes bytes_total = 0;    ///< of the snapshot
+  Bytes bytes_done = 0;     ///< arrived, those present before included; goes back if a file must be fetched again
+  Bytes bytes_fetched = 0;  ///< brought over the network so far, by this fill
+  double bytes_per_second = 0;
+  size_t files_total = 0;
+  size_t files_done = 0;
+  std::string waiting_for;  ///< why nothing moves; empty while it does
+};
+
+/// Hears of one fill. Calls come from the fill's thread and must not block.
+class FillObserver {
+ public:
+  virtual ~FillObserver() = default;
+  /// At most five times a second.
+  virtual void OnFillProgress(const FillProgress& progress) = 0;
+  /// The snapshot is complete in the store, or why it is not. The last call.
+  virtual void OnFillDone(const Result<FillProgress>& outcome) = 0;
+};
+
+struct FillerOptions {
+  size_t max_active_files = 8;      ///< files fetched at the same moment, over all fills
+  size_t connections_per_file = 4;  ///< ranges of one file fetched at the same moment
+  Bytes range_size = 8 * kMiB;
+  int max_attempts = 6;             ///< of one range without a byte of progress between them
+  std::chrono::milliseconds backoff_start{500};
+  std::chrono::milliseconds backoff_limit{8000};
+  size_t hash_threads = 2;
+};
+
+/// What must be filled, and how to ask for it.
+struct FillRequest {
+  std::string snapshot_id;
+  ModelReference reference;
+  Listing listing;  ///< only the files of the snapshot
+  Credentials credentials;
+  std::shared_ptr<source::Source> source;  ///< shared with the engine: a fill outlives the call that began it
+};
+
+/// Makes snapshots complete. Single flight: one fill per snapshot, one ingest per file content and origin, whoever asks.
+/// A fill survives its observers. Thread-safe. Destroying it ends the fills; what they committed stays.
+class Filler {
+ public:
+  struct Parts {
+    source::Transport& transport;
+    io::WriteEngine& writer;
+    io::BufferPool& buffers;
+    store::Store& store;
+    const Clock& clock;
+  };
+  static std::unique_ptr<Filler> Create(FillerOptions options, Parts parts);
+  virtual ~Filler() = default;
+
+  /// Starts or joins the fill of a snapshot that BeginSnapshot recorded. The observer is called while it lives.
+  virtual void Fill(FillRequest request, std::weak_ptr<FillObserver> observer) = 0;
+  /// Fills under way, over all snapshots, and the bytes they brought since the start.
+  struct Activity {
+    size_t fills = 0;
+    Bytes bytes_fetched = 0;
+  };
+  virtual Activity CurrentActivity() const = 0;
+  /// The progress of one snapshot's fill, if there is one.
+  virtual std::optional<FillProgress> ProgressOf(const std::string& snapshot_id) const = 0;
+};
+
+}  // namespace weighhouse::fill

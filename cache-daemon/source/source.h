@@ -1,0 +1,40 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/model.h"
+
+namespace weighhouse::source {
+
+/// Where the bytes of one file can be read right now.
+struct FileLocation {
+  std::string url;                   ///< http(s)://… or file:///…
+  std::vector<std::string> headers;  ///< "Name: value", secrets included: never log them
+  /// After this the URL must be located again (a signed URL's expiry, less a margin).
+  std::chrono::system_clock::time_point expires_at = std::chrono::system_clock::time_point::max();
+};
+
+/// One kind of place where models come from. Thread-safe; calls block for network time, bounded by the client's timeouts
+/// and ended early by `stop`. Errors (facts/model-sources.md 1.5): kNotFound, kUnauthenticated, kPermissionDenied
+/// (gated: says where to accept the licence), kInvalidArgument (hostile listing), kUnavailable (transient, with
+/// retry_after where the server gave one).
+class Source {
+ public:
+  virtual ~Source() = default;
+
+  /// What `reference` means now, with the caller's own rights: the whole listing, patterns not applied, names checked
+  /// (CheckListing), sorted by path.
+  virtual Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
+                                  std::stop_token stop) = 0;
+
+  /// Where `file` of `listing` can be fetched, with the caller's own rights.
+  virtual Result<FileLocation> Locate(const ModelReference& reference, const Listing& listing,
+                                      const ListedFile& file, const Credentials& credentials,
+                                      std::stop_token stop) = 0;
+};
+
+}  // namespace weighhouse::source

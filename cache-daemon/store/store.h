@@ -1,0 +1,188 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/model.h"
+#include "cache-daemon/io/filesystem.h"
+
+namespace weighhouse::store {
+
+/// One file of a snapshot and the blob it is, once its bytes were verified here.
+struct SnapshotFile {
+  ListedFile listed;
+  std::optional<Digest> blob;
+};
+
+/// The record of a resolved model: what `snapshots/<id>.json` (and, while it fills, `<id>.verified`) says.
+struct Snapshot {
+  std::string id;
+  std::string origin;
+  std::string revision;
+  std::string repository;
+  bool anonymous = false;  ///< everybody may use this origin
+  bool complete = false;   ///< every file has its blob
+  std::vector<SnapshotFile> files;
+  std::chrono::system_clock::time_point last_used;
+
+  Bytes TotalBytes() const;
+  Bytes PresentBytes() const;
+};
+
+/// Who holds a tree, and what it asked for.
+struct LeaseRecord {
+  std::string id;  ///< 64 hex digits
+  std::string snapshot_id;
+  std::string tree;  ///< relative to the root
+  std::string volume_id;
+  std::string target_path;
+  std::string pod_namespace;
+  std::string pod_name;
+  std::string pod_uid;
+  std::string request_fingerprint;  ///< of model reference + layout: the same request again is idempotent
+  std::string boot_id;
+  std::chrono::system_clock::time_point taken;
+};
+
+/// Which model references last gave which snapshot (for when the source is away, and for people).
+struct ReferenceRecord {
+  std::string fingerprint;  ///< ModelReference::Fingerprint()
+  std::string text;         ///< ModelReference::ToString()
+  std::string snapshot_id;
+};
+
+/// The sums of space, in bytes of real allocation. See design: ledger.
+struct SpaceSums {
+  Bytes limit = 0;
+  Bytes used = 0;
+  Bytes held = 0;
+  Bytes reserved = 0;
+  Bytes evictable = 0;
+  Bytes available = 0;
+  Bytes filesystem_total = 0;
+  Bytes filesystem_free = 0;
+  Bytes min_free = 0;
+};
+
+/// Bytes promised to a fill; given back when destroyed. Move-only.
+class Reservation {
+ public:
+  Reservation() = default;
+  explicit Reservation(std::shared_ptr<void> claim) : claim_(std::move(claim)) {}
+
+ private:
+  std::shared_ptr<void> claim_;  // shared_ptr<void>: the ledger's own type stays hidden
+};
+
+/// One blob on its way in: a staged file that nobody sees until `Commit`. Destroyed uncommitted, its bytes are removed.
+/// Used by one thread at a time.
+class Ingest {
+ public:
+  virtual ~Ingest() = default;
+  /// For writing at 4096-aligned offsets if `direct()`; preallocated up to the size rounded up to 4096.
+  virtual int fd() const = 0;
+  virtual bool direct() const = 0;
+  /// Where the staged bytes can be read back.
+  virtual const std::string& path() const = 0;
+  /// Publishes the bytes as the blob `sha256`, which the caller computed over all of them and checked against the
+  /// file's identity; records that `snapshot_id`'s files with this identity are that blob. Durable when it
+  /// returns. If the blob is there already, ours is dropped.
+  virtual Result<> Commit(const std::string& snapshot_id, const FileIdentity& identity, Bytes size,
+                          const Digest& sha256) = 0;
+};
+
+struct StoreOptions {
+  std::string root;
+  Bytes limit = 0;                   ///< 0: the filesystem's size
+  std::optional<Bytes> min_free;     ///< unset: 5 % of the filesystem
+  std::string boot_id;               ///< empty: /proc/sys/kernel/random/boot_id
+};
+
+/// What recovery found at start, for one log line.
+struct RecoverySummary {
+  size_t blobs = 0, snapshots = 0, leases = 0, dropped_ingests = 0, dropped_orphans = 0;
+  std::chrono::milliseconds took{0};
+};
+
+/// Verified model files on one filesystem: blobs, ingests, snapshots, trees, leases (design: On disk). The filesystem is the
+/// database; what is in memory is rebuilt by a scan of names at start. Thread-safe. No lock is held over I/O that
+/// is longer than a rename.
+class Store {
+ public:
+  /// Opens or creates the cache at `options.root` and becomes its only owner (a lock that dies with the process).
+  /// kFailedPrecondition: not a directory, not writable, another owner (says its pid), a newer format, a filesystem
+  /// without hard links: each with the way out. Removes what a crash left behind.
+  static Result<std::unique_ptr<Store>> Open(io::Filesystem& filesystem, const Clock& clock,
+                                             StoreOptions options);
+  virtual ~Store() = default;
+
+  virtual const std::string& root() const = 0;
+  virtual const std::string& root_id() const = 0;
+  virtual const RecoverySummary& recovery() const = 0;
+
+  // Snapshots
+  /// Records `listing` durably before its first byte; a snapshot already known is returned as it is.
+  /// Files whose blob is here and that this origin may use (CanReuse) get it at once.
+  virtual Result<Snapshot> BeginSnapshot(const Listing& listing) = 0;
+  virtual std::optional<Snapshot> FindSnapshot(const std::string& id) const = 0;
+  /// Most recently used first.
+  virtual std::vector<Snapshot> Snapshots() const = 0;
+  /// Marks the snapshot complete once each file has its blob (else kFailedPrecondition names one that has not).
+  virtual Result<> CompleteSnapshot(const std::string& id) = 0;
+  /// The tree of a complete snapshot, made if missing: its path relative to the root. For kHub `requested_revision`
+  /// is the name under refs/ (empty or a commit: none but the repository's commit directory).
+  virtual Result<std::string> EnsureTree(const std::string& id, Layout layout,
+                                         const std::string& requested_revision) = 0;
+  /// Sets the last use to now (never backwards).
+  virtual void Touch(const std::string& id) = 0;
+
+  // Blobs
+  /// True if the blob is here and was once fetched, verified, from `origin` or from an anonymous origin: a digest alone
+  /// is no key to bytes.
+  virtual bool CanReuse(const std::string& origin, const Digest& sha256) const = 0;
+  /// Opens staging for a blob of `size` bytes. `id`: 64 hex digits. kAlreadyExists while another ingest has that id.
+  virtual Result<std::unique_ptr<Ingest>> StartIngest(const std::string& id, Bytes size) = 0;
+  /// Re-reads a blob and hashes it: nothing if right, else what it hashes to (the blob is then in quarantine and its
+  /// snapshots incomplete). `stop` is polled between pieces.
+  virtual Result<std::optional<std::string>> VerifyBlob(const Digest& sha256,
+                                                        const std::function<bool()>& stop) = 0;
+  /// The blobs of one snapshot, or all (empty id), with the "<snapshot id>/<path>" that show each.
+  struct BlobUse {
+    Digest sha256;
+    Bytes size = 0;
+    std::vector<std::string> paths;
+  };
+  virtual std::vector<BlobUse> Blobs(const std::string& snapshot_id) const = 0;
+
+  // References
+  virtual Result<> RecordReference(const ReferenceRecord& record) = 0;
+  virtual std::optional<ReferenceRecord> FindReference(const std::string& fingerprint) const = 0;
+  virtual std::vector<ReferenceRecord> References() const = 0;
+
+  // Leases
+  /// Records a lease (replacing one of the same id); its snapshot can't be evicted from then on.
+  virtual Result<> TakeLease(const LeaseRecord& lease) = 0;
+  /// Unknown: fine.
+  virtual Result<> DropLease(const std::string& id) = 0;
+  virtual std::optional<LeaseRecord> FindLease(const std::string& id) const = 0;
+  virtual std::vector<LeaseRecord> Leases() const = 0;
+  virtual const std::string& boot_id() const = 0;
+
+  // Space
+  /// Promises `bytes` to a fill, evicting idle snapshots, oldest first, as far as needed. kOutOfRange: can never fit
+  /// (names limit and need); kResourceExhausted: not now, with the sums.
+  virtual Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot) = 0;
+  virtual Result<SpaceSums> Space() const = 0;
+  /// Removes an idle snapshot, its trees, and the blobs that no other snapshot lists; returns the bytes freed.
+  /// kFailedPrecondition while leased or filling, kNotFound if unknown.
+  virtual Result<Bytes> Evict(const std::string& snapshot_id) = 0;
+  /// While held, the snapshot is filling: not evictable. (Not durable.)
+  virtual std::shared_ptr<void> HoldForFill(const std::string& snapshot_id) = 0;
+};
+
+}  // namespace weighhouse::store

@@ -1,0 +1,45 @@
+# The flags that every target of ours has, and the one way to declare a module, a program and a test.
+
+add_library(weighhouse_flags INTERFACE)
+target_include_directories(weighhouse_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(weighhouse_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+  -Woverloaded-virtual -Wno-missing-field-initializers)
+if(WEIGHHOUSE_WERROR)
+  target_compile_options(weighhouse_flags INTERFACE -Werror)
+endif()
+if(WEIGHHOUSE_THREAD_SAFETY)
+  target_compile_options(weighhouse_flags INTERFACE -Wthread-safety)
+endif()
+if(WEIGHHOUSE_FAULT_POINTS)
+  target_compile_definitions(weighhouse_flags INTERFACE WEIGHHOUSE_FAULT_POINTS)
+endif()
+if(WEIGHHOUSE_SANITIZE)
+  add_compile_options(-fsanitize=${WEIGHHOUSE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${WEIGHHOUSE_SANITIZE})
+endif()
+target_compile_definitions(weighhouse_flags INTERFACE WEIGHHOUSE_VERSION="${PROJECT_VERSION}")
+
+# weighhouse_module(NAME SOURCES a.cc … DEPENDS target …): the static library weighhouse_NAME.
+function(weighhouse_module name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_library(weighhouse_${name} STATIC ${arg_SOURCES})
+  target_link_libraries(weighhouse_${name} PUBLIC weighhouse_flags ${arg_DEPENDS})
+endfunction()
+
+# weighhouse_test(NAME LABELS unit SOURCES a_test.cc … DEPENDS target …): one GoogleTest program, one ctest entry.
+# Runs as an unprivileged uid without capabilities (test/unprivileged), unless ROOT is given.
+function(weighhouse_test name)
+  cmake_parse_arguments(arg "ROOT" "TIMEOUT" "LABELS;SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE weighhouse_flags ${arg_DEPENDS} GTest::gmock GTest::gtest_main)
+  set(runner ${PROJECT_SOURCE_DIR}/test/unprivileged)
+  if(arg_ROOT)
+    set(runner "")
+  endif()
+  add_test(NAME ${name} COMMAND ${runner} $<TARGET_FILE:${name}>)
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
+    ENVIRONMENT "WEIGHHOUSE_SOURCE_DIR=${PROJECT_SOURCE_DIR};TSAN_OPTIONS=halt_on_error=1;ASAN_OPTIONS=detect_leaks=1")
+endfunction()
