@@ -1,0 +1,45 @@
+# The ways in. Each works from a fresh clone on Debian 12; the real work is in .ci/, test/checks/ and CMakePresets.json.
+
+# Debian's tools first, whatever else a machine puts in front.
+export PATH := /usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin
+JOBS := $(shell nproc)
+
+.PHONY: help setup build release test check demo image clean
+
+help:
+	@echo 'make demo    the whole way of a volume with a real model, on this machine (MODEL=hf://org/name: the real Hub)'
+	@echo 'make test    build, then unit, contract, crash and e2e tests, the engine also under asan and tsan'
+	@echo 'make check   format, clang-tidy, thread-safety, layering, limits, shellcheck, yamllint'
+	@echo 'make build   build/dev: everything with tests and fault points'
+	@echo 'make release build/release: what the image ships'
+	@echo 'make image   the container image (needs docker)'
+	@echo 'make setup   install what packages.txt lists, and the tests'"'"' Python environment'
+	@echo 'make clean   remove build/'
+
+setup:
+	@.ci/step setup .ci/setup build test
+	@.ci/step 'python environment' test/python-env
+
+build: setup
+	@cmake --preset dev
+	@cmake --build --preset dev --parallel $(JOBS)
+
+release: setup
+	@cmake --preset release
+	@cmake --build --preset release --parallel $(JOBS)
+
+test: setup
+	@.ci/test
+
+check: setup
+	@.ci/check
+
+demo: release
+	@MODEL='$(MODEL)' demo/demo
+
+image:
+	@command -v docker >/dev/null || { echo 'make image: docker is not installed'; exit 1; }
+	docker build --tag weighhouse:dev .
+
+clean:
+	rm -rf build
