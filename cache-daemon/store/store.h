@@ -138,6 +138,8 @@ class Store {
   /// is the name under refs/ (empty or a commit: none but the repository's commit directory).
   virtual Result<std::string> EnsureTree(const std::string& id, Layout layout,
                                          const std::string& requested_revision) = 0;
+  /// The snapshot that the tree at `tree` (relative to the root, as EnsureTree gave it) shows; kNotFound if there is none.
+  virtual Result<std::string> SnapshotOfTree(const std::string& tree) const = 0;
   /// Sets the last use to now (never backwards).
   virtual void Touch(const std::string& id) = 0;
 

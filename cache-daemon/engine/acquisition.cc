@@ -1,0 +1,192 @@
+#include "cache-daemon/engine/acquisition.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "cache-daemon/source/file_filter.h"
+
+namespace weighhouse {
+namespace {
+
+/// The complete snapshot that `model` last meant, if its origin is open to everybody.
+std::optional<store::Snapshot> PublicSnapshotOf(const store::Store& store,
+                                                const ModelReference& model) {
+  std::optional<store::ReferenceRecord> reference = store.FindReference(model.Fingerprint());
+  if (!reference) return std::nullopt;
+  std::optional<store::Snapshot> snapshot = store.FindSnapshot(reference->snapshot_id);
+  if (!snapshot || !snapshot->complete || !snapshot->anonymous) return std::nullopt;
+  return snapshot;
+}
+
+Resolved FromCache(const store::Snapshot& snapshot, std::shared_ptr<source::Source> source) {
+  return {.listing = ListingOf(snapshot),
+          .source = std::move(source),
+          .served_from = AcquiredTree::ServedFrom::kCache};
+}
+
+}  // namespace
+
+Listing ListingOf(const store::Snapshot& snapshot) {
+  Listing listing{.origin = snapshot.origin,
+                  .revision = snapshot.revision,
+                  .repository = snapshot.repository,
+                  .anonymous = snapshot.anonymous};
+  listing.files.reserve(snapshot.files.size());
+  for (const store::SnapshotFile& file : snapshot.files) listing.files.push_back(file.listed);
+  return listing;
+}
+
+Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& model,
+                              const Credentials& credentials) {
+  std::shared_ptr<source::Source> source = TRY(parts.sources.For(model));
+  std::optional<store::Snapshot> known = PublicSnapshotOf(parts.store, model);
+  if (known && IsCommitId(model.revision)) return FromCache(*known, std::move(source));
+  Result<Listing> listing = source->Resolve(model, credentials, parts.stop);
+  if (listing) {
+    Listing selected = TRY(source::ApplyPatterns(*listing, model));
+    return Resolved{.listing = std::move(selected), .source = std::move(source)};
+  }
+  if (!known || listing.error().code != Code::kUnavailable) {
+    return std::unexpected(std::move(listing).error());
+  }
+  spdlog::warn("{}: {}: serving revision {}, which is cached and public", model.ToString(),
+               listing.error().message, known->revision);
+  return FromCache(*known, std::move(source));
+}
+
+std::string RequestFingerprint(const AcquireRequest& request) {
+  return Digest::Of(fmt::format("{} {}", request.model.Fingerprint(), LayoutName(request.layout)))
+      .Hex();
+}
+
+Acquisition::Acquisition(const EngineParts& parts, AcquireRequest request,
+                         std::weak_ptr<AcquireObserver> observer, Finished finished)
+    : parts_(parts),
+      request_(std::move(request)),
+      observer_(std::move(observer)),
+      finished_(std::move(finished)),
+      intent_(parts.leases.Announce(request_.lease_id)) {}
+
+void Acquisition::Start() {
+  parts_.workers.Post([self = shared_from_this()] { self->Run(); });
+}
+
+void Acquisition::Run() {
+  if (std::shared_ptr<AcquireObserver> observer = observer_.lock()) observer->OnResolving();
+  Result<std::optional<AcquiredTree>> outcome = Proceed();
+  if (!outcome) return Finish(std::unexpected(std::move(outcome).error()));
+  if (*outcome) Finish(std::move(**outcome));
+}
+
+/// Nothing: the fill is under way, and OnFillDone goes on.
+Result<std::optional<AcquiredTree>> Acquisition::Proceed() {
+  std::optional<AcquiredTree> held = TRY(FromOwnLease());
+  if (held) return held;
+  Resolved resolved = TRY(ResolveModel(parts_, request_.model, request_.credentials));
+  if (request_.layout == Layout::kHub && resolved.listing.repository.empty()) {
+    return Fail(Code::kInvalidArgument, "layout hub needs a Hugging Face model: use layout files");
+  }
+  store::Snapshot snapshot = TRY(parts_.store.BeginSnapshot(resolved.listing));
+  snapshot_id_ = snapshot.id;
+  revision_ = snapshot.revision;
+  served_from_ = resolved.served_from;
+  TRY(TakeLease(snapshot.id));
+  TRY(parts_.store.RecordReference({.fingerprint = request_.model.Fingerprint(),
+                                    .text = request_.model.ToString(),
+                                    .snapshot_id = snapshot.id}));
+  if (snapshot.complete) {
+    AcquiredTree tree = TRY(ReadyTree(snapshot));
+    return std::optional(std::move(tree));
+  }
+  fill::FillRequest fill{.snapshot_id = snapshot.id,
+                         .reference = request_.model,
+                         .listing = std::move(resolved.listing),
+                         .credentials = request_.credentials,
+                         .source = std::move(resolved.source)};
+  parts_.filler.Fill(std::move(fill), weak_from_this());
+  return std::nullopt;
+}
+
+/// The same publish again (kubelet replays them): ready without asking anybody, as long as this boot's lease stands.
+Result<std::optional<AcquiredTree>> Acquisition::FromOwnLease() {
+  if (request_.lease_id.empty()) return std::nullopt;
+  std::optional<store::LeaseRecord> lease = parts_.store.FindLease(request_.lease_id);
+  if (!lease || lease->request_fingerprint.empty()) return std::nullopt;
+  if (lease->request_fingerprint != RequestFingerprint(request_)) {
+    return Fail(Code::kAlreadyExists,
+                fmt::format("volume {} is published there with another model or layout: unpublish it first",
+                            lease->volume_id));
+  }
+  if (lease->boot_id != parts_.store.boot_id()) return std::nullopt;
+  std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(lease->snapshot_id);
+  if (!snapshot || !snapshot->complete) return std::nullopt;
+  served_from_ = AcquiredTree::ServedFrom::kLease;
+  AcquiredTree tree = TRY(ReadyTree(*snapshot));
+  return std::optional(std::move(tree));
+}
+
+Result<> Acquisition::TakeLease(const std::string& snapshot_id) {
+  if (request_.lease_id.empty()) return {};
+  const Holder& holder = request_.holder;
+  return parts_.leases.Take(*intent_, {.id = request_.lease_id,
+                                       .snapshot_id = snapshot_id,
+                                       .tree = "",
+                                       .volume_id = holder.volume_id,
+                                       .target_path = holder.target_path,
+                                       .pod_namespace = holder.pod_namespace,
+                                       .pod_name = holder.pod_name,
+                                       .pod_uid = holder.pod_uid,
+                                       .request_fingerprint = RequestFingerprint(request_),
+                                       .boot_id = parts_.store.boot_id(),
+                                       .taken = parts_.clock.Now()});
+}
+
+Result<AcquiredTree> Acquisition::ReadyTree(const store::Snapshot& snapshot) {
+  std::string tree =
+      TRY(parts_.store.EnsureTree(snapshot.id, request_.layout, request_.model.revision));
+  parts_.store.Touch(snapshot.id);
+  return AcquiredTree{.snapshot_id = snapshot.id,
+                      .revision = snapshot.revision,
+                      .tree = std::move(tree),
+                      .bytes = snapshot.TotalBytes(),
+                      .bytes_fetched = bytes_fetched_,
+                      .files = snapshot.files.size(),
+                      .served_from = served_from_};
+}
+
+void Acquisition::OnFillProgress(const fill::FillProgress& progress) {
+  std::shared_ptr<AcquireObserver> observer = observer_.lock();
+  // A caller that left comes back and joins the fill again; its lease stays.
+  if (!observer) return finished_(shared_from_this());
+  observer->OnFilling(snapshot_id_, revision_, progress);
+}
+
+void Acquisition::OnFillDone(const Result<fill::FillProgress>& outcome) {
+  parts_.workers.Post([self = shared_from_this(), outcome] {
+    if (!outcome) return self->Finish(std::unexpected(outcome.error()));
+    self->bytes_fetched_ = outcome->bytes_fetched;
+    std::optional<store::Snapshot> snapshot = self->parts_.store.FindSnapshot(self->snapshot_id_);
+    if (!snapshot || !snapshot->complete) {
+      return self->Finish(Fail(Code::kAborted, "the model was evicted as it became ready: try again"));
+    }
+    self->Finish(self->ReadyTree(*snapshot));
+  });
+}
+
+void Acquisition::Finish(Result<AcquiredTree> outcome) {
+  // A caller does not come back after a final error: nothing of it may stay. (Of a volume published with other
+  // arguments, the lease is not ours to drop.)
+  bool final = !outcome && !IsTemporary(outcome.error().code);
+  if (final && !request_.lease_id.empty() && outcome.error().code != Code::kAlreadyExists) {
+    Result<> released = parts_.leases.Release(request_.lease_id);
+    if (!released) spdlog::error("lease of {}: {}", request_.holder.target_path, released.error().message);
+  }
+  if (!outcome) outcome = std::unexpected(std::move(outcome).error().Within(request_.model.ToString()));
+  std::shared_ptr<Acquisition> keep = shared_from_this();
+  if (std::shared_ptr<AcquireObserver> observer = observer_.lock()) observer->OnDone(outcome);
+  finished_(keep);
+}
+
+}  // namespace weighhouse

@@ -1,0 +1,325 @@
+#include "cache-daemon/engine/engine.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/worker_pool.h"
+#include "cache-daemon/engine/acquisition.h"
+#include "cache-daemon/engine/lease_gate.h"
+#include "cache-daemon/engine/lease_policy.h"
+#include "cache-daemon/io/buffer_pool.h"
+#include "cache-daemon/source/file_filter.h"
+
+namespace weighhouse {
+namespace {
+
+Holder HolderOf(const store::LeaseRecord& lease) {
+  return {.volume_id = lease.volume_id,
+          .target_path = lease.target_path,
+          .pod_namespace = lease.pod_namespace,
+          .pod_name = lease.pod_name,
+          .pod_uid = lease.pod_uid};
+}
+
+/// A claim of this size surely holds the model: whole GiB, and room for a filesystem's own.
+Bytes RecommendedClaim(Bytes bytes) {
+  Bytes padded = bytes + bytes / 20;
+  return std::max<Bytes>(1, (padded + kGiB - 1) / kGiB) * kGiB;
+}
+
+class EngineImpl final : public Engine {
+ public:
+  static Result<std::unique_ptr<EngineImpl>> Open(EngineOptions options) {
+    auto engine = std::unique_ptr<EngineImpl>(new EngineImpl());
+    TRY(engine->Start(std::move(options)));
+    return engine;
+  }
+  ~EngineImpl() override;
+
+  void Acquire(AcquireRequest request, std::weak_ptr<AcquireObserver> observer) override;
+  Result<> Release(const std::string& lease_id) override;
+  Result<SyncOutcome> SyncLeases(const SyncRequest& request) override;
+  Result<std::string> Prefetch(const ModelReference& model, const Credentials& credentials) override;
+  Result<EvictOutcome> Evict(const std::string& snapshot_id, const std::string& model) override;
+  std::vector<SnapshotView> List() const override;
+  Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) override;
+  Result<VerifySums> Verify(const std::string& snapshot_id,
+                            const std::function<bool(const VerifyFinding&)>& on_finding,
+                            std::stop_token stop) override;
+  Result<store::SpaceSums> Capacity() const override { return store_->Space(); }
+  Result<EngineInfo> Info() const override;
+
+ private:
+  EngineImpl() = default;
+  Result<> Start(EngineOptions options);
+  Result<> Recreate(const SyncRequest::Live& live);
+  std::vector<std::string> SnapshotsNamed(const std::string& model) const;
+  EngineParts Parts() {
+    return {*store_, *sources_, *filler_, *workers_, *leases_, clock_, stop_.get_token()};
+  }
+
+  // In the order of their making: each uses those before it.
+  SystemClock clock_;
+  io::PosixFilesystem filesystem_;
+  std::chrono::system_clock::time_point started_ = clock_.Now();
+  std::stop_source stop_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<LeaseGate> leases_;
+  std::unique_ptr<io::BufferPool> buffers_;
+  io::WriteEngineSelection writer_;
+  std::unique_ptr<source::SourceRegistry> sources_;
+  std::unique_ptr<source::Transport> transport_;
+  std::unique_ptr<fill::Filler> filler_;
+  std::unique_ptr<WorkerPool> workers_;
+
+  Mutex mutex_;
+  std::set<std::shared_ptr<Acquisition>> acquisitions_ GUARDED_BY(mutex_);
+};
+
+Result<> EngineImpl::Start(EngineOptions options) {
+  store_ = TRY(store::Store::Open(filesystem_, clock_, options.store));
+  const store::RecoverySummary& recovery = store_->recovery();
+  spdlog::info("cache {}: {} snapshots, {} blobs, {} leases; {} ingests and {} orphans dropped, {}",
+               store_->root(), recovery.snapshots, recovery.blobs, recovery.leases,
+               recovery.dropped_ingests, recovery.dropped_orphans, FormatDuration(recovery.took));
+  leases_ = std::make_unique<LeaseGate>(*store_);
+  size_t buffers = std::max<size_t>(options.buffer_bytes / io::BufferPool::kBufferSize,
+                                    3 * options.fill.max_active_files);
+  buffers_ = TRY(io::BufferPool::Create(buffers));
+  writer_ = TRY(io::SelectWriteEngine(options.write_engine));
+  sources_ = TRY(source::SourceRegistry::Create({.hub_endpoint = options.hub_endpoint,
+                                                 .local_roots = options.local_roots,
+                                                 .allow_plain_http = options.allow_plain_http,
+                                                 .ca_file = options.transport.ca_file}));
+  transport_ = TRY(source::CreateTransport(options.transport));
+  filler_ = fill::Filler::Create(options.fill, {.transport = *transport_,
+                                                .writer = *writer_.engine,
+                                                .buffers = *buffers_,
+                                                .store = *store_,
+                                                .clock = clock_});
+  workers_ = std::make_unique<WorkerPool>("engine", static_cast<int>(options.resolve_threads));
+  return {};
+}
+
+EngineImpl::~EngineImpl() {
+  stop_.request_stop();
+  workers_.reset();
+  filler_.reset();
+  {
+    MutexLock lock(mutex_);
+    acquisitions_.clear();
+  }
+  transport_.reset();
+  writer_.engine.reset();
+}
+
+void EngineImpl::Acquire(AcquireRequest request, std::weak_ptr<AcquireObserver> observer) {
+  auto acquisition = std::make_shared<Acquisition>(
+      Parts(), std::move(request), std::move(observer),
+      [this](const std::shared_ptr<Acquisition>& finished) {
+        MutexLock lock(mutex_);
+        acquisitions_.erase(finished);
+      });
+  {
+    MutexLock lock(mutex_);
+    acquisitions_.insert(acquisition);
+  }
+  acquisition->Start();
+}
+
+Result<> EngineImpl::Release(const std::string& lease_id) {
+  std::optional<store::LeaseRecord> lease = store_->FindLease(lease_id);
+  if (lease) store_->Touch(lease->snapshot_id);
+  return leases_->Release(lease_id);
+}
+
+Result<SyncOutcome> EngineImpl::SyncLeases(const SyncRequest& request) {
+  LeaseChanges changes = PlanLeaseChanges(store_->Leases(), request);
+  SyncOutcome outcome;
+  for (const std::string& id : changes.drop) {
+    TRY(Release(id));
+    ++outcome.dropped;
+  }
+  for (const SyncRequest::Live& live : changes.recreate) {
+    Result<> recreated = Recreate(live);
+    if (recreated) {
+      ++outcome.recreated;
+    } else {
+      spdlog::error("mount {} has no lease and can't get one: {}", live.holder.target_path,
+                    recreated.error().message);
+    }
+  }
+  if (outcome.dropped + outcome.recreated > 0) {
+    spdlog::info("leases: {} dropped, {} made again for their mounts", outcome.dropped,
+                 outcome.recreated);
+  }
+  return outcome;
+}
+
+Result<> EngineImpl::Recreate(const SyncRequest::Live& live) {
+  std::string snapshot_id = TRY(store_->SnapshotOfTree(live.tree));
+  return store_->TakeLease({.id = live.lease_id,
+                            .snapshot_id = std::move(snapshot_id),
+                            .tree = live.tree,
+                            .volume_id = live.holder.volume_id,
+                            .target_path = live.holder.target_path,
+                            .pod_namespace = live.holder.pod_namespace,
+                            .pod_name = live.holder.pod_name,
+                            .pod_uid = live.holder.pod_uid,
+                            .request_fingerprint = "",
+                            .boot_id = store_->boot_id(),
+                            .taken = clock_.Now()});
+}
+
+Result<std::string> EngineImpl::Prefetch(const ModelReference& model,
+                                         const Credentials& credentials) {
+  Resolved resolved = TRY(ResolveModel(Parts(), model, credentials));
+  store::Snapshot snapshot = TRY(store_->BeginSnapshot(resolved.listing));
+  TRY(store_->RecordReference({.fingerprint = model.Fingerprint(),
+                               .text = model.ToString(),
+                               .snapshot_id = snapshot.id}));
+  if (snapshot.complete) return snapshot.id;
+  fill::FillRequest fill{.snapshot_id = snapshot.id,
+                         .reference = model,
+                         .listing = std::move(resolved.listing),
+                         .credentials = credentials,
+                         .source = std::move(resolved.source)};
+  filler_->Fill(std::move(fill), {});
+  return snapshot.id;
+}
+
+/// The snapshots that references of this text gave; without a revision, of any revision of it.
+std::vector<std::string> EngineImpl::SnapshotsNamed(const std::string& model) const {
+  std::set<std::string> ids;
+  for (const store::ReferenceRecord& reference : store_->References()) {
+    bool same = reference.text == model || reference.text.starts_with(model + "@");
+    if (same && store_->FindSnapshot(reference.snapshot_id)) ids.insert(reference.snapshot_id);
+  }
+  return {ids.begin(), ids.end()};
+}
+
+Result<Engine::EvictOutcome> EngineImpl::Evict(const std::string& snapshot_id,
+                                               const std::string& model) {
+  if (!snapshot_id.empty()) {
+    Bytes bytes = TRY(store_->Evict(snapshot_id));
+    return EvictOutcome{.snapshots = 1, .bytes = bytes};
+  }
+  std::string name = TRY(ModelReference::Parse(model)).ToString();
+  std::vector<std::string> ids = SnapshotsNamed(name);
+  if (ids.empty()) {
+    return Fail(Code::kNotFound, fmt::format("{} is not in the cache: 'weighhouse ls' shows what is", name));
+  }
+  EvictOutcome outcome;
+  std::optional<Error> refusal;
+  for (const std::string& id : ids) {
+    Result<Bytes> bytes = store_->Evict(id);
+    if (!bytes) {
+      refusal = std::move(bytes).error();
+      continue;
+    }
+    ++outcome.snapshots;
+    outcome.bytes += *bytes;
+  }
+  if (outcome.snapshots == 0 && refusal) return std::unexpected(std::move(*refusal).Within(name));
+  return outcome;
+}
+
+std::vector<SnapshotView> EngineImpl::List() const {
+  std::vector<SnapshotView> views;
+  std::vector<store::ReferenceRecord> references = store_->References();
+  std::vector<store::LeaseRecord> leases = store_->Leases();
+  for (store::Snapshot& snapshot : store_->Snapshots()) {
+    SnapshotView view{.filling = filler_->ProgressOf(snapshot.id)};
+    for (const store::ReferenceRecord& reference : references) {
+      if (reference.snapshot_id == snapshot.id) view.references.push_back(reference.text);
+    }
+    for (const store::LeaseRecord& lease : leases) {
+      if (lease.snapshot_id == snapshot.id) view.leases.push_back(HolderOf(lease));
+    }
+    view.snapshot = std::move(snapshot);
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+Result<StatView> EngineImpl::Stat(const ModelReference& model, const Credentials& credentials) {
+  std::shared_ptr<source::Source> source = TRY(sources_->For(model));
+  StatView view;
+  view.listing = TRY(source->Resolve(model, credentials, stop_.get_token()));
+  Listing selected = TRY(source::ApplyPatterns(view.listing, model));
+  view.snapshot_id = selected.SnapshotId();
+  std::optional<store::Snapshot> snapshot = store_->FindSnapshot(view.snapshot_id);
+  std::set<std::string> chosen, here;
+  for (const ListedFile& file : selected.files) chosen.insert(file.path);
+  if (snapshot) {
+    for (const store::SnapshotFile& file : snapshot->files) {
+      if (file.blob) here.insert(file.listed.path);
+    }
+  }
+  for (const ListedFile& file : view.listing.files) {
+    StatView::File item{.listed = file, .present = here.contains(file.path),
+                        .selected = chosen.contains(file.path)};
+    if (!item.present && file.identity.kind == FileIdentity::Kind::kSha256) {
+      Result<Digest> sha256 = Digest::FromHex(file.identity.value);
+      item.present = sha256 && store_->CanReuse(view.listing.origin, *sha256);
+    }
+    if (item.selected) view.bytes_selected += file.size;
+    if (item.selected && !item.present) view.bytes_missing += file.size;
+    view.files.push_back(std::move(item));
+  }
+  view.recommended_claim = RecommendedClaim(view.bytes_selected);
+  return view;
+}
+
+Result<VerifySums> EngineImpl::Verify(const std::string& snapshot_id,
+                                      const std::function<bool(const VerifyFinding&)>& on_finding,
+                                      std::stop_token stop) {
+  if (!snapshot_id.empty() && !store_->FindSnapshot(snapshot_id)) {
+    return Fail(Code::kNotFound, fmt::format("snapshot {} is not in the cache", snapshot_id));
+  }
+  VerifySums sums;
+  auto stopped = [&] { return stop.stop_requested() || stop_.stop_requested(); };
+  for (const store::Store::BlobUse& blob : store_->Blobs(snapshot_id)) {
+    if (stopped()) return Fail(Code::kCancelled, "the verification was stopped");
+    std::optional<std::string> found = TRY(store_->VerifyBlob(blob.sha256, stopped));
+    ++sums.blobs;
+    sums.bytes += blob.size;
+    if (!found) continue;
+    ++sums.bad;
+    spdlog::error("blob {} is damaged: {}; quarantined, {} files incomplete", blob.sha256.Hex(),
+                  *found, blob.paths.size());
+    bool go_on = on_finding({.blob = blob.sha256, .found = *found, .paths = blob.paths});
+    if (!go_on) return Fail(Code::kCancelled, "the verification was stopped");
+  }
+  return sums;
+}
+
+Result<EngineInfo> EngineImpl::Info() const {
+  io::FileStatus root = TRY(const_cast<io::PosixFilesystem&>(filesystem_).Status(store_->root()));
+  fill::Filler::Activity activity = filler_->CurrentActivity();
+  return EngineInfo{.root = store_->root(),
+                    .root_id = store_->root_id(),
+                    .write_engine = std::string(writer_.engine->Name()),
+                    .fallback_reason = writer_.fallback_reason,
+                    .root_device = root.device,
+                    .root_inode = root.inode,
+                    .uid = ::geteuid(),
+                    .fills_active = activity.fills,
+                    .bytes_fetched = activity.bytes_fetched,
+                    .started = started_};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::Open(EngineOptions options) {
+  std::unique_ptr<Engine> engine = TRY(EngineImpl::Open(std::move(options)));
+  return engine;
+}
+
+}  // namespace weighhouse

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/mutex.h"
+#include "cache-daemon/store/store.h"
+
+namespace weighhouse {
+
+/// Says whether an acquisition may still take its lease. Guarded by its gate.
+struct LeaseIntent {
+  std::string lease_id;
+  bool released = false;
+};
+
+/// Takes and releases leases such that a Release that overtakes its Acquire leaves no lease behind. Thread-safe. Its
+/// mutex is held over the store's lease operations (one rename or unlink), so that the two can't cross; it comes
+/// before the store's own.
+class LeaseGate {
+ public:
+  explicit LeaseGate(store::Store& store) : store_(store) {}
+
+  /// Announces that an acquisition will take `lease_id`; forget it by dropping the pointer.
+  std::shared_ptr<LeaseIntent> Announce(const std::string& lease_id) EXCLUDES(mutex_);
+  /// kCancelled if the lease was released since `intent` was announced.
+  Result<> Take(const LeaseIntent& intent, const store::LeaseRecord& lease) EXCLUDES(mutex_);
+  /// Drops the lease, and makes the acquisitions under way for it come too late.
+  Result<> Release(const std::string& lease_id) EXCLUDES(mutex_);
+
+ private:
+  store::Store& store_;
+  Mutex mutex_;
+  std::multimap<std::string, std::weak_ptr<LeaseIntent>> announced_ GUARDED_BY(mutex_);
+};
+
+}  // namespace weighhouse

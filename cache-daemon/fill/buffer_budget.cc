@@ -1,0 +1,37 @@
+#include "cache-daemon/fill/buffer_budget.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace weighhouse::fill {
+
+BufferBudget::BufferBudget(size_t total, size_t max_files)
+    : shared_total_(total - kGuaranteed * max_files) {
+  CHECK(max_files > 0 && total >= (kGuaranteed + 1) * max_files);
+}
+
+BufferBudget::Kind BufferBudget::Take(Use& use, Place place, size_t active_files) {
+  if (place == Place::kHead && use.guaranteed < kGuaranteed) {
+    ++use.guaranteed;
+    return Kind::kGuaranteed;
+  }
+  size_t fair = std::max<size_t>(1, shared_total_ / std::max<size_t>(1, active_files));
+  if (use.shared >= fair || shared_used_ >= shared_total_) return Kind::kNone;
+  ++use.shared;
+  ++shared_used_;
+  return Kind::kShared;
+}
+
+void BufferBudget::GiveBack(Use& use, Kind kind) {
+  if (kind == Kind::kGuaranteed) {
+    CHECK(use.guaranteed > 0);
+    --use.guaranteed;
+  } else if (kind == Kind::kShared) {
+    CHECK(use.shared > 0 && shared_used_ > 0);
+    --use.shared;
+    --shared_used_;
+  }
+}
+
+}  // namespace weighhouse::fill

@@ -1,0 +1,303 @@
+#include "cache-daemon/fill/file_fill.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/fault.h"
+#include "cache-daemon/fill/retry.h"
+
+namespace weighhouse::fill {
+namespace {
+
+/// Fresh starts after bytes that can't be right, and new locations after a refusal, before it is an error.
+constexpr int kMaxFreshStarts = 1;
+constexpr int kMaxRefusals = 2;
+/// An ingest of the attempt before is still being written out: its id is free soon.
+constexpr std::chrono::milliseconds kIngestBusyDelay{20};
+
+RetryLimits LimitsOf(const FillerOptions& options) {
+  return {.max_attempts = options.max_attempts,
+          .backoff_start = options.backoff_start,
+          .backoff_limit = options.backoff_limit};
+}
+
+bool IsRefusal(const Error& error) {
+  return error.code == Code::kUnauthenticated || error.code == Code::kPermissionDenied;
+}
+
+}  // namespace
+
+FileFill::FileFill(std::shared_ptr<FillContext> context, ListedFile file, std::string ingest_id,
+                   Done done)
+    : context_(std::move(context)),
+      file_(std::move(file)),
+      ingest_id_(std::move(ingest_id)),
+      done_(std::move(done)) {}
+
+void FileFill::AddAsker(std::shared_ptr<const FillRequest> asker) {
+  askers_.push_back(std::move(asker));
+}
+
+void FileFill::Start() {
+  FaultPoint("fill.started");
+  Prepare(Want::kLocationAndIngest);
+}
+
+void FileFill::Stop() {
+  finished_ = true;
+  DropAttempt();
+}
+
+double FileFill::Jitter() {
+  return std::uniform_real_distribution<double>(0.5, 1.0)(context_->random);
+}
+
+void FileFill::After(std::chrono::milliseconds delay, std::function<void(FileFill&)> task) {
+  context_->parts.transport.PostAfter(
+      delay, [self = shared_from_this(), attempt = attempt_, task = std::move(task)] {
+        if (!self->finished_ && self->attempt_ == attempt) task(*self);
+      });
+}
+
+void FileFill::Prepare(Want want) {
+  locating_ = true;
+  located_ = false;
+  auto job = [self = shared_from_this(), asker = askers_[asker_], attempt = attempt_, want] {
+    const Filler::Parts& parts = self->context_->parts;
+    auto prepare = [&]() -> Result<std::shared_ptr<Prepared>> {
+      auto prepared = std::make_shared<Prepared>();  // shared: std::function copies its captures
+      prepared->location =
+          TRY(asker->source->Locate(asker->reference, asker->listing, self->file_,
+                                    asker->credentials, self->context_->stop.get_token()));
+      FaultPoint("fill.located");
+      if (want == Want::kLocationAndIngest) {
+        prepared->ingest = TRY(parts.store.StartIngest(self->ingest_id_, self->file_.size));
+      }
+      return prepared;
+    };
+    parts.transport.Post([self, attempt, want, outcome = prepare()] {
+      self->locating_ = false;
+      if (self->finished_ || self->attempt_ != attempt) return;
+      if (!outcome) return self->OnPrepareFailed(outcome.error(), want);
+      self->OnPrepared(std::move(**outcome));
+    });
+  };
+  if (!context_->stopped) context_->workers->Post(std::move(job));
+}
+
+void FileFill::OnPrepared(Prepared prepared) {
+  prepare_failures_ = 0;
+  located_ = true;
+  waiting_for_.clear();
+  location_ = std::move(prepared.location);
+  ++location_generation_;
+  if (prepared.ingest) BeginAssembly(std::move(prepared.ingest));
+  Pump();
+}
+
+void FileFill::OnPrepareFailed(const Error& error, Want want) {
+  if (error.code == Code::kAlreadyExists) {
+    return After(kIngestBusyDelay, [want](FileFill& self) { self.Prepare(want); });
+  }
+  if (IsRefusal(error) && asker_ + 1 < askers_.size()) {
+    ++asker_;
+    return Prepare(want);
+  }
+  auto delay = NextDelay(error, ++prepare_failures_, LimitsOf(context_->options), Jitter());
+  // No room on the disk is temporary for the pod, but waiting here would only keep the others waiting.
+  if (!delay || error.code == Code::kResourceExhausted) return Finish(std::unexpected(error));
+  waiting_for_ = error.message;
+  After(*delay, [want](FileFill& self) { self.Prepare(want); });
+}
+
+void FileFill::BeginAssembly(std::unique_ptr<store::Ingest> ingest) {
+  auto on_event = [weak = weak_from_this(), attempt = attempt_](auto then) {
+    return [weak, attempt, then](auto&&... arguments) {
+      std::shared_ptr<FileFill> self = weak.lock();
+      if (self && !self->finished_ && self->attempt_ == attempt) {
+        then(*self, std::forward<decltype(arguments)>(arguments)...);
+      }
+    };
+  };
+  FileAssembly::Events events = {
+      .on_complete = on_event([](FileFill& self) { self.OnAssembled(); }),
+      .on_write_failed = on_event(
+          [](FileFill& self, Error error) { self.Finish(std::unexpected(std::move(error))); })};
+  assembly_ = std::make_shared<FileAssembly>(context_, std::move(ingest), file_, std::move(events));
+  if (file_.size == 0) OnAssembled();
+}
+
+void FileFill::Pump() {
+  if (finished_ || locating_ || !located_ || !assembly_) return;
+  for (RangeTransfer& range : ranges_) {
+    if (range.state() == RangeTransfer::State::kIdle && !StartRange(range)) return;
+  }
+  const FillerOptions& options = context_->options;
+  Bytes range_size = whole_file_ ? file_.size : options.range_size;
+  Bytes window_end = assembly_->HeadPosition() + options.connections_per_file * range_size;
+  while (next_offset_ < file_.size && next_offset_ < window_end &&
+         ranges_.size() < options.connections_per_file) {
+    Bytes end = std::min(file_.size, next_offset_ + range_size);
+    ranges_.emplace_back(*this, ByteRange{.begin = next_offset_, .end = end});
+    next_offset_ = end;
+    if (!StartRange(ranges_.back())) return;
+  }
+}
+
+bool FileFill::StartRange(RangeTransfer& range) {
+  if (context_->parts.clock.Now() >= location_.expires_at) {
+    Prepare(Want::kLocation);
+    return false;
+  }
+  range.Start(context_->parts.transport, location_, location_generation_,
+              whole_file_ ? RangeTransfer::Extent::kWholeFile : RangeTransfer::Extent::kRange);
+  return true;
+}
+
+bool FileFill::AcceptBytes(RangeTransfer& range, std::span<const std::byte> bytes) {
+  if (bytes.size() > range.range().end - range.position()) {
+    // Only a transfer without a Range can bring too much; it is ended when it is safe to.
+    After(std::chrono::milliseconds(0), [](FileFill& self) {
+      self.StartAfresh({.code = Code::kUnavailable,
+                        .message = fmt::format("the server sent more than the {} bytes it listed",
+                                               self.file_.size)});
+    });
+    return true;
+  }
+  if (!assembly_->Accept(range.position(), bytes)) return false;
+  if (received_ == 0) FaultPoint("fill.first_bytes");
+  received_ += bytes.size();
+  refusals_ = 0;
+  waiting_for_.clear();
+  context_->bytes_fetched.fetch_add(bytes.size(), std::memory_order_relaxed);
+  range.Advance(bytes.size());
+  return true;
+}
+
+void FileFill::ResumePaused() {
+  for (RangeTransfer& range : ranges_) {
+    if (range.state() == RangeTransfer::State::kPaused) range.Resume(context_->parts.transport);
+  }
+  Pump();
+}
+
+void FileFill::RangeEnded(RangeTransfer& range, const source::TransferEnd& end) {
+  range.set_state(RangeTransfer::State::kIdle);
+  if (end.status && range.Complete()) {
+    std::erase_if(ranges_, [&](const RangeTransfer& other) { return &other == &range; });
+    return Pump();
+  }
+  Error error = end.status ? Error{.code = Code::kUnavailable, .message = "the connection was cut"}
+                           : end.status.error();
+  if (error.code == Code::kUnimplemented && !whole_file_) {
+    whole_file_ = true;
+    spdlog::info("fill {}: the server ignores Range: fetching it in one piece", file_.path);
+    DropAttempt();
+    return Prepare(Want::kLocationAndIngest);
+  }
+  if (IsRefusal(error)) return OnRangeRefused(range, error);
+  if (error.code == Code::kOutOfRange || (whole_file_ && IsTemporary(error.code))) {
+    return StartAfresh(error);
+  }
+  RetryRange(range, error);
+}
+
+void FileFill::OnRangeRefused(RangeTransfer& range, const Error& error) {
+  spdlog::warn("fill {}: {}: locating it again", file_.path, error.message);
+  range.set_position(assembly_->ForgetPartialPiece(range.position()));
+  if (locating_) return;  // another range of the same URL was refused first
+  if (range.generation() != location_generation_) return Pump();
+  if (++refusals_ <= kMaxRefusals) return Prepare(Want::kLocation);
+  if (asker_ + 1 >= askers_.size()) return Finish(std::unexpected(error));
+  ++asker_;
+  refusals_ = 0;
+  Prepare(Want::kLocation);
+}
+
+void FileFill::RetryRange(RangeTransfer& range, const Error& error) {
+  auto delay = NextDelay(error, range.CountFailure(), LimitsOf(context_->options), Jitter());
+  if (!delay) return Finish(std::unexpected(error));
+  waiting_for_ = fmt::format("{}; trying again in {}", error.message, FormatDuration(*delay));
+  Bytes position = range.position();
+  range.set_position(assembly_->ForgetPartialPiece(position));
+  received_ -= position - range.position();
+  range.set_state(RangeTransfer::State::kBackoff);
+  ResumePaused();
+  After(*delay, [begin = range.range().begin](FileFill& self) {
+    for (RangeTransfer& other : self.ranges_) {
+      bool waits = other.state() == RangeTransfer::State::kBackoff;
+      if (waits && other.range().begin == begin) other.set_state(RangeTransfer::State::kIdle);
+    }
+    self.Pump();
+  });
+}
+
+void FileFill::StartAfresh(const Error& reason) {
+  bool restartable = whole_file_ && IsTemporary(reason.code);
+  if (++fresh_starts_ > (restartable ? context_->options.max_attempts : kMaxFreshStarts)) {
+    // What the server says of its own bytes doesn't fit together: no range of ours is out of bounds.
+    Code code = reason.code == Code::kOutOfRange ? Code::kDataLoss : reason.code;
+    return Finish(Fail(code, reason.message));
+  }
+  spdlog::warn("fill {}: {}: dropped what had come, starting afresh", file_.path, reason.message);
+  auto delay = NextDelay(reason, fresh_starts_, LimitsOf(context_->options), Jitter());
+  DropAttempt();
+  waiting_for_ = reason.message;
+  After(delay.value_or(std::chrono::milliseconds(0)),
+        [](FileFill& self) { self.Prepare(Want::kLocationAndIngest); });
+}
+
+void FileFill::DropAttempt() {
+  ++attempt_;
+  for (RangeTransfer& range : ranges_) range.Cancel(context_->parts.transport);
+  ranges_.clear();
+  if (assembly_) assembly_->Abandon();
+  assembly_.reset();
+  next_offset_ = 0;
+  received_ = 0;
+}
+
+void FileFill::OnAssembled() {
+  Result<Digest> sha256 = CheckDigests(assembly_->Digests());
+  if (!sha256) return StartAfresh(sha256.error());
+  Commit(*sha256);
+}
+
+Result<Digest> FileFill::CheckDigests(const ContentDigests& digests) const {
+  const FileIdentity& want = file_.identity;
+  const std::string* got = nullptr;
+  if (want.kind == FileIdentity::Kind::kSha256) got = &digests.sha256;
+  if (want.kind == FileIdentity::Kind::kGitSha1) got = &digests.git_sha1;
+  if (got != nullptr && *got != want.value) {
+    std::string_view kind = IdentityKindName(want.kind);
+    return Fail(Code::kDataLoss, fmt::format("digest mismatch: want {}:{} got {}:{}", kind,
+                                             want.value, kind, *got));
+  }
+  return Digest::FromHex(digests.sha256);
+}
+
+void FileFill::Commit(const Digest& sha256) {
+  if (context_->stopped) return;
+  context_->workers->Post([self = shared_from_this(), assembly = assembly_, sha256,
+                           asker = askers_[asker_]] {
+    Result<> committed = assembly->ingest().Commit(asker->snapshot_id, self->file_.identity,
+                                                   self->file_.size, sha256);
+    FaultPoint("fill.file_done");
+    self->context_->parts.transport.Post([self, assembly, committed = std::move(committed)] {
+      if (!self->finished_) self->Finish(committed);
+    });
+  });
+}
+
+void FileFill::Finish(Result<> outcome) {
+  if (std::exchange(finished_, true)) return;
+  DropAttempt();
+  std::shared_ptr<FileFill> keep = shared_from_this();
+  if (!outcome) outcome = std::unexpected(std::move(outcome).error().Within(file_.path));
+  std::exchange(done_, nullptr)(std::move(outcome));
+}
+
+}  // namespace weighhouse::fill

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cache-daemon/fill/file_assembly.h"
+#include "cache-daemon/fill/range_transfer.h"
+
+namespace weighhouse::fill {
+
+/// Brings one file: locates it, fetches its ranges in file order over several connections inside a sliding window, retries
+/// what fails, checks the digest and commits the blob. A wrong digest or a server whose answers don't fit together
+/// costs the staged bytes and one fresh start, then it is an error.
+/// On the loop thread, but for what it posts to the workers. Held by shared_ptr: tasks under way keep it.
+class FileFill : public RangeOwner, public std::enable_shared_from_this<FileFill> {
+ public:
+  /// Called once, with the bytes committed as a blob or the reason why not.
+  using Done = std::function<void(Result<>)>;
+
+  FileFill(std::shared_ptr<FillContext> context, ListedFile file, std::string ingest_id, Done done);
+
+  /// Somebody who wants this file. The first one's credentials are used; if the source refuses them in mid-fill, the
+  /// next one's.
+  void AddAsker(std::shared_ptr<const FillRequest> asker);
+  void Start();
+  /// Ends everything without calling `done`.
+  void Stop();
+  /// Lets ranges that found no buffer try again, the lowest first.
+  void ResumePaused();
+
+  Bytes received() const { return received_; }
+  const ListedFile& file() const { return file_; }
+  const std::string& waiting_for() const { return waiting_for_; }
+
+  bool AcceptBytes(RangeTransfer& range, std::span<const std::byte> bytes) override;
+  void RangeEnded(RangeTransfer& range, const source::TransferEnd& end) override;
+
+ private:
+  struct Prepared {
+    source::FileLocation location;
+    std::unique_ptr<store::Ingest> ingest;  // null when only the location was wanted
+  };
+  enum class Want { kLocation, kLocationAndIngest };
+
+  void Prepare(Want want);
+  void OnPrepared(Prepared prepared);
+  void OnPrepareFailed(const Error& error, Want want);
+  void BeginAssembly(std::unique_ptr<store::Ingest> ingest);
+  void Pump();
+  bool StartRange(RangeTransfer& range);
+  void RetryRange(RangeTransfer& range, const Error& error);
+  void OnRangeRefused(RangeTransfer& range, const Error& error);
+  void StartAfresh(const Error& reason);
+  void DropAttempt();
+  void OnAssembled();
+  Result<Digest> CheckDigests(const ContentDigests& digests) const;
+  void Commit(const Digest& sha256);
+  void Finish(Result<> outcome);
+  void After(std::chrono::milliseconds delay, std::function<void(FileFill&)> task);
+  double Jitter();
+
+  const std::shared_ptr<FillContext> context_;  // shared: see FillContext
+  const ListedFile file_;
+  const std::string ingest_id_;
+  Done done_;
+  std::vector<std::shared_ptr<const FillRequest>> askers_;  // shared with the fills that want this file
+  size_t asker_ = 0;
+  /// Counts fresh starts: what an earlier attempt still reports is ignored.
+  uint64_t attempt_ = 0;
+  bool finished_ = false;
+  bool locating_ = false;
+  bool located_ = false;
+  bool whole_file_ = false;  ///< the server ignores Range: one transfer, from the start
+  int fresh_starts_ = 0;
+  int prepare_failures_ = 0;
+  int refusals_ = 0;  ///< 401/403 answers since the last byte
+  source::FileLocation location_;
+  int location_generation_ = 0;
+  std::shared_ptr<FileAssembly> assembly_;  // shared with its writes and hashes under way
+  std::list<RangeTransfer> ranges_;         // those not complete, in file order
+  Bytes next_offset_ = 0;
+  Bytes received_ = 0;
+  std::string waiting_for_;
+};
+
+}  // namespace weighhouse::fill

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <random>
+#include <stop_token>
+
+#include "base/mutex.h"
+#include "base/worker_pool.h"
+#include "cache-daemon/fill/buffer_budget.h"
+#include "cache-daemon/fill/filler.h"
+#include "cache-daemon/fill/hash_queue.h"
+
+namespace weighhouse::fill {
+
+/// Counts operations that other threads still have to report, so that shutting down can wait for them. Thread-safe.
+class OperationCounter {
+ public:
+  void Begin() EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    ++running_;
+  }
+  void End() EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    if (--running_ == 0) idle_.NotifyAll();
+  }
+  void WaitUntilIdle() EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    while (running_ > 0) idle_.Wait(lock);
+  }
+
+ private:
+  Mutex mutex_;
+  ConditionVariable idle_;
+  size_t running_ GUARDED_BY(mutex_) = 0;
+};
+
+/// What the fills of one Filler share. The loop thread (the transport's) owns all that isn't marked otherwise. Held by
+/// shared_ptr, because tasks that are still queued in the transport outlive the Filler.
+struct FillContext {
+  FillContext(FillerOptions fill_options, Filler::Parts fill_parts)
+      : options(fill_options),
+        parts(fill_parts),
+        budget(fill_parts.buffers.count(), fill_options.max_active_files) {}
+
+  const FillerOptions options;
+  const Filler::Parts parts;
+  BufferBudget budget;
+  size_t active_files = 0;
+  /// After this no task may touch `hashes` or `workers`: the Filler is going away.
+  bool stopped = false;
+  std::function<void()> on_buffers_freed;
+  std::minstd_rand random{std::random_device{}()};
+
+  HashQueue* hashes = nullptr;    // any thread; the Filler owns it
+  WorkerPool* workers = nullptr;  // any thread; the Filler owns it
+  std::stop_source stop;          // any thread
+  OperationCounter writes;        // any thread
+  std::atomic<Bytes> bytes_fetched = 0;
+};
+
+}  // namespace weighhouse::fill

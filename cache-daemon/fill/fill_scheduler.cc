@@ -1,0 +1,200 @@
+#include "cache-daemon/fill/fill_scheduler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/fault.h"
+
+namespace weighhouse::fill {
+namespace {
+
+constexpr std::chrono::milliseconds kTick{200};
+/// Files that another flight brought are usable at once if they came from the same origin, so a second round is rare, and
+/// a third means that blobs vanish under us.
+constexpr int kMaxRounds = 4;
+
+}  // namespace
+
+std::string IngestIdOf(const std::string& origin, const ListedFile& file) {
+  return Digest::Of(fmt::format("{}\n{}\n{}\n{}", origin, IdentityKindName(file.identity.kind),
+                                file.identity.value, file.size))
+      .Hex();
+}
+
+FillScheduler::FillScheduler(std::shared_ptr<FillContext> context) : context_(std::move(context)) {}
+
+void FillScheduler::Join(FillRequest request, std::weak_ptr<FillObserver> observer) {
+  if (context_->stopped) return;
+  auto found = flights_.find(request.snapshot_id);
+  if (found != flights_.end()) return found->second->AddObserver(std::move(observer));
+  auto flight = std::make_shared<SnapshotFill>(
+      std::make_shared<const FillRequest>(std::move(request)));
+  flight->AddObserver(std::move(observer));
+  flights_.emplace(flight->id(), flight);
+  Publish();
+  TakeStock(flight);
+  if (!std::exchange(ticking_, true)) Tick();
+}
+
+void FillScheduler::Stop() {
+  context_->stopped = true;
+  for (auto& [id, file] : files_) file.fill->Stop();
+  files_.clear();
+  turns_.clear();
+  flights_.clear();
+}
+
+void FillScheduler::OnBuffersFreed() {
+  for (auto& [id, file] : files_) file.fill->ResumePaused();
+}
+
+void FillScheduler::TakeStock(const Flight& flight) {
+  context_->workers->Post([self = shared_from_this(), flight] {
+    Result<std::shared_ptr<Stock>> shared;  // shared: std::function copies its captures
+    Result<Stock> stock = self->ReadStock(*flight->request());
+    if (stock) {
+      shared = std::make_shared<Stock>(std::move(*stock));
+    } else {
+      shared = std::unexpected(std::move(stock).error());
+    }
+    self->context_->parts.transport.Post([self, flight, shared = std::move(shared)] {
+      if (!self->context_->stopped) self->OnStock(flight, shared);
+    });
+  });
+}
+
+Result<FillScheduler::Stock> FillScheduler::ReadStock(const FillRequest& request) const {
+  store::Store& store = context_->parts.store;
+  Stock stock;
+  stock.hold = store.HoldForFill(request.snapshot_id);
+  stock.snapshot = TRY(store.BeginSnapshot(request.listing));
+  Bytes missing = stock.snapshot.TotalBytes() - stock.snapshot.PresentBytes();
+  if (missing > 0) stock.reservation = TRY(store.Reserve(missing, request.snapshot_id));
+  bool lacking = std::ranges::any_of(stock.snapshot.files,
+                                     [](const store::SnapshotFile& file) { return !file.blob; });
+  if (lacking || stock.snapshot.complete) return stock;
+  FaultPoint("fill.snapshot_filled");
+  TRY(store.CompleteSnapshot(request.snapshot_id));
+  stock.snapshot.complete = true;
+  return stock;
+}
+
+void FillScheduler::OnStock(const Flight& flight, Result<std::shared_ptr<Stock>> stock) {
+  if (!stock) return EndFlight(flight, std::unexpected(std::move(stock).error()));
+  flight->SetSnapshot((*stock)->snapshot);
+  if ((*stock)->snapshot.complete) return EndFlight(flight, {});
+  if (flight->CountRound() > kMaxRounds) {
+    return EndFlight(flight, Fail(Code::kUnavailable, "its files vanish as they are fetched"));
+  }
+  flight->Hold(std::move((*stock)->reservation), std::move((*stock)->hold));
+  turns_.push_back(flight);
+  Schedule();
+}
+
+void FillScheduler::Schedule() {
+  while (!turns_.empty() && context_->active_files < context_->options.max_active_files) {
+    Flight flight = std::move(turns_.front());
+    turns_.pop_front();
+    if (BeginNextFile(flight)) turns_.push_back(std::move(flight));
+  }
+}
+
+bool FillScheduler::BeginNextFile(const Flight& flight) {
+  std::optional<ListedFile> next = flight->NextFile();
+  if (!next) return false;
+  std::string ingest_id = IngestIdOf(flight->request()->listing.origin, *next);
+  flight->FileBegun(ingest_id);
+  ActiveFile& active = files_[ingest_id];
+  active.flights.push_back(flight);
+  if (active.fill) {
+    active.fill->AddAsker(flight->request());
+    return true;
+  }
+  auto done = [weak = weak_from_this(), ingest_id, flight](const Result<>& outcome) {
+    if (std::shared_ptr<FillScheduler> self = weak.lock()) self->OnFileDone(ingest_id, outcome);
+  };
+  active.fill = std::make_shared<FileFill>(context_, *std::move(next), ingest_id, std::move(done));
+  active.fill->AddAsker(flight->request());
+  ++context_->active_files;
+  active.fill->Start();
+  return true;
+}
+
+void FillScheduler::OnFileDone(const std::string& ingest_id, const Result<>& outcome) {
+  auto node = files_.extract(ingest_id);
+  CHECK(!node.empty());
+  --context_->active_files;
+  for (const Flight& flight : node.mapped().flights) {
+    auto current = flights_.find(flight->id());
+    if (current == flights_.end() || current->second != flight) continue;  // it ended before
+    if (!outcome) {
+      EndFlight(flight, outcome);
+      continue;
+    }
+    flight->FileDone(ingest_id, node.mapped().fill->file());
+    if (flight->Idle()) TakeStock(flight);
+  }
+  Schedule();
+}
+
+/// The files that a failed flight began go on: what they bring is kept, and the next attempt finds it.
+void FillScheduler::EndFlight(const Flight& flight, Result<> outcome) {
+  Flight keep = flight;
+  std::erase(turns_, keep);
+  flights_.erase(keep->id());
+  Publish();
+  if (!outcome) {
+    keep->NotifyDone(std::unexpected(std::move(outcome).error()));
+    return;
+  }
+  keep->NotifyDone(keep->Progress(0, "", context_->parts.clock.Steady()));
+}
+
+FillProgress FillScheduler::Measure(SnapshotFill& flight) const {
+  Bytes received = 0;
+  std::string waiting_for;
+  bool moving = false;
+  for (const std::string& ingest_id : flight.running()) {
+    auto file = files_.find(ingest_id);
+    if (file == files_.end()) continue;
+    received += file->second.fill->received();
+    const std::string& reason = file->second.fill->waiting_for();
+    if (reason.empty()) moving = true;
+    if (waiting_for.empty()) waiting_for = reason;
+  }
+  if (moving) waiting_for.clear();
+  return flight.Progress(received, std::move(waiting_for), context_->parts.clock.Steady());
+}
+
+void FillScheduler::Tick() {
+  if (context_->stopped) return;
+  ticking_ = !flights_.empty();
+  if (!ticking_) return;
+  Publish();
+  context_->parts.transport.PostAfter(kTick, [self = shared_from_this()] { self->Tick(); });
+}
+
+void FillScheduler::Publish() {
+  std::map<std::string, FillProgress> progress;
+  for (auto& [id, flight] : flights_) progress[id] = Measure(*flight);
+  for (auto& [id, flight] : flights_) flight->NotifyProgress(progress[id]);
+  MutexLock lock(mutex_);
+  published_ = std::move(progress);
+}
+
+std::optional<FillProgress> FillScheduler::ProgressOf(const std::string& snapshot_id) const {
+  MutexLock lock(mutex_);
+  auto found = published_.find(snapshot_id);
+  if (found == published_.end()) return std::nullopt;
+  return found->second;
+}
+
+size_t FillScheduler::FillCount() const {
+  MutexLock lock(mutex_);
+  return published_.size();
+}
+
+}  // namespace weighhouse::fill

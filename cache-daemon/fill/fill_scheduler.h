@@ -1,0 +1,70 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "cache-daemon/fill/snapshot_fill.h"
+
+namespace weighhouse::fill {
+
+/// The id of the ingest that brings `file` from `origin`: files with the same identity there are fetched once, whoever asks.
+/// The origin is part of it, because a digest alone is no key to another origin's bytes, staged ones included.
+std::string IngestIdOf(const std::string& origin, const ListedFile& file);
+
+/// Decides which files are fetched when: snapshots take turns, at most `max_active_files` at a time, files that two
+/// snapshots want are fetched once. Its methods run on the loop thread, but for the two that are marked. Held by
+/// shared_ptr, because timers and workers outlive the Filler.
+class FillScheduler : public std::enable_shared_from_this<FillScheduler> {
+ public:
+  explicit FillScheduler(std::shared_ptr<FillContext> context);
+
+  void Join(FillRequest request, std::weak_ptr<FillObserver> observer);
+  /// Buffers came back: ranges that found none try again.
+  void OnBuffersFreed();
+  /// Ends all fills without a word to their observers.
+  void Stop();
+
+  /// Any thread.
+  std::optional<FillProgress> ProgressOf(const std::string& snapshot_id) const EXCLUDES(mutex_);
+  /// Any thread.
+  size_t FillCount() const EXCLUDES(mutex_);
+
+ private:
+  using Flight = std::shared_ptr<SnapshotFill>;  // shared: a file keeps the flight that began it, for its space
+  struct ActiveFile {
+    std::shared_ptr<FileFill> fill;
+    std::vector<Flight> flights;
+  };
+  struct Stock {
+    store::Snapshot snapshot;
+    store::Reservation reservation;
+    std::shared_ptr<void> hold;
+  };
+
+  void TakeStock(const Flight& flight);
+  Result<Stock> ReadStock(const FillRequest& request) const;
+  void OnStock(const Flight& flight, Result<std::shared_ptr<Stock>> stock);
+  void Schedule();
+  bool BeginNextFile(const Flight& flight);
+  void OnFileDone(const std::string& ingest_id, const Result<>& outcome);
+  void EndFlight(const Flight& flight, Result<> outcome);
+  FillProgress Measure(SnapshotFill& flight) const;
+  void Tick();
+  void Publish();
+
+  const std::shared_ptr<FillContext> context_;  // shared: see FillContext
+  std::map<std::string, Flight> flights_;
+  std::deque<Flight> turns_;  // flights with files to begin, in the order of their turns
+  std::map<std::string, ActiveFile> files_;
+  bool ticking_ = false;
+
+  mutable Mutex mutex_;
+  std::map<std::string, FillProgress> published_ GUARDED_BY(mutex_);
+};
+
+}  // namespace weighhouse::fill

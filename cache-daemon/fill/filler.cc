@@ -1,0 +1,75 @@
+#include "cache-daemon/fill/filler.h"
+
+#include <future>
+#include <utility>
+
+#include "cache-daemon/fill/fill_scheduler.h"
+
+namespace weighhouse::fill {
+namespace {
+
+class FillerImpl final : public Filler {
+ public:
+  FillerImpl(FillerOptions options, Parts parts)
+      : context_(std::make_shared<FillContext>(options, parts)),
+        hashes_(std::make_unique<HashQueue>(options.hash_threads)),
+        workers_(std::make_unique<WorkerPool>("fill", static_cast<int>(options.max_active_files))),
+        scheduler_(std::make_shared<FillScheduler>(context_)) {
+    context_->hashes = hashes_.get();
+    context_->workers = workers_.get();
+    context_->on_buffers_freed = [weak = std::weak_ptr(scheduler_)] {
+      if (std::shared_ptr<FillScheduler> scheduler = weak.lock()) scheduler->OnBuffersFreed();
+    };
+  }
+
+  ~FillerImpl() override {
+    context_->stop.request_stop();
+    RunOnLoop([this] { scheduler_->Stop(); });
+    workers_.reset();
+    hashes_.reset();
+    context_->writes.WaitUntilIdle();
+    // What the writers and hashers reported last is behind this in the queue; then no task of ours is left there but
+    // timers, which find everything stopped.
+    RunOnLoop([] {});
+  }
+
+  void Fill(FillRequest request, std::weak_ptr<FillObserver> observer) override {
+    auto shared = std::make_shared<FillRequest>(std::move(request));
+    context_->parts.transport.Post(
+        [scheduler = scheduler_, shared, observer = std::move(observer)]() mutable {
+          scheduler->Join(std::move(*shared), std::move(observer));
+        });
+  }
+
+  Activity CurrentActivity() const override {
+    return {.fills = scheduler_->FillCount(),
+            .bytes_fetched = context_->bytes_fetched.load(std::memory_order_relaxed)};
+  }
+
+  std::optional<FillProgress> ProgressOf(const std::string& snapshot_id) const override {
+    return scheduler_->ProgressOf(snapshot_id);
+  }
+
+ private:
+  void RunOnLoop(const std::function<void()>& task) {
+    std::promise<void> done;
+    context_->parts.transport.Post([&] {
+      task();
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
+
+  const std::shared_ptr<FillContext> context_;  // shared: see FillContext
+  std::unique_ptr<HashQueue> hashes_;
+  std::unique_ptr<WorkerPool> workers_;
+  const std::shared_ptr<FillScheduler> scheduler_;  // shared: timers and workers keep it
+};
+
+}  // namespace
+
+std::unique_ptr<Filler> Filler::Create(FillerOptions options, Parts parts) {
+  return std::make_unique<FillerImpl>(options, parts);
+}
+
+}  // namespace weighhouse::fill

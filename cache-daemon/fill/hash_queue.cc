@@ -1,0 +1,94 @@
+#include "cache-daemon/fill/hash_queue.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/thread.h"
+
+namespace weighhouse::fill {
+
+/// A stream is in `ready_`, or with one thread, or idle; the queue's mutex hands it from one to the next, and with
+/// it the hashers.
+struct HashStream::State {
+  Hasher sha256{Hasher::Algorithm::kSha256};
+  std::optional<Hasher> git_sha1;
+  std::deque<HashQueue::Piece> pieces;  // guarded by the queue's mutex
+  bool busy = false;                    // guarded by the queue's mutex
+};
+
+HashStream::HashStream(HashQueue& queue, FileIdentity::Kind kind, Bytes size)
+    : queue_(queue), state_(std::make_shared<State>()) {
+  if (kind != FileIdentity::Kind::kGitSha1) return;
+  state_->git_sha1.emplace(Hasher::Algorithm::kSha1);
+  std::string header = fmt::format("blob {}", size);
+  header.push_back('\0');
+  state_->git_sha1->Update(header);
+}
+
+HashStream::~HashStream() = default;
+
+void HashStream::Add(std::span<const std::byte> bytes, std::function<void()> done) {
+  queue_.Add(state_, {.bytes = bytes, .done = std::move(done)});
+}
+
+ContentDigests HashStream::Finish() {
+  return {.sha256 = state_->sha256.FinishHex(),
+          .git_sha1 = state_->git_sha1 ? state_->git_sha1->FinishHex() : ""};
+}
+
+HashQueue::HashQueue(size_t threads) {
+  for (size_t i = 0; i < threads; ++i) {
+    threads_.push_back(StartThread(fmt::format("hash-{}", i), [this](const auto&) { Run(); }));
+  }
+}
+
+HashQueue::~HashQueue() {
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.NotifyAll();
+}
+
+void HashQueue::Add(const std::shared_ptr<HashStream::State>& stream, Piece piece) {
+  {
+    MutexLock lock(mutex_);
+    stream->pieces.push_back(std::move(piece));
+    if (stream->busy) return;
+    stream->busy = true;
+    ready_.push_back(stream);
+  }
+  changed_.NotifyOne();
+}
+
+void HashQueue::Run() {
+  while (true) {
+    std::shared_ptr<HashStream::State> stream;
+    Piece piece;
+    {
+      MutexLock lock(mutex_);
+      while (ready_.empty() && !stopping_) changed_.Wait(lock);
+      if (ready_.empty()) return;
+      stream = std::move(ready_.front());
+      ready_.pop_front();
+      piece = std::move(stream->pieces.front());
+      stream->pieces.pop_front();
+    }
+    stream->sha256.Update(piece.bytes);
+    if (stream->git_sha1) stream->git_sha1->Update(piece.bytes);
+    {
+      // Handed back before `done`, whose news may let the owner finish the stream.
+      MutexLock lock(mutex_);
+      if (stream->pieces.empty()) {
+        stream->busy = false;
+      } else {
+        ready_.push_back(stream);
+        changed_.NotifyOne();
+      }
+    }
+    piece.done();
+  }
+}
+
+}  // namespace weighhouse::fill

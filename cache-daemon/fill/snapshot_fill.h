@@ -1,0 +1,64 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cache-daemon/fill/file_fill.h"
+#include "cache-daemon/fill/rate_meter.h"
+
+namespace weighhouse::fill {
+
+/// One snapshot on its way to being complete: which of its files still lack their blob, and who waits. On the loop
+/// thread.
+class SnapshotFill {
+ public:
+  explicit SnapshotFill(std::shared_ptr<const FillRequest> request);
+
+  const std::string& id() const { return request_->snapshot_id; }
+  const std::shared_ptr<const FillRequest>& request() const { return request_; }
+
+  void AddObserver(std::weak_ptr<FillObserver> observer);
+  void NotifyProgress(const FillProgress& progress);
+  void NotifyDone(const Result<FillProgress>& outcome);
+
+  /// Holds what keeps the snapshot's space: its reservation and its place in the store.
+  void Hold(store::Reservation reservation, std::shared_ptr<void> hold);
+
+  /// Takes stock of the store's record: which files (by index, one per distinct content) lack their blob.
+  void SetSnapshot(const store::Snapshot& snapshot);
+  /// The next file that nobody began to fetch for this snapshot; nothing when all are begun.
+  std::optional<ListedFile> NextFile();
+  void FileBegun(const std::string& ingest_id) { running_.insert(ingest_id); }
+  /// One of the begun files is a blob now.
+  void FileDone(const std::string& ingest_id, const ListedFile& file);
+  bool Idle() const { return running_.empty() && waiting_.empty(); }
+  const std::set<std::string>& running() const { return running_; }
+  /// Taking stock again finds new files to fetch only so often: shared files whose bytes this origin may not use.
+  int CountRound() { return ++rounds_; }
+
+  /// `received` bytes of the running files are here but not verified yet.
+  FillProgress Progress(Bytes received, std::string waiting_for,
+                        std::chrono::steady_clock::time_point now);
+
+ private:
+  const std::shared_ptr<const FillRequest> request_;  // shared with the files that it asks for
+  std::vector<std::weak_ptr<FillObserver>> observers_;
+  store::Reservation reservation_;
+  std::shared_ptr<void> hold_;
+  std::deque<ListedFile> waiting_;
+  std::set<std::string> running_;
+  Bytes bytes_total_ = 0;
+  Bytes bytes_present_ = 0;
+  Bytes bytes_fetched_ = 0;
+  size_t files_total_ = 0;
+  size_t files_done_ = 0;
+  int rounds_ = 0;
+  RateMeter rate_;
+};
+
+}  // namespace weighhouse::fill

@@ -1,0 +1,75 @@
+#include "cache-daemon/fill/hash_queue.h"
+
+#include <latch>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace weighhouse::fill {
+namespace {
+
+/// Hashes `text` through a stream in pieces of `piece` bytes and waits for them.
+ContentDigests HashInPieces(HashQueue& queue, FileIdentity::Kind kind, const std::string& text,
+                            size_t piece) {
+  HashStream stream(queue, kind, text.size());
+  std::latch done(static_cast<std::ptrdiff_t>((text.size() + piece - 1) / piece));
+  std::span<const std::byte> bytes = std::as_bytes(std::span(text));
+  for (size_t begin = 0; begin < text.size(); begin += piece) {
+    stream.Add(bytes.subspan(begin, std::min(piece, text.size() - begin)),
+               [&done] { done.count_down(); });
+  }
+  done.wait();
+  return stream.Finish();
+}
+
+TEST(HashQueueTest, HashesPiecesInTheOrderGiven) {
+  HashQueue queue(3);
+  std::string text(100000, 'x');
+  for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 7);
+  ContentDigests digests = HashInPieces(queue, FileIdentity::Kind::kSha256, text, 777);
+  EXPECT_EQ(digests.sha256, Digest::Of(text).Hex());
+  EXPECT_EQ(digests.git_sha1, "");
+}
+
+TEST(HashQueueTest, GivesGitsBlobId) {
+  HashQueue queue(1);
+  // `printf 'hello\n' | git hash-object --stdin`
+  EXPECT_EQ(HashInPieces(queue, FileIdentity::Kind::kGitSha1, "hello\n", 2).git_sha1,
+            "ce013625030ba8dba906f756967f9e9ca394464a");
+}
+
+TEST(HashQueueTest, HashesNothing) {
+  HashQueue queue(1);
+  EXPECT_EQ(HashInPieces(queue, FileIdentity::Kind::kGitSha1, "", 1).git_sha1,
+            "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+}
+
+TEST(HashQueueTest, KeepsManyStreamsApart) {
+  HashQueue queue(2);
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&queue, i] {
+      std::string text(50000 + i, static_cast<char>('a' + i));
+      EXPECT_EQ(HashInPieces(queue, FileIdentity::Kind::kVersionToken, text, 1000).sha256,
+                Digest::Of(text).Hex());
+    });
+  }
+}
+
+TEST(HashQueueTest, RunsWhatIsQueuedBeforeItGoes) {
+  std::string text(1 << 20, 'q');
+  std::atomic<int> done = 0;
+  {
+    auto queue = std::make_unique<HashQueue>(1);
+    HashStream stream(*queue, FileIdentity::Kind::kSha256, 20 * text.size());
+    for (int i = 0; i < 20; ++i) {
+      stream.Add(std::as_bytes(std::span(text)), [&done] { ++done; });
+    }
+    queue.reset();
+  }
+  EXPECT_EQ(done, 20);
+}
+
+}  // namespace
+}  // namespace weighhouse::fill
