@@ -1,0 +1,252 @@
+#include "cache-daemon/api/cache_service.h"
+
+#include <functional>
+#include <utility>
+
+#include <fmt/format.h>
+#include <grpcpp/impl/service_type.h>
+#include <grpcpp/support/server_callback.h>
+#include <spdlog/spdlog.h>
+
+#include "cache-daemon/api/translate.h"
+#include "cache-daemon/api/update_stream.h"
+#include "proto/cache.grpc.pb.h"
+
+namespace weighhouse::api {
+namespace {
+
+using AcquireStream = UpdateStream<pb::AcquireUpdate>;
+using VerifyStream = UpdateStream<pb::VerifyUpdate>;
+
+/// Who may make a call.
+enum class Audience { kEverybody, kAdmins };
+
+/// Brings what the engine says of one Acquire to its stream. The stream owns it, so the engine's
+/// weak reference dies with the call, and the fill doesn't.
+class AcquireFeed final : public AcquireObserver {
+ public:
+  AcquireFeed(std::weak_ptr<AcquireStream> stream, std::string model)
+      : stream_(std::move(stream)), model_(std::move(model)) {}
+
+  void OnResolving() override { Send(ResolvingUpdate()); }
+  void OnFilling(const std::string& snapshot_id, const std::string& revision,
+                 const fill::FillProgress& progress) override {
+    Send(FillingUpdate(snapshot_id, revision, progress));
+  }
+  void OnDone(const Result<AcquiredTree>& outcome) override {
+    std::shared_ptr<AcquireStream> stream = stream_.lock();
+    if (!stream) return;
+    if (outcome) {
+      stream->SendNewest(ReadyUpdate(*outcome));
+      return stream->End(grpc::Status::OK);
+    }
+    spdlog::warn("acquire {}: {}: {}", model_, CodeName(outcome.error().code),
+                 outcome.error().message);
+    stream->End(ToStatus(outcome.error()));
+  }
+
+ private:
+  void Send(pb::AcquireUpdate update) {
+    if (std::shared_ptr<AcquireStream> stream = stream_.lock())
+      stream->SendNewest(std::move(update));
+  }
+
+  const std::weak_ptr<AcquireStream> stream_;
+  const std::string model_;
+};
+
+class CacheService final : public pb::Cache::CallbackService {
+ public:
+  CacheService(Engine& engine, Workers& workers, CacheServiceOptions options)
+      : engine_(engine), workers_(workers), options_(std::move(options)) {}
+
+  grpc::ServerWriteReactor<pb::AcquireUpdate>* Acquire(grpc::CallbackServerContext*,
+                                                       const pb::AcquireRequest* request) override {
+    auto stream = std::make_shared<AcquireStream>();
+    grpc::Status admitted = Admit("Acquire", Audience::kEverybody);
+    Result<AcquireRequest> checked = ToAcquireRequest(*request);
+    if (!admitted.ok() || !checked) {
+      stream->Begin(options_.draining);
+      stream->End(admitted.ok() ? ToStatus(checked.error()) : admitted);
+      return stream.get();
+    }
+    auto feed = std::make_shared<AcquireFeed>(stream, checked->model.ToString());
+    stream->Begin(options_.draining, feed);
+    engine_.Acquire(std::move(*checked), feed);
+    return stream.get();
+  }
+
+  grpc::ServerUnaryReactor* Release(grpc::CallbackServerContext* context,
+                                    const pb::ReleaseRequest* request,
+                                    pb::ReleaseResponse*) override {
+    return Run(context, workers_.brief, "Release", Audience::kEverybody,
+               [this, request]() -> Result<> {
+                 TRY(CheckLeaseId(request->lease_id()));
+                 return engine_.Release(request->lease_id());
+               });
+  }
+
+  grpc::ServerUnaryReactor* SyncLeases(grpc::CallbackServerContext* context,
+                                       const pb::SyncLeasesRequest* request,
+                                       pb::SyncLeasesResponse* response) override {
+    auto sync = [this, request, response]() -> Result<> {
+      SyncRequest checked = TRY(ToSyncRequest(*request));
+      SyncOutcome outcome = TRY(engine_.SyncLeases(checked));
+      response->set_dropped(static_cast<uint32_t>(outcome.dropped));
+      response->set_recreated(static_cast<uint32_t>(outcome.recreated));
+      return {};
+    };
+    return Run(context, workers_.brief, "SyncLeases", Audience::kEverybody, sync);
+  }
+
+  grpc::ServerUnaryReactor* Prefetch(grpc::CallbackServerContext* context,
+                                     const pb::PrefetchRequest* request,
+                                     pb::PrefetchResponse* response) override {
+    auto prefetch = [this, request, response]() -> Result<> {
+      ModelReference model = TRY(ToModelReference(request->model()));
+      Credentials credentials = TRY(ToCredentials(request->credentials()));
+      std::string snapshot_id = TRY(engine_.Prefetch(model, credentials));
+      response->set_snapshot_id(snapshot_id);
+      return {};
+    };
+    return Run(context, workers_.source, "Prefetch", Audience::kAdmins, prefetch);
+  }
+
+  grpc::ServerUnaryReactor* Evict(grpc::CallbackServerContext* context,
+                                  const pb::EvictRequest* request,
+                                  pb::EvictResponse* response) override {
+    auto evict = [this, request, response]() -> Result<> {
+      if (request->snapshot_id().empty() == request->model().empty()) {
+        return Fail(Code::kInvalidArgument, "give a snapshot_id or a model, one of them");
+      }
+      if (!request->snapshot_id().empty())
+        TRY(CheckSnapshotId(request->snapshot_id(), "snapshot_id"));
+      Engine::EvictOutcome outcome = TRY(engine_.Evict(request->snapshot_id(), request->model()));
+      response->set_snapshots(static_cast<uint32_t>(outcome.snapshots));
+      response->set_bytes_freed(outcome.bytes);
+      return {};
+    };
+    return Run(context, workers_.source, "Evict", Audience::kAdmins, evict);
+  }
+
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context, const pb::ListRequest*,
+                                 pb::ListResponse* response) override {
+    return Run(context, workers_.brief, "List", Audience::kAdmins, [this, response]() -> Result<> {
+      for (const SnapshotView& view : engine_.List()) {
+        *response->add_snapshots() = FromSnapshotView(view);
+      }
+      return {};
+    });
+  }
+
+  grpc::ServerUnaryReactor* Stat(grpc::CallbackServerContext* context,
+                                 const pb::StatRequest* request,
+                                 pb::StatResponse* response) override {
+    auto stat = [this, request, response]() -> Result<> {
+      ModelReference model = TRY(ToModelReference(request->model()));
+      Credentials credentials = TRY(ToCredentials(request->credentials()));
+      StatView view = TRY(engine_.Stat(model, credentials));
+      *response = FromStatView(view);
+      return {};
+    };
+    return Run(context, workers_.source, "Stat", Audience::kAdmins, stat);
+  }
+
+  grpc::ServerWriteReactor<pb::VerifyUpdate>* Verify(grpc::CallbackServerContext*,
+                                                     const pb::VerifyRequest* request) override {
+    auto stream = std::make_shared<VerifyStream>();
+    stream->Begin(options_.draining);
+    grpc::Status admitted = Admit("Verify", Audience::kAdmins);
+    Result<> checked;
+    if (!request->snapshot_id().empty())
+      checked = CheckSnapshotId(request->snapshot_id(), "snapshot_id");
+    if (!admitted.ok() || !checked) {
+      stream->End(admitted.ok() ? ToStatus(checked.error()) : admitted);
+      return stream.get();
+    }
+    // `request` dies with the call, which a caller's leaving can end before the worker comes to it.
+    workers_.verify.Post(
+        [this, stream, snapshot_id = request->snapshot_id()] { RunVerify(*stream, snapshot_id); });
+    return stream.get();
+  }
+
+  grpc::ServerUnaryReactor* Capacity(grpc::CallbackServerContext* context,
+                                     const pb::CapacityRequest*,
+                                     pb::CapacityResponse* response) override {
+    auto capacity = [this, response]() -> Result<> {
+      store::SpaceSums sums = TRY(engine_.Capacity());
+      *response = FromSpaceSums(sums);
+      return {};
+    };
+    return Run(context, workers_.brief, "Capacity", Audience::kEverybody, capacity);
+  }
+
+  grpc::ServerUnaryReactor* Info(grpc::CallbackServerContext* context, const pb::InfoRequest*,
+                                 pb::InfoResponse* response) override {
+    return Run(context, workers_.brief, "Info", Audience::kEverybody,
+               [this, response]() -> Result<> {
+                 EngineInfo info = TRY(engine_.Info());
+                 *response = FromEngineInfo(info, WEIGHHOUSE_VERSION);
+                 return {};
+               });
+  }
+
+ private:
+  /// OK, or why this socket does not serve the call now.
+  grpc::Status Admit(std::string_view method, Audience audience) const {
+    if (options_.access == Access::kNone) {
+      return {grpc::StatusCode::PERMISSION_DENIED, options_.refusal};
+    }
+    if (options_.access == Access::kNode && audience == Audience::kAdmins) {
+      return {grpc::StatusCode::PERMISSION_DENIED,
+              fmt::format("{} is not served on the node socket: use the admin socket", method)};
+    }
+    if (options_.draining.stop_requested()) {
+      return {grpc::StatusCode::UNAVAILABLE, "the cache daemon is stopping: try again"};
+    }
+    return grpc::Status::OK;
+  }
+
+  /// Runs `work` on `pool` and ends the call with its outcome. Request and response live until
+  /// then.
+  grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext* context, WorkerPool& pool,
+                                std::string_view method, Audience audience,
+                                std::function<Result<>()> work) const {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    grpc::Status admitted = Admit(method, audience);
+    if (!admitted.ok()) {
+      reactor->Finish(admitted);
+      return reactor;
+    }
+    pool.Post([reactor, work = std::move(work)] {
+      Result<> outcome = work();
+      reactor->Finish(outcome ? grpc::Status::OK : ToStatus(outcome.error()));
+    });
+    return reactor;
+  }
+
+  void RunVerify(VerifyStream& stream, const std::string& snapshot_id) {
+    if (stream.Left().stop_requested()) return;
+    auto on_finding = [&stream](const VerifyFinding& finding) {
+      spdlog::error("verify: blob {} is bad: {}", finding.blob.Hex(), finding.found);
+      return stream.SendInOrder(FindingUpdate(finding));
+    };
+    Result<VerifySums> sums = engine_.Verify(snapshot_id, on_finding, stream.Left());
+    if (!sums) return stream.End(ToStatus(sums.error()));
+    stream.SendInOrder(SumsUpdate(*sums));
+    stream.End(grpc::Status::OK);
+  }
+
+  Engine& engine_;
+  Workers& workers_;
+  const CacheServiceOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> CreateCacheService(Engine& engine, Workers& workers,
+                                                  CacheServiceOptions options) {
+  return std::make_unique<CacheService>(engine, workers, std::move(options));
+}
+
+}  // namespace weighhouse::api

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include "base/worker_pool.h"
+#include "cache-daemon/engine/engine.h"
+
+namespace grpc {
+class Service;
+}
+
+namespace weighhouse::api {
+
+/// Which calls a socket serves.
+enum class Access {
+  kNode,   ///< Acquire, Release, SyncLeases, Capacity and Info: what the CSI plugin needs.
+  kAdmin,  ///< Everything.
+  kNone,   ///< Nothing: where a peer that may not come in reads why.
+};
+
+/// The threads on which calls run that may block, so that none of gRPC's ever does.
+struct Workers {
+  WorkerPool brief{"api-brief",
+                   2};  ///< touches names on the disk: Release, SyncLeases, Capacity, List, Info
+  WorkerPool source{"api-source",
+                    4};  ///< waits for a source or removes much: Stat, Prefetch, Evict
+  WorkerPool verify{"api-verify",
+                    1};  ///< reads whole blobs: one Verify at a time, the disk is shared
+};
+
+/// weighhouse.cache.v1.Cache over an engine: checks and translates, decides nothing. Thread-safe.
+/// The engine and the workers outlive the gRPC server that serves it: a call whose worker is gone
+/// would never end.
+struct CacheServiceOptions {
+  Access access = Access::kNode;
+  std::string refusal;       ///< for kNone: what a peer is told
+  std::stop_token draining;  ///< once requested, streams break off and new calls get kUnavailable
+};
+std::unique_ptr<grpc::Service> CreateCacheService(Engine& engine, Workers& workers,
+                                                  CacheServiceOptions options);
+
+}  // namespace weighhouse::api

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "cache-daemon/engine/engine.h"
+
+namespace weighhouse {
+
+/// An engine that a test plays by hand: it remembers what it was asked, and answers what was set.
+/// Thread-safe where it says so; what it answers is set before it is served.
+class FakeEngine final : public Engine {
+ public:
+  FakeEngine();
+
+  void Acquire(AcquireRequest request, std::weak_ptr<AcquireObserver> observer) override;
+  Result<> Release(const std::string& lease_id) override;
+  Result<SyncOutcome> SyncLeases(const SyncRequest& request) override;
+  Result<std::string> Prefetch(const ModelReference& model,
+                               const Credentials& credentials) override;
+  Result<EvictOutcome> Evict(const std::string& snapshot_id, const std::string& model) override;
+  std::vector<SnapshotView> List() const override { return snapshots; }
+  Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) override;
+  Result<VerifySums> Verify(const std::string& snapshot_id,
+                            const std::function<bool(const VerifyFinding&)>& on_finding,
+                            std::stop_token stop) override;
+  Result<store::SpaceSums> Capacity() const override { return space; }
+  Result<EngineInfo> Info() const override { return info; }
+
+  /// The n-th Acquire so far; waits until it has come. Thread-safe.
+  struct Acquisition {
+    AcquireRequest request;
+    std::weak_ptr<AcquireObserver> observer;
+  };
+  Acquisition WaitForAcquire(size_t number) EXCLUDES(mutex_);
+  /// Waits until a Verify is under way. Thread-safe.
+  void WaitForVerify() EXCLUDES(mutex_);
+
+  /// What each Acquire does at once, on the caller's thread; unset: nothing, the test plays the
+  /// observer.
+  std::function<void(const AcquireRequest&, AcquireObserver&)> on_acquire;
+  Result<EvictOutcome> evict_outcome;
+  Result<StatView> stat_outcome;
+  std::vector<VerifyFinding> findings;
+  Result<VerifySums> verify_outcome;
+  /// Verify goes on until it is stopped.
+  bool verify_endlessly = false;
+  std::vector<SnapshotView> snapshots;
+  Result<store::SpaceSums> space;
+  Result<EngineInfo> info;
+
+  // What came, for the thread that made the call.
+  std::string released;
+  std::optional<SyncRequest> synced;
+  std::string evicted_snapshot_id, evicted_model;
+  std::optional<ModelReference> stat_model;
+  Credentials stat_credentials;
+
+ private:
+  Mutex mutex_;
+  ConditionVariable changed_;
+  std::vector<Acquisition> acquisitions_ GUARDED_BY(mutex_);
+  bool verifying_ GUARDED_BY(mutex_) = false;
+};
+
+/// A snapshot with one file of `size` bytes, present if `complete`.
+SnapshotView FakeSnapshot(const std::string& model, Bytes size, bool complete);
+
+}  // namespace weighhouse

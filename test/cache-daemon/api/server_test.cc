@@ -1,0 +1,289 @@
+#include "cache-daemon/api/server.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <grpcpp/create_channel.h>
+#include <gtest/gtest.h>
+
+#include "proto/cache.grpc.pb.h"
+#include "test/cache-daemon/api/fake_engine.h"
+
+namespace weighhouse::api {
+namespace {
+
+namespace pb = ::weighhouse::cache::v1;
+using ::testing::HasSubstr;
+using namespace std::chrono_literals;
+
+const std::string kLease(64, 'a');
+
+/// A server on sockets of its own over a FakeEngine.
+class ServerTest : public ::testing::Test {
+ protected:
+  ServerTest() {
+    std::string pattern = ::testing::TempDir() + "/server.XXXXXX";
+    directory_ = ::mkdtemp(pattern.data());
+    Result<std::unique_ptr<Server>> server =
+        Server::Start(engine_, {.socket_directory = directory_});
+    if (!server) ADD_FAILURE() << server.error().message;
+    if (server) server_ = std::move(*server);
+    node_ = Dial("node.sock");
+    admin_ = Dial("admin.sock");
+  }
+  ~ServerTest() override {
+    server_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+
+  std::unique_ptr<pb::Cache::Stub> Dial(const std::string& name) const {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    return pb::Cache::NewStub(grpc::CreateCustomChannel(
+        "unix://" + directory_ + "/" + name, grpc::InsecureChannelCredentials(), arguments));
+  }
+
+  static pb::AcquireRequest AcquireOf(const std::string& uri) {
+    pb::AcquireRequest request;
+    request.set_lease_id(kLease);
+    request.mutable_holder()->set_target_path("/target");
+    request.mutable_model()->set_uri(uri);
+    return request;
+  }
+
+  static fill::FillProgress Done(Bytes bytes) {
+    return {.bytes_total = 1000, .bytes_done = bytes, .bytes_per_second = 10};
+  }
+
+  std::string directory_;
+  FakeEngine engine_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<pb::Cache::Stub> node_, admin_;
+};
+
+TEST_F(ServerTest, StreamsProgressAndEndsWithReady) {
+  grpc::ClientContext context;
+  auto stream = node_->Acquire(&context, AcquireOf("hf://org/name"));
+  auto observer = engine_.WaitForAcquire(0).observer.lock();
+  ASSERT_TRUE(observer);
+  pb::AcquireUpdate update;
+  observer->OnResolving();
+  ASSERT_TRUE(stream->Read(&update));
+  EXPECT_TRUE(update.has_resolving());
+  observer->OnFilling("id", "rev", Done(10));
+  ASSERT_TRUE(stream->Read(&update));
+  EXPECT_EQ(update.filling().bytes_done(), 10u);
+  observer->OnDone(AcquiredTree{.snapshot_id = "id", .tree = "trees/files/id", .bytes = 1000});
+  ASSERT_TRUE(stream->Read(&update));
+  EXPECT_EQ(update.ready().tree(), "trees/files/id");
+  EXPECT_FALSE(stream->Read(&update)) << "ready is the last message";
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST_F(ServerTest, NewestProgressWinsWhenTheReaderIsSlow) {
+  constexpr Bytes kUpdates = 200000;
+  grpc::ClientContext context;
+  auto stream = node_->Acquire(&context, AcquireOf("hf://org/name"));
+  auto observer = engine_.WaitForAcquire(0).observer.lock();
+  ASSERT_TRUE(observer);
+  for (Bytes i = 1; i <= kUpdates; ++i) observer->OnFilling("id", "rev", Done(i));
+  observer->OnDone(AcquiredTree{.tree = "trees/files/id"});
+  pb::AcquireUpdate update;
+  size_t messages = 0;
+  Bytes last = 0;
+  bool ready = false;
+  while (stream->Read(&update)) {
+    ++messages;
+    ready = update.has_ready();
+    if (!ready) {
+      EXPECT_GT(update.filling().bytes_done(), last) << "progress never goes back";
+      last = update.filling().bytes_done();
+    }
+  }
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_TRUE(ready);
+  EXPECT_LT(messages, kUpdates) << "what nobody had read yet was replaced";
+}
+
+TEST_F(ServerTest, BringsTheEnginesErrorWithItsCode) {
+  engine_.on_acquire = [](const AcquireRequest&, AcquireObserver& observer) {
+    observer.OnDone(Fail(Code::kPermissionDenied, "hf://org/name is gated"));
+  };
+  grpc::ClientContext context;
+  auto stream = node_->Acquire(&context, AcquireOf("hf://org/name"));
+  pb::AcquireUpdate update;
+  EXPECT_FALSE(stream->Read(&update));
+  grpc::Status status = stream->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(status.error_message(), "hf://org/name is gated");
+}
+
+TEST_F(ServerTest, AnInvalidAcquireNeverReachesTheEngine) {
+  grpc::ClientContext context;
+  auto stream = node_->Acquire(&context, AcquireOf("nonsense"));
+  pb::AcquireUpdate update;
+  EXPECT_FALSE(stream->Read(&update));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(ServerTest, ACallerThatLeavesDetachesItsObserver) {
+  grpc::ClientContext context;
+  auto stream = node_->Acquire(&context, AcquireOf("hf://org/name"));
+  std::weak_ptr<AcquireObserver> observer = engine_.WaitForAcquire(0).observer;
+  context.TryCancel();
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  auto deadline = std::chrono::steady_clock::now() + 20s;
+  while (!observer.expired() && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
+  EXPECT_TRUE(observer.expired());
+}
+
+TEST_F(ServerTest, ManyCallersMayLeaveWhileTheEngineSpeaks) {
+  for (size_t i = 0; i < 50; ++i) {
+    grpc::ClientContext context;
+    auto stream = node_->Acquire(&context, AcquireOf("hf://org/name"));
+    std::weak_ptr<AcquireObserver> weak = engine_.WaitForAcquire(i).observer;
+    std::jthread speaker([weak] {
+      for (Bytes n = 0; n < 1000; ++n) {
+        if (auto observer = weak.lock()) observer->OnFilling("id", "rev", Done(n));
+      }
+      if (auto observer = weak.lock()) observer->OnDone(AcquiredTree{});
+    });
+    pb::AcquireUpdate update;
+    stream->Read(&update);
+    context.TryCancel();
+    stream->Finish();
+  }
+}
+
+TEST_F(ServerTest, TheNodeSocketRefusesWhatIsForAdmins) {
+  pb::ListResponse listed;
+  pb::StatResponse stat;
+  pb::EvictResponse evicted;
+  pb::PrefetchResponse prefetched;
+  auto code = [](auto call) {
+    grpc::ClientContext context;
+    return call(&context).error_code();
+  };
+  auto denied = grpc::StatusCode::PERMISSION_DENIED;
+  EXPECT_EQ(code([&](auto* c) { return node_->List(c, {}, &listed); }), denied);
+  EXPECT_EQ(code([&](auto* c) { return node_->Stat(c, {}, &stat); }), denied);
+  EXPECT_EQ(code([&](auto* c) { return node_->Evict(c, {}, &evicted); }), denied);
+  EXPECT_EQ(code([&](auto* c) { return node_->Prefetch(c, {}, &prefetched); }), denied);
+  EXPECT_EQ(code([&](auto* c) { return node_->Verify(c, {})->Finish(); }), denied);
+}
+
+TEST_F(ServerTest, TheNodeSocketServesWhatThePluginNeeds) {
+  pb::ReleaseRequest release;
+  release.set_lease_id(kLease);
+  pb::ReleaseResponse released;
+  pb::InfoResponse info;
+  pb::CapacityResponse capacity;
+  pb::SyncLeasesRequest sync;
+  sync.set_epoch_unix_ms(5);
+  pb::SyncLeasesResponse synced;
+  grpc::ClientContext contexts[4];
+  ASSERT_TRUE(node_->Release(&contexts[0], release, &released).ok());
+  EXPECT_EQ(engine_.released, kLease);
+  ASSERT_TRUE(node_->Info(&contexts[1], {}, &info).ok());
+  EXPECT_EQ(info.root(), "/cache");
+  EXPECT_FALSE(info.version().empty());
+  ASSERT_TRUE(node_->Capacity(&contexts[2], {}, &capacity).ok());
+  EXPECT_EQ(capacity.available(), 60 * kGiB);
+  ASSERT_TRUE(node_->SyncLeases(&contexts[3], sync, &synced).ok());
+  EXPECT_EQ(synced.dropped(), 2u);
+}
+
+TEST_F(ServerTest, TheAdminSocketListsAndEvicts) {
+  engine_.snapshots.push_back(FakeSnapshot("org/name", 12 * kMiB, true));
+  engine_.evict_outcome = Engine::EvictOutcome{.snapshots = 1, .bytes = 12 * kMiB};
+  grpc::ClientContext list_context, evict_context, both_context;
+  pb::ListResponse listed;
+  ASSERT_TRUE(admin_->List(&list_context, {}, &listed).ok());
+  ASSERT_EQ(listed.snapshots_size(), 1);
+  pb::EvictRequest request;
+  request.set_model("hf://org/name");
+  pb::EvictResponse evicted;
+  ASSERT_TRUE(admin_->Evict(&evict_context, request, &evicted).ok());
+  EXPECT_EQ(engine_.evicted_model, "hf://org/name");
+  EXPECT_EQ(evicted.bytes_freed(), 12 * kMiB);
+  request.set_snapshot_id(kLease);
+  EXPECT_EQ(admin_->Evict(&both_context, request, &evicted).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(ServerTest, VerifySendsEveryFindingAndThenTheSums) {
+  constexpr int kFindings = 500;  // more than wait in the stream's queue
+  for (int i = 0; i < kFindings; ++i) {
+    engine_.findings.push_back(
+        {.blob = Digest::Of(std::to_string(i)), .found = "other", .paths = {}});
+  }
+  engine_.verify_outcome = VerifySums{.blobs = 1000, .bad = kFindings, .bytes = 5};
+  grpc::ClientContext context;
+  auto stream = admin_->Verify(&context, {});
+  pb::VerifyUpdate update;
+  for (int i = 0; i < kFindings; ++i) {
+    ASSERT_TRUE(stream->Read(&update));
+    EXPECT_EQ(update.finding().sha256(), Digest::Of(std::to_string(i)).Hex());
+  }
+  ASSERT_TRUE(stream->Read(&update));
+  EXPECT_EQ(update.sums().bad(), static_cast<uint64_t>(kFindings));
+  EXPECT_FALSE(stream->Read(&update));
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST_F(ServerTest, ALeavingCallerStopsItsVerify) {
+  engine_.verify_endlessly = true;
+  grpc::ClientContext first_context, second_context;
+  auto first = admin_->Verify(&first_context, {});
+  engine_.WaitForVerify();
+  first_context.TryCancel();
+  first->Finish();
+  // One worker verifies: the second would wait for ever behind the first.
+  auto second = admin_->Verify(&second_context, {});
+  second_context.TryCancel();
+  EXPECT_EQ(second->Finish().error_code(), grpc::StatusCode::CANCELLED);
+}
+
+TEST_F(ServerTest, DrainEndsStreamsAsTemporary) {
+  grpc::ClientContext context;
+  auto stream = node_->Acquire(&context, AcquireOf("hf://org/name"));
+  engine_.WaitForAcquire(0);
+  server_->Drain(10s);
+  pb::AcquireUpdate update;
+  EXPECT_FALSE(stream->Read(&update));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_TRUE(std::filesystem::is_empty(directory_)) << "the sockets are gone";
+}
+
+TEST_F(ServerTest, DrainStopsAVerify) {
+  engine_.verify_endlessly = true;
+  grpc::ClientContext context;
+  auto stream = admin_->Verify(&context, {});
+  engine_.WaitForVerify();
+  server_->Drain(10s);
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(ServerTest, ASecondServerSaysWhoHasTheSocket) {
+  Result<std::unique_ptr<Server>> second = Server::Start(engine_, {.socket_directory = directory_});
+  ASSERT_FALSE(second);
+  EXPECT_THAT(second.error().message, HasSubstr("another process listens on " + directory_));
+}
+
+TEST(InProcessServerTest, ServesAnAdminWithoutASocket) {
+  FakeEngine engine;
+  Result<std::unique_ptr<Server>> server = Server::StartInProcess(engine);
+  ASSERT_TRUE(server);
+  auto stub = pb::Cache::NewStub((*server)->InProcessChannel());
+  grpc::ClientContext context;
+  pb::ListResponse listed;
+  EXPECT_TRUE(stub->List(&context, {}, &listed).ok());
+}
+
+}  // namespace
+}  // namespace weighhouse::api
