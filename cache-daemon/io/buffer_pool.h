@@ -31,9 +31,9 @@ class Buffer {
   std::span<std::byte> memory_;
 };
 
-/// The memory that all fills share: `count` buffers of `buffer_size` bytes in one mapping (MADV_HUGEPAGE: a quarter
-/// less CPU for receive + write, facts/performance.md). It bounds the daemon's memory whatever the models' sizes.
-/// Thread-safe. Must outlive its buffers.
+/// The memory that all fills share: `count` buffers of `buffer_size` bytes in one mapping
+/// (MADV_HUGEPAGE: a quarter less CPU for receive + write, facts/performance.md). It bounds the
+/// daemon's memory whatever the models' sizes. Thread-safe. Must outlive its buffers.
 class BufferPool {
  public:
   static constexpr size_t kBufferSize = size_t{2} << 20;

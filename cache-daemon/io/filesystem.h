@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/mutex.h"
 #include "base/unique_fd.h"
 #include "base/units.h"
 
@@ -42,15 +43,17 @@ struct OpenedFile {
   IoMode mode = IoMode::kBuffered;  ///< kDirect only where the filesystem takes O_DIRECT
 };
 
-/// The seam to the disk: what the store does to names and whole small files. One real implementation, and test ones that
-/// fail at a chosen step; all pass the same contract suite. Paths are absolute. Nothing follows a symbolic link in
-/// the last component. Thread-safe. Errors as in FailErrno, with the operation and the path in front.
+/// The seam to the disk: what the store does to names and whole small files. One real
+/// implementation, and test ones that fail at a chosen step; all pass the same contract suite.
+/// Paths are absolute. Nothing follows a symbolic link in the last component. Thread-safe. Errors
+/// as in FailErrno, with the operation and the path in front.
 class Filesystem {
  public:
   virtual ~Filesystem() = default;
 
   // Files
-  /// Creates `path` (0600; kAlreadyExists if it is there) for reading and writing, with O_DIRECT where asked and possible.
+  /// Creates `path` (0600; kAlreadyExists if it is there) for reading and writing, with O_DIRECT
+  /// where asked and possible.
   virtual Result<OpenedFile> CreateFile(const std::string& path, IoMode mode) = 0;
   virtual Result<OpenedFile> OpenForRead(const std::string& path, IoMode mode) = 0;
   /// Allocates [0, size) (fallocate(2)); where the filesystem can't, sets the length and succeeds.
@@ -81,7 +84,8 @@ class Filesystem {
 
   // Facts
   virtual Result<FileStatus> Status(const std::string& path) = 0;
-  virtual Result<> SetModified(const std::string& path, std::chrono::system_clock::time_point time) = 0;
+  virtual Result<> SetModified(const std::string& path,
+                               std::chrono::system_clock::time_point time) = 0;
   virtual Result<Space> SpaceOf(const std::string& path) = 0;
 };
 
@@ -106,15 +110,31 @@ class PosixFilesystem final : public Filesystem {
   Result<> SyncFile(const std::string& path) override;
   Result<std::vector<DirectoryEntry>> List(const std::string& path) override;
   Result<FileStatus> Status(const std::string& path) override;
-  Result<> SetModified(const std::string& path, std::chrono::system_clock::time_point time) override;
+  Result<> SetModified(const std::string& path,
+                       std::chrono::system_clock::time_point time) override;
   Result<Space> SpaceOf(const std::string& path) override;
+
+ private:
+  /// Rename(kNever) where the filesystem has no RENAME_NOREPLACE.
+  Result<> RenameUnlessTaken(const std::string& from, const std::string& to)
+      EXCLUDES(rename_mutex_);
+
+  Mutex rename_mutex_;
 };
 
-/// Removes `path` and all below it, deepest first. A missing path is fine. Follows no link.
+/// Removes `path` and all below it, deepest first. A missing path is fine. Follows no link: a link
+/// is removed, never what it names. Directories that their owner may not write to (0555) are made
+/// 0755 first.
 Result<> RemoveTree(Filesystem& filesystem, const std::string& path);
 
-/// Writes `content` to `path` such that a reader sees the old file or the new one, and that it survives a power cut:
-/// write beside, fdatasync, rename, sync the directory.
-Result<> ReplaceFileDurably(Filesystem& filesystem, const std::string& path, std::string_view content);
+/// What the names end in under which ReplaceFileDurably writes beside its target: a crash can leave
+/// one, and whoever scans the directory at start removes it.
+inline constexpr std::string_view kBesideSuffix = ".new";
+
+/// Writes `content` to `path` such that a reader sees the old file or the new one, and that it
+/// survives a power cut: write beside, sync, rename, sync the directory. What it wrote beside is
+/// removed again on failure.
+Result<> ReplaceFileDurably(Filesystem& filesystem, const std::string& path,
+                            std::string_view content);
 
 }  // namespace weighhouse::io

@@ -12,15 +12,17 @@
 
 namespace weighhouse::io {
 
-/// Writes buffers to files without making the caller wait. Thread-safe. Destroying it waits for the writes under way.
+/// Writes buffers to files without making the caller wait. Thread-safe. Destroying it waits for the
+/// writes under way.
 class WriteEngine {
  public:
   /// Called once per write on the engine's own thread: 0 or an errno value. Must not block.
   using Done = std::function<void(int error_number)>;
 
   virtual ~WriteEngine() = default;
-  /// Writes all of `data` (short writes are continued) to `fd` at `offset`. For an O_DIRECT descriptor `data`,
-  /// its size and `offset` are multiples of 4096. `data` and `fd` stay valid until `done` ran.
+  /// Writes all of `data` (short writes are continued) to `fd` at `offset`. For an O_DIRECT
+  /// descriptor `data`, its size and `offset` are multiples of 4096. `data` and `fd` stay valid
+  /// until `done` ran.
   virtual void Write(int fd, uint64_t offset, std::span<const std::byte> data, Done done) = 0;
   /// "io_uring" or "pwrite", for status.
   virtual std::string_view Name() const = 0;
@@ -31,12 +33,13 @@ enum class WriteEngineChoice { kAuto, kIoUring, kPwrite };
 
 struct WriteEngineSelection {
   std::unique_ptr<WriteEngine> engine;
-  /// Why io_uring was not taken (seccomp, sysctl, memlock …), for the log; empty if it was or wasn't asked for.
+  /// Why io_uring was not taken (seccomp, sysctl, memlock …), for the log; empty if it was or
+  /// wasn't asked for.
   std::string fallback_reason;
 };
 
-/// kAuto takes io_uring where the kernel, its sysctl and the seccomp profile allow it (tried with a real write),
-/// else pwrite threads. kIoUring fails with kFailedPrecondition where it is denied.
+/// kAuto takes io_uring where the kernel, its sysctl and the seccomp profile allow it (tried with a
+/// real write), else pwrite threads. kIoUring fails with kFailedPrecondition where it is denied.
 Result<WriteEngineSelection> SelectWriteEngine(WriteEngineChoice choice);
 
 }  // namespace weighhouse::io

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <deque>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+#include "cache-daemon/io/pending_write.h"
+#include "cache-daemon/io/write_engine.h"
+
+namespace weighhouse::io {
+
+/// Writes with pwrite(2) on a few threads named "pwrite-N": for nodes where io_uring is forbidden.
+/// Thread-safe. What waits in its queue is bounded by the buffers that callers have.
+class PwriteEngine final : public WriteEngine {
+ public:
+  /// As many writes at once as an NVMe needs to be busy with 2 MiB each (facts/performance.md 1b:
+  /// more add latency only).
+  static constexpr int kThreads = 8;
+
+  explicit PwriteEngine(int threads = kThreads);
+  ~PwriteEngine() override;
+  PwriteEngine(const PwriteEngine&) = delete;
+  PwriteEngine& operator=(const PwriteEngine&) = delete;
+
+  void Write(int fd, uint64_t offset, std::span<const std::byte> data, Done done) override
+      EXCLUDES(mutex_);
+  std::string_view Name() const override { return "pwrite"; }
+
+ private:
+  void Run() EXCLUDES(mutex_);
+
+  Mutex mutex_;
+  ConditionVariable changed_;
+  std::deque<PendingWrite> queue_ GUARDED_BY(mutex_);
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace weighhouse::io

@@ -1,0 +1,29 @@
+#include "cache-daemon/io/write_engine.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cache-daemon/io/pwrite_engine.h"
+#include "cache-daemon/io/ring.h"
+#include "cache-daemon/io/ring_refusal.h"
+
+namespace weighhouse::io {
+
+Result<WriteEngineSelection> SelectWriteEngine(WriteEngineChoice choice) {
+  if (choice == WriteEngineChoice::kPwrite) {
+    return WriteEngineSelection{.engine = std::make_unique<PwriteEngine>()};
+  }
+  std::expected<std::unique_ptr<RingEngine>, RingRefusal> ring = RingEngine::Create();
+  if (ring) return WriteEngineSelection{.engine = std::move(*ring)};
+  std::string reason = ExplainRefusal(ring.error(), ReadRingFacts());
+  if (choice == WriteEngineChoice::kIoUring) {
+    return Fail(Code::kFailedPrecondition,
+                fmt::format("io_uring was asked for and is denied: {}; or choose the pwrite engine",
+                            reason));
+  }
+  return WriteEngineSelection{.engine = std::make_unique<PwriteEngine>(),
+                              .fallback_reason = std::move(reason)};
+}
+
+}  // namespace weighhouse::io
