@@ -1,0 +1,138 @@
+"""weighhouse-cached as it runs in the DaemonSet: its own uid, no capabilities; and a client of its admin socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any, Iterator
+
+import grpc
+
+from harness.process import Process
+from harness.workspace import DAEMON_UID, binaries, owned_by_daemon
+from kubelet_double.wire import contract
+
+UNPRIVILEGED = ["setpriv", "--reuid", str(DAEMON_UID), "--regid", str(DAEMON_UID), "--clear-groups",
+                "--bounding-set", "-all", "--inh-caps", "-all", "--no-new-privs"]
+
+
+class Cache:
+    """Calls the daemon's socket; a new connection per object."""
+
+    def __init__(self, socket: Path) -> None:
+        self.messages = contract("cache").messages
+        self._channel = grpc.insecure_channel(f"unix://{socket}", options=[
+            ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0),
+            ("grpc.initial_reconnect_backoff_ms", 20), ("grpc.min_reconnect_backoff_ms", 20),
+            ("grpc.max_reconnect_backoff_ms", 100)])
+        self._stub = contract("cache").stubs.CacheStub(self._channel)
+
+    def __enter__(self) -> "Cache":
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._channel.close()
+
+    def call(self, method: str, timeout: float = 30, **fields: Any) -> Any:
+        """One RPC by name; raises grpc.RpcError."""
+        request = getattr(self.messages, f"{method}Request")(**fields)
+        return getattr(self._stub, method)(request, timeout=timeout)
+
+    def model(self, uri: str, **fields: Any) -> Any:
+        return self.messages.Model(uri=uri, **fields)
+
+    def acquire(self, uri: str, layout: str = "files", lease_id: str = "", timeout: float = 60) -> Any:
+        """Makes a model present and returns its `Ready`."""
+        holder = self.messages.Holder(volume_id=lease_id, target_path=f"/test/{lease_id}") if lease_id else None
+        value = self.messages.Layout.Value(f"LAYOUT_{layout.upper()}")
+        updates: Iterator[Any] = self.call("Acquire", timeout, lease_id=lease_id, holder=holder,
+                                           model=self.model(uri), layout=value)
+        last = list(updates)[-1]
+        return last.ready
+
+
+class CacheDaemon:
+    """One cache root, one socket directory, and the daemon on them. Not started until `start()`."""
+
+    def __init__(self, directory: Path, hub_url: str, limit: str = "4Gi", local_roots: tuple[Path, ...] = ()) -> None:
+        self.directory = directory
+        self.root = owned_by_daemon(directory / "cache")
+        self.sockets = owned_by_daemon(directory / "run")
+        self.log = directory / "cached.log"
+        self._config = directory / "config.yaml"
+        self.configure(hub_url, limit, local_roots)
+        self._process: Process | None = None
+
+    def configure(self, hub_url: str, limit: str, local_roots: tuple[Path, ...] = ()) -> None:
+        """Writes the configuration for the next start (JSON is YAML). No limit: the daemon's own defaults of space."""
+        sources: dict[str, Any] = {"local": {"roots": [str(root) for root in local_roots]}}
+        if hub_url:
+            sources["huggingface"] = {"endpoint": hub_url}
+        cache = {"root": str(self.root)} | ({"limit": limit, "minFree": "0"} if limit else {})
+        self._config.write_text(json.dumps({"cache": cache, "sources": sources, "log": {"level": "debug"}}))
+        self._config.chmod(0o644)
+
+    @property
+    def node_socket(self) -> Path:
+        return self.sockets / "node.sock"
+
+    @property
+    def admin_socket(self) -> Path:
+        return self.sockets / "admin.sock"
+
+    @property
+    def process(self) -> Process:
+        assert self._process is not None
+        return self._process
+
+    def command(self, sockets: Path | None = None) -> list[str]:
+        return [*UNPRIVILEGED, str(binaries() / "weighhouse-cached"), "--config", str(self._config),
+                "--root", str(self.root), "--socket-directory", str(sockets or self.sockets)]
+
+    def spawn(self, environment: dict[str, str] | None = None, sockets: Path | None = None) -> Process:
+        """Starts the program without waiting for it; the process is the caller's."""
+        return Process("weighhouse-cached", self.command(sockets), self.log,
+                       {"HOME": str(self.directory), "TMPDIR": str(self.sockets)} | (environment or {}))
+
+    def start(self, environment: dict[str, str] | None = None) -> None:
+        """Starts and waits until it answers."""
+        self._process = self.spawn(environment)
+        self._process.wait_ready(self.answers)
+
+    def answers(self) -> bool:
+        try:
+            with Cache(self.admin_socket) as cache:
+                cache.call("Info", timeout=1)
+            return True
+        except grpc.RpcError:
+            return False
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def stop(self) -> int:
+        return self.process.stop()
+
+    def end(self) -> None:
+        """Stops what still runs."""
+        if self._process is not None and self._process.running():
+            self._process.stop()
+
+    def client(self) -> Cache:
+        return Cache(self.admin_socket)
+
+    def leases(self) -> list[str]:
+        """The names of the lease files."""
+        directory = self.root / "leases"
+        return sorted(os.listdir(directory)) if directory.exists() else []
+
+    def ingests(self) -> list[str]:
+        directory = self.root / "ingests"
+        return sorted(os.listdir(directory)) if directory.exists() else []
+
+    def cli(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs `weighhouse` against the admin socket."""
+        command = [str(binaries() / "weighhouse"), "--socket", str(self.admin_socket), *arguments]
+        return subprocess.run(command, check=check, capture_output=True, text=True, timeout=120)

@@ -1,0 +1,125 @@
+"""A whole node: kubelet root, both daemons, the kubelet double, and what must not be left behind."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from pathlib import Path
+
+import grpc
+
+from harness import workspace
+from harness.daemon import CacheDaemon
+from harness.hub import Hub
+from harness.models import digests
+from harness.plugin import NODE, CsiPlugin
+from kubelet_double import Call, CsiClient, InlineVolume, Kubelet, Pod, Timing
+from kubelet_double.directories import mounts_below
+
+TIMING = Timing.scaled(1 / 40)  # a publish has 3 s
+_numbers = itertools.count(1)
+
+
+class Node:
+    """Everything up and running after the constructor; `close()` ends it."""
+
+    def __init__(self, hub: Hub, limit: str = "4Gi", timing: Timing = TIMING) -> None:
+        self.hub = hub
+        self.directory = workspace.directory() / f"node{next(_numbers)}"
+        self.directory.mkdir()
+        self.kubelet_root = self.directory / "kubelet"
+        workspace.shared_directory(self.kubelet_root)
+        self.local_models = self.directory / "local"
+        self.local_models.mkdir()
+        self.daemon = CacheDaemon(self.directory, hub.url, limit, (self.local_models,))
+        self.plugin = CsiPlugin(self.directory, self.kubelet_root, self.daemon, timing)
+        self.daemon.start()
+        self.plugin.start()
+        self.kubelet = Kubelet(self.plugin.socket, self.kubelet_root, timing, node=NODE)
+        self.csi = CsiClient(self.plugin.socket)
+
+    def close(self) -> None:
+        self.kubelet.stop()
+        self.plugin.end()
+        self.daemon.end()
+        self.kubelet.directories.unmount_all()
+
+    # Short ways to say what tests say often
+
+    def pod(self, name: str, model: str = "hf://acme/tiny", secrets: dict[str, str] | None = None,
+            read_only: bool = False, **attributes: str) -> Pod:
+        """A pod with one inline volume of `model`."""
+        volume = InlineVolume("model", {"model": model} | attributes, read_only, secrets or {})
+        return Pod(name, (volume,))
+
+    def start(self, *pods: Pod, timeout: float = 60) -> list[Path]:
+        """Runs pods, waits for their volumes, and returns where they are."""
+        self.kubelet.run(*pods)
+        self.kubelet.wait_mounted(*pods, timeout=timeout)
+        return [self.kubelet.path(pod) for pod in pods]
+
+    def end(self, *pods: Pod) -> None:
+        """Deletes pods and waits until nothing of them is left."""
+        self.kubelet.delete(*pods)
+        self.kubelet.wait_gone(*pods)
+
+    def publish(self, pod: Pod, **changes: object) -> Call:
+        """One raw NodePublishVolume as kubelet would build it, with fields replaced; prepares the directory first."""
+        volume = pod.volumes[0]
+        self.kubelet.directories.prepare(pod, volume)
+        request = self.kubelet.publish_request(pod)
+        for field, value in changes.items():
+            request.ClearField(field)
+            if isinstance(value, dict):
+                getattr(request, field).update(value)
+            elif value is not None:
+                setattr(request, field, value)
+        return self._raw("NodePublishVolume", pod, request)
+
+    def unpublish(self, pod: Pod) -> Call:
+        """One raw NodeUnpublishVolume, without kubelet's bookkeeping."""
+        volume = pod.volumes[0]
+        request = self.csi.messages.NodeUnpublishVolumeRequest(
+            volume_id=volume.handle(pod), target_path=str(self.kubelet.path(pod)))
+        return self._raw("NodeUnpublishVolume", pod, request)
+
+    def forget(self, pod: Pod) -> None:
+        """Takes away what `publish` prepared, as kubelet does after a final error."""
+        self.kubelet.directories.remove(pod, pod.volumes[0])
+        self.kubelet.directories.remove_pod(pod.uid)
+
+    def _raw(self, method: str, pod: Pod, request: object) -> Call:
+        code, message = grpc.StatusCode.OK, ""
+        try:
+            self.csi.call("Node", method, request, TIMING.deadline)
+        except grpc.RpcError as error:
+            code, message = error.code(), error.details() or ""
+        return Call(method, pod.name, pod.volumes[0].name, code, message, 0.0)
+
+    # What is there
+
+    def mounts(self) -> list[Path]:
+        return [mount.point for mount in mounts_below(self.kubelet_root)]
+
+    def assert_serves(self, mounted: Path, model: str = "acme/tiny") -> None:
+        """Every file that is mounted is byte for byte the hub's, and none of the model's kept files is missing."""
+        assert digests(mounted) == digests(self.hub.models / model)
+
+    def assert_nothing_left(self) -> None:
+        """No mount, no directory of a pod, no lease, no staged byte; and kubelet could remove all it wanted to."""
+        assert self.mounts() == []
+        assert os.listdir(self.kubelet.directories.pods) == []
+        assert self.kubelet.problems == []
+        assert self.daemon.leases() == []
+        assert self.daemon.ingests() == []
+
+
+def modes(directory: Path) -> dict[str, tuple[str, int, int, int]]:
+    """Mode, owner, group and size of `directory` and of everything below it."""
+    found = {}
+    for path in [directory, *directory.rglob("*")]:
+        status = path.lstat()
+        found[str(path.relative_to(directory))] = (stat.filemode(status.st_mode), status.st_uid, status.st_gid,
+                                                   status.st_size)
+    return found

@@ -1,0 +1,139 @@
+"""The whole daemon killed at every fault point, as an unprivileged uid: what it serves afterwards is true, the work
+completes, and what was committed before is not fetched again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+from typing import Callable, Iterator
+
+import grpc
+import pytest
+
+from harness import workspace
+from harness.daemon import Cache, CacheDaemon
+from harness.hub import Hub
+from harness.models import MIB, digests, file_digest, make_model
+from harness.process import Process
+
+LEASE = hashlib.sha256(b"/test/target").hexdigest()
+MODELS = ("crash/first", "crash/second")
+
+
+def fault_points() -> list[str]:
+    """What the daemon says it has; asked again in the namespace, this runs while tests are collected."""
+    built = Path(os.environ.get("WEIGHHOUSE_BIN", workspace.PROJECT / "build/dev/bin")) / "weighhouse-cached"
+    listing = subprocess.run([built, "--list-fault-points"], check=True, capture_output=True, text=True)
+    return listing.stdout.split()
+
+
+POINTS = fault_points()
+
+
+@pytest.fixture(scope="module")
+def crash_hub() -> Iterator[Hub]:
+    models = workspace.directory() / "crash-models"
+    make_model(models, MODELS[0], (MIB, MIB // 2), seed=11)
+    make_model(models, MODELS[1], seed=12)
+    hub = Hub(models, workspace.directory() / "crash-hub.log")
+    yield hub
+    hub.stop()
+
+
+def workload(daemon: CacheDaemon) -> None:
+    """Passes every fault point at least once; ends early with RpcError when the daemon dies."""
+    with daemon.client() as cache:
+        cache.acquire(f"hf://{MODELS[0]}", lease_id=LEASE)
+        cache.acquire(f"hf://{MODELS[0]}", layout="hub")
+        cache.call("Release", lease_id=LEASE)
+        cache.acquire(f"hf://{MODELS[1]}")
+        cache.call("Evict", model=f"hf://{MODELS[1]}")
+        cache.acquire(f"hf://{MODELS[1]}")
+
+
+def run_until_killed(daemon: CacheDaemon, point: str) -> None:
+    """Starts the daemon with the fault and works until SIGKILL has come."""
+    process: Process = daemon.spawn({"WEIGHHOUSE_FAULT": point})
+    process.wait_ready(lambda: daemon.answers() or not process.running())
+    try:
+        workload(daemon)
+    except grpc.RpcError:
+        pass
+    status = process.wait(10) if not daemon.answers() else None
+    if status is None:
+        process.stop()
+        pytest.fail(f"the workload never reached {point}")
+    assert status == -9, f"ended with {status} instead of SIGKILL:\n{process.log_tail()}"
+
+
+def committed(root: Path) -> dict[str, int]:
+    """Blobs by sha256 with their sizes; every name must be true."""
+    found = {}
+    for path in (root / "blobs").rglob("*"):
+        if path.is_file():
+            assert file_digest(path) == path.name, f"{path} is not what its name says"
+            found[path.name] = path.stat().st_size
+    return found
+
+
+def assert_trees_are_true(hub: Hub, root: Path) -> None:
+    """Every file below trees/ is byte for byte one of the hub's, under its own name."""
+    originals = {(Path(name).name, digest) for model in MODELS for name, digest in digests(hub.models / model).items()}
+    for path in (root / "trees").rglob("*"):
+        if path.is_file() and path.parent.name != "refs":
+            assert (path.name, file_digest(path)) in originals, f"{path} holds bytes that nobody verified"
+
+
+def fetched_again(hub: Hub, blobs: dict[str, int]) -> list[str]:
+    """Files that were fetched although their blob was there. Equal files of both models don't count: a git blob id of one
+    origin says nothing about the other's."""
+    names: dict[str, list[str]] = {}
+    for model in MODELS:
+        for name, digest in digests(hub.models / model).items():
+            names.setdefault(digest, []).append(f"{model}/{name}")
+    kept = {names[digest][0] for digest in blobs if len(names.get(digest, [])) == 1}
+    return sorted(kept & {entry["file"] for entry in hub.log() if entry["bytes"] and entry["status"] in (200, 206)})
+
+
+def serves_everything(hub: Hub, daemon: CacheDaemon) -> None:
+    with daemon.client() as cache:
+        for model in MODELS:
+            ready = cache.acquire(f"hf://{model}")
+            assert digests(daemon.root / ready.tree) == digests(hub.models / model)
+        verified = list(cache.call("Verify", timeout=60))
+        assert verified[-1].sums.bad == 0
+        assert_nothing_is_held(cache)
+
+
+def assert_nothing_is_held(cache: Cache) -> None:
+    """After the lease is released, both models can go, and no byte stays accounted."""
+    cache.call("Release", lease_id=LEASE)
+    for model in MODELS:
+        cache.call("Evict", model=f"hf://{model}")
+    sums = cache.call("Capacity")
+    assert (sums.used, sums.held, sums.reserved) == (0, 0, 0), sums
+
+
+def test_fault_points_are_listed() -> None:
+    print(f"{len(POINTS)} fault points: {' '.join(POINTS)}")
+    assert len(POINTS) == len(set(POINTS)) > 30
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_daemon_killed_at(crash_hub: Hub, new_daemon: Callable[..., CacheDaemon], point: str) -> None:
+    daemon = new_daemon()
+    daemon.configure(crash_hub.url, "1Gi")
+    run_until_killed(daemon, point)
+    assert_trees_are_true(crash_hub, daemon.root)
+    before = committed(daemon.root)
+    crash_hub.reset()
+    daemon.start()
+    assert_trees_are_true(crash_hub, daemon.root)
+    kept = committed(daemon.root)
+    serves_everything(crash_hub, daemon)
+    assert fetched_again(crash_hub, kept) == []
+    if not point.startswith("evict."):
+        assert kept.keys() >= before.keys(), "the restart threw verified blobs away"
+    assert daemon.ingests() == []
