@@ -1,0 +1,189 @@
+#include <array>
+#include <charconv>
+#include <map>
+
+#include "cache-daemon/daemon/config.h"
+
+namespace weighhouse::daemon {
+namespace {
+
+constexpr Bytes kMinimumLimit = kMiB;
+constexpr Bytes kMinimumBufferMemory = 16 * kMiB;
+
+/// The one scalar of `value`, or nothing.
+std::optional<std::string_view> Scalar(const ConfigValue& value) {
+  if (value.is_list) return std::nullopt;
+  return value.items.front();
+}
+
+template <class Number>
+std::optional<Number> ToNumber(std::string_view text) {
+  Number number{};
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+template <class Number>
+bool TakeNumber(const ConfigValue& value, Number least, Number most, Number& out) {
+  std::optional<std::string_view> text = Scalar(value);
+  std::optional<Number> number = text ? ToNumber<Number>(*text) : std::nullopt;
+  if (!number || *number < least || *number > most) return false;
+  out = *number;
+  return true;
+}
+
+bool TakeBytes(const ConfigValue& value, Bytes least, Bytes& out) {
+  std::optional<std::string_view> text = Scalar(value);
+  if (!text) return false;
+  Result<Bytes> bytes = ParseBytes(*text);
+  if (!bytes || *bytes < least) return false;
+  out = *bytes;
+  return true;
+}
+
+bool TakeShare(const ConfigValue& value, Bytes least, std::optional<SpaceShare>& out) {
+  std::optional<std::string_view> text = Scalar(value);
+  if (!text) return false;
+  SpaceShare share;
+  if (!text->ends_with('%')) {
+    if (!TakeBytes(value, least, share.bytes)) return false;
+  } else {
+    std::optional<double> percent = ToNumber<double>(text->substr(0, text->size() - 1));
+    if (!percent || !(*percent > 0 && *percent <= 100)) return false;
+    share.percent = *percent;
+  }
+  out = share;
+  return true;
+}
+
+bool TakeSeconds(const ConfigValue& value, int least, int most, std::chrono::milliseconds& out) {
+  std::optional<std::string_view> text = Scalar(value);
+  if (!text || !text->ends_with('s')) return false;
+  std::optional<int> seconds = ToNumber<int>(text->substr(0, text->size() - 1));
+  if (!seconds || *seconds < least || *seconds > most) return false;
+  out = std::chrono::seconds(*seconds);
+  return true;
+}
+
+template <class Choice>
+bool TakeChoice(const ConfigValue& value, const std::map<std::string_view, Choice>& choices,
+                Choice& out) {
+  std::optional<std::string_view> text = Scalar(value);
+  if (!text) return false;
+  auto choice = choices.find(*text);
+  if (choice == choices.end()) return false;
+  out = choice->second;
+  return true;
+}
+
+bool TakePath(const ConfigValue& value, std::string& out) {
+  std::optional<std::string_view> text = Scalar(value);
+  if (!text || !text->starts_with('/')) return false;
+  out = *text;
+  return true;
+}
+
+bool TakePaths(const ConfigValue& value, std::vector<std::string>& out) {
+  if (!value.is_list) return false;
+  for (const std::string& path : value.items) {
+    if (!path.starts_with('/')) return false;
+  }
+  out = value.items;
+  return true;
+}
+
+bool TakeEndpoint(const ConfigValue& value, std::string& out) {
+  std::optional<std::string_view> text = Scalar(value);
+  if (!text) return false;
+  size_t host = text->starts_with("https://") ? 8 : text->starts_with("http://") ? 7 : text->size();
+  if (host >= text->size() || text->substr(host).find_first_of("@?# ") != std::string_view::npos)
+    return false;
+  while (text->ends_with('/')) text->remove_suffix(1);
+  out = *text;
+  return true;
+}
+
+constexpr std::array kKeys = {
+    ConfigKey{
+        "cache.root", "an absolute path", "/var/lib/weighhouse",
+        "The directory that holds the cache; a filesystem of its own is best.",
+        [](const ConfigValue& value, Config& config) { return TakePath(value, config.root); }},
+    ConfigKey{"cache.limit",
+              "bytes of at least 1Mi, such as 500Gi, or a percentage of the filesystem such as 80%",
+              "the filesystem's size", "What the cache may use.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeShare(value, kMinimumLimit, config.limit);
+              }},
+    ConfigKey{"cache.minFree", "bytes such as 20Gi, or a percentage of the filesystem such as 5%",
+              "5%", "What stays free on the filesystem.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeShare(value, 0, config.min_free);
+              }},
+    ConfigKey{"fill.files", "a number from 1 to 64", "8",
+              "Files fetched at the same moment, over all models.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeNumber<size_t>(value, 1, 64, config.fill.max_active_files);
+              }},
+    ConfigKey{"fill.connections", "a number from 1 to 32", "4", "Connections that fetch one file.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeNumber<size_t>(value, 1, 32, config.fill.connections_per_file);
+              }},
+    ConfigKey{"fill.stallTimeout", "seconds from 1s to 3600s, such as 30s", "30s",
+              "A connection that brings no byte for this long is given up and tried again.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeSeconds(value, 1, 3600, config.transport.stall_timeout);
+              }},
+    ConfigKey{"fill.engine", "auto, io_uring or pwrite", "auto",
+              "How files are written; auto takes io_uring where the node allows it.",
+              [](const ConfigValue& value, Config& config) {
+                using enum io::WriteEngineChoice;
+                return TakeChoice<io::WriteEngineChoice>(
+                    value, {{"auto", kAuto}, {"io_uring", kIoUring}, {"pwrite", kPwrite}},
+                    config.write_engine);
+              }},
+    ConfigKey{"fill.bufferMemory", "bytes of at least 16Mi, such as 128Mi", "128Mi",
+              "Memory that all fills share, whatever the models' sizes.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeBytes(value, kMinimumBufferMemory, config.buffer_memory);
+              }},
+    ConfigKey{"sources.huggingface.endpoint",
+              "an http:// or https:// URL without user, query or fragment",
+              "the environment's HF_ENDPOINT, else https://huggingface.co",
+              "The Hub that hf:// models come from.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeEndpoint(value, config.hub_endpoint);
+              }},
+    ConfigKey{"sources.http.allowPlain", "true or false", "false",
+              "Whether http:// models may come from other hosts than the loopback.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeChoice<bool>(value, {{"true", true}, {"false", false}},
+                                        config.allow_plain_http);
+              }},
+    ConfigKey{"sources.local.roots", "a list of absolute paths, such as [/models]", "[]",
+              "file:// models must lie below one of these directories.",
+              [](const ConfigValue& value, Config& config) {
+                return TakePaths(value, config.local_roots);
+              }},
+    ConfigKey{
+        "log.level", "debug, info, warning or error", "info",
+        "The least serious lines that are logged.",
+        [](const ConfigValue& value, Config& config) {
+          return TakeChoice<std::string>(
+              value,
+              {{"debug", "debug"}, {"info", "info"}, {"warning", "warning"}, {"error", "error"}},
+              config.log_level);
+        }},
+    ConfigKey{"log.format", "text or json", "text", "How log lines look.",
+              [](const ConfigValue& value, Config& config) {
+                using enum LogFormat;
+                return TakeChoice<LogFormat>(value, {{"text", kText}, {"json", kJson}},
+                                             config.log_format);
+              }},
+};
+
+}  // namespace
+
+std::span<const ConfigKey> ConfigKeys() { return kKeys; }
+
+}  // namespace weighhouse::daemon

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+
+#include "cache-daemon/daemon/config.h"
+
+namespace weighhouse::daemon {
+
+/// Sends spdlog's default logger to stderr: `level` as in `log.level`. Once, before other threads
+/// log.
+void SetUpLogging(const std::string& level, LogFormat format);
+
+/// One JSON object and a newline: {"time":"2025-01-31T12:00:00.123Z","level":"info","message":…}.
+/// For tests.
+std::string JsonLogLine(std::chrono::system_clock::time_point time, std::string_view level,
+                        std::string_view message);
+
+}  // namespace weighhouse::daemon

@@ -1,0 +1,165 @@
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <filesystem>
+#include <mutex>
+#include <variant>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/fault.h"
+#include "base/thread.h"
+#include "cache-daemon/api/server.h"
+#include "cache-daemon/daemon/config.h"
+#include "cache-daemon/daemon/logging.h"
+#include "cache-daemon/daemon/options.h"
+#include "cache-daemon/engine/engine.h"
+
+namespace weighhouse::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+
+enum ExitCode { kStopped = 0, kNoSockets = 1, kBadConfiguration = 2, kBadRoot = 3 };
+
+constexpr auto kDrainPatience = 3s;
+constexpr auto kExitWithin =
+    9s;  // well below the 30 s that Kubernetes gives, and the 10 s that we promise
+
+int Complain(const Error& error, ExitCode code) {
+  fmt::print(stderr, "weighhouse-cached: {}\n", error.message);
+  return code;
+}
+
+/// What a process must be before it makes threads and files.
+void PrepareProcess() {
+  ::umask(022);                          // trees are read by every uid that a pod may have
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // a core dump would hold the callers' tokens
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+sigset_t StopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+Result<> CheckUser(bool allow_root) {
+  if (::geteuid() != 0 || allow_root) return {};
+  return Fail(Code::kFailedPrecondition,
+              "running as root is refused: model files would belong to root, and root inside a "
+              "container could "
+              "then write to them; run as a user of its own, or give --allow-root where no "
+              "container sees the "
+              "files");
+}
+
+/// The size of the filesystem that `root` lies or will lie on.
+Result<Bytes> FilesystemTotal(const std::filesystem::path& root) {
+  std::error_code ignored;
+  std::filesystem::path existing = root;
+  while (!std::filesystem::exists(existing, ignored) && existing.has_relative_path()) {
+    existing = existing.parent_path();
+  }
+  struct statvfs status{};
+  if (::statvfs(existing.c_str(), &status) != 0) {
+    return FailErrno(errno, fmt::format("look at the cache root {}", root.string()));
+  }
+  return Bytes{status.f_blocks} * status.f_frsize;
+}
+
+int ListFaultPoints() {
+  for (std::string_view name : kFaultPoints) fmt::print("{}\n", name);
+  fmt::print("{} fault points\n", kFaultPoints.size());
+  return kStopped;
+}
+
+/// Ends the process if it takes too long to stop: at any moment the disk is as after a kill, so
+/// nothing is lost.
+class StopWatchdog {
+ public:
+  StopWatchdog()
+      : thread_(StartThread("stop-watchdog", [this](const std::stop_token& stop) {
+          std::unique_lock lock(mutex_);
+          if (stopped_.wait_for(lock, stop, kExitWithin, [&stop] { return stop.stop_requested(); }))
+            return;
+          spdlog::warn("calls still under way after {} s: leaving them", kExitWithin.count());
+          ::_exit(kStopped);
+        })) {}
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any stopped_;
+  std::jthread thread_;
+};
+
+void LogStart(Engine& engine, const Options& options) {
+  Result<EngineInfo> info = engine.Info();
+  if (!info) return spdlog::warn("started, but: {}", info.error().message);
+  std::string fallback = info->fallback_reason.empty()
+                             ? ""
+                             : fmt::format(" (not io_uring: {})", info->fallback_reason);
+  spdlog::info("weighhouse-cached {} serves {} as uid {} on {}: write engine {}{}",
+               WEIGHHOUSE_VERSION, info->root, info->uid, options.socket_directory,
+               info->write_engine, fallback);
+}
+
+int Serve(const Options& options, const Config& config) {
+  sigset_t signals = StopSignals();
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before the first thread: all inherit it
+  Result<Bytes> total = FilesystemTotal(config.root);
+  if (!total) return Complain(total.error(), kBadRoot);
+  Result<std::unique_ptr<Engine>> engine = Engine::Open(ToEngineOptions(config, *total));
+  if (!engine) return Complain(engine.error(), kBadRoot);
+  Result<std::unique_ptr<api::Server>> server = api::Server::Start(
+      **engine, {.socket_directory = options.socket_directory, .allowed_uids = options.allow_uids});
+  if (!server) return Complain(server.error(), kNoSockets);
+  LogStart(**engine, options);
+
+  int signal = 0;
+  ::sigwait(&signals, &signal);
+  spdlog::info("{}: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+  StopWatchdog watchdog;
+  (*server)->Drain(kDrainPatience);
+  server->reset();
+  engine->reset();
+  spdlog::info("stopped");
+  return kStopped;
+}
+
+int Main(int argc, char** argv) {
+  PrepareProcess();
+  std::variant<Options, Printout> parsed = ParseOptions(argc, argv);
+  if (const auto* printout = std::get_if<Printout>(&parsed)) {
+    fmt::print(printout->exit_code == 0 ? stdout : stderr, "{}", printout->text);
+    return printout->exit_code;
+  }
+  const auto& options = std::get<Options>(parsed);
+  if (options.list_fault_points) return ListFaultPoints();
+  Result<> user = CheckUser(options.allow_root);
+  if (!user) return Complain(user.error(), kBadConfiguration);
+  Result<Config> config = LoadConfig(options.config.value_or(Options::kDefaultConfig),
+                                     options.config ? Presence::kRequired : Presence::kOptional);
+  if (!config) return Complain(config.error(), kBadConfiguration);
+  std::error_code failed;
+  if (options.root) config->root = std::filesystem::absolute(*options.root, failed).string();
+  if (failed)
+    return Complain({.message = fmt::format("--root {}: {}", *options.root, failed.message())},
+                    kBadConfiguration);
+  SetUpLogging(options.log_level.value_or(config->log_level), config->log_format);
+  return Serve(options, *config);
+}
+
+}  // namespace
+}  // namespace weighhouse::daemon
+
+int main(int argc, char** argv) { return weighhouse::daemon::Main(argc, argv); }

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace weighhouse::daemon {
+
+/// The command line of weighhouse-cached.
+struct Options {
+  static constexpr const char* kDefaultConfig = "/etc/weighhouse/config.yaml";
+
+  std::optional<std::string> config;  ///< unset: kDefaultConfig, which may be absent
+  std::optional<std::string> root;    ///< goes before the configuration's
+  std::string socket_directory = "/run/weighhouse";
+  std::optional<std::string> log_level;  ///< goes before the configuration's
+  std::vector<uid_t> allow_uids;
+  bool allow_root = false;
+  bool list_fault_points = false;
+};
+
+/// What is to be printed instead of serving, and the exit code (0 for --help and --version, 2 for a
+/// mistake).
+struct Printout {
+  std::string text;
+  int exit_code = 0;
+};
+
+std::variant<Options, Printout> ParseOptions(int argc, const char* const* argv);
+
+}  // namespace weighhouse::daemon
