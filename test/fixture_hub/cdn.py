@@ -105,10 +105,10 @@ class Cdn:
         """Here any Authorization is wrong."""
         return "bad" if request.header("Authorization") else "none"
 
-    def names(self, request: Request) -> list[str]:
-        """The target, and the file behind it as org/name/path."""
+    def label(self, request: Request) -> str:
+        """The file behind the URL, as org/name/path."""
         found = self._find(request)
-        return [request.target, f"{found[0].name}/{found[1].path}"] if found else [request.target]
+        return f"{found[0].name}/{found[1].path}" if found else ""
 
     def answer(self, request: Request, plan: Plan) -> Response:
         """The object, or what CloudFront and S3 say instead."""

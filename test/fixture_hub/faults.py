@@ -6,24 +6,24 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-KINDS = {
-    "status": {"status", "headers", "body"},
-    "redirect": {"location", "status"},
-    "expire": set(),
-    "delay": {"seconds"},
-    "cut": {"after", "reset"},
-    "corrupt": {"at"},
-    "stall": {"after", "seconds"},
-    "rate": {"bytes_per_second"},
-    "ignore_range": set(),
-    "etag": {"value"},
-    "content_range": {"value"},
-    "header": {"name", "value"},
-    "short_length": {"bytes"},
-    "long_body": {"bytes"},
-    "listing": {"entries"},
+KINDS: dict[str, tuple[set[str], set[str]]] = {
+    "status": ({"status"}, {"headers", "body"}),
+    "redirect": ({"location"}, {"status"}),
+    "expire": (set(), set()),
+    "delay": ({"seconds"}, set()),
+    "cut": ({"after"}, {"reset"}),
+    "corrupt": ({"at"}, set()),
+    "stall": ({"after", "seconds"}, set()),
+    "rate": ({"bytes_per_second"}, set()),
+    "ignore_range": (set(), set()),
+    "etag": ({"value"}, set()),
+    "content_range": ({"value"}, set()),
+    "header": ({"name"}, {"value"}),
+    "short_length": (set(), {"bytes"}),
+    "long_body": (set(), {"bytes"}),
+    "listing": ({"entries"}, set()),
 }
-"""Every kind of action and the keys it may have."""
+"""Every kind of action, the keys it needs and those it may have. README.md says what they do."""
 
 RULE_KEYS = {"side", "path", "method", "skip", "times", "covers", "action"}
 
@@ -58,9 +58,10 @@ class Rule:
         if unknown or raw.get("side") not in ("hub", "cdn"):
             raise BadRule(f"rule {raw}: side is hub or cdn; the keys are {sorted(RULE_KEYS)}")
         self.action = dict(raw.get("action", {}))
-        allowed = KINDS.get(self.action.get("kind"))
-        if allowed is None or self.action.keys() - allowed - {"kind"}:
-            raise BadRule(f"action {self.action}: the kinds and their keys are {KINDS}")
+        needed, optional = KINDS.get(self.action.get("kind", ""), (None, set()))
+        keys = self.action.keys() - {"kind"}
+        if needed is None or not needed <= keys <= needed | optional:
+            raise BadRule(f"action {self.action}: the kinds, the keys they need and may have are {KINDS}")
         self._side = raw["side"]
         self._path = raw.get("path", "")
         self._method = raw.get("method")

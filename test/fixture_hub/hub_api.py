@@ -82,9 +82,9 @@ class Hub:
         """For the log."""
         return self._tokens.judge(request)
 
-    def names(self, request: Request) -> list[str]:
-        """A rule's path may be part of the target as sent, or of the decoded path."""
-        return [request.target, unquote(request.path)]
+    def label(self, request: Request) -> str:
+        """The decoded path."""
+        return unquote(request.path)
 
     def answer(self, request: Request, plan: Plan) -> Response:
         """Any request."""

@@ -112,7 +112,7 @@ class Settings:
 
 
 class Repository:
-    """One model's commits and settings. Replaced fields are whole values, so readers need no lock."""
+    """One model's commits and settings. Fields are replaced as a whole or only added to, so readers need no lock."""
 
     def __init__(self, name: str, directory: Path) -> None:
         self.name = name
@@ -121,6 +121,7 @@ class Repository:
         self.settings = Settings()
         self.commits: dict[str, Commit] = {}
         self.head: Commit | None = None
+        self._objects: dict[str, list[RepoFile]] = {}
         self._known: dict[Path, tuple[Stamp, RepoFile]] = {}
 
     def scan(self, pool: ThreadPoolExecutor) -> None:
@@ -133,6 +134,10 @@ class Repository:
             if name != SETTINGS_FILE
         ]
         commit = Commit.of(self.name, list(pool.map(self._load, paths)))
+        for file in commit.files.values():
+            known = self._objects.setdefault(str(file.xet_hash), []) if file.sha256 else [file]
+            if file not in known:
+                known.insert(0, file)
         self.commits = {**self.commits, commit.sha: commit}
         self.head = commit
 
@@ -143,9 +148,7 @@ class Repository:
 
     def file_of_object(self, xet_hash: str, name: str) -> RepoFile | None:
         """The LFS file stored as `xet_hash`, in any commit; among several preferably one called `name`."""
-        found = [
-            file for commit in self.commits.values() for file in commit.files.values() if file.xet_hash == xet_hash
-        ]
+        found = self._objects.get(xet_hash, [])
         return next((file for file in found if Path(file.path).name == name), found[0] if found else None)
 
     def _load(self, path: Path) -> RepoFile:

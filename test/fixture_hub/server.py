@@ -11,6 +11,8 @@ import struct
 import sys
 import threading
 import time
+from email.utils import formatdate
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Protocol
 
@@ -28,8 +30,8 @@ class Application(Protocol):
 
     side: str
 
-    def names(self, request: Request) -> list[str]:
-        """What a fault rule's path may be part of."""
+    def label(self, request: Request) -> str:
+        """What the log calls the thing asked for. A rule's path may be part of it, or of the target."""
 
     def answer(self, request: Request, plan: Plan) -> Response:
         """The answer, with the plan's actions that concern its meaning done; the server does the others."""
@@ -102,6 +104,10 @@ class Handler(BaseHTTPRequestHandler):
         self.server.records.count(f"{self.server.application.side}_connections")
         super().setup()
 
+    def finish(self) -> None:
+        super().finish()
+        self.request.close()  # the server knows only the socket below TLS
+
     def log_message(self, format: str, *args: object) -> None:  # pylint: disable=redefined-builtin
         """Tests read the log through /_fixture/log."""
 
@@ -113,14 +119,14 @@ class Handler(BaseHTTPRequestHandler):
         if application.is_control(request):
             self._send(application.answer(request, Plan()), Plan(), None)
             return
-        plan = self.server.rules.plan(application.side, request.method, application.names(request), request.wanted())
+        label = application.label(request)
+        plan = self.server.rules.plan(application.side, request.method, [request.target, label], request.wanted())
         for delay in plan.all("delay"):
             time.sleep(delay["seconds"])
         response = _replacement(plan) or self._checked_answer(request, plan)
         _decorate(response, plan)
-        names = application.names(request)
         entry = {"side": application.side, "method": request.method, "path": request.target,
-                 "file": names[1] if len(names) > 1 else "", "range": request.header("Range"),
+                 "file": label, "range": request.header("Range"),
                  "status": response.status, "bytes": 0, "authorization": application.authorization(request)}
         self.server.records.begin(entry)
         try:
@@ -138,28 +144,32 @@ class Handler(BaseHTTPRequestHandler):
             return Response.json({"error": str(error)}, 500, {"X-Error-Message": str(error)})
         return response
 
-    def _send(self, response: Response, plan: Plan, entry: dict | None) -> None:
-        self.send_response(response.status)
-        for name, value in response.headers.items():
-            self.send_header(name, value)
+    def _head(self, response: Response) -> bytes:
+        """Status line and headers. What isn't latin-1 becomes a question mark: no header of ours needs more."""
+        reason = HTTPStatus(response.status).phrase if response.status in set(HTTPStatus) else "Unknown"
+        lines = [f"HTTP/1.1 {response.status} {reason}", "Server: fixture-hub", f"Date: {formatdate(usegmt=True)}"]
+        lines += [f"{name}: {value}" for name, value in response.headers.items()]
         if response.chunked:
-            self.send_header("Transfer-Encoding", "chunked")
+            lines.append("Transfer-Encoding: chunked")
         elif response.status not in (204, 304):
-            self.send_header("Content-Length", str(response.length))
-        if self.command == "HEAD" or response.length == 0 and not response.chunked:
-            self.end_headers()
-        elif any(kind in plan for kind in ("cut", "stall", "rate", "corrupt")):
-            self.end_headers()
-            self._send_slowly(response, plan, entry)
-        else:
-            self._send_fast(response, entry)
+            lines.append(f"Content-Length: {response.length}")
+        return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
 
-    def _send_fast(self, response: Response, entry: dict | None) -> None:
-        descriptor = response.content.descriptor
-        if descriptor is None or self.server.tls or response.chunked:
-            self._send_pieces(response, entry)
-            return
-        self.end_headers()
+    def _send(self, response: Response, plan: Plan, entry: dict | None) -> None:
+        head = self._head(response)
+        if self.command == "HEAD" or response.length == 0 and not response.chunked:
+            self.wfile.write(head)
+        elif any(kind in plan for kind in ("cut", "stall", "rate", "corrupt")):
+            self.wfile.write(head)
+            self._send_slowly(response, plan, entry)
+        elif response.content.descriptor is None or self.server.tls or response.chunked:
+            self._send_pieces(head, response, entry)
+        else:
+            self.wfile.write(head)
+            self._send_file(response, response.content.descriptor, entry)
+
+    def _send_file(self, response: Response, descriptor: int, entry: dict | None) -> None:
+        """A large file without touching its bytes."""
         position = response.begin
         while position < response.end:
             sent = os.sendfile(self.connection.fileno(), descriptor, position,
@@ -169,17 +179,15 @@ class Handler(BaseHTTPRequestHandler):
                 return
             position += sent
             self._account(entry, sent)
-        self._write(response.surplus, entry)
+        if response.surplus:
+            self._write_framed(response.surplus, False, entry)
 
-    def _send_pieces(self, response: Response, entry: dict | None) -> None:
+    def _send_pieces(self, head: bytes, response: Response, entry: dict | None) -> None:
         """Head and first piece leave together, so a small answer is one segment."""
-        self._headers_buffer.append(b"\r\n")
-        waiting = b"".join(self._headers_buffer)
-        self._headers_buffer = []
+        waiting = head
         for offset in range(response.begin, response.end, 1 << 20):
             piece = response.content.read(offset, min(1 << 20, response.end - offset))
-            framed = b"%x\r\n%s\r\n" % (len(piece), piece) if response.chunked else piece
-            self.wfile.write(waiting + framed)
+            self.wfile.write(waiting + (b"%x\r\n%s\r\n" % (len(piece), piece) if response.chunked else piece))
             waiting = b""
             self._account(entry, len(piece))
         waiting += response.surplus + (b"0\r\n\r\n" if response.chunked else b"")
@@ -190,6 +198,8 @@ class Handler(BaseHTTPRequestHandler):
     def _send_slowly(self, response: Response, plan: Plan, entry: dict | None) -> None:
         """Piece by piece, with everything the plan wants done to the bytes."""
         started = time.monotonic()
+        rate = plan.find("rate")
+        piece = max(1, min(_PIECE, rate["bytes_per_second"] // 20)) if rate else _PIECE
         stops = {action["after"] for kind in ("cut", "stall") for action in plan.all(kind)}
         position, total = 0, response.length
         while True:
@@ -202,11 +212,11 @@ class Handler(BaseHTTPRequestHandler):
                     return
             if position >= total:
                 break
-            end = min([position + _PIECE, total, *(stop for stop in stops if stop > position)])
+            end = min([position + piece, total, *(stop for stop in stops if stop > position)])
+            if rate:
+                time.sleep(max(0.0, started + end / rate["bytes_per_second"] - time.monotonic()))
             self._write_framed(_bytes_at(response, plan, position, end), response.chunked, entry)
             position = end
-            for action in plan.all("rate"):
-                time.sleep(max(0.0, started + position / action["bytes_per_second"] - time.monotonic()))
         if response.chunked:
             self.wfile.write(b"0\r\n\r\n")
 
@@ -219,10 +229,6 @@ class Handler(BaseHTTPRequestHandler):
     def _write_framed(self, piece: bytes, chunked: bool, entry: dict | None) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
         self._account(entry, len(piece))
-
-    def _write(self, piece: bytes, entry: dict | None) -> None:
-        if piece:
-            self._write_framed(piece, False, entry)
 
     def _account(self, entry: dict | None, count: int) -> None:
         if entry is not None:
