@@ -109,15 +109,17 @@ Result<std::optional<AcquiredTree>> Acquisition::Proceed() {
   return std::nullopt;
 }
 
-/// The same publish again (kubelet replays them): ready without asking anybody, as long as this boot's lease stands.
+/// The same publish again (kubelet replays them): ready without asking anybody, as long as this
+/// boot's lease stands.
 Result<std::optional<AcquiredTree>> Acquisition::FromOwnLease() {
   if (request_.lease_id.empty()) return std::nullopt;
   std::optional<store::LeaseRecord> lease = parts_.store.FindLease(request_.lease_id);
   if (!lease || lease->request_fingerprint.empty()) return std::nullopt;
   if (lease->request_fingerprint != RequestFingerprint(request_)) {
-    return Fail(Code::kAlreadyExists,
-                fmt::format("volume {} is published there with another model or layout: unpublish it first",
-                            lease->volume_id));
+    return Fail(
+        Code::kAlreadyExists,
+        fmt::format("volume {} is published there with another model or layout: unpublish it first",
+                    lease->volume_id));
   }
   if (lease->boot_id != parts_.store.boot_id()) return std::nullopt;
   std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(lease->snapshot_id);
@@ -169,21 +171,24 @@ void Acquisition::OnFillDone(const Result<fill::FillProgress>& outcome) {
     self->bytes_fetched_ = outcome->bytes_fetched;
     std::optional<store::Snapshot> snapshot = self->parts_.store.FindSnapshot(self->snapshot_id_);
     if (!snapshot || !snapshot->complete) {
-      return self->Finish(Fail(Code::kAborted, "the model was evicted as it became ready: try again"));
+      return self->Finish(
+          Fail(Code::kAborted, "the model was evicted as it became ready: try again"));
     }
     self->Finish(self->ReadyTree(*snapshot));
   });
 }
 
 void Acquisition::Finish(Result<AcquiredTree> outcome) {
-  // A caller does not come back after a final error: nothing of it may stay. (Of a volume published with other
-  // arguments, the lease is not ours to drop.)
+  // A caller does not come back after a final error: nothing of it may stay. (Of a volume published
+  // with other arguments, the lease is not ours to drop.)
   bool final = !outcome && !IsTemporary(outcome.error().code);
   if (final && !request_.lease_id.empty() && outcome.error().code != Code::kAlreadyExists) {
     Result<> released = parts_.leases.Release(request_.lease_id);
-    if (!released) spdlog::error("lease of {}: {}", request_.holder.target_path, released.error().message);
+    if (!released)
+      spdlog::error("lease of {}: {}", request_.holder.target_path, released.error().message);
   }
-  if (!outcome) outcome = std::unexpected(std::move(outcome).error().Within(request_.model.ToString()));
+  if (!outcome)
+    outcome = std::unexpected(std::move(outcome).error().Within(request_.model.ToString()));
   std::shared_ptr<Acquisition> keep = shared_from_this();
   if (std::shared_ptr<AcquireObserver> observer = observer_.lock()) observer->OnDone(outcome);
   finished_(keep);

@@ -30,9 +30,10 @@ struct Resolved {
   AcquiredTree::ServedFrom served_from = AcquiredTree::ServedFrom::kSource;
 };
 
-/// Asks the source, with the caller's own rights: that is the check of them. Without asking: a commit of a public origin that
-/// is complete here; and, with the source away, the last snapshot of a public origin. A private model whose
-/// source is away stays kUnavailable: presence is not permission.
+/// Asks the source, with the caller's own rights: that is the check of them. Without asking: a
+/// commit of a public origin that is complete here; and, with the source away, the last snapshot of
+/// a public origin. A private model whose source is away stays kUnavailable: presence is not
+/// permission.
 Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& model,
                               const Credentials& credentials);
 
@@ -42,8 +43,9 @@ Listing ListingOf(const store::Snapshot& snapshot);
 /// The digest of what an Acquire asks for: the same for the same model and layout.
 std::string RequestFingerprint(const AcquireRequest& request);
 
-/// One Acquire on its way: resolve → record → lease → fill → tree. Runs on the workers, and hears of the fill on its
-/// thread. Lives until it is done, or until nobody listens any more; the fill goes on without it.
+/// One Acquire on its way: resolve → record → lease → fill → tree. Runs on the workers, and hears
+/// of the fill on its thread. Lives until it is done, or until nobody listens any more; the fill
+/// goes on without it.
 class Acquisition final : public fill::FillObserver,
                           public std::enable_shared_from_this<Acquisition> {
  public:

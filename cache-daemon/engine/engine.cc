@@ -45,7 +45,8 @@ class EngineImpl final : public Engine {
   void Acquire(AcquireRequest request, std::weak_ptr<AcquireObserver> observer) override;
   Result<> Release(const std::string& lease_id) override;
   Result<SyncOutcome> SyncLeases(const SyncRequest& request) override;
-  Result<std::string> Prefetch(const ModelReference& model, const Credentials& credentials) override;
+  Result<std::string> Prefetch(const ModelReference& model,
+                               const Credentials& credentials) override;
   Result<EvictOutcome> Evict(const std::string& snapshot_id, const std::string& model) override;
   std::vector<SnapshotView> List() const override;
   Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) override;
@@ -120,12 +121,12 @@ EngineImpl::~EngineImpl() {
 }
 
 void EngineImpl::Acquire(AcquireRequest request, std::weak_ptr<AcquireObserver> observer) {
-  auto acquisition = std::make_shared<Acquisition>(
-      Parts(), std::move(request), std::move(observer),
-      [this](const std::shared_ptr<Acquisition>& finished) {
-        MutexLock lock(mutex_);
-        acquisitions_.erase(finished);
-      });
+  auto acquisition =
+      std::make_shared<Acquisition>(Parts(), std::move(request), std::move(observer),
+                                    [this](const std::shared_ptr<Acquisition>& finished) {
+                                      MutexLock lock(mutex_);
+                                      acquisitions_.erase(finished);
+                                    });
   {
     MutexLock lock(mutex_);
     acquisitions_.insert(acquisition);
@@ -181,9 +182,8 @@ Result<std::string> EngineImpl::Prefetch(const ModelReference& model,
                                          const Credentials& credentials) {
   Resolved resolved = TRY(ResolveModel(Parts(), model, credentials));
   store::Snapshot snapshot = TRY(store_->BeginSnapshot(resolved.listing));
-  TRY(store_->RecordReference({.fingerprint = model.Fingerprint(),
-                               .text = model.ToString(),
-                               .snapshot_id = snapshot.id}));
+  TRY(store_->RecordReference(
+      {.fingerprint = model.Fingerprint(), .text = model.ToString(), .snapshot_id = snapshot.id}));
   if (snapshot.complete) return snapshot.id;
   fill::FillRequest fill{.snapshot_id = snapshot.id,
                          .reference = model,
@@ -210,10 +210,12 @@ Result<Engine::EvictOutcome> EngineImpl::Evict(const std::string& snapshot_id,
     Bytes bytes = TRY(store_->Evict(snapshot_id));
     return EvictOutcome{.snapshots = 1, .bytes = bytes};
   }
-  std::string name = TRY(ModelReference::Parse(model)).ToString();
+  std::string name = TRY(ModelReference::Parse(model))
+  .ToString();
   std::vector<std::string> ids = SnapshotsNamed(name);
   if (ids.empty()) {
-    return Fail(Code::kNotFound, fmt::format("{} is not in the cache: 'weighhouse ls' shows what is", name));
+    return Fail(Code::kNotFound,
+                fmt::format("{} is not in the cache: 'weighhouse ls' shows what is", name));
   }
   EvictOutcome outcome;
   std::optional<Error> refusal;
@@ -263,7 +265,8 @@ Result<StatView> EngineImpl::Stat(const ModelReference& model, const Credentials
     }
   }
   for (const ListedFile& file : view.listing.files) {
-    StatView::File item{.listed = file, .present = here.contains(file.path),
+    StatView::File item{.listed = file,
+                        .present = here.contains(file.path),
                         .selected = chosen.contains(file.path)};
     if (!item.present && file.identity.kind == FileIdentity::Kind::kSha256) {
       Result<Digest> sha256 = Digest::FromHex(file.identity.value);

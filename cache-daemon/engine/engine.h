@@ -24,7 +24,8 @@ struct EngineOptions {
   io::WriteEngineChoice write_engine = io::WriteEngineChoice::kAuto;
   Bytes buffer_bytes = 128 * kMiB;
   std::string hub_endpoint;  ///< empty: HF_ENDPOINT, else https://huggingface.co
-  std::vector<std::string> local_roots;  ///< file:// models must lie below one of these; empty: none allowed
+  std::vector<std::string>
+      local_roots;  ///< file:// models must lie below one of these; empty: none allowed
   bool allow_plain_http = false;  ///< http:// origins other than the loopback
   size_t resolve_threads = 8;
 };
@@ -116,20 +117,23 @@ struct EngineInfo {
   std::chrono::system_clock::time_point started;
 };
 
-/// The cache without its wire: everything that cache.proto offers. Used by the daemon's `api/` and, with `--root`, inside
-/// the CLI. Thread-safe. Destroying it ends the fills (what is committed stays) and the observers' calls.
+/// The cache without its wire: everything that cache.proto offers. Used by the daemon's `api/` and,
+/// with `--root`, inside the CLI. Thread-safe. Destroying it ends the fills (what is committed
+/// stays) and the observers' calls.
 class Engine {
  public:
   /// Opens the store (see Store::Open for the errors) and starts the threads.
   static Result<std::unique_ptr<Engine>> Open(EngineOptions options);
   virtual ~Engine() = default;
 
-  /// Returns at once; `observer` hears the rest for as long as it lives. The fill goes on without it.
+  /// Returns at once; `observer` hears the rest for as long as it lives. The fill goes on without
+  /// it.
   virtual void Acquire(AcquireRequest request, std::weak_ptr<AcquireObserver> observer) = 0;
   virtual Result<> Release(const std::string& lease_id) = 0;
   virtual Result<SyncOutcome> SyncLeases(const SyncRequest& request) = 0;
   /// Blocks while the source is asked; returns the snapshot's id once its fill has begun.
-  virtual Result<std::string> Prefetch(const ModelReference& model, const Credentials& credentials) = 0;
+  virtual Result<std::string> Prefetch(const ModelReference& model,
+                                       const Credentials& credentials) = 0;
   struct EvictOutcome {
     size_t snapshots = 0;
     Bytes bytes = 0;

@@ -15,9 +15,9 @@ struct LeaseIntent {
   bool released = false;
 };
 
-/// Takes and releases leases such that a Release that overtakes its Acquire leaves no lease behind. Thread-safe. Its
-/// mutex is held over the store's lease operations (one rename or unlink), so that the two can't cross; it comes
-/// before the store's own.
+/// Takes and releases leases such that a Release that overtakes its Acquire leaves no lease behind.
+/// Thread-safe. Its mutex is held over the store's lease operations (one rename or unlink), so that
+/// the two can't cross; it comes before the store's own.
 class LeaseGate {
  public:
   explicit LeaseGate(store::Store& store) : store_(store) {}

@@ -30,8 +30,9 @@ Bytes FileAssembly::PieceBytes(size_t index) const {
 }
 
 bool FileAssembly::EnsureBuffers(size_t first, size_t last) {
-  // Bytes that begin in the head piece fill it up before they reach the next one, so that one counts as head too:
-  // else a head piece that lacks its last bytes could wait for a buffer that only its own completion frees.
+  // Bytes that begin in the head piece fill it up before they reach the next one, so that one
+  // counts as head too: else a head piece that lacks its last bytes could wait for a buffer that
+  // only its own completion frees.
   auto place = first == next_to_hash_ ? BufferBudget::Place::kHead : BufferBudget::Place::kAhead;
   for (size_t index = first; index <= last; ++index) {
     if (pieces_.contains(index)) continue;
@@ -89,9 +90,8 @@ void FileAssembly::SubmitWrite(size_t index, Piece& piece) {
   auto done = [self = shared_from_this(), index](int error_number) mutable {
     FillContext& context = *self->context_;
     std::shared_ptr<FillContext> keep = self->context_;  // the counter outlives the last assembly
-    context.parts.transport.Post([self = std::move(self), index, error_number] {
-      self->OnWritten(index, error_number);
-    });
+    context.parts.transport.Post(
+        [self = std::move(self), index, error_number] { self->OnWritten(index, error_number); });
     keep->writes.End();
   };
   context_->parts.writer.Write(ingest_->fd(), index * piece_size_,

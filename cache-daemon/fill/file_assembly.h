@@ -8,14 +8,14 @@
 
 namespace weighhouse::fill {
 
-/// Puts one file together from the bytes of its ranges: pieces of one buffer each, written as they fill up and hashed in
-/// file order, whatever order they arrive in. A piece's buffer goes back when it is both written and hashed.
-/// Owned by the loop thread; held by shared_ptr because writes and hashes under way keep it (and with it the
-/// staged file) alive. `Abandon` it before letting go.
+/// Puts one file together from the bytes of its ranges: pieces of one buffer each, written as they
+/// fill up and hashed in file order, whatever order they arrive in. A piece's buffer goes back when
+/// it is both written and hashed. Owned by the loop thread; held by shared_ptr because writes and
+/// hashes under way keep it (and with it the staged file) alive. `Abandon` it before letting go.
 class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
  public:
   struct Events {
-    std::function<void()> on_complete;             ///< every byte is written and hashed
+    std::function<void()> on_complete;           ///< every byte is written and hashed
     std::function<void(Error)> on_write_failed;  ///< the disk refused; nothing more will complete
   };
   FileAssembly(std::shared_ptr<FillContext> context, std::unique_ptr<store::Ingest> ingest,
@@ -24,11 +24,11 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
   FileAssembly(const FileAssembly&) = delete;
   FileAssembly& operator=(const FileAssembly&) = delete;
 
-  /// Takes all of `bytes` at `position`, or none (false) while there is no buffer for them. Each byte of the file must
-  /// be given once; a piece's bytes in order.
+  /// Takes all of `bytes` at `position`, or none (false) while there is no buffer for them. Each
+  /// byte of the file must be given once; a piece's bytes in order.
   bool Accept(Bytes position, std::span<const std::byte> bytes);
-  /// Forgets what a piece that isn't full holds, so that its buffer is free while its range waits; returns where
-  /// that range must begin again: the start of the piece at `position`.
+  /// Forgets what a piece that isn't full holds, so that its buffer is free while its range waits;
+  /// returns where that range must begin again: the start of the piece at `position`.
   Bytes ForgetPartialPiece(Bytes position);
   /// The lowest byte position whose piece isn't full: what the hasher waits for.
   Bytes HeadPosition() const { return next_to_hash_ * piece_size_; }

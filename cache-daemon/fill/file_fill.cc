@@ -12,7 +12,8 @@
 namespace weighhouse::fill {
 namespace {
 
-/// Fresh starts after bytes that can't be right, and new locations after a refusal, before it is an error.
+/// Fresh starts after bytes that can't be right, and new locations after a refusal, before it is an
+/// error.
 constexpr int kMaxFreshStarts = 1;
 constexpr int kMaxRefusals = 2;
 /// An ingest of the attempt before is still being written out: its id is free soon.
@@ -107,7 +108,8 @@ void FileFill::OnPrepareFailed(const Error& error, Want want) {
     return Prepare(want);
   }
   auto delay = NextDelay(error, ++prepare_failures_, LimitsOf(context_->options), Jitter());
-  // No room on the disk is temporary for the pod, but waiting here would only keep the others waiting.
+  // No room on the disk is temporary for the pod, but waiting here would only keep the others
+  // waiting.
   if (!delay || error.code == Code::kResourceExhausted) return Finish(std::unexpected(error));
   waiting_for_ = error.message;
   After(*delay, [want](FileFill& self) { self.Prepare(want); });
@@ -238,7 +240,8 @@ void FileFill::RetryRange(RangeTransfer& range, const Error& error) {
 void FileFill::StartAfresh(const Error& reason) {
   bool restartable = whole_file_ && IsTemporary(reason.code);
   if (++fresh_starts_ > (restartable ? context_->options.max_attempts : kMaxFreshStarts)) {
-    // What the server says of its own bytes doesn't fit together: no range of ours is out of bounds.
+    // What the server says of its own bytes doesn't fit together: no range of ours is out of
+    // bounds.
     Code code = reason.code == Code::kOutOfRange ? Code::kDataLoss : reason.code;
     return Finish(Fail(code, reason.message));
   }
@@ -273,23 +276,23 @@ Result<Digest> FileFill::CheckDigests(const ContentDigests& digests) const {
   if (want.kind == FileIdentity::Kind::kGitSha1) got = &digests.git_sha1;
   if (got != nullptr && *got != want.value) {
     std::string_view kind = IdentityKindName(want.kind);
-    return Fail(Code::kDataLoss, fmt::format("digest mismatch: want {}:{} got {}:{}", kind,
-                                             want.value, kind, *got));
+    return Fail(Code::kDataLoss,
+                fmt::format("digest mismatch: want {}:{} got {}:{}", kind, want.value, kind, *got));
   }
   return Digest::FromHex(digests.sha256);
 }
 
 void FileFill::Commit(const Digest& sha256) {
   if (context_->stopped) return;
-  context_->workers->Post([self = shared_from_this(), assembly = assembly_, sha256,
-                           asker = askers_[asker_]] {
-    Result<> committed = assembly->ingest().Commit(asker->snapshot_id, self->file_.identity,
-                                                   self->file_.size, sha256);
-    FaultPoint("fill.file_done");
-    self->context_->parts.transport.Post([self, assembly, committed = std::move(committed)] {
-      if (!self->finished_) self->Finish(committed);
-    });
-  });
+  context_->workers->Post(
+      [self = shared_from_this(), assembly = assembly_, sha256, asker = askers_[asker_]] {
+        Result<> committed = assembly->ingest().Commit(asker->snapshot_id, self->file_.identity,
+                                                       self->file_.size, sha256);
+        FaultPoint("fill.file_done");
+        self->context_->parts.transport.Post([self, assembly, committed = std::move(committed)] {
+          if (!self->finished_) self->Finish(committed);
+        });
+      });
 }
 
 void FileFill::Finish(Result<> outcome) {

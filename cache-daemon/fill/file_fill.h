@@ -11,10 +11,11 @@
 
 namespace weighhouse::fill {
 
-/// Brings one file: locates it, fetches its ranges in file order over several connections inside a sliding window, retries
-/// what fails, checks the digest and commits the blob. A wrong digest or a server whose answers don't fit together
-/// costs the staged bytes and one fresh start, then it is an error.
-/// On the loop thread, but for what it posts to the workers. Held by shared_ptr: tasks under way keep it.
+/// Brings one file: locates it, fetches its ranges in file order over several connections inside a
+/// sliding window, retries what fails, checks the digest and commits the blob. A wrong digest or a
+/// server whose answers don't fit together costs the staged bytes and one fresh start, then it is
+/// an error. On the loop thread, but for what it posts to the workers. Held by shared_ptr: tasks
+/// under way keep it.
 class FileFill : public RangeOwner, public std::enable_shared_from_this<FileFill> {
  public:
   /// Called once, with the bytes committed as a blob or the reason why not.
@@ -22,8 +23,8 @@ class FileFill : public RangeOwner, public std::enable_shared_from_this<FileFill
 
   FileFill(std::shared_ptr<FillContext> context, ListedFile file, std::string ingest_id, Done done);
 
-  /// Somebody who wants this file. The first one's credentials are used; if the source refuses them in mid-fill, the
-  /// next one's.
+  /// Somebody who wants this file. The first one's credentials are used; if the source refuses them
+  /// in mid-fill, the next one's.
   void AddAsker(std::shared_ptr<const FillRequest> asker);
   void Start();
   /// Ends everything without calling `done`.
@@ -66,7 +67,8 @@ class FileFill : public RangeOwner, public std::enable_shared_from_this<FileFill
   const ListedFile file_;
   const std::string ingest_id_;
   Done done_;
-  std::vector<std::shared_ptr<const FillRequest>> askers_;  // shared with the fills that want this file
+  std::vector<std::shared_ptr<const FillRequest>>
+      askers_;  // shared with the fills that want this file
   size_t asker_ = 0;
   /// Counts fresh starts: what an earlier attempt still reports is ignored.
   uint64_t attempt_ = 0;

@@ -14,7 +14,8 @@
 
 namespace weighhouse::fill {
 
-/// Counts operations that other threads still have to report, so that shutting down can wait for them. Thread-safe.
+/// Counts operations that other threads still have to report, so that shutting down can wait for
+/// them. Thread-safe.
 class OperationCounter {
  public:
   void Begin() EXCLUDES(mutex_) {
@@ -36,8 +37,9 @@ class OperationCounter {
   size_t running_ GUARDED_BY(mutex_) = 0;
 };
 
-/// What the fills of one Filler share. The loop thread (the transport's) owns all that isn't marked otherwise. Held by
-/// shared_ptr, because tasks that are still queued in the transport outlive the Filler.
+/// What the fills of one Filler share. The loop thread (the transport's) owns all that isn't marked
+/// otherwise. Held by shared_ptr, because tasks that are still queued in the transport outlive the
+/// Filler.
 struct FillContext {
   FillContext(FillerOptions fill_options, Filler::Parts fill_parts)
       : options(fill_options),

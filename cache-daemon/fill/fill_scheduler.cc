@@ -12,8 +12,8 @@ namespace weighhouse::fill {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{200};
-/// Files that another flight brought are usable at once if they came from the same origin, so a second round is rare, and
-/// a third means that blobs vanish under us.
+/// Files that another flight brought are usable at once if they came from the same origin, so a
+/// second round is rare, and a third means that blobs vanish under us.
 constexpr int kMaxRounds = 4;
 
 }  // namespace
@@ -30,8 +30,8 @@ void FillScheduler::Join(FillRequest request, std::weak_ptr<FillObserver> observ
   if (context_->stopped) return;
   auto found = flights_.find(request.snapshot_id);
   if (found != flights_.end()) return found->second->AddObserver(std::move(observer));
-  auto flight = std::make_shared<SnapshotFill>(
-      std::make_shared<const FillRequest>(std::move(request)));
+  auto flight =
+      std::make_shared<SnapshotFill>(std::make_shared<const FillRequest>(std::move(request)));
   flight->AddObserver(std::move(observer));
   flights_.emplace(flight->id(), flight);
   Publish();
@@ -140,7 +140,8 @@ void FillScheduler::OnFileDone(const std::string& ingest_id, const Result<>& out
   Schedule();
 }
 
-/// The files that a failed flight began go on: what they bring is kept, and the next attempt finds it.
+/// The files that a failed flight began go on: what they bring is kept, and the next attempt finds
+/// it.
 void FillScheduler::EndFlight(const Flight& flight, Result<> outcome) {
   Flight keep = flight;
   std::erase(turns_, keep);

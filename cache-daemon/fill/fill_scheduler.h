@@ -12,13 +12,14 @@
 
 namespace weighhouse::fill {
 
-/// The id of the ingest that brings `file` from `origin`: files with the same identity there are fetched once, whoever asks.
-/// The origin is part of it, because a digest alone is no key to another origin's bytes, staged ones included.
+/// The id of the ingest that brings `file` from `origin`: files with the same identity there are
+/// fetched once, whoever asks. The origin is part of it, because a digest alone is no key to
+/// another origin's bytes, staged ones included.
 std::string IngestIdOf(const std::string& origin, const ListedFile& file);
 
-/// Decides which files are fetched when: snapshots take turns, at most `max_active_files` at a time, files that two
-/// snapshots want are fetched once. Its methods run on the loop thread, but for the two that are marked. Held by
-/// shared_ptr, because timers and workers outlive the Filler.
+/// Decides which files are fetched when: snapshots take turns, at most `max_active_files` at a
+/// time, files that two snapshots want are fetched once. Its methods run on the loop thread, but
+/// for the two that are marked. Held by shared_ptr, because timers and workers outlive the Filler.
 class FillScheduler : public std::enable_shared_from_this<FillScheduler> {
  public:
   explicit FillScheduler(std::shared_ptr<FillContext> context);
@@ -35,7 +36,8 @@ class FillScheduler : public std::enable_shared_from_this<FillScheduler> {
   size_t FillCount() const EXCLUDES(mutex_);
 
  private:
-  using Flight = std::shared_ptr<SnapshotFill>;  // shared: a file keeps the flight that began it, for its space
+  using Flight = std::shared_ptr<SnapshotFill>;  // shared: a file keeps the flight that began it,
+                                                 // for its space
   struct ActiveFile {
     std::shared_ptr<FileFill> fill;
     std::vector<Flight> flights;

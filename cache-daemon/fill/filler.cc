@@ -28,8 +28,8 @@ class FillerImpl final : public Filler {
     workers_.reset();
     hashes_.reset();
     context_->writes.WaitUntilIdle();
-    // What the writers and hashers reported last is behind this in the queue; then no task of ours is left there but
-    // timers, which find everything stopped.
+    // What the writers and hashers reported last is behind this in the queue; then no task of ours
+    // is left there but timers, which find everything stopped.
     RunOnLoop([] {});
   }
 

@@ -16,8 +16,9 @@
 namespace weighhouse::fill {
 
 struct FillProgress {
-  Bytes bytes_total = 0;    ///< of the snapshot
-  Bytes bytes_done = 0;     ///< arrived, those present before included; goes back if a file must be fetched again
+  Bytes bytes_total = 0;  ///< of the snapshot
+  Bytes bytes_done =
+      0;  ///< arrived, those present before included; goes back if a file must be fetched again
   Bytes bytes_fetched = 0;  ///< brought over the network so far, by this fill
   double bytes_per_second = 0;
   size_t files_total = 0;
@@ -39,7 +40,7 @@ struct FillerOptions {
   size_t max_active_files = 8;      ///< files fetched at the same moment, over all fills
   size_t connections_per_file = 4;  ///< ranges of one file fetched at the same moment
   Bytes range_size = 8 * kMiB;
-  int max_attempts = 6;             ///< of one range without a byte of progress between them
+  int max_attempts = 6;  ///< of one range without a byte of progress between them
   std::chrono::milliseconds backoff_start{500};
   std::chrono::milliseconds backoff_limit{8000};
   size_t hash_threads = 2;
@@ -51,11 +52,13 @@ struct FillRequest {
   ModelReference reference;
   Listing listing;  ///< only the files of the snapshot
   Credentials credentials;
-  std::shared_ptr<source::Source> source;  ///< shared with the engine: a fill outlives the call that began it
+  std::shared_ptr<source::Source>
+      source;  ///< shared with the engine: a fill outlives the call that began it
 };
 
-/// Makes snapshots complete. Single flight: one fill per snapshot, one ingest per file content and origin, whoever asks.
-/// A fill survives its observers. Thread-safe. Destroying it ends the fills; what they committed stays.
+/// Makes snapshots complete. Single flight: one fill per snapshot, one ingest per file content and
+/// origin, whoever asks. A fill survives its observers. Thread-safe. Destroying it ends the fills;
+/// what they committed stays.
 class Filler {
  public:
   struct Parts {
@@ -68,7 +71,8 @@ class Filler {
   static std::unique_ptr<Filler> Create(FillerOptions options, Parts parts);
   virtual ~Filler() = default;
 
-  /// Starts or joins the fill of a snapshot that BeginSnapshot recorded. The observer is called while it lives.
+  /// Starts or joins the fill of a snapshot that BeginSnapshot recorded. The observer is called
+  /// while it lives.
   virtual void Fill(FillRequest request, std::weak_ptr<FillObserver> observer) = 0;
   /// Fills under way, over all snapshots, and the bytes they brought since the start.
   struct Activity {

@@ -8,8 +8,8 @@
 
 namespace weighhouse::fill {
 
-/// A stream is in `ready_`, or with one thread, or idle; the queue's mutex hands it from one to the next, and with
-/// it the hashers.
+/// A stream is in `ready_`, or with one thread, or idle; the queue's mutex hands it from one to the
+/// next, and with it the hashers.
 struct HashStream::State {
   Hasher sha256{Hasher::Algorithm::kSha256};
   std::optional<Hasher> git_sha1;

@@ -24,8 +24,8 @@ struct ContentDigests {
 
 class HashQueue;
 
-/// One file's bytes on their way through the hasher, in file order. Used by one thread; destroy it only when every piece
-/// given to `Add` is done.
+/// One file's bytes on their way through the hasher, in file order. Used by one thread; destroy it
+/// only when every piece given to `Add` is done.
 class HashStream {
  public:
   /// `size` goes into git's blob id, which begins with it.
@@ -34,7 +34,8 @@ class HashStream {
   HashStream(const HashStream&) = delete;
   HashStream& operator=(const HashStream&) = delete;
 
-  /// Queues the next bytes of the file; `done` runs on a hasher thread after them. They stay valid until then.
+  /// Queues the next bytes of the file; `done` runs on a hasher thread after them. They stay valid
+  /// until then.
   void Add(std::span<const std::byte> bytes, std::function<void()> done);
   /// After the last `done`: the digests. Ends the stream.
   ContentDigests Finish();
@@ -46,8 +47,9 @@ class HashStream {
   std::shared_ptr<State> state_;  // shared with the thread that hashes its current piece
 };
 
-/// Hasher threads over a queue of (stream, next piece): a thread is never tied to a file, and the pieces of one file are
-/// hashed one after the other (SHA-256 has no other way: FIPS 180-4). Thread-safe.
+/// Hasher threads over a queue of (stream, next piece): a thread is never tied to a file, and the
+/// pieces of one file are hashed one after the other (SHA-256 has no other way: FIPS 180-4).
+/// Thread-safe.
 class HashQueue {
  public:
   explicit HashQueue(size_t threads);

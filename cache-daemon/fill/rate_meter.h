@@ -13,7 +13,8 @@ class RateMeter {
  public:
   static constexpr std::chrono::seconds kWindow{4};
 
-  /// `total` bytes so far at `now`; returns the rate. A total that went back starts a new measurement.
+  /// `total` bytes so far at `now`; returns the rate. A total that went back starts a new
+  /// measurement.
   double Sample(std::chrono::steady_clock::time_point now, Bytes total) {
     if (!samples_.empty() && total < samples_.back().second) samples_.clear();
     samples_.emplace_back(now, total);

@@ -44,7 +44,8 @@ void SnapshotFill::SetSnapshot(const store::Snapshot& snapshot) {
       waiting_.push_back(file.listed);
     }
   }
-  // Large files first: the last one to end then is a small one, and no connection is left alone with a shard.
+  // Large files first: the last one to end then is a small one, and no connection is left alone
+  // with a shard.
   std::ranges::sort(waiting_, [](const ListedFile& a, const ListedFile& b) {
     return a.size != b.size ? a.size > b.size : a.path < b.path;
   });

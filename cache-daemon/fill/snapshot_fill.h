@@ -13,8 +13,8 @@
 
 namespace weighhouse::fill {
 
-/// One snapshot on its way to being complete: which of its files still lack their blob, and who waits. On the loop
-/// thread.
+/// One snapshot on its way to being complete: which of its files still lack their blob, and who
+/// waits. On the loop thread.
 class SnapshotFill {
  public:
   explicit SnapshotFill(std::shared_ptr<const FillRequest> request);
@@ -29,7 +29,8 @@ class SnapshotFill {
   /// Holds what keeps the snapshot's space: its reservation and its place in the store.
   void Hold(store::Reservation reservation, std::shared_ptr<void> hold);
 
-  /// Takes stock of the store's record: which files (by index, one per distinct content) lack their blob.
+  /// Takes stock of the store's record: which files (by index, one per distinct content) lack their
+  /// blob.
   void SetSnapshot(const store::Snapshot& snapshot);
   /// The next file that nobody began to fetch for this snapshot; nothing when all are begun.
   std::optional<ListedFile> NextFile();
@@ -38,7 +39,8 @@ class SnapshotFill {
   void FileDone(const std::string& ingest_id, const ListedFile& file);
   bool Idle() const { return running_.empty() && waiting_.empty(); }
   const std::set<std::string>& running() const { return running_; }
-  /// Taking stock again finds new files to fetch only so often: shared files whose bytes this origin may not use.
+  /// Taking stock again finds new files to fetch only so often: shared files whose bytes this
+  /// origin may not use.
   int CountRound() { return ++rounds_; }
 
   /// `received` bytes of the running files are here but not verified yet.

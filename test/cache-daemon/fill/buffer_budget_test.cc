@@ -34,18 +34,17 @@ TEST(BufferBudgetTest, GivesOneFileNoMoreThanItsPartWhileOthersAreActive) {
   EXPECT_EQ(budget.Take(first, BufferBudget::Place::kAhead, 1), BufferBudget::Kind::kShared);
 }
 
-/// A model of one file: which piece is the head, which pieces hold a buffer (and of which kind), which are full.
+/// A model of one file: which piece is the head, which pieces hold a buffer (and of which kind),
+/// which are full.
 struct ModelFile {
   static constexpr int kPieces = 4;
   BufferBudget::Use use;
-  int head = 0;  // lowest piece that isn't full
+  int head = 0;                                             // lowest piece that isn't full
   std::map<int, std::pair<BufferBudget::Kind, bool>> held;  // piece → kind, full
   auto operator<=>(const ModelFile& other) const {
     return std::tuple(head, held) <=> std::tuple(other.head, other.held);
   }
-  bool operator==(const ModelFile& other) const {
-    return head == other.head && held == other.held;
-  }
+  bool operator==(const ModelFile& other) const { return head == other.head && held == other.held; }
 };
 
 struct ModelState {
@@ -54,8 +53,8 @@ struct ModelState {
   bool operator<(const ModelState& other) const { return files < other.files; }
 };
 
-/// Every state that one step leads to: a piece takes a buffer, a held piece becomes full, a full piece before the head
-/// (written and hashed) gives its buffer back.
+/// Every state that one step leads to: a piece takes a buffer, a held piece becomes full, a full
+/// piece before the head (written and hashed) gives its buffer back.
 std::vector<ModelState> Steps(const ModelState& state) {
   std::vector<ModelState> next;
   for (size_t f = 0; f < state.files.size(); ++f) {
@@ -88,7 +87,8 @@ std::vector<ModelState> Steps(const ModelState& state) {
 }
 
 TEST(BufferBudgetTest, NeverDeadlocksInAnyOrderOfEvents) {
-  // Exhaustive: every reachable state of two files of four pieces over the smallest legal pool and the next sizes.
+  // Exhaustive: every reachable state of two files of four pieces over the smallest legal pool and
+  // the next sizes.
   for (size_t total = 6; total <= 8; ++total) {
     std::set<ModelState> seen;
     std::queue<ModelState> todo;

@@ -9,9 +9,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr RetryLimits kLimits{.max_attempts = 5,
-                              .backoff_start = milliseconds(500),
-                              .backoff_limit = milliseconds(3000)};
+constexpr RetryLimits kLimits{
+    .max_attempts = 5, .backoff_start = milliseconds(500), .backoff_limit = milliseconds(3000)};
 const Error kLost{.code = Code::kUnavailable, .message = "lost"};
 
 TEST(NextDelayTest, DoublesUpToTheLimitAndThenGivesUp) {
