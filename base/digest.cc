@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
+#include "base/text.h"
+
 namespace weighhouse {
 namespace {
 
@@ -29,8 +31,9 @@ bool IsHex(std::string_view text, size_t length) {
 
 Result<Digest> Digest::FromHex(std::string_view hex) {
   if (!IsHex(hex, kSize * 2)) {
-    return Fail(Code::kInvalidArgument,
-                fmt::format("'{}' is not a sha256: give 64 lower-case hexadecimal digits", hex));
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("'{}' is not a sha256: give 64 lower-case hexadecimal digits", Printable(hex)));
   }
   std::array<uint8_t, kSize> bytes{};
   for (size_t i = 0; i < kSize; ++i) {

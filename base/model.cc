@@ -13,6 +13,9 @@ namespace {
 constexpr std::string_view kForms =
     "give hf://org/name[@revision], https://host/path/file[#sha256=<hex>] or file:///absolute/path";
 
+/// In bytes: room for a signed URL, and little enough to be kept in every record.
+constexpr size_t kMaxModelSize = 2000;
+
 /// Feeds fields to a hasher such that different lists of fields never give the same bytes.
 class FieldHasher {
  public:
@@ -37,8 +40,8 @@ void AddPatterns(FieldHasher& hasher, const std::optional<std::vector<std::strin
 /// (huggingface_hub's rules for a repository id).
 bool IsHubName(std::string_view name) {
   auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '-' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
   };
   if (name.empty() || name.size() > 96 || !std::ranges::all_of(name, allowed)) return false;
   auto bad_edge = [](char c) { return c == '-' || c == '.'; };
@@ -48,7 +51,9 @@ bool IsHubName(std::string_view name) {
 
 /// git's rules for a ref name (git-check-ref-format(1)), as far as they keep a name harmless.
 bool IsRevision(std::string_view revision) {
-  auto allowed = [](char c) { return c > 0x20 && c < 0x7F && !std::string_view("~^:?*[\\%#").contains(c); };
+  auto allowed = [](char c) {
+    return c > 0x20 && c < 0x7F && !std::string_view("~^:?*[\\%#").contains(c);
+  };
   return revision.size() <= 200 && std::ranges::all_of(revision, allowed) &&
          !revision.contains("..") && !revision.contains("//") && !revision.starts_with('/') &&
          !revision.ends_with('/') && !revision.starts_with('.') && !revision.contains("/.");
@@ -59,18 +64,20 @@ Result<ModelReference> ParseHub(std::string_view model) {
   std::string_view rest = model.substr(std::string_view("hf://").size());
   if (rest.starts_with("models/")) rest.remove_prefix(std::string_view("models/").size());
   if (rest.starts_with("datasets/") || rest.starts_with("spaces/")) {
-    return Fail(Code::kInvalidArgument,
-                fmt::format("'{}' names a dataset or a space: only models are served", Printable(model)));
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("'{}' names a dataset or a space: only models are served", Printable(model)));
   }
   size_t mark = rest.find_first_of("@:");
   std::string_view repository = rest.substr(0, mark);
   if (mark != std::string_view::npos) {
     reference.revision = rest.substr(mark + 1);
     if (reference.revision.empty()) {
-      return Fail(Code::kInvalidArgument,
-                  fmt::format("'{}' ends with an empty revision: drop the '{}' or name a branch, tag "
-                              "or commit",
-                              Printable(model), rest[mark]));
+      return Fail(
+          Code::kInvalidArgument,
+          fmt::format("'{}' ends with an empty revision: drop the '{}' or name a branch, tag "
+                      "or commit",
+                      Printable(model), rest[mark]));
     }
   }
   size_t slash = repository.find('/');
@@ -93,22 +100,25 @@ Result<ModelReference> ParseHttp(std::string_view model) {
     std::string_view fragment = model.substr(mark + 1);
     constexpr std::string_view kSha256 = "sha256=";
     if (!fragment.starts_with(kSha256)) {
-      return Fail(Code::kInvalidArgument, fmt::format("'{}': after '#' only sha256=<hex> is known",
-                                                      Printable(model)));
+      return Fail(Code::kInvalidArgument,
+                  fmt::format("'{}': after '#' only sha256=<hex> is known", Printable(model)));
     }
     reference.expected_sha256 = TRY(Digest::FromHex(fragment.substr(kSha256.size())));
   }
   std::string_view rest = std::string_view(reference.uri).substr(reference.uri.find("://") + 3);
+  rest = rest.substr(0, rest.find('?'));
   size_t slash = rest.find('/');
-  bool printable = std::ranges::all_of(reference.uri, [](char c) { return c > 0x20 && c < 0x7F; });
+  // A backslash is read as a slash by some and as part of the host's name by others.
+  bool printable =
+      std::ranges::all_of(reference.uri, [](char c) { return c > 0x20 && c < 0x7F && c != '\\'; });
   std::string_view path = rest.substr(std::min(slash, rest.size()));
-  path = path.substr(0, path.find('?'));
   if (!printable || slash == 0 || rest.substr(0, slash).contains('@') || path.size() < 2 ||
       path.ends_with('/')) {
-    return Fail(Code::kInvalidArgument,
-                fmt::format("'{}' does not name one file: give https://host/path/file, percent-encoded, "
-                            "without user or password",
-                            Printable(model)));
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("'{}' does not name one file: give https://host/path/file, percent-encoded, "
+                    "without user or password",
+                    Printable(model)));
   }
   return reference;
 }
@@ -116,12 +126,16 @@ Result<ModelReference> ParseHttp(std::string_view model) {
 Result<ModelReference> ParseFile(std::string_view model) {
   std::string_view path = model.substr(std::string_view("file://").size());
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
-  bool clean = path.starts_with('/') && path.size() > 1 && !path.contains("//") && !path.contains('\0');
-  for (const std::string& part : SplitAndTrim(path, '/')) clean = clean && part != ".." && part != ".";
+  bool clean = path.starts_with('/') && path.size() > 1 && !path.contains("//") &&
+               Printable(path, path.size()) == path;
+  for (const std::string& part : SplitAndTrim(path, '/'))
+    clean = clean && part != ".." && part != ".";
   if (!clean) {
-    return Fail(Code::kInvalidArgument,
-                fmt::format("'{}' is not a local model: give file:///absolute/path without . or ..",
-                            Printable(model)));
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("'{}' is not a local model: give file:///absolute/path without ., .., // "
+                    "and control characters",
+                    Printable(model)));
   }
   return ModelReference{.uri = fmt::format("file://{}", path)};
 }
@@ -149,12 +163,17 @@ Result<Layout> ParseLayout(std::string_view name) {
 }
 
 Result<ModelReference> ModelReference::Parse(std::string_view model, std::string_view revision) {
-  if (model.empty()) return Fail(Code::kInvalidArgument, fmt::format("no model is named: {}", kForms));
-  if (model.size() > 2000) return Fail(Code::kInvalidArgument, "the model reference is over 2000 bytes");
+  if (model.empty())
+    return Fail(Code::kInvalidArgument, fmt::format("no model is named: {}", kForms));
+  if (model.size() > kMaxModelSize)
+    return Fail(Code::kInvalidArgument,
+                fmt::format("the model reference '{}' has {} bytes: at most {} are read",
+                            Printable(model, 60), model.size(), kMaxModelSize));
   ModelReference reference = TRY(ParseUri(model));
   if (!revision.empty() && reference.Scheme() != "hf") {
-    return Fail(Code::kInvalidArgument, fmt::format("revision '{}': {} models have no revisions",
-                                                    Printable(revision), reference.Scheme()));
+    return Fail(Code::kInvalidArgument,
+                fmt::format("revision '{}': {} models have no revisions, leave it out",
+                            Printable(revision), reference.Scheme()));
   }
   if (!revision.empty() && !reference.revision.empty() && reference.revision != revision) {
     return Fail(Code::kInvalidArgument,
@@ -202,9 +221,12 @@ std::string Credentials::First(std::initializer_list<std::string_view> keys) con
 
 std::string_view IdentityKindName(FileIdentity::Kind kind) {
   switch (kind) {
-    case FileIdentity::Kind::kSha256: return "sha256";
-    case FileIdentity::Kind::kGitSha1: return "git-sha1";
-    case FileIdentity::Kind::kVersionToken: return "version";
+    case FileIdentity::Kind::kSha256:
+      return "sha256";
+    case FileIdentity::Kind::kGitSha1:
+      return "git-sha1";
+    case FileIdentity::Kind::kVersionToken:
+      return "version";
   }
   return "version";
 }

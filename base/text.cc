@@ -45,6 +45,13 @@ size_t Utf8Length(std::string_view text) {
   return length;
 }
 
+/// True for the C0 and C1 control characters and DEL: a terminal obeys them, U+009B like ESC [.
+bool IsControl(std::string_view character) {
+  auto first = static_cast<unsigned char>(character[0]);
+  if (character.size() == 1) return first < 0x20 || first == 0x7F;
+  return first == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0;
+}
+
 }  // namespace
 
 std::string_view Trim(std::string_view text) {
@@ -93,14 +100,10 @@ std::string Printable(std::string_view text, size_t max_size) {
   std::string out;
   while (!text.empty() && out.size() < max_size) {
     size_t length = Utf8Length(text);
-    bool control = text[0] >= 0 && (text[0] < 0x20 || text[0] == 0x7F);
-    if (length == 0 || control) {
-      out += '?';
-      length = 1;
-    } else {
-      out += text.substr(0, length);
-    }
-    text.remove_prefix(length);
+    if (out.size() + length > max_size) break;
+    bool shown = length > 0 && !IsControl(text.substr(0, length));
+    out += shown ? text.substr(0, length) : "?";
+    text.remove_prefix(std::max<size_t>(length, 1));
   }
   if (!text.empty()) out += "…";
   return out;

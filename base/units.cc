@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
+
 namespace weighhouse {
 namespace {
 
@@ -60,15 +62,18 @@ Result<Bytes> ParseBytes(std::string_view text) {
     number.remove_suffix(suffix.name.size());
     break;
   }
+  // from_chars also reads "inf", "nan" and a sign.
+  bool plain = !number.empty() && number.find_first_not_of("0123456789.") == std::string_view::npos;
   double value = 0;
   auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value,
                                       std::chars_format::fixed);
-  bool whole = error == std::errc() && end == number.data() + number.size() && !number.empty();
-  if (!whole || value < 0 || value * factor >= 0x1p63) {
-    return Fail(Code::kInvalidArgument,
-                fmt::format("'{}' is not a size: give bytes, or a number with k, M, G, T, P, Ki, Mi, "
-                            "Gi, Ti or Pi, such as 500Gi",
-                            text));
+  bool whole = error == std::errc() && end == number.data() + number.size();
+  if (!plain || !whole || value * factor >= 0x1p63) {
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("'{}' is not a size: give bytes, or a number with k, M, G, T, P, Ki, Mi, "
+                    "Gi, Ti or Pi, such as 500Gi",
+                    Printable(text)));
   }
   return static_cast<Bytes>(std::llround(value * factor));
 }

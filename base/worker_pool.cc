@@ -13,10 +13,12 @@ WorkerPool::WorkerPool(const std::string& name, int threads) {
 }
 
 WorkerPool::~WorkerPool() {
+  std::deque<std::function<void()>>
+      dropped;  // destroyed without the lock: what a job owns may post
   {
     MutexLock lock(mutex_);
     stopping_ = true;
-    jobs_.clear();
+    dropped.swap(jobs_);
   }
   changed_.NotifyAll();
 }

@@ -1,0 +1,210 @@
+// What a user may write as a model, and what is said of the rest.
+
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/model.h"
+
+namespace weighhouse {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string kCommit = "0123456789abcdef0123456789abcdef01234567";
+const std::string kSha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+struct Good {
+  std::string model;
+  std::string revision;
+  std::string uri;
+  std::string parsed_revision;
+};
+
+class GoodReference : public testing::TestWithParam<Good> {};
+
+TEST_P(GoodReference, Parses) {
+  const Good& good = GetParam();
+  Result<ModelReference> reference = ModelReference::Parse(good.model, good.revision);
+  ASSERT_TRUE(reference.has_value()) << reference.error().message;
+  EXPECT_EQ(reference->uri, good.uri);
+  EXPECT_EQ(reference->revision, good.parsed_revision);
+  EXPECT_EQ(reference->Scheme(), good.uri.substr(0, good.uri.find(':')));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Hub, GoodReference,
+    testing::Values(Good{"hf://Qwen/Qwen2.5-1.5B-Instruct", "", "hf://Qwen/Qwen2.5-1.5B-Instruct",
+                         ""},
+                    Good{"hf://org/name@main", "", "hf://org/name", "main"},
+                    Good{"hf://org/name:main", "", "hf://org/name", "main"},
+                    Good{"hf://org/name", "v1.0", "hf://org/name", "v1.0"},
+                    Good{"hf://org/name@main", "main", "hf://org/name", "main"},
+                    Good{"hf://org/name@refs/pr/7", "", "hf://org/name", "refs/pr/7"},
+                    Good{"hf://org/name:feature/x", "", "hf://org/name", "feature/x"},
+                    Good{"hf://org/name@" + kCommit, "", "hf://org/name", kCommit},
+                    Good{"hf://models/org/name", "", "hf://org/name", ""},
+                    Good{"hf://o/_n.a-m_e9", "", "hf://o/_n.a-m_e9", ""},
+                    Good{"hf://" + std::string(96, 'o') + "/" + std::string(96, 'n'), "",
+                         "hf://" + std::string(96, 'o') + "/" + std::string(96, 'n'), ""}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Files, GoodReference,
+    testing::Values(Good{"https://host/a/b.gguf", "", "https://host/a/b.gguf", ""},
+                    Good{"https://host:8443/b.gguf?sig=a/b@c", "",
+                         "https://host:8443/b.gguf?sig=a/b@c", ""},
+                    Good{"http://127.0.0.1/b.gguf", "", "http://127.0.0.1/b.gguf", ""},
+                    Good{"https://host/b#sha256=" + kSha256, "", "https://host/b", ""},
+                    Good{"file:///models/a", "", "file:///models/a", ""},
+                    Good{"file:///models/a//", "", "file:///models/a", ""},
+                    Good{"file:///模型/..a", "", "file:///模型/..a", ""}));
+
+TEST(ModelReferenceTest, KeepsTheDigestOfOneFile) {
+  ModelReference reference = ModelReference::Parse("https://host/b#sha256=" + kSha256).value();
+  ASSERT_TRUE(reference.expected_sha256.has_value());
+  EXPECT_EQ(reference.expected_sha256->Hex(), kSha256);
+  EXPECT_FALSE(ModelReference::Parse("https://host/b")->expected_sha256.has_value());
+}
+
+struct Bad {
+  std::string model;
+  std::string revision;
+  std::vector<std::string> said;  ///< the value, and the way out
+};
+
+class BadReference : public testing::TestWithParam<Bad> {};
+
+TEST_P(BadReference, IsRefusedWithItsValueAndTheWayOut) {
+  const Bad& bad = GetParam();
+  Result<ModelReference> reference = ModelReference::Parse(bad.model, bad.revision);
+  ASSERT_FALSE(reference.has_value()) << reference->ToString();
+  EXPECT_EQ(reference.error().code, Code::kInvalidArgument);
+  for (const std::string& part : bad.said) EXPECT_THAT(reference.error().message, HasSubstr(part));
+}
+
+constexpr const char* kHubForm = "give hf://org/name[@revision]";
+
+Bad NotAHubModel(const std::string& model) { return {model, "", {"'" + model + "'", kHubForm}}; }
+
+INSTANTIATE_TEST_SUITE_P(
+    HubNames, BadReference,
+    testing::Values(
+        NotAHubModel("hf://"), NotAHubModel("hf://gpt2"), NotAHubModel("hf:///name"),
+        NotAHubModel("hf://org/"), NotAHubModel("hf://org/name/file.json"),
+        NotAHubModel("hf://org/na me"), NotAHubModel("hf://org/name?x=1"),
+        NotAHubModel("hf://org/-name"), NotAHubModel("hf://org/name."),
+        NotAHubModel("hf://../name"), NotAHubModel("hf://org/.."), NotAHubModel("hf://org/a--b"),
+        NotAHubModel("hf://org/a..b"), NotAHubModel("hf://org/name.git"),
+        NotAHubModel("hf://org/größe"), NotAHubModel("hf://" + std::string(97, 'o') + "/name"),
+        Bad{"hf://datasets/org/name", "", {"datasets/org/name", "only models are served"}},
+        Bad{"hf://spaces/org/name", "", {"spaces/org/name", "only models are served"}}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Revisions, BadReference,
+    testing::Values(
+        Bad{"hf://org/name@", "", {"'hf://org/name@'", "drop the '@' or name a branch"}},
+        Bad{"hf://org/name:", "", {"'hf://org/name:'", "drop the ':' or name a branch"}},
+        Bad{"hf://org/name@main", "dev", {"'dev'", "'hf://org/name@main'", "give one of them"}},
+        Bad{"hf://org/name:main", "dev", {"'dev'", "'hf://org/name:main'", "give one of them"}},
+        Bad{"hf://org/name", "a..b", {"'a..b'", "not a branch, tag, refs/pr/N or commit"}},
+        Bad{"hf://org/name", "../x", {"'../x'", "not a branch"}},
+        Bad{"hf://org/name", "/main", {"'/main'", "not a branch"}},
+        Bad{"hf://org/name", "main/", {"'main/'", "not a branch"}},
+        Bad{"hf://org/name", "a//b", {"'a//b'", "not a branch"}},
+        Bad{"hf://org/name", "a/.b", {"'a/.b'", "not a branch"}},
+        Bad{"hf://org/name", ".", {"'.'", "not a branch"}},
+        Bad{"hf://org/name", "a b", {"'a b'", "not a branch"}},
+        Bad{"hf://org/name", "a?b", {"'a?b'", "not a branch"}},
+        Bad{"hf://org/name", "a\\b", {"'a\\b'", "not a branch"}},
+        Bad{"hf://org/name", "a%2fb", {"'a%2fb'", "not a branch"}},
+        Bad{"hf://org/name", "a\nb", {"'a?b'", "not a branch"}},
+        Bad{"hf://org/name", std::string(201, 'r'), {"not a branch"}},
+        Bad{"hf://org/name@a:b", "", {"'a:b'", "not a branch"}},
+        Bad{"https://host/file",
+            "main",
+            {"'main'", "https models have no revisions", "leave it out"}},
+        Bad{"file:///a", "main", {"'main'", "file models have no revisions", "leave it out"}}));
+
+constexpr const char* kHttpForm = "give https://host/path/file";
+
+Bad NotOneFile(const std::string& model) { return {model, "", {"'" + model + "'", kHttpForm}}; }
+
+INSTANTIATE_TEST_SUITE_P(
+    Urls, BadReference,
+    testing::Values(NotOneFile("https://"), NotOneFile("https://host"), NotOneFile("https://host/"),
+                    NotOneFile("https:///file"), NotOneFile("https://host/directory/"),
+                    NotOneFile("https://host/?file=x"), NotOneFile("https://host?x/file"),
+                    NotOneFile("https://user:secret@host/file"), NotOneFile("https://host/a b"),
+                    NotOneFile("https://evil\\@host/file"), NotOneFile("https://host\\evil/file"),
+                    NotOneFile("https://host/ä"), NotOneFile("http://user@host/file"),
+                    Bad{"https://host/file#md5=00", "", {"#md5=00", "only sha256=<hex>"}},
+                    Bad{"https://host/file#", "", {"'https://host/file#'", "only sha256=<hex>"}},
+                    Bad{"https://host/file#sha256=00", "", {"'00'", "64 lower-case hexadecimal"}},
+                    Bad{"https://host/\r\nx", "", {"'https://host/??x'", kHttpForm}}));
+
+constexpr const char* kFileForm = "give file:///absolute/path";
+
+Bad NotALocalModel(const std::string& model) { return {model, "", {"'" + model + "'", kFileForm}}; }
+
+INSTANTIATE_TEST_SUITE_P(
+    Paths, BadReference,
+    testing::Values(NotALocalModel("file://"), NotALocalModel("file:///"),
+                    NotALocalModel("file://host/path"), NotALocalModel("file://relative"),
+                    NotALocalModel("file:///a/../b"), NotALocalModel("file:///a/./b"),
+                    NotALocalModel("file:///.."), NotALocalModel("file:///a//b"),
+                    Bad{std::string("file:///a\0b", 11), "", {"'file:///a?b'", kFileForm}},
+                    Bad{"file:///a\nb", "", {"'file:///a?b'", "control characters"}},
+                    Bad{"file:///a\xff", "", {"'file:///a?'", kFileForm}}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Others, BadReference,
+    testing::Values(Bad{"", "", {"no model is named", kHubForm}},
+                    Bad{"org/name", "", {"'org/name'", "did you mean hf://org/name?"}},
+                    Bad{"name", "", {"'name'", kHubForm}},
+                    Bad{"s3://bucket/x", "", {"'s3://bucket/x'", kHubForm}},
+                    Bad{"HF://org/name", "", {"'HF://org/name'", kHubForm}},
+                    Bad{"/models/a", "", {"'/models/a'", "file:///absolute/path"}},
+                    Bad{std::string(3000, 'x'), "", {"3000 bytes", "at most 2000"}}));
+
+TEST(ModelReferenceTest, ShowsPeopleUriAndRevision) {
+  EXPECT_EQ(ModelReference::Parse("hf://org/name:main")->ToString(), "hf://org/name@main");
+  EXPECT_EQ(ModelReference::Parse("hf://org/name")->ToString(), "hf://org/name");
+}
+
+using Patterns = std::vector<std::string>;
+
+TEST(ModelReferenceTest, FingerprintIsEqualForEqualRequestsOnly) {
+  const ModelReference base = ModelReference::Parse("hf://org/name@main").value();
+  EXPECT_EQ(base.Fingerprint(), ModelReference::Parse("hf://org/name", "main")->Fingerprint());
+  std::vector<ModelReference> others(7, base);
+  others[0].uri = "hf://org/name2";
+  others[1].revision = "dev";
+  others[2].allow_patterns = Patterns{};
+  others[3].ignore_patterns = Patterns{};
+  others[4].allow_patterns = Patterns{"a", "b"};
+  others[5].allow_patterns = Patterns{"ab"};
+  others[6].expected_sha256 = Digest::Of("");
+  std::set<std::string> fingerprints = {base.Fingerprint()};
+  for (const ModelReference& other : others) {
+    EXPECT_FALSE(other == base);
+    fingerprints.insert(other.Fingerprint());
+  }
+  EXPECT_EQ(fingerprints.size(), 8U);
+  for (const std::string& fingerprint : fingerprints) EXPECT_TRUE(IsHex(fingerprint, 64));
+}
+
+TEST(ModelReferenceTest, FieldsNeverRunIntoEachOther) {
+  ModelReference first{.uri = "hf://a/b", .revision = "c"};
+  ModelReference second{.uri = "hf://a/bc", .revision = ""};
+  EXPECT_NE(first.Fingerprint(), second.Fingerprint());
+  first = {.uri = "u", .allow_patterns = Patterns{"a"}, .ignore_patterns = Patterns{}};
+  second = {.uri = "u", .allow_patterns = Patterns{}, .ignore_patterns = Patterns{"a"}};
+  EXPECT_NE(first.Fingerprint(), second.Fingerprint());
+}
+
+}  // namespace
+}  // namespace weighhouse
