@@ -83,7 +83,8 @@ def _denied(code: str) -> Response:
         "MissingKey": "Missing Key-Pair-Id query parameter or cookie value",
         "SignatureError": "The request signature does not match",
     }
-    body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{messages[code]}</Message></Error>'
+    error = f"<Error><Code>{code}</Code><Message>{messages[code]}</Message></Error>"
+    body = f'<?xml version="1.0" encoding="UTF-8"?>{error}'
     return Response.of(403, body.encode(), "text/xml", {"X-Cache": "Error from cloudfront"})
 
 

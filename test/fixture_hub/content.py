@@ -61,19 +61,20 @@ class FileContent(Content):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.stamp = Stamp.of(os.fstat(self.descriptor))
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.descriptor = self._file
+        self.stamp = Stamp.of(os.fstat(self._file))
         self.size = self.stamp.size
 
     def read(self, offset: int, count: int) -> bytes:
-        return os.pread(self.descriptor, count, offset)
+        return os.pread(self._file, count, offset)
 
     def check(self) -> None:
-        if Stamp.of(os.fstat(self.descriptor)) != self.stamp:
+        if Stamp.of(os.fstat(self._file)) != self.stamp:
             raise ContentChanged(f"{self._path} was written to in place; replace files by rename, then rescan")
 
     def __del__(self) -> None:
-        os.close(self.descriptor)
+        os.close(self._file)
 
 
 def load(path: Path) -> Content:

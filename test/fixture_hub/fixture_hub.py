@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import resource
-import ssl
 import sys
 import threading
 from pathlib import Path
@@ -44,6 +43,8 @@ def _start(arguments: argparse.Namespace) -> dict[str, str]:
     """Starts both sides; what is printed when they are ready."""
     tls = None
     if arguments.tls_cert:
+        import ssl  # pylint: disable=import-outside-toplevel  # slow, and rarely needed
+
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(arguments.tls_cert, arguments.tls_key)
     catalog = Catalog(arguments.models)

@@ -127,10 +127,15 @@ class Hub:
         commit = repository.commit(revision)
         if commit is None:
             return error(404, f"Invalid rev id: {revision}", "RevisionNotFound")
-        return getattr(self, f"_{name}")(call, commit)
+        answers = {"model": self._model, "tree": self._tree, "resolve": self._resolve,
+                   "resolve_cache": self._resolve_cache}
+        return answers[name](call, commit)
 
     def _refs(self, call: Call) -> Response:
-        heads = [{"name": "main", "ref": "refs/heads/main", "targetCommit": call.repository.head.sha}]
+        heads = [
+            {"name": "main", "ref": "refs/heads/main", "targetCommit": commit.sha}
+            for commit in filter(None, [call.repository.head])
+        ]
         others = [
             {"name": name, "ref": f"refs/tags/{name}", "targetCommit": commit.sha}
             for name in call.repository.settings.refs

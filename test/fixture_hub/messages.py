@@ -30,7 +30,7 @@ class Request:
 
     def header(self, name: str) -> str:
         """A header's value, or ""."""
-        return self.headers.get(name, "")
+        return str(self.headers.get(name, ""))
 
     def accepts_gzip(self) -> bool:
         """True if the client said that it takes gzip. (None said: it does not.)"""
@@ -72,7 +72,7 @@ class Response:
     def redirect(status: int, location: str, headers: dict[str, str] | None = None) -> Response:
         """A redirect with the short text that servers put in."""
         text = f"{'Temporary Redirect' if status == 307 else 'Found'}. Redirecting to {location}"
-        return Response.of(status, text.encode(), "text/plain; charset=utf-8", {**(headers or {}), "Location": location})
+    """200, 206 or 416 for a GET or HEAD of `content` (RFC 9110 section 14). More than one range in a request is
 
     @property
     def length(self) -> int:
@@ -80,7 +80,8 @@ class Response:
         return self.end - self.begin + len(self.surplus)
 
 
-def serve_content(request: Request, content: Content, headers: dict[str, str], ignore_range: bool = False) -> Response:
+def serve_content(request: Request, content: Content, headers: dict[str, str],
+                  ignore_range: bool = False) -> Response:
     """200, 206 or 416 for a GET or HEAD of `content` (RFC 9110 section 14). More than one range in a request is
     answered with the whole, as that section allows."""
     headers = {"Accept-Ranges": "bytes", **headers}

@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+Entry = dict[str, Any]
+"""One request in the log."""
+
 COUNTERS = ("api_calls", "resolve_calls", "resolve_cache_calls", "cdn_requests", "cdn_bytes", "hub_bytes",
             "hub_connections", "cdn_connections", "cdn_active_peak")
 
@@ -15,7 +18,7 @@ class Records:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counters = dict.fromkeys(COUNTERS, 0)
-        self._log: list[dict[str, Any]] = []
+        self._log: list[Entry] = []
         self._cdn_active = 0
 
     def reset(self) -> None:
@@ -29,7 +32,7 @@ class Records:
         with self._lock:
             self._counters[counter] += amount
 
-    def begin(self, entry: dict[str, Any]) -> None:
+    def begin(self, entry: Entry) -> None:
         """Logs a request when its answer begins; `sent` and `end` complete the entry."""
         with self._lock:
             self._log.append(entry)
@@ -37,13 +40,13 @@ class Records:
                 self._cdn_active += 1
                 self._counters["cdn_active_peak"] = max(self._counters["cdn_active_peak"], self._cdn_active)
 
-    def sent(self, entry: dict[str, Any], count: int) -> None:
+    def sent(self, entry: Entry, count: int) -> None:
         """Adds body bytes that went out."""
         with self._lock:
             entry["bytes"] += count
             self._counters[f"{entry['side']}_bytes"] += count
 
-    def end(self, entry: dict[str, Any]) -> None:
+    def end(self, entry: Entry) -> None:
         """The answer is out, or cut."""
         if entry["side"] == "cdn":
             with self._lock:
@@ -54,7 +57,7 @@ class Records:
         with self._lock:
             return dict(self._counters)
 
-    def log(self) -> list[dict[str, Any]]:
+    def log(self) -> list[Entry]:
         """A copy of the log."""
         with self._lock:
             return [dict(entry) for entry in self._log]

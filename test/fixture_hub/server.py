@@ -6,7 +6,6 @@ import errno
 import os
 import socket
 import socketserver
-import ssl
 import struct
 import sys
 import threading
@@ -14,12 +13,15 @@ import time
 from email.utils import formatdate
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from content import ContentChanged
 from faults import FaultRules, Plan
 from messages import Request, Response
-from records import Records
+from records import Entry, Records
+
+if TYPE_CHECKING:
+    import ssl  # imported only where TLS is wanted: every test program waits for our start
 
 _PIECE = 64 << 10
 _SENDFILE_PIECE = 8 << 20
@@ -66,10 +68,10 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         """The port it listens on."""
         return self.server_address[1]
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients may leave at any time; anything else is a defect of ours and is shown."""
         error = sys.exc_info()[1]
-        if not isinstance(error, (ConnectionError, ssl.SSLError, TimeoutError)):
+        if not isinstance(error, OSError):
             super().handle_error(request, client_address)
 
 
@@ -155,7 +157,7 @@ class Handler(BaseHTTPRequestHandler):
             lines.append(f"Content-Length: {response.length}")
         return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
 
-    def _send(self, response: Response, plan: Plan, entry: dict | None) -> None:
+    def _send(self, response: Response, plan: Plan, entry: Entry | None) -> None:
         head = self._head(response)
         if self.command == "HEAD" or response.length == 0 and not response.chunked:
             self.wfile.write(head)
@@ -168,7 +170,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(head)
             self._send_file(response, response.content.descriptor, entry)
 
-    def _send_file(self, response: Response, descriptor: int, entry: dict | None) -> None:
+    def _send_file(self, response: Response, descriptor: int, entry: Entry | None) -> None:
         """A large file without touching its bytes."""
         position = response.begin
         while position < response.end:
@@ -182,7 +184,7 @@ class Handler(BaseHTTPRequestHandler):
         if response.surplus:
             self._write_framed(response.surplus, False, entry)
 
-    def _send_pieces(self, head: bytes, response: Response, entry: dict | None) -> None:
+    def _send_pieces(self, head: bytes, response: Response, entry: Entry | None) -> None:
         """Head and first piece leave together, so a small answer is one segment."""
         waiting = head
         for offset in range(response.begin, response.end, 1 << 20):
@@ -195,7 +197,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(waiting)
             self._account(entry, len(response.surplus))
 
-    def _send_slowly(self, response: Response, plan: Plan, entry: dict | None) -> None:
+    def _send_slowly(self, response: Response, plan: Plan, entry: Entry | None) -> None:
         """Piece by piece, with everything the plan wants done to the bytes."""
         started = time.monotonic()
         rate = plan.find("rate")
@@ -226,11 +228,11 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
 
-    def _write_framed(self, piece: bytes, chunked: bool, entry: dict | None) -> None:
+    def _write_framed(self, piece: bytes, chunked: bool, entry: Entry | None) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
         self._account(entry, len(piece))
 
-    def _account(self, entry: dict | None, count: int) -> None:
+    def _account(self, entry: Entry | None, count: int) -> None:
         if entry is not None:
             self.server.records.sent(entry, count)
 

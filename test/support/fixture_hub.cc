@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
@@ -99,6 +100,7 @@ Result<std::unique_ptr<FixtureHub>> FixtureHub::Start(const std::string& models_
 
 FixtureHub::~FixtureHub() {
   standard_input_.reset();
+  ::kill(pid_, SIGTERM);  // a child that the test forked may hold the pipe open as well
   while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
 }
