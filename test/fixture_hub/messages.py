@@ -72,7 +72,7 @@ class Response:
     def redirect(status: int, location: str, headers: dict[str, str] | None = None) -> Response:
         """A redirect with the short text that servers put in."""
         text = f"{'Temporary Redirect' if status == 307 else 'Found'}. Redirecting to {location}"
-    """200, 206 or 416 for a GET or HEAD of `content` (RFC 9110 section 14). More than one range in a request is
+        return Response.of(status, text.encode(), "text/plain; charset=utf-8", {**(headers or {}), "Location": location})
 
     @property
     def length(self) -> int:
