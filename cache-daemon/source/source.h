@@ -18,16 +18,16 @@ struct FileLocation {
   std::chrono::system_clock::time_point expires_at = std::chrono::system_clock::time_point::max();
 };
 
-/// One kind of place where models come from. Thread-safe; calls block for network time, bounded by the client's timeouts
-/// and ended early by `stop`. Errors (facts/model-sources.md 1.5): kNotFound, kUnauthenticated, kPermissionDenied
-/// (gated: says where to accept the licence), kInvalidArgument (hostile listing), kUnavailable (transient, with
-/// retry_after where the server gave one).
+/// One kind of place where models come from. Thread-safe; calls block for network time, bounded by
+/// the client's timeouts and ended early by `stop`. Errors (facts/model-sources.md 1.5): kNotFound,
+/// kUnauthenticated, kPermissionDenied (gated: says where to accept the licence), kInvalidArgument
+/// (hostile listing), kUnavailable (transient, with retry_after where the server gave one).
 class Source {
  public:
   virtual ~Source() = default;
 
-  /// What `reference` means now, with the caller's own rights: the whole listing, patterns not applied, names checked
-  /// (CheckListing), sorted by path.
+  /// What `reference` means now, with the caller's own rights: the whole listing, patterns not
+  /// applied, names checked (CheckListing), sorted by path.
   virtual Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                                   std::stop_token stop) = 0;
 

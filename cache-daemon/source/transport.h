@@ -15,10 +15,11 @@ namespace weighhouse::source {
 
 /// How one transfer ended.
 struct TransferEnd {
-  /// kUnavailable: worth another try (connection lost, stalled, 5xx, 429 with retry_after); kOutOfRange: the server
-  /// has other bytes than promised (wrong Content-Range, more or fewer bytes, 416); kUnimplemented: it ignored
-  /// Range (answered 200); kUnauthenticated / kPermissionDenied: 401 / 403 (a signed URL may have expired), with the
-  /// printable start of the body.
+  /// kUnavailable: worth another try (connection lost, stalled, 5xx, 429 with retry_after);
+  /// kOutOfRange: the server has other bytes than promised (wrong Content-Range, more or fewer
+  /// bytes, 416); kUnimplemented: it ignored Range (answered 200); kUnauthenticated /
+  /// kPermissionDenied: 401 / 403 (a signed URL may have expired), with the printable start of the
+  /// body.
   Result<> status;
   int http_status = 0;  ///< 0 for file:// and where no answer came
 };
@@ -27,8 +28,8 @@ struct TransferEnd {
 class TransferSink {
  public:
   virtual ~TransferSink() = default;
-  /// Takes all of `bytes` and returns true, or takes none and returns false: the transfer then pauses until
-  /// `Transport::Resume`, and offers the same bytes again.
+  /// Takes all of `bytes` and returns true, or takes none and returns false: the transfer then
+  /// pauses until `Transport::Resume`, and offers the same bytes again.
   virtual bool OnBytes(std::span<const std::byte> bytes) = 0;
   /// The transfer ended. The last call; the sink may be destroyed in it.
   virtual void OnEnd(const TransferEnd& end) = 0;
@@ -36,21 +37,23 @@ class TransferSink {
 
 using TransferId = uint64_t;
 
-/// An event loop on a thread of its own that brings byte ranges (libcurl's multi interface, HTTP/1.1 with keep-alive, redirects
-/// refused: a location is final; file:// is read with pread). Everything that a fill does happens on this thread, so
-/// fills need no locks. Destroying it ends the loop: unfinished transfers get no OnEnd.
+/// An event loop on a thread of its own that brings byte ranges (libcurl's multi interface,
+/// HTTP/1.1 with keep-alive, redirects refused: a location is final; file:// is read with pread).
+/// Everything that a fill does happens on this thread, so fills need no locks. Destroying it ends
+/// the loop: unfinished transfers get no OnEnd.
 class Transport {
  public:
   virtual ~Transport() = default;
 
-  /// Runs `task` on the loop thread, in order. Thread-safe. Tasks posted after the loop ended are dropped.
+  /// Runs `task` on the loop thread, in order. Thread-safe. Tasks posted after the loop ended are
+  /// dropped.
   virtual void Post(std::function<void()> task) = 0;
   /// The same, not before `delay` has passed.
   virtual void PostAfter(std::chrono::milliseconds delay, std::function<void()> task) = 0;
 
   // On the loop thread only.
-  /// Starts bringing `range` (nothing: the whole file without a Range header). `sink` stays valid until OnEnd or
-  /// Cancel. Never calls the sink before it has returned.
+  /// Starts bringing `range` (nothing: the whole file without a Range header). `sink` stays valid
+  /// until OnEnd or Cancel. Never calls the sink before it has returned.
   virtual TransferId Start(const FileLocation& location, std::optional<ByteRange> range,
                            TransferSink& sink) = 0;
   virtual void Resume(TransferId id) = 0;

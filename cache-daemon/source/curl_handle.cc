@@ -1,0 +1,143 @@
+#include "cache-daemon/source/curl_handle.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace weighhouse::source {
+namespace {
+
+/// How much of a server's words a message holds.
+constexpr size_t kShownBytes = 500;
+
+/// libcurl's process-wide state. Never given back: handles may outlive any order of destruction of
+/// statics.
+bool InitialiseCurl() {
+  static const bool initialised = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+  return initialised;
+}
+
+std::string AuthoritiesFile(const CurlOptions& options) {
+  if (!options.ca_file.empty()) return options.ca_file;
+  // Only the curl program reads it by itself, libcurl doesn't.
+  const char* file = std::getenv("SSL_CERT_FILE");
+  return file == nullptr ? "" : file;
+}
+
+void ReplaceAll(std::string& text, std::string_view secret, std::string_view replacement) {
+  if (secret.size() < 8) return;  // too short for a secret; replacing it would garble the text
+  for (size_t at = text.find(secret); at != std::string::npos;
+       at = text.find(secret, at + replacement.size())) {
+    text.replace(at, secret.size(), replacement);
+  }
+}
+
+std::string ShownDetail(const char* detail, CURLcode code) {
+  std::string text = detail == nullptr || *detail == '\0' ? curl_easy_strerror(code) : detail;
+  return Printable(text);
+}
+
+}  // namespace
+
+Result<CurlEasy> NewCurlEasy() {
+  CurlEasy easy(InitialiseCurl() ? curl_easy_init() : nullptr);
+  if (!easy) return Fail(Code::kResourceExhausted, "out of memory for an HTTP request");
+  return easy;
+}
+
+Result<CurlMulti> NewCurlMulti() {
+  CurlMulti multi(InitialiseCurl() ? curl_multi_init() : nullptr);
+  if (!multi) return Fail(Code::kResourceExhausted, "out of memory for HTTP requests");
+  return multi;
+}
+
+Result<> CheckCurlOptions(const CurlOptions& options) {
+  std::string file = AuthoritiesFile(options);
+  if (file.empty() || access(file.c_str(), R_OK) == 0) return {};
+  return Fail(
+      Code::kFailedPrecondition,
+      fmt::format("the certificate authorities in '{}' can't be read: mend the path or its rights",
+                  Printable(file)));
+}
+
+void PrepareCurl(CURL* easy, const CurlOptions& options, const std::string& url) {
+  curl_easy_reset(easy);
+  curl_easy_setopt(easy, CURLOPT_URL, url.c_str());
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  // An aborted look-up of a host must not hold its thread up until the resolver gives up.
+  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+  curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  curl_easy_setopt(easy, CURLOPT_USERAGENT, "weighhouse/" WEIGHHOUSE_VERSION);
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                   static_cast<long>(options.connect_timeout.count()));
+  std::string authorities = AuthoritiesFile(options);
+  if (!authorities.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, authorities.c_str());
+}
+
+CurlList HeaderList(const std::vector<std::string>& headers) {
+  CurlList list(curl_slist_append(nullptr, "Accept-Encoding: identity"));
+  for (const std::string& header : headers) {
+    curl_slist* longer = curl_slist_append(list.get(), header.c_str());
+    if (longer == nullptr) break;  // out of memory: the server will miss the header and say so
+    list.release();
+    list.reset(longer);
+  }
+  return list;
+}
+
+Error CurlFailure(CURLcode code, const char* detail) {
+  auto error = [&](Code class_of, std::string_view what) {
+    return Error{class_of, fmt::format("{}: {}", what, ShownDetail(detail, code))};
+  };
+  switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+      return error(Code::kUnavailable, "its name can't be resolved (check DNS and the proxy)");
+    case CURLE_COULDNT_CONNECT:
+      return error(Code::kUnavailable, "can't connect");
+    case CURLE_OPERATION_TIMEDOUT:
+      return error(Code::kUnavailable, "no answer in time");
+    case CURLE_PEER_FAILED_VERIFICATION:
+      return error(
+          Code::kUnavailable,
+          "its certificate is not trusted (check the clock and the certificate authorities)");
+    case CURLE_SSL_CACERT_BADFILE:
+      return error(Code::kFailedPrecondition, "the certificate authorities can't be read");
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+      return error(Code::kInvalidArgument, "not a usable URL");
+    case CURLE_OUT_OF_MEMORY:
+      return error(Code::kResourceExhausted, "out of memory");
+    case CURLE_ABORTED_BY_CALLBACK:
+      return error(Code::kCancelled, "stopped");
+    default:
+      return error(Code::kUnavailable, "the connection failed");
+  }
+}
+
+std::string WithoutSecrets(std::string text, const std::string& url,
+                           const std::vector<std::string>& headers) {
+  for (const std::string& header : headers) {
+    for (const std::string& word : SplitAndTrim(header, ' ')) {
+      if (!word.ends_with(':')) ReplaceAll(text, word, "[secret]");
+    }
+  }
+  size_t query = url.find('?');
+  if (query != std::string::npos) {
+    for (const std::string& parameter : SplitAndTrim(url.substr(query + 1), '&')) {
+      ReplaceAll(text, std::string_view(parameter).substr(parameter.find('=') + 1), "[secret]");
+    }
+  }
+  return Printable(text, kShownBytes);
+}
+
+}  // namespace weighhouse::source

@@ -1,0 +1,135 @@
+#include "cache-daemon/source/http_client.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cache-daemon/source/curl_handle.h"
+#include "cache-daemon/source/url.h"
+
+namespace weighhouse::source {
+namespace {
+
+/// Connections beyond these are closed after use.
+constexpr size_t kIdleLanes = 16;
+
+/// What libcurl's callbacks collect of one answer.
+struct Collected {
+  HttpResponse response;
+  Bytes body_limit = 0;
+  bool headers_too_long = false;
+  bool body_too_long = false;
+};
+
+size_t OnHeader(char* data, size_t size, size_t count, void* context) {
+  auto* collected = static_cast<Collected*>(context);
+  collected->headers_too_long = !collected->response.headers.AddLine({data, size * count});
+  return collected->headers_too_long ? 0 : size * count;
+}
+
+size_t OnBody(char* data, size_t size, size_t count, void* context) {
+  auto* collected = static_cast<Collected*>(context);
+  std::string& body = collected->response.body;
+  collected->body_too_long = body.size() + size * count > collected->body_limit;
+  if (collected->body_too_long) return 0;
+  body.append(data, size * count);
+  return size * count;
+}
+
+/// Runs the one transfer of `multi` to its end. CURLE_ABORTED_BY_CALLBACK if stopped.
+CURLcode RunToEnd(CURLM* multi, std::stop_token stop) {
+  // Polling would notice a stop only at the next event; the wake-up ends it at once.
+  std::stop_callback wake(stop, [multi] { curl_multi_wakeup(multi); });
+  int running = 1;
+  while (!stop.stop_requested()) {
+    if (curl_multi_perform(multi, &running) != CURLM_OK) return CURLE_OUT_OF_MEMORY;
+    int left = 0;
+    if (CURLMsg* message = curl_multi_info_read(multi, &left)) return message->data.result;
+    if (running == 0) return CURLE_OUT_OF_MEMORY;
+    if (curl_multi_poll(multi, nullptr, 0, 1000, nullptr) != CURLM_OK) return CURLE_OUT_OF_MEMORY;
+  }
+  return CURLE_ABORTED_BY_CALLBACK;
+}
+
+}  // namespace
+
+struct HttpClient::Lane {
+  CurlMulti multi;  // holds the connections
+  CurlEasy easy;
+  char error[CURL_ERROR_SIZE] = "";
+
+  /// Performs `request`; the outcome is libcurl's.
+  CURLcode Perform(const HttpRequest& request, const HttpClientOptions& options,
+                   Collected& collected, std::stop_token stop);
+};
+
+CURLcode HttpClient::Lane::Perform(const HttpRequest& request, const HttpClientOptions& options,
+                                   Collected& collected, std::stop_token stop) {
+  CURL* handle = easy.get();
+  PrepareCurl(handle, {.connect_timeout = options.connect_timeout, .ca_file = options.ca_file},
+              request.url);
+  CurlList headers = HeaderList(request.headers);
+  error[0] = '\0';
+  curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers.get());
+  curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, error);
+  curl_easy_setopt(handle, CURLOPT_NOBODY, request.method == HttpMethod::kHead ? 1L : 0L);
+  curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, static_cast<long>(options.total_timeout.count()));
+  curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, OnHeader);
+  curl_easy_setopt(handle, CURLOPT_HEADERDATA, &collected);
+  curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, OnBody);
+  curl_easy_setopt(handle, CURLOPT_WRITEDATA, &collected);
+  if (curl_multi_add_handle(multi.get(), handle) != CURLM_OK) return CURLE_OUT_OF_MEMORY;
+  CURLcode code = RunToEnd(multi.get(), std::move(stop));
+  curl_multi_remove_handle(multi.get(), handle);
+  // `headers` and `collected` end with the call: leave no pointer to them behind.
+  curl_easy_reset(handle);
+  return code;
+}
+
+HttpClient::HttpClient(HttpClientOptions options) : options_(std::move(options)) {}
+HttpClient::~HttpClient() = default;
+
+Result<HttpResponse> HttpClient::Send(const HttpRequest& request, std::stop_token stop) {
+  Url url = TRY(Url::Parse(request.url));
+  std::unique_ptr<Lane> lane = TRY(TakeLane());
+  Collected collected{.body_limit = request.body_limit};
+  CURLcode code = lane->Perform(request, options_, collected, std::move(stop));
+  std::string detail = lane->error;
+  GiveBack(std::move(lane));
+  if (collected.headers_too_long) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("{}: answers over {} KiB of headers", url.HostAndPort(),
+                            HttpHeaders::kMaxBytes / 1024));
+  }
+  if (collected.body_too_long && request.body_limit > 0) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("{}: the answer is longer than {}", url.HostAndPort(),
+                            FormatBytes(request.body_limit)));
+  }
+  if (code != CURLE_OK && !collected.body_too_long) {
+    return std::unexpected(CurlFailure(code, detail.c_str()).Within(url.HostAndPort()));
+  }
+  return std::move(collected.response);
+}
+
+Result<std::unique_ptr<HttpClient::Lane>> HttpClient::TakeLane() {
+  {
+    MutexLock lock(mutex_);
+    if (!idle_.empty()) {
+      std::unique_ptr<Lane> lane = std::move(idle_.back());
+      idle_.pop_back();
+      return lane;
+    }
+  }
+  auto lane = std::make_unique<Lane>();
+  lane->multi = TRY(NewCurlMulti());
+  lane->easy = TRY(NewCurlEasy());
+  return lane;
+}
+
+void HttpClient::GiveBack(std::unique_ptr<Lane> lane) {
+  MutexLock lock(mutex_);
+  if (idle_.size() < kIdleLanes) idle_.push_back(std::move(lane));
+}
+
+}  // namespace weighhouse::source

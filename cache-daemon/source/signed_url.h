@@ -1,0 +1,19 @@
+#pragma once
+
+#include <chrono>
+
+#include "cache-daemon/source/url.h"
+
+namespace weighhouse::source {
+
+/// True if the query carries a signature or token: whoever has the URL has the right.
+bool IsSigned(const Url& url);
+
+/// After when a signed `url` that was just handed out must be located again: the earliest of
+/// `Expires=<epoch>`, `X-Amz-Date` + `X-Amz-Expires` (or `X-Goog-…`) and 50 minutes from `now`,
+/// less 5 minutes or a tenth of what is left, whichever is less. An expiry that has passed means
+/// that the clocks differ: then the life it names, else 50 minutes, counts from `now`.
+std::chrono::system_clock::time_point SignedUrlExpiry(const Url& url,
+                                                      std::chrono::system_clock::time_point now);
+
+}  // namespace weighhouse::source

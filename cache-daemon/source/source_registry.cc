@@ -1,0 +1,83 @@
+#include "cache-daemon/source/source_registry.h"
+
+#include <cstdlib>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/text.h"
+#include "cache-daemon/source/curl_handle.h"
+#include "cache-daemon/source/http_client.h"
+#include "cache-daemon/source/http_file.h"
+#include "cache-daemon/source/hugging_face.h"
+#include "cache-daemon/source/local_path.h"
+
+namespace weighhouse::source {
+namespace {
+
+constexpr std::string_view kDefaultEndpoint = "https://huggingface.co";
+
+Result<Url> HubEndpoint(std::string text) {
+  if (text.empty()) {
+    const char* environment = std::getenv("HF_ENDPOINT");
+    text = environment == nullptr ? "" : Trim(environment);
+  }
+  if (text.empty()) text = kDefaultEndpoint;
+  while (text.ends_with('/')) text.pop_back();
+  Result<Url> url = Url::Parse(text);
+  if (!url || !url->query.empty()) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("hub endpoint '{}' is not usable: give https://host[:port][/path]",
+                            Printable(text.substr(0, text.find('?')))));
+  }
+  if (url->scheme == "http" && !url->IsLoopback()) {
+    spdlog::warn("the hub endpoint {} is plain http: tokens and models travel unprotected",
+                 url->Origin());
+  }
+  return url;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SourceRegistry>> SourceRegistry::Create(SourceOptions options) {
+  TRY(CheckCurlOptions({.ca_file = options.ca_file}));
+  Url endpoint = TRY(HubEndpoint(std::move(options.hub_endpoint)));
+  for (std::string& root : options.local_roots) {
+    while (root.size() > 1 && root.ends_with('/')) root.pop_back();
+    if (!root.starts_with('/')) {
+      return Fail(Code::kInvalidArgument,
+                  fmt::format("local root '{}' is not an absolute path", Printable(root)));
+    }
+  }
+  auto client = std::make_shared<HttpClient>(HttpClientOptions{.ca_file = options.ca_file});
+  auto plain_http =
+      options.allow_plain_http ? HttpFile::PlainHttp::kAllowed : HttpFile::PlainHttp::kLoopbackOnly;
+  std::unique_ptr<SourceRegistry> registry(new SourceRegistry());
+  registry->hugging_face_ = std::make_shared<HuggingFace>(std::move(endpoint), client);
+  registry->http_file_ = std::make_shared<HttpFile>(plain_http, client);
+  if (!options.local_roots.empty()) {
+    registry->local_path_ = std::make_shared<LocalPath>(std::move(options.local_roots));
+  }
+  return registry;
+}
+
+Result<std::shared_ptr<Source>> SourceRegistry::For(const ModelReference& reference) const {
+  std::string_view scheme = reference.Scheme();
+  if (scheme == "hf") return hugging_face_;
+  if (scheme == "https" || scheme == "http") return http_file_;
+  if (scheme == "file" && local_path_) return local_path_;
+  if (scheme == "file") {
+    return Fail(
+        Code::kPermissionDenied,
+        fmt::format("{}: local models are not allowed here: an admin names their directories in "
+                    "localRoots",
+                    Printable(reference.uri)));
+  }
+  return Fail(Code::kInvalidArgument,
+              fmt::format("'{}': no source serves this scheme: hf, https and file "
+                          "are served",
+                          Printable(reference.uri)));
+}
+
+}  // namespace weighhouse::source

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cache-daemon/source/source.h"
+
+namespace weighhouse::source {
+
+struct SourceOptions {
+  /// Where `hf://` models come from; empty: the environment's HF_ENDPOINT, else
+  /// https://huggingface.co.
+  std::string hub_endpoint;
+  std::vector<std::string>
+      local_roots;  ///< absolute; `file://` models must lie below one. Empty: none are allowed.
+  bool allow_plain_http = false;  ///< `http://` models from elsewhere than the loopback
+  std::string ca_file;            ///< PEM; empty: SSL_CERT_FILE, else the system's
+};
+
+/// Knows the source of each kind of reference. Thread-safe.
+class SourceRegistry {
+ public:
+  /// kInvalidArgument for an endpoint that is no http(s) URL or a root that isn't absolute;
+  /// kFailedPrecondition for certificate authorities that can't be read.
+  static Result<std::unique_ptr<SourceRegistry>> Create(SourceOptions options);
+
+  /// The source that serves `reference`. kPermissionDenied for kinds that an admin must allow
+  /// first, kInvalidArgument for unknown ones. Shared: a fill keeps its source for as long as it
+  /// runs.
+  Result<std::shared_ptr<Source>> For(const ModelReference& reference) const;
+
+ private:
+  SourceRegistry() = default;
+
+  std::shared_ptr<Source> hugging_face_, http_file_,
+      local_path_;  ///< the last is null if no roots are allowed
+};
+
+}  // namespace weighhouse::source

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string_view>
+
+#include "base/error.h"
+#include "cache-daemon/source/http_headers.h"
+
+namespace weighhouse::source {
+
+/// True for a status whose body is what was asked for, or pretends to be (200, 206); else the body
+/// explains an error.
+bool HasContent(int status);
+
+/// Whether an answer with content brings exactly `range` (nothing: the whole file): kUnimplemented
+/// for a 200 to a ranged request, kOutOfRange for another range, total or length than asked for,
+/// and for encoded content.
+Result<> CheckContent(const HttpHeaders& headers, const std::optional<ByteRange>& range);
+
+/// The failure that an answer without content means (see TransferEnd), with `body`, the printable
+/// start of it, and retry_after where the server gave one.
+Error AnswerFailure(const HttpHeaders& headers, std::string_view body,
+                    std::chrono::system_clock::time_point now);
+
+}  // namespace weighhouse::source

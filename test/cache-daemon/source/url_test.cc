@@ -1,0 +1,116 @@
+#include "cache-daemon/source/url.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace weighhouse::source {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+Url Parsed(std::string_view text) {
+  Result<Url> url = Url::Parse(text);
+  EXPECT_TRUE(url) << text << ": " << url.error().message;
+  return url.value_or(Url{});
+}
+
+std::string Joined(std::string_view base, std::string_view location) {
+  Result<Url> url = Parsed(base).Join(location);
+  return url ? url->ToString() : "";
+}
+
+TEST(UrlTest, TakesUrlsApart) {
+  Url url = Parsed("HTTPS://Hub.Example/org/na%20me?a=b%2Bc&d#part");
+  EXPECT_EQ(url.scheme, "https");
+  EXPECT_EQ(url.host, "hub.example");
+  EXPECT_EQ(url.port, "443");
+  EXPECT_EQ(url.path, "/org/na%20me");
+  EXPECT_EQ(url.query, "a=b%2Bc&d");
+  EXPECT_EQ(url.ToString(), "https://hub.example/org/na%20me?a=b%2Bc&d");
+  EXPECT_EQ(url.ToPublicString(), "https://hub.example/org/na%20me");
+}
+
+TEST(UrlTest, KeepsPathsVerbatimBecauseSignaturesCoverThem) {
+  EXPECT_EQ(Parsed("https://h/a/../b//c/./d").path, "/a/../b//c/./d");
+}
+
+TEST(UrlTest, EncodesWhatAUrlCantHold) {
+  EXPECT_EQ(Parsed("https://h/ü b").ToString(), "https://h/%C3%BC%20b");
+}
+
+TEST(UrlTest, RefusesOtherSchemesUsersAndGarbage) {
+  for (const char* bad : {"", "h/a", "file:///etc/passwd", "ftp://h/a", "https://",
+                          "https://user@h/a", "https://user:pw@h/a", "https://h:99999/",
+                          "gopher://h/", "https://h h/", "javascript:alert(1)"}) {
+    EXPECT_FALSE(Url::Parse(bad)) << bad;
+  }
+}
+
+TEST(UrlTest, LeavesTheQueryOutOfItsErrors) {
+  Result<Url> url = Url::Parse("https://h:99999/a?X-Amz-Signature=canary");
+  ASSERT_FALSE(url);
+  EXPECT_THAT(url.error().message, Not(HasSubstr("canary")));
+}
+
+TEST(UrlTest, JoinsLocations) {
+  EXPECT_EQ(Joined("https://h/a/b?x=1", "/c/d?y=2"), "https://h/c/d?y=2");
+  EXPECT_EQ(Joined("https://h/a/b?x=1", "c"), "https://h/a/c");
+  EXPECT_EQ(Joined("https://h/a/b", "https://cdn:8/z?s=1"), "https://cdn:8/z?s=1");
+  EXPECT_EQ(Joined("https://h/a/b", "//cdn/z"), "https://cdn/z");
+  EXPECT_EQ(Joined("https://h/a/b", "file:///etc/passwd"), "");
+  EXPECT_EQ(Joined("https://h/a/b", "https://user:pw@h/"), "");
+}
+
+TEST(UrlTest, ComparesOriginsBySchemeHostAndPort) {
+  Url hub = Parsed("https://hub.example/a");
+  EXPECT_TRUE(hub.SameOrigin(Parsed("https://HUB.example:443/b?c")));
+  EXPECT_FALSE(hub.SameOrigin(Parsed("https://hub.example:444/a")));
+  EXPECT_FALSE(hub.SameOrigin(Parsed("http://hub.example:443/a")));
+  EXPECT_FALSE(hub.SameOrigin(Parsed("https://hub.example.evil/a")));
+  EXPECT_FALSE(hub.SameOrigin(Parsed("https://evil-hub.example/a")));
+}
+
+TEST(UrlTest, KnowsTheLoopback) {
+  for (const char* local : {"http://localhost/", "http://a.localhost:1/", "http://127.0.0.1/",
+                            "http://127.1.2.3:8080/", "http://[::1]/"}) {
+    EXPECT_TRUE(Parsed(local).IsLoopback()) << local;
+  }
+  for (const char* other : {"http://localhost.evil/", "http://127.0.0.1.evil.example/",
+                            "http://10.0.0.1/", "http://128.0.0.1/", "http://[::2]/"}) {
+    EXPECT_FALSE(Parsed(other).IsLoopback()) << other;
+  }
+}
+
+TEST(UrlTest, FindsQueryValues) {
+  Url url = Parsed("https://h/?Expires=12&a=b%2Bc&bad=%zz&empty=&flag");
+  EXPECT_EQ(url.QueryValue("Expires"), "12");
+  EXPECT_EQ(url.QueryValue("a"), "b+c");
+  EXPECT_FALSE(url.QueryValue("bad"));
+  EXPECT_EQ(url.QueryValue("empty"), "");
+  EXPECT_EQ(url.QueryValue("flag"), "");
+  EXPECT_FALSE(url.QueryValue("expires"));
+}
+
+TEST(PercentDecodeTest, RefusesBrokenEscapes) {
+  EXPECT_EQ(PercentDecode("a%20b%2F"), "a b/");
+  for (const char* bad : {"%", "%2", "%zz", "a%2"}) EXPECT_FALSE(PercentDecode(bad)) << bad;
+}
+
+TEST(RedirectTargetTest, RefusesTheStepDownToPlainHttp) {
+  Result<Url> target = RedirectTarget(Parsed("https://hub.example/a"), "http://hub.example/a");
+  ASSERT_FALSE(target);
+  EXPECT_EQ(target.error().code, Code::kFailedPrecondition);
+  EXPECT_TRUE(RedirectTarget(Parsed("http://localhost:1/a"), "http://127.0.0.1:2/b?s=1"));
+  EXPECT_TRUE(RedirectTarget(Parsed("http://localhost:1/a"), "https://cdn.example/b"));
+}
+
+TEST(RedirectTargetTest, SaysWhoseLocationIsNoUse) {
+  Result<Url> target = RedirectTarget(Parsed("https://hub.example/a"), "file:///etc/passwd");
+  ASSERT_FALSE(target);
+  EXPECT_EQ(target.error().code, Code::kUnavailable);
+  EXPECT_THAT(target.error().message, HasSubstr("hub.example:443"));
+}
+
+}  // namespace
+}  // namespace weighhouse::source
