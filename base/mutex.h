@@ -4,6 +4,10 @@
 #include <condition_variable>
 #include <mutex>
 
+// Abseil's headers, which gRPC's include, define two of these names, with the same meaning.
+#undef GUARDED_BY
+#undef NO_THREAD_SAFETY_ANALYSIS
+
 // Clang's thread-safety attributes (clang.llvm.org/docs/ThreadSafetyAnalysis.html); nothing elsewhere.
 #if defined(__clang__)
 #define WEIGHHOUSE_ATTRIBUTE(x) __attribute__((x))
