@@ -113,7 +113,6 @@ Error CurlFailure(CURLcode code, const char* detail) {
     case CURLE_SSL_CACERT_BADFILE:
       return error(Code::kFailedPrecondition, "the certificate authorities can't be read");
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
       return error(Code::kInvalidArgument, "not a usable URL");
     case CURLE_OUT_OF_MEMORY:
       return error(Code::kResourceExhausted, "out of memory");

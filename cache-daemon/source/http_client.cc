@@ -17,13 +17,16 @@ constexpr size_t kIdleLanes = 16;
 struct Collected {
   HttpResponse response;
   Bytes body_limit = 0;
+  bool headers_complete = false;
   bool headers_too_long = false;
   bool body_too_long = false;
 };
 
 size_t OnHeader(char* data, size_t size, size_t count, void* context) {
   auto* collected = static_cast<Collected*>(context);
-  collected->headers_too_long = !collected->response.headers.AddLine({data, size * count});
+  std::string_view line(data, size * count);
+  collected->headers_too_long = !collected->response.headers.AddLine(line);
+  collected->headers_complete = line == "\r\n" && collected->response.status() >= 200;
   return collected->headers_too_long ? 0 : size * count;
 }
 
@@ -101,12 +104,14 @@ Result<HttpResponse> HttpClient::Send(const HttpRequest& request, std::stop_toke
                 fmt::format("{}: answers over {} KiB of headers", url.HostAndPort(),
                             HttpHeaders::kMaxBytes / 1024));
   }
-  if (collected.body_too_long && request.body_limit > 0) {
+  // Where only the headers count, it is of no interest how the body ends.
+  if (request.body_limit == 0 && collected.headers_complete) return std::move(collected.response);
+  if (collected.body_too_long) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("{}: the answer is longer than {}", url.HostAndPort(),
                             FormatBytes(request.body_limit)));
   }
-  if (code != CURLE_OK && !collected.body_too_long) {
+  if (code != CURLE_OK) {
     return std::unexpected(CurlFailure(code, detail.c_str()).Within(url.HostAndPort()));
   }
   return std::move(collected.response);

@@ -21,6 +21,11 @@ HttpTransfer::HttpTransfer(TransferId id, const FileLocation& location,
                            std::optional<ByteRange> range, TransferSink& sink)
     : id_(id), location_(location), range_(range), sink_(&sink) {}
 
+Result<> HttpTransfer::CheckUrl() const {
+  TRY(Url::Parse(location_.url));
+  return {};
+}
+
 void HttpTransfer::Begin(CurlEasy easy, const CurlOptions& options, Time now) {
   easy_ = std::move(easy);
   last_activity_ = now;

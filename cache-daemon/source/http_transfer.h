@@ -20,6 +20,8 @@ class HttpTransfer {
   HttpTransfer(TransferId id, const FileLocation& location, std::optional<ByteRange> range,
                TransferSink& sink);
 
+  /// kInvalidArgument for a location that is no http(s) URL.
+  Result<> CheckUrl() const;
   /// Sets the request up on `easy`.
   void Begin(CurlEasy easy, const CurlOptions& options, Time now);
   CURL* easy() const { return easy_.get(); }

@@ -145,8 +145,9 @@ void LoopTransport::ApplyRequests() {
 void LoopTransport::BeginHttp(TransferId id) {
   auto found = http_.find(id);
   if (found == http_.end() || found->second->silenced()) return;
-  if (found->second->empty()) {
-    EndHttp(id, {});
+  Result<> usable = found->second->CheckUrl();
+  if (!usable || found->second->empty()) {
+    EndHttp(id, {.status = std::move(usable)});
     return;
   }
   CurlEasy easy;

@@ -1,0 +1,68 @@
+#include "cache-daemon/source/source_registry.h"
+
+#include <cstdlib>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "test/cache-daemon/source/scripted_server.h"
+
+namespace weighhouse::source {
+namespace {
+
+using testing::HasSubstr;
+
+Code CreateCode(SourceOptions options) {
+  auto registry = SourceRegistry::Create(std::move(options));
+  return registry ? Code{} : registry.error().code;
+}
+
+TEST(SourceRegistryTest, GivesEachSchemeItsSource) {
+  auto registry = SourceRegistry::Create({.local_roots = {"/models/"}});
+  ASSERT_TRUE(registry);
+  auto hub = (*registry)->For({.uri = "hf://org/name"});
+  auto https = (*registry)->For({.uri = "https://h/f"}),
+       http = (*registry)->For({.uri = "http://localhost/f"});
+  auto file = (*registry)->For({.uri = "file:///models/m"});
+  ASSERT_TRUE(hub && https && http && file);
+  EXPECT_EQ(*https, *http);
+  EXPECT_NE(*hub, *https);
+  EXPECT_NE(*hub, *file);
+}
+
+TEST(SourceRegistryTest, SaysThatAnAdminMustAllowLocalModels) {
+  auto registry = SourceRegistry::Create({});
+  ASSERT_TRUE(registry);
+  auto file = (*registry)->For({.uri = "file:///models/m"});
+  ASSERT_FALSE(file);
+  EXPECT_EQ(file.error().code, Code::kPermissionDenied);
+  EXPECT_THAT(file.error().message, HasSubstr("localRoots"));
+  EXPECT_EQ((*registry)->For({.uri = "s3://b/p"}).error().code, Code::kInvalidArgument);
+}
+
+TEST(SourceRegistryTest, RefusesOptionsThatCantWork) {
+  EXPECT_EQ(CreateCode({.hub_endpoint = "ftp://h"}), Code::kInvalidArgument);
+  EXPECT_EQ(CreateCode({.hub_endpoint = "huggingface.co"}), Code::kInvalidArgument);
+  EXPECT_EQ(CreateCode({.hub_endpoint = "https://user:pw@h"}), Code::kInvalidArgument);
+  EXPECT_EQ(CreateCode({.hub_endpoint = "https://h/?a=b"}), Code::kInvalidArgument);
+  EXPECT_EQ(CreateCode({.local_roots = {"models"}}), Code::kInvalidArgument);
+  EXPECT_EQ(CreateCode({.ca_file = "/nowhere.pem"}), Code::kFailedPrecondition);
+  EXPECT_EQ(CreateCode({.hub_endpoint = "https://mirror.example/prefix/"}), Code{});
+}
+
+TEST(SourceRegistryTest, TakesTheEnvironmentsEndpointWhereNoneIsGiven) {
+  ScriptedServer server([](const ScriptedServer::Request&) {
+    return ScriptedServer::Reply{HttpAnswer(404, {"X-Error-Code: RevisionNotFound"}, "")};
+  });
+  setenv("HF_ENDPOINT", server.Url("/prefix/").c_str(), 1);
+  auto registry = SourceRegistry::Create({});
+  unsetenv("HF_ENDPOINT");
+  ASSERT_TRUE(registry);
+  auto hub = (*registry)->For({.uri = "hf://org/name"}).value();
+  EXPECT_EQ(hub->Resolve({.uri = "hf://org/name", .revision = "refs/pr/4"}, {}, {}).error().code,
+            Code::kNotFound);
+  EXPECT_EQ(server.Requests()[0].target, "/prefix/api/models/org/name/revision/refs%2Fpr%2F4");
+}
+
+}  // namespace
+}  // namespace weighhouse::source

@@ -1,0 +1,434 @@
+#include "cache-daemon/source/transport.h"
+
+#include <atomic>
+#include <future>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "test/cache-daemon/source/recording_sink.h"
+#include "test/cache-daemon/source/scripted_server.h"
+#include "test/support/temporary_directory.h"
+
+namespace weighhouse::source {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::Not;
+using Reply = ScriptedServer::Reply;
+using Request = ScriptedServer::Request;
+
+std::unique_ptr<Transport> MakeTransport(TransportOptions options = {}) {
+  auto transport = CreateTransport(std::move(options));
+  EXPECT_TRUE(transport) << transport.error().message;
+  return std::move(transport).value();
+}
+
+/// A 206 that brings `body` as bytes `begin`… of a file of 1000.
+std::string Partial(Bytes begin, const std::string& body) {
+  std::string range =
+      fmt::format("Content-Range: bytes {}-{}/1000", begin, begin + body.size() - 1);
+  return HttpAnswer(206, {range}, body);
+}
+
+/// The end of asking a server, which gives `reply`, for bytes 10 to 20.
+TransferEnd EndOf(const Reply& reply, RecordingSink& sink, FileLocation location = {}) {
+  ScriptedServer server([&](const Request&) { return reply; });
+  auto transport = MakeTransport({.stall_timeout = 300ms});
+  location.url = server.Url(location.url.empty() ? "/file" : location.url);
+  return Bring(*transport, location, ByteRange{10, 20}, sink);
+}
+
+Code CodeOf(const Reply& reply) {
+  RecordingSink sink;
+  TransferEnd end = EndOf(reply, sink);
+  EXPECT_FALSE(end.status);
+  return end.status ? Code{} : end.status.error().code;
+}
+
+TEST(TransportTest, BringsAWholeFileWithoutARangeHeader) {
+  ScriptedServer server([](const Request&) { return Reply{HttpAnswer(200, {}, "weights")}; });
+  auto transport = MakeTransport();
+  RecordingSink sink;
+  TransferEnd end = Bring(*transport, {.url = server.Url("/f")}, std::nullopt, sink);
+  EXPECT_TRUE(end.status);
+  EXPECT_EQ(end.http_status, 200);
+  EXPECT_EQ(sink.bytes(), "weights");
+  EXPECT_THAT(server.Requests()[0].head, Not(HasSubstr("Range:")));
+}
+
+TEST(TransportTest, AsksForTheRangeUnencodedAndSendsTheLocationsHeaders) {
+  ScriptedServer server([](const Request&) { return Reply{Partial(10, "0123456789")}; });
+  auto transport = MakeTransport();
+  RecordingSink sink;
+  TransferEnd end = Bring(*transport, {.url = server.Url("/f"), .headers = {"X-Own: 1"}},
+                          ByteRange{10, 20}, sink);
+  EXPECT_TRUE(end.status);
+  EXPECT_EQ(end.http_status, 206);
+  EXPECT_EQ(sink.bytes(), "0123456789");
+  std::string head = server.Requests()[0].head;
+  EXPECT_THAT(head, HasSubstr("Range: bytes=10-19\r\n"));
+  EXPECT_THAT(head, HasSubstr("Accept-Encoding: identity"));
+  EXPECT_THAT(head, HasSubstr("User-Agent: weighhouse/"));
+  EXPECT_THAT(head, HasSubstr("X-Own: 1"));
+}
+
+TEST(TransportTest, EndsAnEmptyRangeWithoutAsking) {
+  auto transport = MakeTransport();
+  RecordingSink sink;
+  EXPECT_TRUE(Bring(*transport, {.url = "http://127.0.0.1:1/"}, ByteRange{5, 5}, sink).status);
+}
+
+TEST(TransportTest, NeverCallsTheSinkFromStart) {
+  auto transport = MakeTransport();
+  RecordingSink sink;
+  bool ended_in_start = true;
+  RunOnLoop(*transport, [&] {
+    transport->Start({.url = "file:///nowhere"}, std::nullopt, sink);
+    ended_in_start = sink.ended();
+  });
+  EXPECT_FALSE(ended_in_start);
+  EXPECT_EQ(sink.WaitForEnd().status.error().code, Code::kNotFound);
+}
+
+TEST(TransportTest, KeepsConnectionsForTheNextTransfer) {
+  ScriptedServer server([](const Request&) { return Reply{Partial(10, "0123456789")}; });
+  auto transport = MakeTransport();
+  for (int i = 0; i < 3; ++i) {
+    RecordingSink sink;
+    EXPECT_TRUE(Bring(*transport, {.url = server.Url("/f")}, ByteRange{10, 20}, sink).status);
+  }
+  for (const Request& request : server.Requests()) EXPECT_EQ(request.connection, 0);
+}
+
+TEST(TransportTest, SaysThatRangeWasIgnoredBeforeAnyByte) {
+  RecordingSink sink;
+  TransferEnd end = EndOf({HttpAnswer(200, {}, std::string(1000, 'x'))}, sink);
+  ASSERT_FALSE(end.status);
+  EXPECT_EQ(end.status.error().code, Code::kUnimplemented);
+  EXPECT_EQ(end.http_status, 200);
+  EXPECT_EQ(sink.bytes(), "");
+}
+
+TEST(TransportTest, RefusesOtherBytesThanPromisedBeforeAnyByte) {
+  for (const std::string& answer :
+       {Partial(11, "0123456789"), Partial(10, "01234567890"), HttpAnswer(206, {}, "0123456789"),
+        HttpAnswer(206, {"Content-Range: bytes 10-19/1000", "Content-Encoding: gzip"},
+                   "0123456789"),
+        HttpAnswer(206, {"Content-Range: bytes 10-19/1000"}, "012345678")}) {
+    RecordingSink sink;
+    TransferEnd end = EndOf({answer}, sink);
+    ASSERT_FALSE(end.status);
+    EXPECT_EQ(end.status.error().code, Code::kOutOfRange);
+    EXPECT_EQ(sink.bytes(), "");
+  }
+}
+
+TEST(TransportTest, StopsAtOnceWhenMoreBytesComeThanPromised) {
+  RecordingSink sink;
+  TransferEnd end =
+      EndOf({"HTTP/1.1 206 P\r\nContent-Range: bytes 10-19/1000\r\nTransfer-Encoding: "
+             "chunked\r\n\r\n6\r\n012345\r\n6\r\n6789ab\r\n",
+             Reply::Then::kHold},
+            sink);
+  ASSERT_FALSE(end.status);
+  EXPECT_EQ(end.status.error().code, Code::kOutOfRange);
+  EXPECT_THAT(sink.bytes(), testing::SizeIs(testing::Le(10)));
+}
+
+TEST(TransportTest, CallsACutConnectionTemporary) {
+  std::string whole = Partial(10, "0123456789");
+  RecordingSink sink;
+  TransferEnd end = EndOf({whole.substr(0, whole.size() - 3), Reply::Then::kClose}, sink);
+  ASSERT_FALSE(end.status);
+  EXPECT_EQ(end.status.error().code, Code::kUnavailable);
+  EXPECT_THAT(end.status.error().message, HasSubstr("cut after 7 of 10 bytes"));
+  EXPECT_THAT(end.status.error().message, HasSubstr("127.0.0.1:"));
+  EXPECT_EQ(sink.bytes(), "0123456");
+}
+
+TEST(TransportTest, CallsAChunkedAnswerThatEndsEarlyTemporary) {
+  EXPECT_EQ(CodeOf({"HTTP/1.1 206 P\r\nContent-Range: bytes 10-19/1000\r\nTransfer-Encoding: "
+                    "chunked\r\n\r\n3\r\n012\r\n0\r\n\r\n"}),
+            Code::kUnavailable);
+}
+
+TEST(TransportTest, CallsServersThatSayNothingUsefulTemporary) {
+  EXPECT_EQ(CodeOf({"", Reply::Then::kClose}), Code::kUnavailable);
+  EXPECT_EQ(CodeOf({"SSH-2.0-OpenSSH\r\n", Reply::Then::kClose}), Code::kUnavailable);
+  EXPECT_EQ(CodeOf({"HTTP/1.1 206 P\r\nX: " + std::string(90'000, 'a') + "\r\n\r\n"}),
+            Code::kUnavailable);
+}
+
+TEST(TransportTest, HandsNoErrorBodyToTheSink) {
+  RecordingSink sink;
+  TransferEnd end = EndOf({HttpAnswer(403, {}, "Request has\x1b expired")}, sink);
+  ASSERT_FALSE(end.status);
+  EXPECT_EQ(end.status.error().code, Code::kPermissionDenied);
+  EXPECT_EQ(end.http_status, 403);
+  EXPECT_THAT(end.status.error().message, HasSubstr("Request has? expired"));
+  EXPECT_EQ(sink.bytes(), "");
+}
+
+TEST(TransportTest, CutsLongErrorBodies) {
+  RecordingSink sink;
+  TransferEnd end =
+      EndOf({"HTTP/1.1 500 X\r\nContent-Length: 100000000\r\n\r\n" + std::string(100'000, 'e'),
+             Reply::Then::kHold},
+            sink);
+  ASSERT_FALSE(end.status);
+  EXPECT_EQ(end.status.error().code, Code::kUnavailable);
+  EXPECT_LT(end.status.error().message.size(), 1000U);
+}
+
+TEST(TransportTest, GivesStatusesTheirClass) {
+  EXPECT_EQ(CodeOf({HttpAnswer(401, {}, "")}), Code::kUnauthenticated);
+  EXPECT_EQ(CodeOf({HttpAnswer(404, {}, "")}), Code::kNotFound);
+  EXPECT_EQ(CodeOf({HttpAnswer(416, {"Content-Range: bytes */5"}, "")}), Code::kOutOfRange);
+  EXPECT_EQ(CodeOf({HttpAnswer(503, {}, "")}), Code::kUnavailable);
+}
+
+TEST(TransportTest, FollowsNoRedirect) {
+  EXPECT_EQ(CodeOf({HttpAnswer(302, {"Location: http://127.0.0.1:1/"}, "")}), Code::kUnavailable);
+}
+
+TEST(TransportTest, PassesOnHowLongToWait) {
+  RecordingSink sink;
+  EXPECT_EQ(EndOf({HttpAnswer(429, {"Retry-After: 3"}, "")}, sink).status.error().retry_after, 3s);
+}
+
+TEST(TransportTest, KeepsSecretsOutOfMessages) {
+  FileLocation location{.url = "/f?X-Amz-Signature=canary-signature&x=1",
+                        .headers = {"Authorization: Bearer canary-token"}};
+  for (const char* body :
+       {"you sent canary-token", "<StringToSign>canary-signature</StringToSign>"}) {
+    RecordingSink sink;
+    TransferEnd end = EndOf({HttpAnswer(403, {}, body)}, sink, location);
+    ASSERT_FALSE(end.status);
+    EXPECT_THAT(end.status.error().message, Not(HasSubstr("canary")));
+  }
+}
+
+TEST(TransportTest, EndsAStalledTransfer) {
+  RecordingSink sink;
+  std::string whole = Partial(10, "0123456789");
+  TransferEnd end = EndOf({whole.substr(0, whole.size() - 5), Reply::Then::kHold}, sink);
+  ASSERT_FALSE(end.status);
+  EXPECT_EQ(end.status.error().code, Code::kUnavailable);
+  EXPECT_THAT(end.status.error().message, HasSubstr("nothing came for 300 ms, after 5 bytes"));
+}
+
+TEST(TransportTest, NamesAServerThatCantBeReached) {
+  auto transport = MakeTransport();
+  RecordingSink sink;
+  TransferEnd end = Bring(*transport, {.url = "http://127.0.0.1:1/f"}, std::nullopt, sink);
+  ASSERT_FALSE(end.status);
+  EXPECT_EQ(end.status.error().code, Code::kUnavailable);
+  EXPECT_EQ(end.http_status, 0);
+  EXPECT_THAT(end.status.error().message, HasSubstr("127.0.0.1:1: can't connect"));
+}
+
+TEST(TransportTest, RefusesSchemesOtherThanHttpAndFile) {
+  auto transport = MakeTransport();
+  RecordingSink sink;
+  EXPECT_EQ(Bring(*transport, {.url = "ftp://127.0.0.1/f"}, std::nullopt, sink).status.error().code,
+            Code::kInvalidArgument);
+}
+
+TEST(TransportTest, OffersRefusedBytesAgainAfterResume) {
+  std::string body(1'000'000, 'w');
+  for (size_t i = 0; i < body.size(); ++i) body[i] = static_cast<char>('a' + i % 23);
+  ScriptedServer server([&](const Request&) { return Reply{HttpAnswer(200, {}, body)}; });
+  auto transport = MakeTransport();
+  RecordingSink sink;
+  TransferId id = 0;
+  int offers = 0;
+  sink.accept = [&](std::span<const std::byte>) {
+    if (++offers % 3 != 0) return true;
+    transport->Post([&] { transport->Resume(id); });
+    return false;
+  };
+  transport->Post([&] { id = transport->Start({.url = server.Url("/f")}, std::nullopt, sink); });
+  EXPECT_TRUE(sink.WaitForEnd().status);
+  EXPECT_EQ(sink.bytes(), body);
+}
+
+TEST(TransportTest, TakesAResumeFromWithinTheRefusal) {
+  ScriptedServer server([&](const Request&) { return Reply{HttpAnswer(200, {}, "weights")}; });
+  auto transport = MakeTransport();
+  RecordingSink sink;
+  TransferId id = 0;
+  bool refused = false;
+  sink.accept = [&](std::span<const std::byte>) {
+    if (refused) return true;
+    refused = true;
+    transport->Resume(id);
+    return false;
+  };
+  transport->Post([&] { id = transport->Start({.url = server.Url("/f")}, std::nullopt, sink); });
+  EXPECT_TRUE(sink.WaitForEnd().status);
+  EXPECT_EQ(sink.bytes(), "weights");
+}
+
+TEST(TransportTest, CountsNoPauseAsAStall) {
+  ScriptedServer server([&](const Request&) { return Reply{HttpAnswer(200, {}, "weights")}; });
+  auto transport = MakeTransport({.stall_timeout = 200ms});
+  RecordingSink sink;
+  TransferId id = 0;
+  bool refused = false;
+  sink.accept = [&](std::span<const std::byte>) {
+    if (refused) return true;
+    refused = true;
+    transport->PostAfter(700ms, [&] { transport->Resume(id); });
+    return false;
+  };
+  transport->Post([&] { id = transport->Start({.url = server.Url("/f")}, std::nullopt, sink); });
+  EXPECT_TRUE(sink.WaitForEnd().status);
+  EXPECT_EQ(sink.bytes(), "weights");
+}
+
+TEST(TransportTest, CancelsFromATaskPostedWithinOnBytesWithoutAnEnd) {
+  ScriptedServer server([&](const Request&) {
+    return Reply{"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nstart", Reply::Then::kHold};
+  });
+  auto transport = MakeTransport({.stall_timeout = 200ms});
+  RecordingSink sink;
+  TransferId id = 0;
+  std::promise<void> cancelled;
+  sink.accept = [&](std::span<const std::byte>) {
+    transport->Post([&] {
+      transport->Cancel(id);
+      cancelled.set_value();
+    });
+    return true;
+  };
+  transport->Post([&] { id = transport->Start({.url = server.Url("/f")}, std::nullopt, sink); });
+  ASSERT_EQ(cancelled.get_future().wait_for(kTestPatience), std::future_status::ready);
+  std::promise<void> later;
+  transport->PostAfter(400ms, [&] { later.set_value(); });
+  later.get_future().wait();
+  EXPECT_FALSE(sink.ended());
+}
+
+TEST(TransportTest, LetsASinkCancelAndStartOthersWithinItsCalls) {
+  ScriptedServer server([&](const Request& request) {
+    if (request.target == "/held") return Reply{"", Reply::Then::kHold};
+    return Reply{HttpAnswer(200, {}, request.target)};
+  });
+  auto transport = MakeTransport({.stall_timeout = 500ms});
+  RecordingSink first, second, held;
+  TransferId held_id = 0;
+  first.accept = [&](std::span<const std::byte>) {
+    transport->Cancel(held_id);
+    transport->Start({.url = server.Url("/second")}, std::nullopt, second);
+    return true;
+  };
+  transport->Post([&] {
+    held_id = transport->Start({.url = server.Url("/held")}, std::nullopt, held);
+    transport->Start({.url = server.Url("/first")}, std::nullopt, first);
+  });
+  EXPECT_TRUE(first.WaitForEnd().status);
+  EXPECT_TRUE(second.WaitForEnd().status);
+  EXPECT_EQ(second.bytes(), "/second");
+  std::promise<void> later;
+  transport->PostAfter(800ms, [&] { later.set_value(); });
+  later.get_future().wait();
+  EXPECT_FALSE(held.ended());
+}
+
+TEST(TransportTest, TakesUnknownIds) {
+  auto transport = MakeTransport();
+  RunOnLoop(*transport, [&] {
+    transport->Cancel(99);
+    transport->Resume(99);
+  });
+}
+
+TEST(TransportTest, LetsASinkEndItselfInOnEnd) {
+  ScriptedServer server([&](const Request&) { return Reply{HttpAnswer(200, {}, "weights")}; });
+  auto transport = MakeTransport();
+  struct OwnSink final : TransferSink {
+    std::promise<void>& ended;
+    explicit OwnSink(std::promise<void>& promise) : ended(promise) {}
+    bool OnBytes(std::span<const std::byte>) override { return true; }
+    void OnEnd(const TransferEnd&) override {
+      std::promise<void>& promise = ended;
+      delete this;
+      promise.set_value();
+    }
+  };
+  std::promise<void> ended;
+  transport->Post(
+      [&] { transport->Start({.url = server.Url("/f")}, std::nullopt, *new OwnSink(ended)); });
+  EXPECT_EQ(ended.get_future().wait_for(kTestPatience), std::future_status::ready);
+}
+
+TEST(TransportTest, DropsTransfersAndTasksWhenDestroyed) {
+  ScriptedServer server([&](const Request&) {
+    return Reply{"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nstart", Reply::Then::kHold};
+  });
+  auto transport = MakeTransport();
+  RecordingSink sink;
+  std::promise<void> begun;
+  sink.accept = [&, first = true](std::span<const std::byte>) mutable {
+    if (std::exchange(first, false)) begun.set_value();
+    return true;
+  };
+  auto held = std::make_shared<int>(0);
+  transport->PostAfter(1h, [held] {});
+  transport->Post([&] { transport->Start({.url = server.Url("/f")}, std::nullopt, sink); });
+  begun.get_future().wait();
+  transport.reset();
+  EXPECT_FALSE(sink.ended());
+  EXPECT_EQ(held.use_count(), 1);
+}
+
+TEST(TransportTest, RunsTasksInOrderAndNotBeforeTheirTime) {
+  auto transport = MakeTransport();
+  std::string ran;
+  std::promise<void> done;
+  auto begin = std::chrono::steady_clock::now();
+  transport->PostAfter(60ms, [&] {
+    ran += 'c';
+    EXPECT_GE(std::chrono::steady_clock::now() - begin, 60ms);
+    done.set_value();
+  });
+  transport->Post([&] { ran += 'a'; });
+  transport->Post([&] { ran += 'b'; });
+  done.get_future().wait();
+  EXPECT_EQ(ran, "abc");
+}
+
+TEST(TransportTest, BringsManyRangesAtOnce) {
+  std::string content = PatternBytes(1 << 20, 7);
+  ScriptedServer server([&](const Request& request) {
+    size_t begin = 0, last = 0;
+    sscanf(request.head.c_str() + request.head.find("bytes="), "bytes=%zu-%zu", &begin, &last);
+    std::string range = fmt::format("Content-Range: bytes {}-{}/{}", begin, last, content.size());
+    return Reply{HttpAnswer(206, {range}, content.substr(begin, last - begin + 1))};
+  });
+  auto transport = MakeTransport();
+  std::vector<RecordingSink> sinks(32);
+  transport->Post([&] {
+    for (size_t i = 0; i < sinks.size(); ++i) {
+      transport->Start({.url = server.Url("/f")}, ByteRange{i << 15, (i + 1) << 15}, sinks[i]);
+    }
+  });
+  std::string brought;
+  for (RecordingSink& sink : sinks) {
+    EXPECT_TRUE(sink.WaitForEnd().status);
+    brought += sink.bytes();
+  }
+  EXPECT_EQ(brought, content);
+}
+
+TEST(CreateTransportTest, RefusesCertificateAuthoritiesThatCantBeRead) {
+  auto transport = CreateTransport({.ca_file = "/nowhere.pem"});
+  ASSERT_FALSE(transport);
+  EXPECT_EQ(transport.error().code, Code::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace weighhouse::source
