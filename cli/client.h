@@ -1,0 +1,40 @@
+#pragma once
+
+#include <expected>
+#include <functional>
+#include <memory>
+#include <stop_token>
+
+#include "cli/exit_code.h"
+#include "cli/options.h"
+#include "proto/cache.pb.h"
+
+namespace weighhouse::cli {
+
+namespace pb = ::weighhouse::cache::v1;
+
+/// cache.proto for the commands: to a daemon, or to an engine inside this process. Errors are those
+/// of the calls. Not thread-safe.
+class Client {
+ public:
+  /// With `options.root` opens that cache (and may change the process's user: see OpenLocalCache),
+  /// else finds the daemon: kNoDaemon says why nobody answers.
+  static std::expected<std::unique_ptr<Client>, Failure> Connect(const Options& options);
+  virtual ~Client() = default;
+
+  /// Calls `on_update` for each message up to and with `ready`, which is returned. A request of
+  /// `stop` ends it with kCancelled.
+  virtual Result<pb::Ready> Acquire(const pb::AcquireRequest& request,
+                                    const std::function<void(const pb::AcquireUpdate&)>& on_update,
+                                    std::stop_token stop) = 0;
+  virtual Result<pb::VerifySums> Verify(
+      const pb::VerifyRequest& request,
+      const std::function<void(const pb::VerifyFinding&)>& on_finding) = 0;
+  virtual Result<pb::StatResponse> Stat(const pb::StatRequest& request) = 0;
+  virtual Result<pb::EvictResponse> Evict(const pb::EvictRequest& request) = 0;
+  virtual Result<pb::ListResponse> List() = 0;
+  virtual Result<pb::CapacityResponse> Capacity() = 0;
+  virtual Result<pb::InfoResponse> Info() = 0;
+};
+
+}  // namespace weighhouse::cli

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <expected>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cli/client.h"
+#include "cli/exit_code.h"
+#include "cli/options.h"
+
+/// The commands. Each prints its result on stdout, as text or as one JSON object with stable names
+/// (cli/README.md), and returns the exit code or why it failed.
+namespace weighhouse::cli {
+
+using Outcome = std::expected<int, Failure>;
+
+/// Connects by itself, because signals must be taken before the first thread is made.
+Outcome Pull(const Options& options);
+Outcome List(const Options& options, Client& client);
+Outcome Status(const Options& options, Client& client);
+Outcome Inspect(const Options& options, Client& client);
+Outcome Evict(const Options& options, Client& client);
+Outcome Verify(const Options& options, Client& client);
+Outcome Version(const Options& options);
+
+/// The model that the arguments name, for a request.
+pb::Model ModelOf(const Options& options);
+
+/// The access token of --token-file, else of HF_TOKEN, trimmed; "" without one. kInvalidArgument if
+/// the file can't be read or holds no token. Before Client::Connect, which may change the user.
+Result<std::string> ReadToken(const Options& options);
+
+/// The ids of the snapshots that `subject` names: a reference (without a revision: of any), or the
+/// beginning of an id. kNotFound; kInvalidArgument if the beginning is too short or fits several.
+Result<std::vector<std::string>> SnapshotIdsOf(const std::string& subject,
+                                               const pb::ListResponse& list);
+
+/// Prints `failure` for people on stderr, and with json as an object on stdout.
+void Report(const Failure& failure, Output output);
+
+}  // namespace weighhouse::cli

@@ -1,0 +1,103 @@
+#include "cli/json_text.h"
+
+#include <cstdio>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "cli/state_name.h"
+
+namespace weighhouse::cli {
+namespace {
+
+namespace pb = ::weighhouse::cache::v1;
+
+template <class Strings>
+Json ToArray(const Strings& strings) {
+  Json array = Json::array();
+  for (const auto& text : strings) array.push_back(text);
+  return array;
+}
+
+Json ToJson(const pb::Holder& holder) {
+  return {{"volume_id", holder.volume_id()},
+          {"target_path", holder.target_path()},
+          {"pod_namespace", holder.pod_namespace()},
+          {"pod_name", holder.pod_name()},
+          {"pod_uid", holder.pod_uid()}};
+}
+
+}  // namespace
+
+Json ToJson(const pb::Snapshot& snapshot) {
+  Json leases = Json::array();
+  for (const pb::Holder& holder : snapshot.leases()) leases.push_back(ToJson(holder));
+  return {{"id", snapshot.id()},
+          {"origin", snapshot.origin()},
+          {"revision", snapshot.revision()},
+          {"references", ToArray(snapshot.references())},
+          {"bytes", snapshot.bytes()},
+          {"bytes_present", snapshot.bytes_present()},
+          {"files", snapshot.files()},
+          {"state", StateName(snapshot.state())},
+          {"last_used_unix", snapshot.last_used_unix()},
+          {"leases", leases},
+          {"bytes_per_second", snapshot.bytes_per_second()}};
+}
+
+Json ToJson(const pb::CapacityResponse& capacity) {
+  return {{"limit", capacity.limit()},
+          {"used", capacity.used()},
+          {"held", capacity.held()},
+          {"reserved", capacity.reserved()},
+          {"evictable", capacity.evictable()},
+          {"available", capacity.available()},
+          {"filesystem_total", capacity.filesystem_total()},
+          {"filesystem_free", capacity.filesystem_free()},
+          {"min_free", capacity.min_free()}};
+}
+
+Json ToJson(const pb::InfoResponse& info) {
+  return {{"version", info.version()},
+          {"root", info.root()},
+          {"root_device", info.root_device()},
+          {"root_inode", info.root_inode()},
+          {"root_id", info.root_id()},
+          {"write_engine", info.write_engine()},
+          {"fallback_reason", info.fallback_reason()},
+          {"started_unix", info.started_unix()},
+          {"fills_active", info.fills_active()},
+          {"bytes_fetched", info.bytes_fetched()},
+          {"uid", info.uid()}};
+}
+
+Json ToJson(const pb::StatResponse& stat) {
+  Json files = Json::array();
+  for (const pb::StatResponse::File& file : stat.files()) {
+    files.push_back({{"path", file.path()},
+                     {"size", file.size()},
+                     {"identity", file.identity()},
+                     {"present", file.present()},
+                     {"selected", file.selected()}});
+  }
+  return {{"origin", stat.origin()},
+          {"revision", stat.revision()},
+          {"snapshot_id", stat.snapshot_id()},
+          {"files", files},
+          {"bytes_selected", stat.bytes_selected()},
+          {"bytes_missing", stat.bytes_missing()},
+          {"recommended_claim_bytes", stat.recommended_claim_bytes()}};
+}
+
+Json ToJson(const pb::VerifyFinding& finding) {
+  return {{"sha256", finding.sha256()},
+          {"found", finding.found()},
+          {"paths", ToArray(finding.paths())}};
+}
+
+void PrintJson(const Json& json) {
+  // What isn't UTF-8 becomes U+FFFD: printing never throws.
+  fmt::print("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+}  // namespace weighhouse::cli

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "proto/cache.pb.h"
+
+/// The objects of --output json. Names and meanings are cache.proto's; sizes in bytes, times in
+/// Unix seconds. Included only in .cc files: json.hpp is slow to compile.
+namespace weighhouse::cli {
+
+using Json = nlohmann::ordered_json;
+
+Json ToJson(const cache::v1::Snapshot& snapshot);
+Json ToJson(const cache::v1::CapacityResponse& capacity);
+Json ToJson(const cache::v1::InfoResponse& info);
+Json ToJson(const cache::v1::StatResponse& stat);
+Json ToJson(const cache::v1::VerifyFinding& finding);
+
+/// Writes one object and a newline to stdout.
+void PrintJson(const Json& json);
+
+}  // namespace weighhouse::cli

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/model.h"
+
+namespace weighhouse::cli {
+
+enum class Command { kPull, kList, kStatus, kInspect, kEvict, kVerify, kVersion };
+enum class Output { kText, kJson };
+
+/// The command line. What a command doesn't know stays at its default.
+struct Options {
+  Command command = Command::kVersion;
+
+  // Of every command
+  std::string socket = "/run/weighhouse/admin.sock";
+  std::optional<std::string> root;  ///< set: the engine runs in this process, on this directory
+  Output output = Output::kText;
+  std::string hf_endpoint;        ///< with `root`; empty: the engine's default
+  bool allow_plain_http = false;  ///< with `root`
+
+  /// pull, inspect, evict: a model reference (evict: also a snapshot's id); verify: either; else
+  /// empty.
+  std::string subject;
+  std::string revision;
+  std::optional<std::vector<std::string>> allow, ignore;  ///< unset: the defaults
+  std::optional<std::string> token_file;
+  Layout layout = Layout::kFiles;  ///< pull
+  bool quiet = false;              ///< pull: no progress
+  bool all = false;                ///< verify
+};
+
+/// What is to be printed instead of a command's work.
+struct Printout {
+  std::string text;
+  int exit_code = 0;  ///< 0 for --help and --version, kUsage for a mistake
+};
+
+std::variant<Options, Printout> ParseOptions(int argc, const char* const* argv);
+
+}  // namespace weighhouse::cli

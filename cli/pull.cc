@@ -1,0 +1,105 @@
+#include <unistd.h>
+
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/clock.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/json_text.h"
+#include "cli/progress_printer.h"
+#include "cli/progress_text.h"
+
+namespace weighhouse::cli {
+namespace {
+
+constexpr int kExitOfSignal = kInterrupted - SIGINT;
+
+Progress ToProgress(const pb::Filling& filling) {
+  return {.total = filling.bytes_total(),
+          .done = filling.bytes_done(),
+          .per_second = filling.bytes_per_second(),
+          .files_total = filling.files_total(),
+          .files_done = filling.files_done(),
+          .waiting_for = filling.waiting_for()};
+}
+
+Failure Interrupted(const Options& options, int signal) {
+  std::string message =
+      options.root
+          ? "interrupted: the files that are complete stay; run the same command again to go on"
+          : "interrupted: the fill goes on in the daemon; `weighhouse status` shows it";
+  return {.error = {.code = Code::kCancelled, .message = std::move(message)},
+          .exit_code = kExitOfSignal + signal};
+}
+
+/// The request for a tree that nobody holds.
+Result<pb::AcquireRequest> ToRequest(const Options& options) {
+  std::string token = TRY(ReadToken(options));
+  pb::AcquireRequest request;
+  *request.mutable_model() = ModelOf(options);
+  request.set_layout(options.layout == Layout::kHub ? pb::LAYOUT_HUB : pb::LAYOUT_FILES);
+  if (!token.empty()) (*request.mutable_credentials())["HF_TOKEN"] = token;
+  return request;
+}
+
+std::string NameOf(const Options& options) {
+  return options.revision.empty() ? options.subject : options.subject + "@" + options.revision;
+}
+
+void Print(const Pulled& pulled, const pb::Ready& ready, Output output) {
+  if (output == Output::kText) return fmt::print("{}\n", ReadyLine(pulled));
+  PrintJson({{"model", pulled.model},
+             {"revision", pulled.revision},
+             {"snapshot_id", ready.snapshot_id()},
+             {"tree", pulled.tree},
+             {"bytes", pulled.bytes},
+             {"bytes_fetched", pulled.bytes_fetched},
+             {"files", pulled.files},
+             {"seconds", std::chrono::duration<double>(pulled.took).count()},
+             {"served_from", ready.served_from()}});
+}
+
+Result<pb::Ready> AcquireWithProgress(const Options& options, Client& client,
+                                      const pb::AcquireRequest& request, std::stop_token stop) {
+  SystemClock clock;
+  auto style =
+      options.quiet ? ProgressPrinter::Style::kNone : ProgressPrinter::StyleFor(STDERR_FILENO);
+  ProgressPrinter printer(STDERR_FILENO, style, NameOf(options), clock);
+  auto on_update = [&printer](const pb::AcquireUpdate& update) {
+    if (update.has_resolving()) printer.Resolving();
+    if (update.has_filling()) printer.Filling(ToProgress(update.filling()));
+  };
+  return client.Acquire(request, on_update, std::move(stop));
+}
+
+}  // namespace
+
+Outcome Pull(const Options& options) {
+  Result<pb::AcquireRequest> request = ToRequest(options);
+  if (!request) return std::unexpected(ToFailure(request.error()));
+  Interrupt interrupt;
+  auto started = std::chrono::steady_clock::now();
+  auto client = Client::Connect(options);
+  if (!client) return std::unexpected(client.error());
+  Result<pb::InfoResponse> info = (*client)->Info();
+  if (!info) return std::unexpected(ToFailure(info.error()));
+  Result<pb::Ready> ready = AcquireWithProgress(options, **client, *request, interrupt.Token());
+  if (!ready && interrupt.Signal() != 0)
+    return std::unexpected(Interrupted(options, interrupt.Signal()));
+  if (!ready) return std::unexpected(ToFailure(ready.error()));
+  Pulled pulled{.model = NameOf(options),
+                .revision = ready->revision(),
+                .tree = fmt::format("{}/{}", info->root(), ready->tree()),
+                .bytes = ready->bytes(),
+                .bytes_fetched = ready->bytes_fetched(),
+                .files = ready->files(),
+                .took = std::chrono::duration_cast<std::chrono::milliseconds>(
+                    std::chrono::steady_clock::now() - started)};
+  Print(pulled, *ready, options.output);
+  return kOk;
+}
+
+}  // namespace weighhouse::cli

@@ -1,0 +1,185 @@
+#include <algorithm>
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/json_text.h"
+#include "cli/progress_text.h"
+#include "cli/state_name.h"
+#include "cli/table.h"
+
+namespace weighhouse::cli {
+namespace {
+
+constexpr size_t kShownIdDigits = 12;
+
+std::chrono::seconds Since(int64_t unix_seconds) {
+  auto now =
+      std::chrono::duration_cast<std::chrono::seconds>(SystemClock().Now().time_since_epoch());
+  return std::max(now - std::chrono::seconds(unix_seconds), std::chrono::seconds(0));
+}
+
+/// What people know the snapshot as, without its revision.
+std::string ModelName(const pb::Snapshot& snapshot) {
+  if (snapshot.references().empty()) return Printable(snapshot.origin());
+  const std::string& reference = snapshot.references(0);
+  size_t mark = reference.rfind('@');
+  return Printable(mark == std::string::npos || mark < reference.find("://")
+                       ? reference
+                       : reference.substr(0, mark));
+}
+
+std::string StateText(const pb::Snapshot& snapshot) {
+  std::string name(StateName(snapshot.state()));
+  if (snapshot.state() == pb::Snapshot::COMPLETE) return name;
+  return fmt::format("{} {} %", name, Percent(snapshot.bytes_present(), snapshot.bytes()));
+}
+
+std::string ListTable(const pb::ListResponse& list) {
+  Table table({{"MODEL"},
+               {"REVISION"},
+               {"SIZE", Align::kRight},
+               {"STATE"},
+               {"LAST USED"},
+               {"LEASES", Align::kRight},
+               {"ID"}});
+  for (const pb::Snapshot& snapshot : list.snapshots()) {
+    table.AddRow({ModelName(snapshot), ShortRevision(snapshot.revision()),
+                  FormatBytes(snapshot.bytes()), StateText(snapshot),
+                  FormatAge(Since(snapshot.last_used_unix())),
+                  std::to_string(snapshot.leases_size()), snapshot.id().substr(0, kShownIdDigits)});
+  }
+  return table.ToString();
+}
+
+std::string FillText(const pb::Snapshot& snapshot) {
+  Progress progress{.total = snapshot.bytes(),
+                    .done = snapshot.bytes_present(),
+                    .per_second = snapshot.bytes_per_second(),
+                    .waiting_for = ""};
+  std::string line = fmt::format(
+      "{}@{}: {} ({} %)", ModelName(snapshot), ShortRevision(snapshot.revision()),
+      FormatPart(progress.done, progress.total), Percent(progress.done, progress.total));
+  if (progress.per_second > 0) line += ", " + FormatRate(static_cast<double>(progress.per_second));
+  if (auto left = TimeLeft(progress)) line += fmt::format(", {} left", FormatDuration(*left));
+  return line;
+}
+
+std::string StatusText(const pb::InfoResponse& info, const pb::CapacityResponse& space,
+                       const std::vector<pb::Snapshot>& fills) {
+  std::string engine = info.write_engine();
+  if (!info.fallback_reason().empty())
+    engine += fmt::format(" (not io_uring: {})", Printable(info.fallback_reason()));
+  std::string out;
+  auto line = [&out](std::string_view name, const std::string& text) {
+    out += fmt::format("{:<13}{}\n", name, text);
+  };
+  line("version", fmt::format("{}, running for {}", info.version(),
+                              FormatDuration(Since(info.started_unix()))));
+  line("root", fmt::format("{} (id {}), owned by uid {}", info.root(), info.root_id(), info.uid()));
+  line("write engine", engine);
+  line("limit", FormatBytes(space.limit()));
+  line("used", fmt::format("{} ({} %): {} held, {} evictable", FormatBytes(space.used()),
+                           space.limit() == 0 ? 0 : Percent(space.used(), space.limit()),
+                           FormatBytes(space.held()), FormatBytes(space.evictable())));
+  line("reserved", FormatBytes(space.reserved()));
+  line("available", FormatBytes(space.available()));
+  line("filesystem",
+       fmt::format("{} free of {}, {} kept free", FormatBytes(space.filesystem_free()),
+                   FormatBytes(space.filesystem_total()), FormatBytes(space.min_free())));
+  line("fetched", fmt::format("{} since the start", FormatBytes(info.bytes_fetched())));
+  line("fills", fills.empty() ? "none" : std::to_string(fills.size()));
+  for (const pb::Snapshot& fill : fills) out += fmt::format("  {}\n", FillText(fill));
+  return out;
+}
+
+std::string FileState(const pb::StatResponse::File& file) {
+  if (!file.selected()) return "left out";
+  return file.present() ? "here" : "to fetch";
+}
+
+std::string InspectText(const pb::StatResponse& stat) {
+  Table table({{"FILE"}, {"SIZE", Align::kRight}, {"STATE"}, {"IDENTITY"}});
+  size_t selected = 0;
+  Bytes left_out = 0;
+  for (const pb::StatResponse::File& file : stat.files()) {
+    table.AddRow(
+        {Printable(file.path(), 1000), FormatBytes(file.size()), FileState(file), file.identity()});
+    if (file.selected()) ++selected;
+    if (!file.selected()) left_out += file.size();
+  }
+  return fmt::format(
+      "origin      {}\nrevision    {}\nsnapshot    {}\n\n{}\n"
+      "selected    {} in {} of {} files\nleft out    {} by the patterns (--allow and --ignore "
+      "change them)\n"
+      "to fetch    {}\nclaim size  {} holds it\n",
+      stat.origin(), stat.revision(), stat.snapshot_id(), table.ToString(),
+      FormatBytes(stat.bytes_selected()), selected, stat.files_size(), FormatBytes(left_out),
+      FormatBytes(stat.bytes_missing()), FormatBytes(stat.recommended_claim_bytes()));
+}
+
+}  // namespace
+
+Outcome List(const Options& options, Client& client) {
+  Result<pb::ListResponse> list = client.List();
+  if (!list) return std::unexpected(ToFailure(list.error()));
+  if (options.output == Output::kText) {
+    fmt::print("{}", ListTable(*list));
+    return kOk;
+  }
+  Json snapshots = Json::array();
+  for (const pb::Snapshot& snapshot : list->snapshots()) snapshots.push_back(ToJson(snapshot));
+  PrintJson({{"snapshots", snapshots}});
+  return kOk;
+}
+
+Outcome Status(const Options& options, Client& client) {
+  Result<pb::InfoResponse> info = client.Info();
+  if (!info) return std::unexpected(ToFailure(info.error()));
+  Result<pb::CapacityResponse> space = client.Capacity();
+  if (!space) return std::unexpected(ToFailure(space.error()));
+  Result<pb::ListResponse> list = client.List();
+  if (!list) return std::unexpected(ToFailure(list.error()));
+  std::vector<pb::Snapshot> fills;
+  std::ranges::copy_if(
+      list->snapshots(), std::back_inserter(fills),
+      [](const pb::Snapshot& snapshot) { return snapshot.state() == pb::Snapshot::FILLING; });
+  if (options.output == Output::kText) {
+    fmt::print("{}", StatusText(*info, *space, fills));
+    return kOk;
+  }
+  Json filling = Json::array();
+  for (const pb::Snapshot& fill : fills) filling.push_back(ToJson(fill));
+  PrintJson({{"info", ToJson(*info)}, {"capacity", ToJson(*space)}, {"fills", filling}});
+  return kOk;
+}
+
+Outcome Inspect(const Options& options, Client& client) {
+  Result<std::string> token = ReadToken(options);
+  if (!token) return std::unexpected(ToFailure(token.error()));
+  pb::StatRequest request;
+  *request.mutable_model() = ModelOf(options);
+  if (!token->empty()) (*request.mutable_credentials())["HF_TOKEN"] = *token;
+  Result<pb::StatResponse> stat = client.Stat(request);
+  if (!stat) return std::unexpected(ToFailure(stat.error()));
+  if (options.output == Output::kJson) {
+    PrintJson(ToJson(*stat));
+  } else {
+    fmt::print("{}", InspectText(*stat));
+  }
+  return kOk;
+}
+
+Outcome Version(const Options& options) {
+  if (options.output == Output::kJson) {
+    PrintJson({{"version", WEIGHHOUSE_VERSION}});
+  } else {
+    fmt::print("weighhouse {}\n", WEIGHHOUSE_VERSION);
+  }
+  return kOk;
+}
+
+}  // namespace weighhouse::cli

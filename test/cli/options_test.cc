@@ -1,0 +1,67 @@
+#include "cli/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace weighhouse::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::variant<Options, Printout> Parse(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "weighhouse");
+  return ParseOptions(static_cast<int>(arguments.size()), arguments.data());
+}
+
+std::string MistakeOf(std::vector<const char*> arguments) {
+  auto parsed = Parse(std::move(arguments));
+  const auto* printout = std::get_if<Printout>(&parsed);
+  if (printout == nullptr) return "accepted";
+  EXPECT_EQ(printout->exit_code, 2);
+  return printout->text;
+}
+
+TEST(OptionsTest, GlobalFlagsMayStandBeforeAndBehindTheCommand) {
+  auto before = std::get<Options>(Parse({"--output", "json", "--socket", "/s", "ls"}));
+  auto behind = std::get<Options>(Parse({"ls", "--output", "json", "--socket=/s"}));
+  for (const Options& options : {before, behind}) {
+    EXPECT_EQ(options.command, Command::kList);
+    EXPECT_EQ(options.output, Output::kJson);
+    EXPECT_EQ(options.socket, "/s");
+  }
+}
+
+TEST(OptionsTest, TakesAPull) {
+  auto options =
+      std::get<Options>(Parse({"pull", "hf://org/name", "--revision", "v1", "--allow", "*.json",
+                               "--ignore", "a", "--ignore", "b", "--token-file", "/t", "--layout",
+                               "hub", "-q", "--root", "/r", "--hf-endpoint", "http://localhost"}));
+  EXPECT_EQ(options.command, Command::kPull);
+  EXPECT_EQ(options.subject, "hf://org/name");
+  EXPECT_EQ(options.allow, (std::vector<std::string>{"*.json"}));
+  EXPECT_EQ(options.ignore, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(options.token_file, "/t");
+  EXPECT_EQ(options.layout, Layout::kHub);
+  EXPECT_TRUE(options.quiet);
+  EXPECT_EQ(options.root, "/r");
+}
+
+TEST(OptionsTest, AnEmptyGlobListIsNotTheDefault) {
+  EXPECT_FALSE(std::get<Options>(Parse({"pull", "hf://org/name"})).ignore);
+}
+
+TEST(OptionsTest, RefusesWhatDoesNotFit) {
+  EXPECT_THAT(MistakeOf({"pull"}), HasSubstr("MODEL is required"));
+  EXPECT_THAT(MistakeOf({"pull", "a", "b"}), HasSubstr("unknown argument 'b'"));
+  EXPECT_THAT(MistakeOf({"verify"}), HasSubstr("give a model or an id, or --all"));
+  EXPECT_THAT(MistakeOf({"verify", "x", "--all"}), HasSubstr("give a model or an id, or --all"));
+  EXPECT_THAT(MistakeOf({"ls", "--hf-endpoint", "http://x"}), HasSubstr("go with --root"));
+  EXPECT_THAT(MistakeOf({"ls", "--output", "yaml"}), HasSubstr("--output"));
+  EXPECT_THAT(MistakeOf({"frobnicate"}),
+              HasSubstr("unknown command 'frobnicate': see weighhouse --help"));
+  EXPECT_THAT(MistakeOf({"stats"}), HasSubstr("did you mean status?"));
+  EXPECT_THAT(MistakeOf({"--soket", "x", "ls"}), HasSubstr("did you mean --socket?"));
+}
+
+}  // namespace
+}  // namespace weighhouse::cli

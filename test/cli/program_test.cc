@@ -1,0 +1,198 @@
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "test/cli/served_engine.h"
+
+namespace weighhouse::cli {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+
+class ProgramTest : public ServedEngineTest {};
+
+StatView TwoFiles() {
+  StatView view;
+  view.listing.origin = "hf+https://huggingface.co/org/name";
+  view.listing.revision = std::string(40, 'c');
+  view.snapshot_id = std::string(64, 'd');
+  FileIdentity identity{.kind = FileIdentity::Kind::kSha256, .value = std::string(64, 'e')};
+  view.files.push_back(
+      {.listed = {.path = "model.safetensors", .size = 90 * kMiB, .identity = identity},
+       .present = true,
+       .selected = true});
+  view.files.push_back({.listed = {.path = "model.onnx", .size = 10 * kMiB, .identity = identity}});
+  view.bytes_selected = 90 * kMiB;
+  view.bytes_missing = 0;
+  view.recommended_claim = kGiB;
+  return view;
+}
+
+TEST_F(ProgramTest, ListsAsATable) {
+  engine_.snapshots.push_back(FakeSnapshot("org/name", 12 * kMiB, true));
+  engine_.snapshots.push_back(FakeSnapshot("org/other", 2 * kGiB, false));
+  CliResult result = Run({"ls"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out,
+              MatchesRegex(
+                  "MODEL +REVISION +SIZE +STATE +LAST USED +LEASES +ID\n"
+                  "hf://org/name +cccccccccccc +12.0 MiB +complete +[0-9]+ d ago +0 +[0-9a-f]{12}\n"
+                  "hf://org/other +cccccccccccc +2.0 GiB +incomplete 0 % .*\n"));
+}
+
+TEST_F(ProgramTest, ListsAsJson) {
+  engine_.snapshots.push_back(FakeSnapshot("org/name", 12 * kMiB, true));
+  engine_.snapshots.back().leases.push_back({.volume_id = "v", .pod_name = "p"});
+  CliResult result = Run({"ls", "--output", "json"});
+  EXPECT_EQ(result.exit_code, 0);
+  json list = json::parse(result.out);
+  ASSERT_EQ(list["snapshots"].size(), 1u);
+  EXPECT_EQ(list["snapshots"][0]["bytes"], 12 * kMiB);
+  EXPECT_EQ(list["snapshots"][0]["state"], "complete");
+  EXPECT_EQ(list["snapshots"][0]["leases"][0]["pod_name"], "p");
+}
+
+TEST_F(ProgramTest, ShowsStatusWithFillsAndFallback) {
+  SnapshotView filling = FakeSnapshot("org/name", 100 * kMiB, false);
+  filling.filling = fill::FillProgress{
+      .bytes_total = 100 * kMiB, .bytes_done = 25 * kMiB, .bytes_per_second = 25.0 * kMiB};
+  engine_.snapshots.push_back(filling);
+  CliResult text = Run({"status"});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_THAT(text.out,
+              HasSubstr("pwrite (not io_uring: io_uring_setup: Operation not permitted)"));
+  EXPECT_THAT(text.out, HasSubstr("available    60.0 GiB"));
+  EXPECT_THAT(
+      text.out,
+      HasSubstr("hf://org/name@cccccccccccc: 25.0/100.0 MiB (25 %), 25.0 MiB/s, 3.0 s left"));
+  json status = json::parse(Run({"status", "--output=json"}).out);
+  EXPECT_EQ(status["info"]["root"], "/cache");
+  EXPECT_EQ(status["capacity"]["limit"], 100 * kGiB);
+  EXPECT_EQ(status["fills"][0]["bytes_present"], 25 * kMiB);
+}
+
+TEST_F(ProgramTest, InspectsWithPatternsRevisionAndToken) {
+  engine_.stat_outcome = TwoFiles();
+  CliResult result =
+      Run({"inspect", "hf://org/name", "--revision", "v1", "--allow", "*.json", "--allow", "*.txt"},
+          {"HF_TOKEN=hf_secret"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("model.safetensors  90.0 MiB  here"));
+  EXPECT_THAT(result.out, HasSubstr("left out"));
+  EXPECT_THAT(result.out, HasSubstr("claim size  1.0 GiB holds it"));
+  EXPECT_EQ(engine_.stat_model->revision, "v1");
+  EXPECT_EQ(engine_.stat_model->allow_patterns, (std::vector<std::string>{"*.json", "*.txt"}));
+  EXPECT_FALSE(engine_.stat_model->ignore_patterns);
+  EXPECT_EQ(engine_.stat_credentials.First({"HF_TOKEN"}), "hf_secret");
+  EXPECT_FALSE((result.out + result.err).contains("hf_secret"));
+}
+
+TEST_F(ProgramTest, TakesTheTokenFromAFile) {
+  engine_.stat_outcome = TwoFiles();
+  std::ofstream(directory_ + "/token") << "hf_file\n";
+  CliResult result =
+      Run({"inspect", "hf://org/name", "--token-file", directory_ + "/token", "--output", "json"},
+          {"HF_TOKEN=hf_environment"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(engine_.stat_credentials.First({"HF_TOKEN"}), "hf_file");
+  json stat = json::parse(result.out);
+  EXPECT_EQ(stat["files"][1]["selected"], false);
+  EXPECT_EQ(stat["recommended_claim_bytes"], kGiB);
+}
+
+TEST_F(ProgramTest, EvictsByReferenceAndByTheBeginningOfAnId) {
+  engine_.snapshots.push_back(FakeSnapshot("org/name", 12 * kMiB, true));
+  engine_.evict_outcome = Engine::EvictOutcome{.snapshots = 1, .bytes = 12 * kMiB};
+  CliResult by_model = Run({"evict", "hf://org/name"});
+  EXPECT_EQ(by_model.exit_code, 0) << by_model.err;
+  EXPECT_EQ(by_model.out, "evicted: 1 snapshot, 12.0 MiB freed\n");
+  EXPECT_EQ(engine_.evicted_model, "hf://org/name");
+  std::string id = engine_.snapshots[0].snapshot.id;
+  CliResult by_id = Run({"evict", id.substr(0, 8), "--output", "json"});
+  EXPECT_EQ(json::parse(by_id.out)["bytes_freed"], 12 * kMiB);
+  EXPECT_EQ(engine_.evicted_snapshot_id, id);
+}
+
+TEST_F(ProgramTest, AFailureForGoodIsOneLineAndOneObject) {
+  engine_.evict_outcome = Fail(Code::kFailedPrecondition, "hf://org/name is leased by 2 volumes");
+  CliResult result = Run({"evict", "hf://org/name", "--output", "json"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.err, "weighhouse: hf://org/name is leased by 2 volumes\n");
+  EXPECT_EQ(json::parse(result.out)["error"]["code"], "FAILED_PRECONDITION");
+}
+
+TEST_F(ProgramTest, ATemporaryFailureHasItsOwnExitCode) {
+  engine_.stat_outcome = Fail(Code::kUnavailable, "huggingface.co is away: try again");
+  EXPECT_EQ(Run({"inspect", "hf://org/name"}).exit_code, 3);
+}
+
+TEST_F(ProgramTest, AMalformedModelIsWrongUsage) {
+  CliResult result = Run({"inspect", "org/name"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("org/name"));
+}
+
+TEST_F(ProgramTest, VerifyReportsWhatIsBad) {
+  engine_.findings.push_back(
+      {.blob = Digest::Of("x"), .found = "sha256:ffff", .paths = {"id/model.safetensors"}});
+  engine_.verify_outcome = VerifySums{.blobs = 7, .bad = 1, .bytes = 3 * kMiB};
+  CliResult text = Run({"verify", "--all"});
+  EXPECT_EQ(text.exit_code, 1);
+  EXPECT_THAT(text.out, HasSubstr("bad: sha256:" + Digest::Of("x").Hex() +
+                                  ": sha256:ffff\n  id/model.safetensors\n"));
+  EXPECT_THAT(text.out, HasSubstr("verified: 7 blobs, 3.0 MiB: 1 bad"));
+  json verified = json::parse(Run({"verify", "--all", "--output", "json"}).out);
+  EXPECT_EQ(verified["bad"], 1);
+  EXPECT_EQ(verified["findings"][0]["paths"][0], "id/model.safetensors");
+}
+
+TEST_F(ProgramTest, VerifyOfGoodBlobsSucceeds) {
+  engine_.snapshots.push_back(FakeSnapshot("org/name", 12 * kMiB, true));
+  engine_.verify_outcome = VerifySums{.blobs = 1, .bytes = 12 * kMiB};
+  CliResult result = Run({"verify", "hf://org/name"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "verified: 1 blob, 12.0 MiB: all right\n");
+  CliResult unknown = Run({"verify", "hf://org/unknown"});
+  EXPECT_EQ(unknown.exit_code, 1);
+  EXPECT_THAT(unknown.err, HasSubstr("hf://org/unknown is not in the cache"));
+}
+
+TEST_F(ProgramTest, SaysWhenNoDaemonAnswers) {
+  server_.reset();
+  CliResult result = Run({"ls", "--output", "json"});
+  EXPECT_EQ(result.exit_code, 4);
+  EXPECT_THAT(result.err,
+              HasSubstr("weighhouse: no daemon at " + directory_ + "/admin.sock: No such file"));
+  EXPECT_THAT(result.err, HasSubstr("--root DIR"));
+  EXPECT_EQ(json::parse(result.out)["error"]["code"], "UNAVAILABLE");
+}
+
+TEST(ProgramUsageTest, SuggestsTheNearestCommandAndFlag) {
+  CliResult command = RunCli({"pul", "hf://org/name"});
+  EXPECT_EQ(command.exit_code, 2);
+  EXPECT_EQ(command.err, "weighhouse: unknown command 'pul': did you mean pull?\n");
+  CliResult flag = RunCli({"pull", "hf://org/name", "--revison", "x"});
+  EXPECT_EQ(flag.exit_code, 2);
+  EXPECT_EQ(flag.err, "weighhouse: unknown flag '--revison': did you mean --revision?\n");
+}
+
+TEST(ProgramUsageTest, NeedsNoDaemonForItsVersion) {
+  EXPECT_EQ(RunCli({"version"}).out, "weighhouse " WEIGHHOUSE_VERSION "\n");
+  EXPECT_EQ(json::parse(RunCli({"version", "--output", "json"}).out)["version"],
+            WEIGHHOUSE_VERSION);
+  EXPECT_EQ(RunCli({"--version"}).exit_code, 0);
+}
+
+TEST(ProgramUsageTest, ExplainsItselfWithoutArguments) {
+  CliResult result = RunCli({});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("Exit codes: 0 done"));
+  EXPECT_EQ(RunCli({"pull", "--help"}).exit_code, 0);
+}
+
+}  // namespace
+}  // namespace weighhouse::cli

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "cache-daemon/api/server.h"
+#include "test/cache-daemon/api/fake_engine.h"
+#include "test/cli/spawned_cli.h"
+
+namespace weighhouse::cli {
+
+/// A FakeEngine behind real sockets, and the program talking to them.
+class ServedEngineTest : public ::testing::Test {
+ protected:
+  ServedEngineTest() {
+    std::string pattern = ::testing::TempDir() + "/cli.XXXXXX";
+    directory_ = ::mkdtemp(pattern.data());
+    Result<std::unique_ptr<api::Server>> server =
+        api::Server::Start(engine_, {.socket_directory = directory_, .allowed_uids = {}});
+    if (!server) ADD_FAILURE() << server.error().message;
+    if (server) server_ = std::move(*server);
+  }
+  ~ServedEngineTest() override {
+    server_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+
+  std::vector<std::string> WithSocket(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.end(), {"--socket", directory_ + "/admin.sock"});
+    return arguments;
+  }
+  CliResult Run(std::vector<std::string> arguments,
+                const std::vector<std::string>& environment = {}) const {
+    return RunCli(WithSocket(std::move(arguments)), environment);
+  }
+
+  std::string directory_;
+  FakeEngine engine_;
+  std::unique_ptr<api::Server> server_;
+};
+
+}  // namespace weighhouse::cli
