@@ -12,7 +12,9 @@ WorkerPool::WorkerPool(const std::string& name, int threads) {
   }
 }
 
-WorkerPool::~WorkerPool() {
+WorkerPool::~WorkerPool() { Stop(); }
+
+void WorkerPool::Stop() {
   std::deque<std::function<void()>>
       dropped;  // destroyed without the lock: what a job owns may post
   {
@@ -21,6 +23,7 @@ WorkerPool::~WorkerPool() {
     dropped.swap(jobs_);
   }
   changed_.NotifyAll();
+  threads_.clear();
 }
 
 void WorkerPool::Post(std::function<void()> job) {

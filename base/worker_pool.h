@@ -10,8 +10,8 @@
 
 namespace weighhouse {
 
-/// A fixed number of named threads that run jobs in the order they were posted. Thread-safe. Destroying it drops
-/// the jobs that have not begun, and waits for those that have.
+/// A fixed number of named threads that run jobs in the order they were posted. Thread-safe.
+/// Destroying it stops it.
 class WorkerPool {
  public:
   WorkerPool(const std::string& name, int threads);
@@ -19,6 +19,9 @@ class WorkerPool {
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
+  /// Drops the jobs that have not begun, and those posted from now on, and waits for those that
+  /// have. Not from one of the threads.
+  void Stop() EXCLUDES(mutex_);
   /// Queues `job`. Jobs must bound their own time; a job may post others.
   void Post(std::function<void()> job) EXCLUDES(mutex_);
 

@@ -109,8 +109,10 @@ Result<> EngineImpl::Start(EngineOptions options) {
 }
 
 EngineImpl::~EngineImpl() {
+  if (!workers_) return;  // Start failed before anything ran
   stop_.request_stop();
-  workers_.reset();
+  // Stopped, not destroyed: a fill that ends right now still posts to them.
+  workers_->Stop();
   filler_.reset();
   {
     MutexLock lock(mutex_);
