@@ -44,6 +44,9 @@ inline constexpr std::array kFaultPoints = {
     std::string_view("evict.record_removed"),
     std::string_view("evict.first_blob_removed"),
     std::string_view("evict.done"),
+    // store: a blob that proved bad
+    std::string_view("quarantine.moved"),
+    std::string_view("quarantine.recorded"),
     // fill
     std::string_view("fill.started"),
     std::string_view("fill.located"),

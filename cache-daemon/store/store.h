@@ -19,7 +19,8 @@ struct SnapshotFile {
   std::optional<Digest> blob;
 };
 
-/// The record of a resolved model: what `snapshots/<id>.json` (and, while it fills, `<id>.verified`) says.
+/// The record of a resolved model: what `snapshots/<id>.json` (and, while it fills,
+/// `<id>.verified`) says.
 struct Snapshot {
   std::string id;
   std::string origin;
@@ -44,7 +45,8 @@ struct LeaseRecord {
   std::string pod_namespace;
   std::string pod_name;
   std::string pod_uid;
-  std::string request_fingerprint;  ///< of model reference + layout: the same request again is idempotent
+  std::string
+      request_fingerprint;  ///< of model reference + layout: the same request again is idempotent
   std::string boot_id;
   std::chrono::system_clock::time_point taken;
 };
@@ -79,28 +81,29 @@ class Reservation {
   std::shared_ptr<void> claim_;  // shared_ptr<void>: the ledger's own type stays hidden
 };
 
-/// One blob on its way in: a staged file that nobody sees until `Commit`. Destroyed uncommitted, its bytes are removed.
-/// Used by one thread at a time.
+/// One blob on its way in: a staged file that nobody sees until `Commit`. Destroyed uncommitted,
+/// its bytes are removed. Used by one thread at a time.
 class Ingest {
  public:
   virtual ~Ingest() = default;
-  /// For writing at 4096-aligned offsets if `direct()`; preallocated up to the size rounded up to 4096.
+  /// For writing at 4096-aligned offsets if `direct()`; preallocated up to the size rounded up to
+  /// 4096.
   virtual int fd() const = 0;
   virtual bool direct() const = 0;
   /// Where the staged bytes can be read back.
   virtual const std::string& path() const = 0;
-  /// Publishes the bytes as the blob `sha256`, which the caller computed over all of them and checked against the
-  /// file's identity; records that `snapshot_id`'s files with this identity are that blob. Durable when it
-  /// returns. If the blob is there already, ours is dropped.
+  /// Publishes the bytes as the blob `sha256`, which the caller computed over all of them and
+  /// checked against the file's identity; records that `snapshot_id`'s files with this identity are
+  /// that blob. Durable when it returns. If the blob is there already, ours is dropped.
   virtual Result<> Commit(const std::string& snapshot_id, const FileIdentity& identity, Bytes size,
                           const Digest& sha256) = 0;
 };
 
 struct StoreOptions {
   std::string root;
-  Bytes limit = 0;                   ///< 0: the filesystem's size
-  std::optional<Bytes> min_free;     ///< unset: 5 % of the filesystem
-  std::string boot_id;               ///< empty: /proc/sys/kernel/random/boot_id
+  Bytes limit = 0;                ///< 0: the filesystem's size
+  std::optional<Bytes> min_free;  ///< unset: 5 % of the filesystem
+  std::string boot_id;            ///< empty: /proc/sys/kernel/random/boot_id
 };
 
 /// What recovery found at start, for one log line.
@@ -109,14 +112,15 @@ struct RecoverySummary {
   std::chrono::milliseconds took{0};
 };
 
-/// Verified model files on one filesystem: blobs, ingests, snapshots, trees, leases (design: On disk). The filesystem is the
-/// database; what is in memory is rebuilt by a scan of names at start. Thread-safe. No lock is held over I/O that
-/// is longer than a rename.
+/// Verified model files on one filesystem: blobs, ingests, snapshots, trees, leases (design: On
+/// disk). The filesystem is the database; what is in memory is rebuilt by a scan of names at start.
+/// Thread-safe. No lock is held over I/O that is longer than a rename.
 class Store {
  public:
-  /// Opens or creates the cache at `options.root` and becomes its only owner (a lock that dies with the process).
-  /// kFailedPrecondition: not a directory, not writable, another owner (says its pid), a newer format, a filesystem
-  /// without hard links: each with the way out. Removes what a crash left behind.
+  /// Opens or creates the cache at `options.root` and becomes its only owner (a lock that dies with
+  /// the process). kFailedPrecondition: not a directory, not writable, another owner (says its
+  /// pid), a newer format, a filesystem without hard links: each with the way out. Removes what a
+  /// crash left behind.
   static Result<std::unique_ptr<Store>> Open(io::Filesystem& filesystem, const Clock& clock,
                                              StoreOptions options);
   virtual ~Store() = default;
@@ -126,31 +130,35 @@ class Store {
   virtual const RecoverySummary& recovery() const = 0;
 
   // Snapshots
-  /// Records `listing` durably before its first byte; a snapshot already known is returned as it is.
-  /// Files whose blob is here and that this origin may use (CanReuse) get it at once.
+  /// Records `listing` durably before its first byte; a snapshot already known is returned as it
+  /// is. Files whose blob is here and that this origin may use (CanReuse) get it at once.
   virtual Result<Snapshot> BeginSnapshot(const Listing& listing) = 0;
   virtual std::optional<Snapshot> FindSnapshot(const std::string& id) const = 0;
   /// Most recently used first.
   virtual std::vector<Snapshot> Snapshots() const = 0;
-  /// Marks the snapshot complete once each file has its blob (else kFailedPrecondition names one that has not).
+  /// Marks the snapshot complete once each file has its blob (else kFailedPrecondition names one
+  /// that has not).
   virtual Result<> CompleteSnapshot(const std::string& id) = 0;
-  /// The tree of a complete snapshot, made if missing: its path relative to the root. For kHub `requested_revision`
-  /// is the name under refs/ (empty or a commit: none but the repository's commit directory).
+  /// The tree of a complete snapshot, made if missing: its path relative to the root. For kHub
+  /// `requested_revision` is the name under refs/ (empty or a commit: none but the repository's
+  /// commit directory).
   virtual Result<std::string> EnsureTree(const std::string& id, Layout layout,
                                          const std::string& requested_revision) = 0;
-  /// The snapshot that the tree at `tree` (relative to the root, as EnsureTree gave it) shows; kNotFound if there is none.
+  /// The snapshot that the tree at `tree` (relative to the root, as EnsureTree gave it) shows;
+  /// kNotFound if there is none.
   virtual Result<std::string> SnapshotOfTree(const std::string& tree) const = 0;
   /// Sets the last use to now (never backwards).
   virtual void Touch(const std::string& id) = 0;
 
   // Blobs
-  /// True if the blob is here and was once fetched, verified, from `origin` or from an anonymous origin: a digest alone
-  /// is no key to bytes.
+  /// True if the blob is here and was once fetched, verified, from `origin` or from an anonymous
+  /// origin: a digest alone is no key to bytes.
   virtual bool CanReuse(const std::string& origin, const Digest& sha256) const = 0;
-  /// Opens staging for a blob of `size` bytes. `id`: 64 hex digits. kAlreadyExists while another ingest has that id.
+  /// Opens staging for a blob of `size` bytes. `id`: 64 hex digits. kAlreadyExists while another
+  /// ingest has that id.
   virtual Result<std::unique_ptr<Ingest>> StartIngest(const std::string& id, Bytes size) = 0;
-  /// Re-reads a blob and hashes it: nothing if right, else what it hashes to (the blob is then in quarantine and its
-  /// snapshots incomplete). `stop` is polled between pieces.
+  /// Re-reads a blob and hashes it: nothing if right, else what it hashes to (the blob is then in
+  /// quarantine and its snapshots incomplete). `stop` is polled between pieces.
   virtual Result<std::optional<std::string>> VerifyBlob(const Digest& sha256,
                                                         const std::function<bool()>& stop) = 0;
   /// The blobs of one snapshot, or all (empty id), with the "<snapshot id>/<path>" that show each.
@@ -176,12 +184,12 @@ class Store {
   virtual const std::string& boot_id() const = 0;
 
   // Space
-  /// Promises `bytes` to a fill, evicting idle snapshots, oldest first, as far as needed. kOutOfRange: can never fit
-  /// (names limit and need); kResourceExhausted: not now, with the sums.
+  /// Promises `bytes` to a fill, evicting idle snapshots, oldest first, as far as needed.
+  /// kOutOfRange: can never fit (names limit and need); kResourceExhausted: not now, with the sums.
   virtual Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot) = 0;
   virtual Result<SpaceSums> Space() const = 0;
-  /// Removes an idle snapshot, its trees, and the blobs that no other snapshot lists; returns the bytes freed.
-  /// kFailedPrecondition while leased or filling, kNotFound if unknown.
+  /// Removes an idle snapshot, its trees, and the blobs that no other snapshot lists; returns the
+  /// bytes freed. kFailedPrecondition while leased or filling, kNotFound if unknown.
   virtual Result<Bytes> Evict(const std::string& snapshot_id) = 0;
   /// While held, the snapshot is filling: not evictable. (Not durable.)
   virtual std::shared_ptr<void> HoldForFill(const std::string& snapshot_id) = 0;

@@ -1,0 +1,134 @@
+#include "cache-daemon/store/index.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace weighhouse::store {
+namespace {
+
+/// The blob that is known to be the file's content, by the evidence rule.
+std::optional<Digest> KnownBlob(const Index& index, const std::string& origin,
+                                const ListedFile& file,
+                                const std::map<std::pair<FileIdentity, Bytes>, Digest>& delivered) {
+  auto found = delivered.find(std::pair(file.identity, file.size));
+  if (found != delivered.end()) return found->second;
+  if (file.identity.kind != FileIdentity::Kind::kSha256) return std::nullopt;
+  auto named = Digest::FromHex(file.identity.value);
+  if (!named.has_value() || !index.catalog.IsDeliveredFor(origin, *named)) return std::nullopt;
+  return *named;
+}
+
+Bytes CopiedBytes(const Index& index, const std::string& id) {
+  Bytes sum = 0;
+  for (const TreeRecord& tree : index.trees.Records(id)) sum += tree.copied;
+  return sum;
+}
+
+}  // namespace
+
+void Index::Insert(const SnapshotRecord& record) {
+  catalog.Insert(record);
+  for (const auto& [sha256, size] : ListedBlobs(record.snapshot)) blobs.AddUser(sha256, size);
+}
+
+void Index::Replace(const SnapshotRecord& record) {
+  std::map<Digest, Bytes> before = ListedBlobs(catalog.Find(record.snapshot.id)->snapshot);
+  catalog.Replace(record);
+  // Added before dropped: an entry that stays listed must not be forgotten in between.
+  for (const auto& [sha256, size] : ListedBlobs(record.snapshot)) blobs.AddUser(sha256, size);
+  for (const auto& [sha256, size] : before) blobs.DropUser(sha256);
+}
+
+void Index::Erase(const std::string& id) {
+  std::map<Digest, Bytes> listed = ListedBlobs(catalog.Find(id)->snapshot);
+  catalog.Erase(id);
+  journals.erase(id);
+  for (const auto& [sha256, size] : listed) blobs.DropUser(sha256);
+}
+
+SnapshotRecord Index::RecordOf(const std::string& id) const {
+  const SnapshotEntry* entry = catalog.Find(id);
+  return {.snapshot = entry->snapshot, .borrowed = entry->borrowed, .trees = trees.Records(id)};
+}
+
+std::vector<Digest> Index::GiveKnownBlobs(SnapshotRecord& record) const {
+  const std::string& origin = record.snapshot.origin;
+  auto delivered = catalog.DeliveredBy(origin);
+  std::vector<Digest> given;
+  for (size_t i = 0; i < record.snapshot.files.size(); ++i) {
+    SnapshotFile& file = record.snapshot.files[i];
+    if (file.blob) continue;
+    auto known = KnownBlob(*this, origin, file.listed, delivered);
+    // A listing whose size is not the blob's lies about one of them: let the fill find out.
+    bool usable = known && blobs.IsPresent(*known) && blobs.SizeOf(*known) == file.listed.size;
+    if (!usable) continue;
+    file.blob = known;
+    record.borrowed[i] = !catalog.IsDeliveredBy(origin, *known);
+    given.push_back(*known);
+  }
+  return given;
+}
+
+bool Index::IsIntact(const Snapshot& snapshot) const {
+  return snapshot.complete && std::ranges::all_of(snapshot.files, [&](const SnapshotFile& file) {
+           return file.blob && blobs.IsPresent(*file.blob);
+         });
+}
+
+Bytes Index::PaddingOf(const std::string& id) const {
+  const SnapshotEntry* entry = catalog.Find(id);
+  if (entry == nullptr) return 0;
+  Bytes padding = 0;
+  for (const SnapshotFile& file : entry->snapshot.files) {
+    if (!file.blob) padding += RoundUpToBlock(file.listed.size) - file.listed.size;
+  }
+  return padding;
+}
+
+bool Index::IsIdle(const std::string& id) const {
+  return leases.CountOnSnapshot(id) == 0 && !fill_holds.contains(id) && !ledger.HasClaim(id);
+}
+
+std::vector<Candidate> Index::Candidates(const std::string& except) const {
+  std::vector<Candidate> candidates;
+  for (const SnapshotEntry* entry : catalog.OldestFirst()) {
+    const std::string& id = entry->snapshot.id;
+    if (id == except || entry->leaving || !IsIdle(id)) continue;
+    Candidate candidate{.id = id, .own = CopiedBytes(*this, id)};
+    for (const auto& [sha256, size] : ListedBlobs(entry->snapshot)) {
+      if (!blobs.IsPresent(sha256)) continue;
+      candidate.shares.push_back({.sha256 = sha256,
+                                  .size = RoundUpToBlock(blobs.SizeOf(sha256)),
+                                  .users = blobs.Users(sha256)});
+    }
+    candidates.push_back(std::move(candidate));
+  }
+  return candidates;
+}
+
+SpaceInputs Index::Sums(const std::string& except) const {
+  std::set<Digest> held;
+  Bytes held_bytes = 0;
+  Bytes held_copies = 0;
+  Bytes idle_copies = 0;
+  for (const auto& [id, entry] : catalog.entries()) {
+    bool idle = id != except && IsIdle(id);
+    (idle ? idle_copies : held_copies) += CopiedBytes(*this, id);
+    if (idle) continue;
+    for (const auto& [sha256, size] : ListedBlobs(entry.snapshot)) {
+      bool counts = blobs.IsPresent(sha256) && !ledger.IsCovered(sha256);
+      if (counts && held.insert(sha256).second) held_bytes += RoundUpToBlock(blobs.SizeOf(sha256));
+    }
+  }
+  Bytes others = blobs.allocated() - std::min(blobs.allocated(), held_bytes + ledger.covered());
+  SpaceInputs sums;
+  sums.used =
+      blobs.allocated() + ledger.ingesting() + ledger.quarantined() + held_copies + idle_copies;
+  sums.held = held_bytes + ledger.quarantined() + held_copies + ledger.Unpromised();
+  sums.reserved = ledger.reserved();
+  sums.unallocated = ledger.Unallocated();
+  sums.evictable = others + idle_copies;
+  return sums;
+}
+
+}  // namespace weighhouse::store

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "cache-daemon/store/blob_index.h"
+#include "cache-daemon/store/busy_set.h"
+#include "cache-daemon/store/lease_book.h"
+#include "cache-daemon/store/ledger.h"
+#include "cache-daemon/store/reference_book.h"
+#include "cache-daemon/store/snapshot_catalog.h"
+#include "cache-daemon/store/space.h"
+#include "cache-daemon/store/tree_book.h"
+
+namespace weighhouse::store {
+
+/// All that the store knows in memory, rebuilt by recovery at each start. Guarded by the store's
+/// mutex; does no I/O. Its functions are those that need more than one of its parts.
+struct Index {
+  SnapshotCatalog catalog;
+  BlobIndex blobs;
+  TreeBook trees;
+  LeaseBook leases;
+  ReferenceBook references;
+  Ledger ledger;
+  BusySet busy;
+  std::map<std::string, size_t> fill_holds;  ///< by snapshot id, known or not
+  std::set<std::string> journals;            ///< of these snapshots the journal's name is durable
+
+  /// Adds a snapshot and lists its blobs.
+  void Insert(const SnapshotRecord& record);
+  /// Replaces a snapshot's record and lists its blobs.
+  void Replace(const SnapshotRecord& record);
+  void Erase(const std::string& id);
+  /// What its file on disk should say.
+  SnapshotRecord RecordOf(const std::string& id) const;
+
+  /// The evidence rule ("a digest is no key to bytes"): gives each file of `record` without a blob
+  /// one that is here and that its origin delivered before, or that an anonymous origin delivered.
+  /// Returns the blobs given.
+  std::vector<Digest> GiveKnownBlobs(SnapshotRecord& record) const;
+  /// Complete, and every blob is here at this moment.
+  bool IsIntact(const Snapshot& snapshot) const;
+
+  /// What the files that the snapshot lacks will take beyond their sizes, because disks give whole
+  /// blocks.
+  Bytes PaddingOf(const std::string& id) const;
+
+  /// Nobody leases it, fills it or was promised bytes for it.
+  bool IsIdle(const std::string& id) const;
+  /// The idle snapshots that may be evicted, least recently used first; `except` is not among them.
+  std::vector<Candidate> Candidates(const std::string& except) const;
+  /// The sums without the disk's (`limit`, `free`, `min_free` are 0). `except` counts as held.
+  SpaceInputs Sums(const std::string& except) const;
+};
+
+/// The index and its lock. Shared by the store and by the reservations and holds it gave out, which
+/// may live a moment longer.
+struct StoreState {
+  Mutex mutex;
+  ConditionVariable changed;  ///< a name is no longer busy, a blob no longer leaving or pinned
+  Index index GUARDED_BY(mutex);
+};
+
+}  // namespace weighhouse::store

@@ -1,0 +1,197 @@
+#include "cache-daemon/store/ingest.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/fault.h"
+#include "base/text.h"
+
+namespace weighhouse::store {
+namespace {
+
+constexpr unsigned kReadOnlyMode = 0444;
+
+bool IsOf(const SnapshotFile& file, const FileIdentity& identity, Bytes size) {
+  return file.listed.identity == identity && file.listed.size == size;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Ingest>> StoreImpl::StartIngest(const std::string& id, Bytes size) {
+  if (!IsHex(id, 64)) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("'{}' is not an ingest's id: give 64 lower-case hexadecimal digits",
+                            Printable(id)));
+  }
+  {
+    MutexLock lock(state_->mutex);
+    if (!state_->index.ledger.BeginIngest(id)) {
+      return Fail(Code::kAlreadyExists, fmt::format("ingest {} is under way", id));
+    }
+  }
+  auto created = StagedIngest::Create(*this, id, size);
+  if (created.has_value()) return std::move(created).value();
+  auto removed = io::RemoveTree(filesystem_, layout_.Ingest(id));
+  if (!removed.has_value()) {
+    spdlog::warn("store: an ingest stays until the next start: {}", removed.error().message);
+  }
+  MutexLock lock(state_->mutex);
+  state_->index.ledger.EndIngest(id);
+  return std::unexpected(std::move(created).error());
+}
+
+Result<std::unique_ptr<StagedIngest>> StagedIngest::Create(StoreImpl& store, const std::string& id,
+                                                           Bytes size) {
+  io::Filesystem& filesystem = store.filesystem_;
+  std::string path = store.layout_.IngestData(id);
+  TRY(io::RemoveTree(filesystem, store.layout_.Ingest(id)));
+  TRY(filesystem.MakeDirectory(store.layout_.Ingest(id)));
+  io::OpenedFile file = TRY(filesystem.CreateFile(path, io::IoMode::kDirect));
+  FaultPoint("ingest.created");
+  Bytes allocated = RoundUpToBlock(size);
+  if (allocated > 0) TRY(filesystem.Allocate(file.fd.get(), allocated, path));
+  FaultPoint("ingest.allocated");
+  MutexLock lock(store.state_->mutex);
+  store.state_->index.ledger.SetIngestBytes(id, allocated);
+  return std::make_unique<StagedIngest>(store, id, size, std::move(file));
+}
+
+StagedIngest::StagedIngest(StoreImpl& store, std::string id, Bytes size, io::OpenedFile file)
+    : store_(store),
+      id_(std::move(id)),
+      size_(size),
+      path_(store.layout_.IngestData(id_)),
+      file_(std::move(file)) {}
+
+StagedIngest::~StagedIngest() {
+  {
+    // Before the bytes go: the ledger may promise too little for a moment, never too much.
+    MutexLock lock(store_.state_->mutex);
+    store_.state_->index.ledger.SetIngestBytes(id_, 0);
+  }
+  file_.fd.reset();
+  auto removed = io::RemoveTree(store_.filesystem_, store_.layout_.Ingest(id_));
+  if (!removed.has_value()) {
+    spdlog::warn("store: an ingest stays until the next start: {}", removed.error().message);
+  }
+  MutexLock lock(store_.state_->mutex);
+  store_.state_->index.ledger.EndIngest(id_);
+}
+
+Result<> StagedIngest::CheckCommit(const std::string& snapshot_id, const FileIdentity& identity,
+                                   Bytes size, const Digest& sha256) const {
+  if (step_ == Step::kCommitted) {
+    return Fail(Code::kFailedPrecondition, fmt::format("ingest {} is committed already", id_));
+  }
+  if (size != size_) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("ingest {} was started for {} bytes and can't be committed with {}",
+                            id_, size_, size));
+  }
+  if (identity.kind == FileIdentity::Kind::kSha256 && identity.value != sha256.Hex()) {
+    return Fail(Code::kInvalidArgument, fmt::format("digest mismatch: want sha256:{} got sha256:{}",
+                                                    identity.value, sha256.Hex()));
+  }
+  TRY(CheckKnown(snapshot_id, identity, size));
+  if (step_ != Step::kWriting) return {};
+  io::FileStatus status = TRY(store_.filesystem_.Status(path_));
+  if (status.size >= size) return {};
+  return Fail(Code::kDataLoss,
+              fmt::format("{}: {} bytes are staged of {}", path_, status.size, size));
+}
+
+Result<> StagedIngest::CheckKnown(const std::string& snapshot_id, const FileIdentity& identity,
+                                  Bytes size) const {
+  MutexLock lock(store_.state_->mutex);
+  const SnapshotEntry* entry = store_.state_->index.catalog.Find(snapshot_id);
+  if (entry == nullptr) {
+    return Fail(Code::kNotFound, fmt::format("snapshot {} is not known", snapshot_id));
+  }
+  bool listed = std::ranges::any_of(
+      entry->snapshot.files, [&](const SnapshotFile& file) { return IsOf(file, identity, size); });
+  if (listed) return {};
+  return Fail(Code::kInvalidArgument,
+              fmt::format("snapshot {} lists no file of {} bytes with {} '{}'", snapshot_id, size,
+                          IdentityKindName(identity.kind), Printable(identity.value)));
+}
+
+Result<> StagedIngest::Commit(const std::string& snapshot_id, const FileIdentity& identity,
+                              Bytes size, const Digest& sha256) {
+  TRY(CheckCommit(snapshot_id, identity, size, sha256));
+  FaultPoint("ingest.before_commit");
+  if (step_ == Step::kWriting) TRY(SyncStaged());
+  BlobPin pin = TRY(BlobPin::Take(*store_.state_, sha256, size));
+  BusyScope busy = TRY(BusyScope::Take(*store_.state_, snapshot_id));
+  TRY(CheckKnown(snapshot_id, identity, size));
+  TRY(Journal(snapshot_id, identity, sha256));
+  if (step_ == Step::kSynced) TRY(Place(sha256));
+  // Also where the blob was there: the commit that placed it may not have come as far.
+  TRY(store_.filesystem_.SyncDirectory(store_.layout_.BlobDirectory(sha256)));
+  Publish(snapshot_id, identity, sha256);
+  FaultPoint("ingest.committed");
+  return {};
+}
+
+Result<> StagedIngest::SyncStaged() {
+  io::Filesystem& filesystem = store_.filesystem_;
+  TRY(filesystem.Truncate(fd(), size_, path_));
+  FaultPoint("ingest.truncated");
+  TRY(filesystem.ChangeMode(fd(), kReadOnlyMode, path_));
+  TRY(filesystem.SyncData(fd(), path_));
+  FaultPoint("ingest.synced");
+  step_ = Step::kSynced;
+  return {};
+}
+
+Result<> StagedIngest::Journal(const std::string& snapshot_id, const FileIdentity& identity,
+                               const Digest& sha256) {
+  io::Filesystem& filesystem = store_.filesystem_;
+  TRY(filesystem.AppendAndSync(store_.layout_.SnapshotJournal(snapshot_id),
+                               JournalLine(identity, size_, sha256)));
+  bool named = false;
+  {
+    MutexLock lock(store_.state_->mutex);
+    named = store_.state_->index.journals.contains(snapshot_id);
+  }
+  if (!named) {
+    TRY(filesystem.SyncDirectory(store_.layout_.SnapshotsDirectory()));
+    MutexLock lock(store_.state_->mutex);
+    store_.state_->index.journals.insert(snapshot_id);
+  }
+  FaultPoint("ingest.verified_recorded");
+  return {};
+}
+
+Result<> StagedIngest::Place(const Digest& sha256) {
+  auto placed = store_.filesystem_.Rename(path_, store_.layout_.Blob(sha256), io::Replace::kNever);
+  bool there = !placed.has_value() && placed.error().code == Code::kAlreadyExists;
+  if (!placed.has_value() && !there) return placed;
+  // Where the blob was there already, ours goes with the ingest's directory.
+  step_ = Step::kPlaced;
+  FaultPoint("ingest.renamed");
+  return {};
+}
+
+void StagedIngest::Publish(const std::string& snapshot_id, const FileIdentity& identity,
+                           const Digest& sha256) {
+  MutexLock lock(store_.state_->mutex);
+  Index& index = store_.state_->index;
+  SnapshotRecord record = index.RecordOf(snapshot_id);
+  for (size_t i = 0; i < record.snapshot.files.size(); ++i) {
+    SnapshotFile& file = record.snapshot.files[i];
+    if (!IsOf(file, identity, size_)) continue;
+    file.blob = sha256;
+    record.borrowed[i] = false;
+  }
+  bool fresh = !index.blobs.IsPresent(sha256);
+  index.blobs.MarkPresent(sha256);
+  index.Replace(record);
+  index.ledger.SetIngestBytes(id_, 0);
+  if (fresh) index.ledger.Cover(snapshot_id, sha256, RoundUpToBlock(size_));
+  step_ = Step::kCommitted;
+}
+
+}  // namespace weighhouse::store

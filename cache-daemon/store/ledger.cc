@@ -1,0 +1,89 @@
+#include "cache-daemon/store/ledger.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace weighhouse::store {
+
+uint64_t Ledger::Promise(const std::string& snapshot_id, Bytes bytes) {
+  claims_[++last_claim_] = {.snapshot_id = snapshot_id, .bytes = bytes};
+  reserved_ += bytes;
+  return last_claim_;
+}
+
+void Ledger::Release(uint64_t claim) {
+  auto found = claims_.find(claim);
+  CHECK(found != claims_.end());
+  reserved_ -= found->second.bytes;
+  claims_.erase(found);
+}
+
+void Ledger::Cover(const std::string& snapshot_id, const Digest& sha256, Bytes allocated) {
+  if (IsCovered(sha256)) return;
+  for (auto& [number, claim] : claims_) {
+    bool room = claim.snapshot_id == snapshot_id && claim.covered_bytes + allocated <= claim.bytes;
+    if (!room) continue;
+    claim.covered[sha256] = allocated;
+    claim.covered_bytes += allocated;
+    return;
+  }
+}
+
+void Ledger::Uncover(const Digest& sha256) {
+  for (auto& [number, claim] : claims_) {
+    auto found = claim.covered.find(sha256);
+    if (found == claim.covered.end()) continue;
+    claim.covered_bytes -= found->second;
+    claim.covered.erase(found);
+  }
+}
+
+bool Ledger::IsCovered(const Digest& sha256) const {
+  return std::ranges::any_of(
+      claims_, [&](const auto& claim) { return claim.second.covered.contains(sha256); });
+}
+
+bool Ledger::HasClaim(const std::string& snapshot_id) const {
+  return std::ranges::any_of(
+      claims_, [&](const auto& claim) { return claim.second.snapshot_id == snapshot_id; });
+}
+
+bool Ledger::BeginIngest(const std::string& id) { return ingests_.emplace(id, 0).second; }
+
+void Ledger::SetIngestBytes(const std::string& id, Bytes allocated) {
+  Bytes& bytes = ingests_.at(id);
+  ingesting_ += allocated;
+  ingesting_ -= bytes;
+  bytes = allocated;
+  ++epoch_;
+}
+
+void Ledger::EndIngest(const std::string& id) {
+  SetIngestBytes(id, 0);
+  ingests_.erase(id);
+}
+
+Bytes Ledger::covered() const {
+  Bytes sum = 0;
+  for (const auto& [number, claim] : claims_) sum += claim.covered_bytes;
+  return sum;
+}
+
+Bytes Ledger::quarantined() const {
+  Bytes sum = 0;
+  for (const auto& [sha256, bytes] : quarantined_) sum += bytes;
+  return sum;
+}
+
+Bytes Ledger::Unallocated() const {
+  Bytes allocated = ingesting_ + covered();
+  return reserved_ > allocated ? reserved_ - allocated : 0;
+}
+
+Bytes Ledger::Unpromised() const {
+  Bytes allocated = ingesting_ + covered();
+  return allocated > reserved_ ? allocated - reserved_ : 0;
+}
+
+}  // namespace weighhouse::store

@@ -1,0 +1,51 @@
+#include "cache-daemon/store/record_file.h"
+
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "base/fault.h"
+
+namespace weighhouse::store {
+namespace {
+
+// A listing of a million files would have this size.
+constexpr Bytes kMaxRecordSize = 512 * kMiB;
+
+}  // namespace
+
+Result<> WriteSnapshotRecord(io::Filesystem& filesystem, const RootLayout& layout,
+                             const SnapshotRecord& record) {
+  std::string path = layout.SnapshotRecord(record.snapshot.id);
+  std::string beside = RootLayout::TemporaryBeside(path);
+  FaultPoint("snapshot.before_record");
+  TRY(filesystem.WriteFile(beside, SnapshotToJson(record)));
+  TRY(filesystem.SetModified(beside, record.snapshot.last_used));
+  FaultPoint("snapshot.record_written");
+  TRY(filesystem.SyncFile(beside));
+  TRY(filesystem.Rename(beside, path, io::Replace::kAllowed));
+  FaultPoint("snapshot.record_renamed");
+  TRY(filesystem.SyncDirectory(layout.SnapshotsDirectory()));
+  FaultPoint("snapshot.recorded");
+  return {};
+}
+
+Result<SnapshotRecord> ReadSnapshotRecord(io::Filesystem& filesystem, const RootLayout& layout,
+                                          const std::string& id) {
+  std::string path = layout.SnapshotRecord(id);
+  std::string json = TRY(filesystem.ReadFile(path, kMaxRecordSize));
+  SnapshotRecord record = TRY(ParseSnapshotRecord(json, id));
+  io::FileStatus status = TRY(filesystem.Status(path));
+  record.snapshot.last_used = status.modified;
+  // A complete record has folded its journal in; one that is still there was only not removed.
+  if (record.snapshot.complete) return record;
+  auto journal = filesystem.ReadFile(layout.SnapshotJournal(id), kMaxRecordSize);
+  if (!journal.has_value() && journal.error().code == Code::kNotFound) return record;
+  if (!journal.has_value()) return std::unexpected(std::move(journal).error());
+  size_t ignored = ApplyJournal(*journal, record);
+  if (ignored > 0)
+    spdlog::warn("store: {}: {} torn lines ignored", layout.SnapshotJournal(id), ignored);
+  return record;
+}
+
+}  // namespace weighhouse::store

@@ -1,0 +1,332 @@
+#include "cache-daemon/store/recovery.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/text.h"
+#include "cache-daemon/store/record_file.h"
+#include "cache-daemon/store/trash.h"
+
+namespace weighhouse::store {
+namespace {
+
+constexpr Bytes kMaxSmallFile = kMiB;
+
+/// `name` without `suffix`, if what is left is 64 hexadecimal digits; else "".
+std::string IdOf(const std::string& name, std::string_view suffix) {
+  if (!name.ends_with(suffix)) return "";
+  std::string id = name.substr(0, name.size() - suffix.size());
+  return IsHex(id, 64) ? id : "";
+}
+
+/// The text of a small file, parsed by `parse`.
+template <class Record>
+Result<Record> ReadSmall(io::Filesystem& filesystem, const std::string& path, const std::string& id,
+                         Result<Record> (*parse)(std::string_view, const std::string&)) {
+  std::string text = TRY(filesystem.ReadFile(path, kMaxSmallFile));
+  return parse(text, id);
+}
+
+class Recovery {
+ public:
+  Recovery(io::Filesystem& filesystem, const RootLayout& layout)
+      : filesystem_(filesystem), layout_(layout), trash_(filesystem, layout) {}
+
+  Result<Recovered> Run() {
+    TRY(DropIngests());
+    TRY(ScanBlobs());
+    TRY(ReadSnapshots());
+    TRY(ReadLeases());
+    FindLostBlobs();
+    TRY(ScanTrees());
+    RecordLostBlobs();
+    TRY(InsertSnapshots());
+    DropStrayLeases();
+    TRY(ReadReferences());
+    DropOrphanBlobs();
+    TRY(CountQuarantine());
+    trash_.Empty();
+    summary_.blobs = index_.blobs.present_count();
+    summary_.snapshots = records_.size();
+    summary_.leases = index_.leases.size();
+    return Recovered{.index = std::move(index_), .summary = summary_};
+  }
+
+ private:
+  Result<> DropIngests();
+  Result<> ScanBlobs();
+  Result<> ReadSnapshots();
+  void ReadSnapshot(const std::string& id);
+  Result<> ReadLeases();
+  void FindLostBlobs();
+  Result<> ScanTrees();
+  void AdoptTree(const std::string& path);
+  void RecordLostBlobs();
+  Result<> InsertSnapshots();
+  bool HasStrayLeases() const;
+  void DropStrayLeases();
+  Result<> ReadReferences();
+  void DropOrphanBlobs();
+  Result<> CountQuarantine();
+
+  /// The names in `directory`, without the half-written ones, which are removed.
+  Result<std::vector<std::string>> Names(const std::string& directory);
+  void Remove(const std::string& path);
+  void DropFile(const std::string& path, std::string_view why);
+
+  io::Filesystem& filesystem_;
+  const RootLayout& layout_;
+  Trash trash_;
+  Index index_;
+  RecoverySummary summary_;
+  std::set<Digest> on_disk_;
+  std::map<std::string, SnapshotRecord> records_;
+  std::set<std::string> lost_;  // snapshots whose own record names a blob that is gone
+};
+
+void Recovery::Remove(const std::string& path) {
+  auto removed = io::RemoveTree(filesystem_, path);
+  if (!removed.has_value()) spdlog::warn("store: garbage stays: {}", removed.error().message);
+}
+
+void Recovery::DropFile(const std::string& path, std::string_view why) {
+  spdlog::warn("store: dropped {}: {}", path, why);
+  Remove(path);
+}
+
+Result<std::vector<std::string>> Recovery::Names(const std::string& directory) {
+  std::vector<io::DirectoryEntry> entries = TRY(filesystem_.List(directory));
+  std::vector<std::string> names;
+  for (const io::DirectoryEntry& entry : entries) {
+    if (RootLayout::IsTemporary(entry.name)) {
+      Remove(fmt::format("{}/{}", directory, entry.name));
+    } else {
+      names.push_back(entry.name);
+    }
+  }
+  return names;
+}
+
+// Staged bytes have no durable record of their progress in this format: nothing says which of them
+// reached the disk, so none can be trusted after a crash.
+Result<> Recovery::DropIngests() {
+  std::vector<std::string> names = TRY(Names(layout_.IngestsDirectory()));
+  for (const std::string& name : names) Remove(layout_.Ingest(name));
+  summary_.dropped_ingests = names.size();
+  return {};
+}
+
+Result<> Recovery::ScanBlobs() {
+  std::vector<std::string> prefixes = TRY(Names(layout_.BlobsDirectory()));
+  for (const std::string& prefix : prefixes) {
+    if (!IsHex(prefix, 2)) continue;
+    std::vector<std::string> names = TRY(Names(layout_.BlobDirectory(prefix)));
+    for (const std::string& name : names) {
+      auto digest = Digest::FromHex(name);
+      if (digest.has_value() && name.starts_with(prefix)) on_disk_.insert(*digest);
+    }
+  }
+  return {};
+}
+
+Result<> Recovery::ReadSnapshots() {
+  std::vector<std::string> names = TRY(Names(layout_.SnapshotsDirectory()));
+  for (const std::string& name : names) {
+    if (std::string id = IdOf(name, ".json"); !id.empty()) ReadSnapshot(id);
+  }
+  for (const std::string& name : names) {
+    std::string id = IdOf(name, ".verified");
+    if (id.empty()) continue;
+    auto found = records_.find(id);
+    bool needed = found != records_.end() && !found->second.snapshot.complete;
+    if (!needed) Remove(layout_.SnapshotJournal(id));
+  }
+  return {};
+}
+
+void Recovery::ReadSnapshot(const std::string& id) {
+  auto record = ReadSnapshotRecord(filesystem_, layout_, id);
+  if (record.has_value()) {
+    records_.emplace(id, std::move(*record));
+    return;
+  }
+  spdlog::error(
+      "store: {} can't be read and is taken as absent, its files will be fetched again: {}",
+      layout_.SnapshotRecord(id), record.error().message);
+}
+
+Result<> Recovery::ReadLeases() {
+  std::vector<std::string> names = TRY(Names(layout_.LeasesDirectory()));
+  for (const std::string& name : names) {
+    std::string path = layout_.Lease(name);
+    if (!IsHex(name, 64)) {
+      DropFile(path, "not a lease");
+      continue;
+    }
+    auto lease = ReadSmall(filesystem_, path, name, ParseLease);
+    if (lease.has_value()) {
+      index_.leases.Put(*lease);
+    } else {
+      DropFile(path, lease.error().message);
+    }
+  }
+  return {};
+}
+
+void Recovery::FindLostBlobs() {
+  for (auto& [id, record] : records_) {
+    for (size_t i = 0; i < record.snapshot.files.size(); ++i) {
+      SnapshotFile& file = record.snapshot.files[i];
+      if (!file.blob || on_disk_.contains(*file.blob)) continue;
+      // Of a filling snapshot that is a journal's line whose rename didn't happen.
+      if (record.snapshot.complete) {
+        spdlog::error("store: blob {} of {} is gone, it will be fetched again", file.blob->Hex(),
+                      id);
+      }
+      file.blob.reset();
+      record.borrowed[i] = false;
+      lost_.insert(id);
+    }
+    if (lost_.contains(id)) record.snapshot.complete = false;
+  }
+}
+
+Result<> Recovery::ScanTrees() {
+  for (std::string_view directory : {RootLayout::kFilesTrees, RootLayout::kHubTrees}) {
+    std::vector<std::string> names = TRY(Names(layout_.Absolute(directory)));
+    for (const std::string& name : names) AdoptTree(fmt::format("{}/{}", directory, name));
+  }
+  return {};
+}
+
+void Recovery::AdoptTree(const std::string& path) {
+  for (const auto& [id, record] : records_) {
+    for (const TreeRecord& tree : record.trees) {
+      if (tree.path != path) continue;
+      // A tree of a snapshot that lost a blob may hold the bad file that was put into quarantine.
+      bool good = !tree.withdrawn && record.snapshot.complete;
+      if (!good && !index_.leases.HoldsTree(path, id)) {
+        auto moved = trash_.Move(path);
+        if (moved.has_value()) return;
+        spdlog::warn("store: garbage stays: {}", moved.error().message);
+      }
+      index_.trees.Add(path, {.snapshot_id = id,
+                              .layout = tree.layout,
+                              .requested_revision = tree.requested_revision,
+                              .state = good ? TreeBook::State::kReady : TreeBook::State::kWithdrawn,
+                              .copied = tree.copied});
+      return;
+    }
+  }
+  if (HasStrayLeases()) {
+    spdlog::warn("store: {} belongs to no known snapshot and stays for pods that may have it",
+                 path);
+    index_.trees.Add(path, {.state = TreeBook::State::kWithdrawn});
+    return;
+  }
+  ++summary_.dropped_orphans;
+  auto moved = trash_.Move(path);
+  if (!moved.has_value()) spdlog::warn("store: garbage stays: {}", moved.error().message);
+}
+
+// Written down, because the blob may come back through another snapshot, and the old tree must not
+// be served then.
+void Recovery::RecordLostBlobs() {
+  for (const std::string& id : lost_) {
+    SnapshotRecord record = records_.at(id);
+    record.trees = index_.trees.Records(id);
+    auto written = WriteSnapshotRecord(filesystem_, layout_, record);
+    if (!written.has_value()) spdlog::error("store: snapshot {}: {}", id, written.error().message);
+  }
+}
+
+Result<> Recovery::InsertSnapshots() {
+  std::map<Digest, Bytes> sizes;
+  for (const auto& [id, record] : records_) {
+    for (const SnapshotFile& file : record.snapshot.files) {
+      if (file.blob) sizes.emplace(*file.blob, file.listed.size);
+    }
+  }
+  for (const auto& [id, record] : records_) {
+    for (const auto& [sha256, claimed] : ListedBlobs(record.snapshot)) {
+      if (!on_disk_.contains(sha256) || sizes.contains(sha256)) continue;
+      // Only listed, verified for nobody who is still here: the listing's size may be a lie.
+      io::FileStatus status = TRY(filesystem_.Status(layout_.Blob(sha256)));
+      sizes.emplace(sha256, status.size);
+    }
+  }
+  for (const auto& [sha256, size] : sizes) {
+    index_.blobs.Pin(sha256, size);
+    index_.blobs.MarkPresent(sha256);
+  }
+  for (const auto& [id, record] : records_) index_.Insert(record);
+  for (const auto& [sha256, size] : sizes) index_.blobs.Unpin(sha256);
+  return {};
+}
+
+bool Recovery::HasStrayLeases() const {
+  std::vector<LeaseRecord> leases = index_.leases.All();
+  return std::ranges::any_of(
+      leases, [&](const LeaseRecord& lease) { return !records_.contains(lease.snapshot_id); });
+}
+
+// A leased snapshot is never evicted, so its record is damaged: as long as a tree is there that may
+// be its, pods may read it.
+void Recovery::DropStrayLeases() {
+  bool stray_trees = std::ranges::any_of(
+      index_.trees.entries(), [](const auto& tree) { return tree.second.snapshot_id.empty(); });
+  for (const LeaseRecord& lease : index_.leases.All()) {
+    if (stray_trees || records_.contains(lease.snapshot_id)) continue;
+    DropFile(layout_.Lease(lease.id),
+             fmt::format("its snapshot {} is not known", lease.snapshot_id));
+    index_.leases.Remove(lease.id);
+  }
+}
+
+Result<> Recovery::ReadReferences() {
+  std::vector<std::string> names = TRY(Names(layout_.ReferencesDirectory()));
+  for (const std::string& name : names) {
+    std::string path = fmt::format("{}/{}", layout_.ReferencesDirectory(), name);
+    std::string fingerprint = IdOf(name, ".json");
+    auto reference = ReadSmall(filesystem_, path, fingerprint, ParseReference);
+    if (fingerprint.empty() || !reference.has_value()) {
+      DropFile(path, "not a reference");
+    } else if (!records_.contains(reference->snapshot_id)) {
+      Remove(path);
+    } else {
+      index_.references.Put(*reference);
+    }
+  }
+  return {};
+}
+
+void Recovery::DropOrphanBlobs() {
+  for (const Digest& sha256 : on_disk_) {
+    if (index_.blobs.Users(sha256) > 0) continue;
+    ++summary_.dropped_orphans;
+    Remove(layout_.Blob(sha256));
+  }
+}
+
+Result<> Recovery::CountQuarantine() {
+  std::vector<std::string> names = TRY(Names(layout_.QuarantineDirectory()));
+  for (const std::string& name : names) {
+    auto sha256 = Digest::FromHex(name);
+    if (!sha256.has_value()) continue;
+    io::FileStatus status = TRY(filesystem_.Status(layout_.Quarantined(*sha256)));
+    index_.ledger.SetQuarantined(*sha256, RoundUpToBlock(status.size));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Recovered> Recover(io::Filesystem& filesystem, const RootLayout& layout) {
+  return Recovery(filesystem, layout).Run();
+}
+
+}  // namespace weighhouse::store

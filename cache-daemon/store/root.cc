@@ -1,0 +1,200 @@
+#include "cache-daemon/store/root.h"
+
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/digest.h"
+#include "base/text.h"
+
+namespace weighhouse::store {
+namespace {
+
+constexpr std::string_view kProbe = ".probe";
+constexpr std::string_view kProbeLink = ".probe-link";
+constexpr Bytes kMaxFormatSize = 4096;
+
+/// What a root may hold before it has a format: what a first start that was killed leaves, and what
+/// mke2fs makes.
+bool IsHarmless(std::string_view name) {
+  bool unfinished_format = name.starts_with("format.") && name.ends_with(io::kBesideSuffix);
+  return name == "lock" || name == kProbe || name == kProbeLink || name == "lost+found" ||
+         unfinished_format;
+}
+
+std::string NotWritable(const std::string& root, const std::string& why) {
+  return fmt::format(
+      "cache root {} is not writable for uid {}: {}: give the directory to that user "
+      "(chown {} {}) or choose another root",
+      root, ::geteuid(), why, ::geteuid(), root);
+}
+
+std::unexpected<Error> FailNotWritable(const std::string& root, const Error& cause) {
+  if (cause.code == Code::kResourceExhausted) {
+    return Fail(cause.code, fmt::format("cache root {}: {}: free some space", root, cause.message));
+  }
+  return Fail(Code::kFailedPrecondition, NotWritable(root, cause.message));
+}
+
+Result<> EnsureRootDirectory(io::Filesystem& filesystem, const std::string& root) {
+  auto status = filesystem.Status(root);
+  if (!status.has_value() && status.error().code == Code::kNotFound) {
+    auto made = filesystem.MakeDirectory(root);
+    if (made.has_value()) return {};
+    return Fail(
+        Code::kFailedPrecondition,
+        fmt::format("cache root {} does not exist and can't be made: {}: create it and give it "
+                    "to uid {}",
+                    root, made.error().message, ::geteuid()));
+  }
+  if (!status.has_value()) return FailNotWritable(root, status.error());
+  if (status->kind == io::EntryKind::kDirectory) return {};
+  return Fail(
+      Code::kFailedPrecondition,
+      fmt::format("cache root {} is not a directory: give the path of one (a symbolic link is "
+                  "not followed)",
+                  root));
+}
+
+/// True if the root has a format already; fails if it holds something else than a root's
+/// beginnings.
+Result<bool> HasFormat(io::Filesystem& filesystem, const std::string& root) {
+  auto entries = filesystem.List(root);
+  if (!entries.has_value()) return FailNotWritable(root, entries.error());
+  std::string foreign;
+  for (const io::DirectoryEntry& entry : *entries) {
+    if (entry.name == "format") return true;
+    if (!IsHarmless(entry.name)) foreign = entry.name;
+  }
+  if (foreign.empty()) return false;
+  return Fail(
+      Code::kFailedPrecondition,
+      fmt::format("cache root {} holds '{}' but no file 'format', so it is not a cache: give an "
+                  "empty directory",
+                  root, Printable(foreign)));
+}
+
+Result<std::string> NewRootId() {
+  std::array<uint8_t, 16> bytes{};
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
+    return FailErrno(errno, "getrandom");
+  }
+  return HexEncode(bytes);
+}
+
+Result<std::string> WriteFormat(io::Filesystem& filesystem, const RootLayout& layout) {
+  std::string id = TRY(NewRootId());
+  auto written = io::ReplaceFileDurably(filesystem, layout.FormatFile(),
+                                        fmt::format("{}\n{}\n", RootLayout::kFormat, id));
+  if (!written.has_value()) return FailNotWritable(layout.root(), written.error());
+  return id;
+}
+
+Result<std::string> ReadFormat(io::Filesystem& filesystem, const RootLayout& layout) {
+  std::string text = TRY(filesystem.ReadFile(layout.FormatFile(), kMaxFormatSize));
+  size_t line = text.find('\n');
+  std::string_view version = Trim(std::string_view(text).substr(0, line));
+  if (version != RootLayout::kFormat) {
+    return Fail(
+        Code::kFailedPrecondition,
+        fmt::format("cache root {} has format '{}', and this program knows {} only: use the "
+                    "program that made it, or another root",
+                    layout.root(), Printable(version, 40), RootLayout::kFormat));
+  }
+  std::string_view rest = line == std::string::npos ? "" : std::string_view(text).substr(line + 1);
+  std::string_view id = Trim(rest);
+  if (!IsHex(id, 32)) {
+    return Fail(
+        Code::kFailedPrecondition,
+        fmt::format("{}: the second line must be the root's id (32 hexadecimal digits), found "
+                    "'{}': restore the file, or empty the root",
+                    layout.FormatFile(), Printable(id, 40)));
+  }
+  return std::string(id);
+}
+
+/// Makes one hard link: trees consist of them.
+Result<> TryHardLink(io::Filesystem& filesystem, const RootLayout& layout) {
+  std::string file = layout.Absolute(kProbe);
+  std::string link = layout.Absolute(kProbeLink);
+  TRY(io::RemoveTree(filesystem, link));
+  auto written = filesystem.WriteFile(file, "");
+  if (!written.has_value()) return FailNotWritable(layout.root(), written.error());
+  auto linked = filesystem.Link(file, link);
+  TRY(io::RemoveTree(filesystem, link));
+  TRY(io::RemoveTree(filesystem, file));
+  if (linked.has_value()) return {};
+  return Fail(
+      Code::kFailedPrecondition,
+      fmt::format("cache root {} lies on a filesystem without hard links ({}): use ext4 or xfs",
+                  layout.root(), linked.error().message));
+}
+
+Result<> EnsureDirectory(io::Filesystem& filesystem, const std::string& path) {
+  auto made = filesystem.MakeDirectory(path);
+  if (made.has_value() || made.error().code == Code::kAlreadyExists) return {};
+  return std::unexpected(std::move(made).error());
+}
+
+Result<> EnsureBlobDirectories(io::Filesystem& filesystem, const RootLayout& layout) {
+  std::vector<io::DirectoryEntry> entries = TRY(filesystem.List(layout.BlobsDirectory()));
+  std::set<std::string> present;
+  for (const io::DirectoryEntry& entry : entries) present.insert(entry.name);
+  for (unsigned value = 0; value < 256; ++value) {
+    std::string name = fmt::format("{:02x}", value);
+    if (!present.contains(name)) TRY(EnsureDirectory(filesystem, layout.BlobDirectory(name)));
+  }
+  return filesystem.SyncDirectory(layout.BlobsDirectory());
+}
+
+Result<> EnsureDirectories(io::Filesystem& filesystem, const RootLayout& layout) {
+  const std::array parents = {layout.Absolute("blobs"), layout.Absolute("trees")};
+  for (const std::string& path : parents) TRY(EnsureDirectory(filesystem, path));
+  const std::array directories = {layout.BlobsDirectory(),
+                                  layout.IngestsDirectory(),
+                                  layout.SnapshotsDirectory(),
+                                  layout.ReferencesDirectory(),
+                                  layout.Absolute(RootLayout::kFilesTrees),
+                                  layout.Absolute(RootLayout::kHubTrees),
+                                  layout.LeasesDirectory(),
+                                  layout.QuarantineDirectory()};
+  for (const std::string& path : directories) TRY(EnsureDirectory(filesystem, path));
+  TRY(EnsureBlobDirectories(filesystem, layout));
+  for (const std::string& path : parents) TRY(filesystem.SyncDirectory(path));
+  return filesystem.SyncDirectory(layout.root());
+}
+
+}  // namespace
+
+Result<PreparedRoot> PrepareRoot(io::Filesystem& filesystem, const RootLayout& layout) {
+  if (!layout.root().starts_with('/')) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("cache root '{}' is not an absolute path", layout.root()));
+  }
+  TRY(EnsureRootDirectory(filesystem, layout.root()));
+  bool formatted = TRY(HasFormat(filesystem, layout.root()));
+  auto lock = RootLock::Take(layout.LockFile(), layout.root());
+  if (!lock.has_value()) {
+    if (lock.error().code != Code::kUnavailable)
+      return FailNotWritable(layout.root(), lock.error());
+    // Waiting doesn't help: a daemon's root has one owner for as long as that lives.
+    return Fail(Code::kFailedPrecondition, lock.error().message);
+  }
+  // An unknown format is reported before anything in the root is touched.
+  std::string id;
+  if (formatted) id = TRY(ReadFormat(filesystem, layout));
+  TRY(TryHardLink(filesystem, layout));
+  if (!formatted) id = TRY(WriteFormat(filesystem, layout));
+  auto made = EnsureDirectories(filesystem, layout);
+  if (!made.has_value()) return FailNotWritable(layout.root(), made.error());
+  return PreparedRoot{.lock = std::move(*lock), .id = std::move(id)};
+}
+
+}  // namespace weighhouse::store

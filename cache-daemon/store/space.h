@@ -1,0 +1,56 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "cache-daemon/store/store.h"
+
+namespace weighhouse::store {
+
+/// What the arithmetic of space works on: bytes of real allocation (design: Space).
+struct SpaceInputs {
+  Bytes limit = 0;
+  Bytes used = 0;      ///< everything allocated below the root: blobs, ingests, quarantine, copies
+  Bytes held = 0;      ///< H: what may not be evicted, reservations' own blobs excepted
+  Bytes reserved = 0;  ///< R: promised to fills, what they allocated of it included
+  Bytes unallocated = 0;  ///< U: the part of R not yet allocated
+  Bytes evictable = 0;    ///< E
+  Bytes free = 0;         ///< of the filesystem, for us
+  Bytes min_free = 0;
+};
+
+/// min(limit − H − R, free − minFree + E − U), not below 0: what one more promise may be at most.
+Bytes Available(const SpaceInputs& inputs);
+
+/// What must be evicted before `need` more bytes may be promised. Meaningful if `need` is at most
+/// Available().
+Bytes Shortfall(const SpaceInputs& inputs, Bytes need);
+
+/// kOutOfRange if `need` can never fit (it names need and limit), kResourceExhausted with the sums
+/// if not now.
+Result<> CheckFits(const SpaceInputs& inputs, Bytes filesystem_total, Bytes need);
+
+/// An idle snapshot, as eviction sees it.
+struct Candidate {
+  struct Share {
+    Digest sha256;
+    Bytes size = 0;    ///< allocated
+    size_t users = 0;  ///< how many snapshots list the blob, idle or not, this one included
+  };
+  std::string id;
+  std::vector<Share> shares;
+  Bytes own = 0;  ///< what goes with it besides blobs (copies in its trees)
+};
+
+/// Which of `oldest_first` to evict so that at least `bytes` are freed: the least recently used
+/// ones, without those that the others make needless (the newest of them are spared first). Nothing
+/// if all together don't free as much. A blob is freed with the last snapshot that lists it.
+std::optional<std::vector<std::string>> ChooseVictims(std::span<const Candidate> oldest_first,
+                                                      Bytes bytes);
+
+}  // namespace weighhouse::store

@@ -1,0 +1,113 @@
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/fault.h"
+#include "cache-daemon/store/store_impl.h"
+
+namespace weighhouse::store {
+
+// The order is such that a crash anywhere leaves either the snapshot (its trees are made again) or
+// garbage that recovery knows: trees out of sight, then the record, then the blobs, then the space
+// of the trees.
+Result<Bytes> StoreImpl::Evict(const std::string& snapshot_id) {
+  BusyScope busy = TRY(BusyScope::Take(*state_, snapshot_id));
+  std::vector<TreeRecord> trees = TRY(MarkLeaving(snapshot_id));
+  FaultPoint("evict.begun");
+  auto removed = RemoveTrees(trees);
+  if (removed.has_value()) removed = RemoveRecord(snapshot_id);
+  if (!removed.has_value()) {
+    {
+      MutexLock lock(state_->mutex);
+      state_->index.catalog.SetLeaving(snapshot_id, false);
+    }
+    trash_.Empty();
+    return std::unexpected(std::move(removed).error().Within("evict " + snapshot_id));
+  }
+  {
+    MutexLock lock(state_->mutex);
+    state_->index.Erase(snapshot_id);
+  }
+  ForgetReferences(snapshot_id);
+  Bytes freed = SweepBlobs();
+  for (const TreeRecord& tree : trees) freed += tree.copied;
+  trash_.Empty();
+  FaultPoint("evict.tree_removed");
+  FaultPoint("evict.done");
+  return freed;
+}
+
+Result<std::vector<TreeRecord>> StoreImpl::MarkLeaving(const std::string& snapshot_id) {
+  MutexLock lock(state_->mutex);
+  Index& index = state_->index;
+  if (index.catalog.Find(snapshot_id) == nullptr) {
+    return Fail(Code::kNotFound, fmt::format("snapshot {} is not known", snapshot_id));
+  }
+  if (!index.IsIdle(snapshot_id)) {
+    return Fail(Code::kFailedPrecondition, fmt::format("snapshot {} is in use by {}", snapshot_id,
+                                                       DescribeUse(index, snapshot_id)));
+  }
+  index.catalog.SetLeaving(snapshot_id, true);
+  return index.trees.Records(snapshot_id);
+}
+
+Result<> StoreImpl::RemoveTrees(const std::vector<TreeRecord>& trees) {
+  for (const TreeRecord& tree : trees) {
+    TRY(trash_.Move(tree.path));
+    MutexLock lock(state_->mutex);
+    state_->index.trees.Remove(tree.path);
+  }
+  FaultPoint("evict.tree_renamed");
+  return {};
+}
+
+Result<> StoreImpl::RemoveRecord(const std::string& snapshot_id) {
+  auto removed = filesystem_.Unlink(layout_.SnapshotRecord(snapshot_id));
+  if (!removed.has_value() && removed.error().code != Code::kNotFound) return removed;
+  // From here the snapshot is gone, whatever else fails: what stays is garbage that recovery knows.
+  auto journal = filesystem_.Unlink(layout_.SnapshotJournal(snapshot_id));
+  if (!journal.has_value() && journal.error().code != Code::kNotFound) {
+    spdlog::warn("store: {}", journal.error().message);
+  }
+  // So that a power cut doesn't bring back a record whose blobs are gone (that would do no harm,
+  // but be fetched again).
+  auto synced = filesystem_.SyncDirectory(layout_.SnapshotsDirectory());
+  if (!synced.has_value()) spdlog::warn("store: {}", synced.error().message);
+  FaultPoint("evict.record_removed");
+  return {};
+}
+
+Bytes StoreImpl::SweepBlobs() {
+  std::vector<std::pair<Digest, Bytes>> unlisted;
+  {
+    MutexLock lock(state_->mutex);
+    unlisted = state_->index.blobs.Unlisted();
+    for (const auto& [sha256, size] : unlisted) state_->index.blobs.BeginLeaving(sha256);
+  }
+  Bytes freed = 0;
+  for (const auto& [sha256, size] : unlisted) {
+    if (!RemoveBlob(sha256)) continue;
+    if (freed == 0) FaultPoint("evict.first_blob_removed");
+    freed += RoundUpToBlock(size);
+  }
+  return freed;
+}
+
+bool StoreImpl::RemoveBlob(const Digest& sha256) {
+  auto removed = filesystem_.Unlink(layout_.Blob(sha256));
+  bool gone = removed.has_value() || removed.error().code == Code::kNotFound;
+  if (!gone) spdlog::warn("store: a blob that nobody lists stays: {}", removed.error().message);
+  {
+    MutexLock lock(state_->mutex);
+    if (gone) {
+      state_->index.blobs.MarkAbsent(sha256);
+    } else {
+      state_->index.blobs.MarkStayed(sha256);
+    }
+  }
+  state_->changed.NotifyAll();
+  return gone;
+}
+
+}  // namespace weighhouse::store

@@ -1,0 +1,89 @@
+#include "cache-daemon/store/store_impl.h"
+
+#include <fstream>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/text.h"
+#include "cache-daemon/store/recovery.h"
+
+namespace weighhouse::store {
+namespace {
+
+std::string ReadBootId() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(file, id);
+  return std::string(Trim(id));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::Open(io::Filesystem& filesystem, const Clock& clock,
+                                           StoreOptions options) {
+  RootLayout layout(options.root);
+  PreparedRoot root = TRY(PrepareRoot(filesystem, layout));
+  io::Space space = TRY(filesystem.SpaceOf(layout.root()));
+  auto started = clock.Steady();
+  Recovered recovered = TRY(Recover(filesystem, layout));
+  recovered.summary.took =
+      std::chrono::duration_cast<std::chrono::milliseconds>(clock.Steady() - started);
+  StoreImpl::Parts parts{
+      .filesystem = filesystem,
+      .clock = clock,
+      .layout = std::move(layout),
+      .root = std::move(root),
+      .boot_id = options.boot_id.empty() ? ReadBootId() : options.boot_id,
+      .limit = options.limit == 0 ? space.total : options.limit,
+      .min_free = options.min_free.value_or(space.total / 20),
+      .index = std::move(recovered.index),
+      .recovery = recovered.summary,
+  };
+  return std::make_unique<StoreImpl>(std::move(parts));
+}
+
+StoreImpl::StoreImpl(Parts parts)
+    : filesystem_(parts.filesystem),
+      clock_(parts.clock),
+      layout_(std::move(parts.layout)),
+      root_(std::move(parts.root)),
+      boot_id_(std::move(parts.boot_id)),
+      limit_(parts.limit),
+      min_free_(parts.min_free),
+      recovery_(parts.recovery),
+      state_(std::make_shared<StoreState>()),
+      trash_(filesystem_, layout_) {
+  MutexLock lock(state_->mutex);
+  state_->index = std::move(parts.index);
+}
+
+StoreImpl::~StoreImpl() { trash_.Empty(); }
+
+std::optional<Snapshot> StoreImpl::FindSnapshot(const std::string& id) const {
+  MutexLock lock(state_->mutex);
+  const SnapshotEntry* entry = state_->index.catalog.Find(id);
+  if (entry == nullptr) return std::nullopt;
+  return entry->snapshot;
+}
+
+std::vector<Snapshot> StoreImpl::Snapshots() const {
+  MutexLock lock(state_->mutex);
+  std::vector<const SnapshotEntry*> oldest_first = state_->index.catalog.OldestFirst();
+  std::vector<Snapshot> newest_first;
+  for (auto entry = oldest_first.rbegin(); entry != oldest_first.rend(); ++entry) {
+    newest_first.push_back((*entry)->snapshot);
+  }
+  return newest_first;
+}
+
+std::string DescribeUse(const Index& index, const std::string& snapshot_id) {
+  size_t leases = index.leases.CountOnSnapshot(snapshot_id);
+  bool filling = index.fill_holds.contains(snapshot_id) || index.ledger.HasClaim(snapshot_id);
+  std::string leased = fmt::format("{} lease{}", leases, leases == 1 ? "" : "s");
+  if (!filling) return leased;
+  return leases == 0 ? "a fill" : leased + " and a fill";
+}
+
+}  // namespace weighhouse::store

@@ -1,0 +1,145 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cache-daemon/store/busy_scope.h"
+#include "cache-daemon/store/index.h"
+#include "cache-daemon/store/root.h"
+#include "cache-daemon/store/root_layout.h"
+#include "cache-daemon/store/store.h"
+#include "cache-daemon/store/trash.h"
+
+namespace weighhouse::store {
+
+/// The store on a real root. Its operations stand in one file per noun: store_snapshots.cc,
+/// store_trees.cc, ingest.cc, store_blobs.cc, store_leases.cc, store_references.cc, store_space.cc,
+/// store_evict.cc. Thread-safe.
+///
+/// Order of what an operation may hold, from first to last; nobody waits for something to the left
+/// of what it holds:
+///   1. pins of blobs (BlobPin): the file stays; waits for a leaving blob to be gone
+///   2. one busy name (BusyScope): a snapshot's id, `lease/<id>` or `reference/<fingerprint>`: no
+///   other operation on it
+///   3. state->mutex: the index; held over no I/O but the setting of a file's time
+///   4. Trash's own mutex
+/// Only Quarantine waits for pins to end, and it holds nothing then. On disk a change comes before
+/// the index if it gives (a blob, a record, a lease is durable before it is known) and after it if
+/// it takes (a tree or blob is known as leaving before it goes).
+class StoreImpl final : public Store {
+ public:
+  struct Parts {
+    io::Filesystem& filesystem;
+    const Clock& clock;
+    RootLayout layout;
+    PreparedRoot root;
+    std::string boot_id;
+    Bytes limit = 0;
+    Bytes min_free = 0;
+    Index index;
+    RecoverySummary recovery;
+  };
+  explicit StoreImpl(Parts parts);
+  ~StoreImpl() override;
+
+  const std::string& root() const override { return layout_.root(); }
+  const std::string& root_id() const override { return root_.id; }
+  const RecoverySummary& recovery() const override { return recovery_; }
+  const std::string& boot_id() const override { return boot_id_; }
+
+  Result<Snapshot> BeginSnapshot(const Listing& listing) override;
+  std::optional<Snapshot> FindSnapshot(const std::string& id) const override;
+  std::vector<Snapshot> Snapshots() const override;
+  Result<> CompleteSnapshot(const std::string& id) override;
+  Result<std::string> EnsureTree(const std::string& id, Layout layout,
+                                 const std::string& requested_revision) override;
+  Result<std::string> SnapshotOfTree(const std::string& tree) const override;
+  void Touch(const std::string& id) override;
+
+  bool CanReuse(const std::string& origin, const Digest& sha256) const override;
+  Result<std::unique_ptr<Ingest>> StartIngest(const std::string& id, Bytes size) override;
+  Result<std::optional<std::string>> VerifyBlob(const Digest& sha256,
+                                                const std::function<bool()>& stop) override;
+  std::vector<BlobUse> Blobs(const std::string& snapshot_id) const override;
+
+  Result<> RecordReference(const ReferenceRecord& record) override;
+  std::optional<ReferenceRecord> FindReference(const std::string& fingerprint) const override;
+  std::vector<ReferenceRecord> References() const override;
+
+  Result<> TakeLease(const LeaseRecord& lease) override;
+  Result<> DropLease(const std::string& id) override;
+  std::optional<LeaseRecord> FindLease(const std::string& id) const override;
+  std::vector<LeaseRecord> Leases() const override;
+
+  Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot) override;
+  Result<SpaceSums> Space() const override;
+  Result<Bytes> Evict(const std::string& snapshot_id) override;
+  std::shared_ptr<void> HoldForFill(const std::string& snapshot_id) override;
+
+ private:
+  friend class StagedIngest;
+
+  // Snapshots. The caller has made the snapshot busy.
+  /// Makes `record` what is on disk, durably.
+  Result<> WriteRecord(const SnapshotRecord& record);
+  /// Gives `record` the blobs that are known (Index::GiveKnownBlobs) and keeps them by `pins`.
+  size_t GiveKnownBlobs(SnapshotRecord& record, std::vector<BlobPin>& pins) REQUIRES(state_->mutex);
+  /// Writes the last use that the index knows to the record's file.
+  void WriteLastUse(const std::string& id) REQUIRES(state_->mutex);
+
+  // Trees
+  Result<std::optional<std::string>> FindTree(const std::string& id, Layout layout,
+                                              const std::string& ref_name) const
+      REQUIRES(state_->mutex);
+  Result<std::string> MakeTree(const std::string& id, Layout layout, const std::string& ref_name);
+  /// After a blob was not where the index has it: finds the snapshot's lost blobs and marks them
+  /// so.
+  void LoseMissingBlobs(const std::string& snapshot_id);
+  /// Removes the snapshot's withdrawn trees that nobody leases.
+  void DiscardUnusedTrees(const std::string& snapshot_id);
+
+  // Blobs
+  /// Takes the blob's file out of use, if it is still the one of that version, with all that
+  /// depends on it.
+  Result<> Quarantine(const Digest& sha256, uint64_t version);
+  /// Marks the snapshot as lacking the blob and withdraws its trees, in memory and durably.
+  void MarkLacking(const std::string& snapshot_id, const Digest& sha256);
+  /// Removes the blobs that no snapshot lists; returns the bytes freed.
+  Bytes SweepBlobs();
+  /// Removes the file of a leaving blob; false (and the blob is present again) if that fails.
+  bool RemoveBlob(const Digest& sha256);
+
+  Result<> WriteLease(const LeaseRecord& lease);
+
+  // Space
+  /// One attempt of Reserve: the reservation, or the victims to evict first.
+  /// Neither: the sums changed meanwhile.
+  struct Attempt {
+    std::optional<Reservation> reservation;
+    std::vector<std::string> victims;
+  };
+  Result<Attempt> TryReserve(Bytes need, const std::string& for_snapshot);
+  /// Marks an idle snapshot as going away; returns its trees.
+  Result<std::vector<TreeRecord>> MarkLeaving(const std::string& snapshot_id);
+  Result<> RemoveTrees(const std::vector<TreeRecord>& trees);
+  Result<> RemoveRecord(const std::string& snapshot_id);
+  void ForgetReferences(const std::string& snapshot_id);
+
+  io::Filesystem& filesystem_;
+  const Clock& clock_;
+  const RootLayout layout_;
+  const PreparedRoot root_;
+  const std::string boot_id_;
+  const Bytes limit_;
+  const Bytes min_free_;
+  const RecoverySummary recovery_;
+  const std::shared_ptr<StoreState> state_;  // shared: see StoreState
+  Trash trash_;
+};
+
+/// "2 leases, 1 fill": why a snapshot isn't idle.
+std::string DescribeUse(const Index& index, const std::string& snapshot_id);
+
+}  // namespace weighhouse::store

@@ -1,0 +1,63 @@
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/fault.h"
+#include "base/text.h"
+#include "cache-daemon/store/store_impl.h"
+
+namespace weighhouse::store {
+
+Result<> StoreImpl::RecordReference(const ReferenceRecord& record) {
+  if (!IsHex(record.fingerprint, 64) || !IsHex(record.snapshot_id, 64)) {
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("reference '{}' to snapshot '{}': both are 64 lower-case hexadecimal digits",
+                    Printable(record.fingerprint), Printable(record.snapshot_id)));
+  }
+  BusyScope busy = TRY(BusyScope::Take(*state_, "reference/" + record.fingerprint));
+  std::optional<ReferenceRecord> known = FindReference(record.fingerprint);
+  bool same = known && known->text == record.text && known->snapshot_id == record.snapshot_id;
+  if (same) return {};
+  std::string path = layout_.Reference(record.fingerprint);
+  std::string beside = RootLayout::TemporaryBeside(path);
+  TRY(filesystem_.WriteFile(beside, ReferenceToJson(record)));
+  TRY(filesystem_.SyncFile(beside));
+  FaultPoint("reference.written");
+  TRY(filesystem_.Rename(beside, path, io::Replace::kAllowed));
+  FaultPoint("reference.renamed");
+  TRY(filesystem_.SyncDirectory(layout_.ReferencesDirectory()));
+  MutexLock lock(state_->mutex);
+  state_->index.references.Put(record);
+  return {};
+}
+
+std::optional<ReferenceRecord> StoreImpl::FindReference(const std::string& fingerprint) const {
+  MutexLock lock(state_->mutex);
+  const ReferenceRecord* reference = state_->index.references.Find(fingerprint);
+  if (reference == nullptr) return std::nullopt;
+  return *reference;
+}
+
+std::vector<ReferenceRecord> StoreImpl::References() const {
+  MutexLock lock(state_->mutex);
+  return state_->index.references.All();
+}
+
+void StoreImpl::ForgetReferences(const std::string& snapshot_id) {
+  std::vector<std::string> fingerprints;
+  {
+    MutexLock lock(state_->mutex);
+    fingerprints = state_->index.references.Naming(snapshot_id);
+    for (const std::string& fingerprint : fingerprints)
+      state_->index.references.Remove(fingerprint);
+  }
+  for (const std::string& fingerprint : fingerprints) {
+    auto removed = filesystem_.Unlink(layout_.Reference(fingerprint));
+    // Recovery drops a reference to a snapshot that is gone.
+    if (!removed.has_value()) spdlog::warn("store: {}", removed.error().message);
+  }
+}
+
+}  // namespace weighhouse::store

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cache-daemon/store/snapshot_record.h"
+
+namespace weighhouse::store {
+
+/// The trees on disk, by path relative to the root. Guarded by the store's mutex; does no I/O.
+class TreeBook {
+ public:
+  enum class State {
+    kBuilding,   ///< its name is given away; recorded, not in place yet
+    kReady,      ///< from kBuilding once in place: may be handed out
+    kWithdrawn,  ///< from kReady when a blob in it proved bad: only who has it mounted keeps it
+    kLeaving,    ///< from kWithdrawn when nobody has it any more: being removed
+  };
+  struct Entry {
+    std::string
+        snapshot_id;  ///< may be one that is unknown: then the tree only waits for its last lease
+    Layout layout = Layout::kFiles;
+    std::string requested_revision;
+    State state = State::kBuilding;
+    Bytes copied = 0;
+  };
+
+  void Add(const std::string& path, Entry entry);
+  void MarkReady(const std::string& path, Bytes copied);
+  void Withdraw(const std::string& path);
+  /// kWithdrawn to kLeaving and, where that fails, back.
+  void SetLeaving(const std::string& path, bool leaving);
+  void Remove(const std::string& path) { entries_.erase(path); }
+
+  const Entry* Find(const std::string& path) const;
+  /// The tree that may be handed out for this, if there is one.
+  std::optional<std::string> FindReady(const std::string& snapshot_id, Layout layout,
+                                       const std::string& requested_revision) const;
+  /// The first name for a new tree that no other has: `base`, or a later generation of it.
+  std::string FreeName(const std::string& base) const;
+  std::vector<std::string> OfSnapshot(const std::string& snapshot_id) const;
+  /// For the snapshot's record.
+  std::vector<TreeRecord> Records(const std::string& snapshot_id) const;
+  const std::map<std::string, Entry>& entries() const { return entries_; }
+
+ private:
+  std::map<std::string, Entry> entries_;
+};
+
+}  // namespace weighhouse::store
