@@ -1,0 +1,36 @@
+#include "csi/identity.h"
+
+namespace weighhouse::csi {
+namespace {
+
+grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* IdentityService::GetPluginInfo(
+    grpc::CallbackServerContext* context, const ::csi::v1::GetPluginInfoRequest* /*request*/,
+    ::csi::v1::GetPluginInfoResponse* response) {
+  response->set_name(driver_name_);
+  response->set_vendor_version(WEIGHHOUSE_VERSION);
+  return Answer(context);
+}
+
+grpc::ServerUnaryReactor* IdentityService::GetPluginCapabilities(
+    grpc::CallbackServerContext* context,
+    const ::csi::v1::GetPluginCapabilitiesRequest* /*request*/,
+    ::csi::v1::GetPluginCapabilitiesResponse* /*response*/) {
+  return Answer(context);
+}
+
+grpc::ServerUnaryReactor* IdentityService::Probe(grpc::CallbackServerContext* context,
+                                                 const ::csi::v1::ProbeRequest* /*request*/,
+                                                 ::csi::v1::ProbeResponse* response) {
+  response->mutable_ready()->set_value(true);
+  return Answer(context);
+}
+
+}  // namespace weighhouse::csi

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+
+#include "base/unique_fd.h"
+#include "csi/mounter.h"
+
+namespace weighhouse::csi {
+
+/// Mounts by the kernel's descriptor-based calls (Linux 5.12): a mount is made and restricted while
+/// no path leads to it, and attached last. Needs CAP_SYS_ADMIN. Thread-safe, because nothing
+/// changes after the constructor.
+class LinuxMounter final : public Mounter {
+ public:
+  /// `empty_directory` is an existing empty directory: the second layer that an overlay needs.
+  /// Where no user namespace can be made, kIdmappedBind is kUnimplemented ever after.
+  explicit LinuxMounter(std::string empty_directory);
+
+  Result<std::vector<MountEntry>> Mounts() const override;
+  Result<> Mount(const MountOrder& order) override;
+  Result<> Unmount(int parent, const std::string& name) override;
+
+ private:
+  Result<UniqueFd> MakeBind(const MountOrder& order) const;
+  Result<UniqueFd> MakeOverlay(const MountOrder& order) const;
+
+  const std::string empty_directory_;
+  Result<UniqueFd> unmapped_namespace_;
+};
+
+}  // namespace weighhouse::csi

@@ -1,0 +1,101 @@
+// weighhouse-csi: the CSI plugin of a node.
+#include <pthread.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include <grpcpp/grpcpp.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "csi/linux_mounter.h"
+#include "csi/options.h"
+#include "csi/plugin.h"
+#include "csi/socket.h"
+
+namespace weighhouse::csi {
+namespace {
+
+constexpr std::chrono::seconds kDaemonPatience{3};
+constexpr std::chrono::seconds kStopPatience{15};
+
+void SetUpLog(const std::string& level) {
+  auto logger = spdlog::stderr_logger_mt("weighhouse-csi");
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+  logger->set_level(spdlog::level::from_str(level));
+  spdlog::set_default_logger(std::move(logger));
+}
+
+/// Keeps SIGTERM and SIGINT for `WaitForSignal`. Before the first thread, so that all inherit the
+/// mask.
+sigset_t BlockSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+int WaitForSignal(const sigset_t& signals) {
+  int number = 0;
+  while (sigwait(&signals, &number) != 0) continue;
+  return number;
+}
+
+Result<std::unique_ptr<grpc::Server>> Listen(const Options& options, Plugin& plugin) {
+  std::string path = options.SocketPath();
+  TRY(PrepareSocketPath(path));
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("unix:" + path, grpc::InsecureServerCredentials());
+  builder.RegisterService(&plugin.identity());
+  builder.RegisterService(&plugin.node());
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (!server) return Fail(Code::kInternal, "--endpoint: can't listen on " + path);
+  // kubelet and the sidecars are root.
+  if (chmod(path.c_str(), 0660) != 0) return FailErrno(errno, "chmod " + path);
+  return server;
+}
+
+int Run(const Options& options) {
+  SetUpLog(options.log_level);
+  sigset_t signals = BlockSignals();
+  LinuxMounter mounter(EmptyDirectory(options.scratch_directory));
+  Protections protections(mounter, options.scratch_directory);
+  Plugin plugin(options, mounter, protections, kDaemonPatience);
+  Result<std::unique_ptr<grpc::Server>> server = Listen(options, plugin);
+  if (!server) {
+    spdlog::error("{}", server.error().message);
+    return EXIT_FAILURE;
+  }
+  spdlog::info("weighhouse-csi {} serves {} on {} as node {}", WEIGHHOUSE_VERSION,
+               options.driver_name, options.SocketPath(), options.node_id);
+  plugin.reconciler().StartThread(options.reconcile_interval);
+  spdlog::info("{}: stopping; volumes stay mounted", strsignal(WaitForSignal(signals)));
+  auto deadline = std::chrono::steady_clock::now() + kStopPatience;
+  plugin.publisher().Stop();
+  bool idle = plugin.publisher().WaitUntilIdle(deadline);
+  (*server)->Shutdown(std::chrono::system_clock::now() + kStopPatience);
+  if (!idle) {
+    // A system call that hangs keeps its thread, and with it every destructor.
+    spdlog::warn("a publish did not end in time; leaving without it");
+    std::_Exit(EXIT_SUCCESS);
+  }
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+}  // namespace weighhouse::csi
+
+int main(int argc, char** argv) {
+  weighhouse::csi::CommandLine line = weighhouse::csi::ParseCommandLine(argc, argv);
+  if (line.exit_code) return *line.exit_code;
+  return weighhouse::csi::Run(line.options);
+}

@@ -1,0 +1,28 @@
+#include "csi/plugin.h"
+
+namespace weighhouse::csi {
+
+Plugin::Plugin(const Options& options, Mounter& mounter, Protections& protections,
+               std::chrono::milliseconds patience)
+    : disk_({.kubelet_root = options.kubelet_root,
+             .cache_root = options.cache_root,
+             .selinux_context = options.selinux_context},
+            mounter, protections),
+      daemon_(options.daemon_socket, patience),
+      publisher_({.margin = options.publish_margin, .hold_limit = options.publish_hold_limit},
+                 disk_, daemon_, published_, [this] { reconciler_.Kick(); }),
+      reconciler_({.kubelet_root = options.kubelet_root,
+                   .disk = disk_,
+                   .daemon = daemon_,
+                   .published = published_,
+                   .flights = publisher_.flights(),
+                   .protections = protections,
+                   .clock = clock_}),
+      stats_(options.kubelet_root, disk_, published_),
+      identity_(options.driver_name),
+      node_({.node_id = options.node_id,
+             .kubelet_root = options.kubelet_root,
+             .publisher = publisher_,
+             .stats = stats_}) {}
+
+}  // namespace weighhouse::csi

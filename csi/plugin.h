@@ -1,0 +1,44 @@
+#pragma once
+
+#include <memory>
+
+#include "base/clock.h"
+#include "csi/daemon_client.h"
+#include "csi/identity.h"
+#include "csi/node.h"
+#include "csi/options.h"
+#include "csi/protections.h"
+#include "csi/published.h"
+#include "csi/publisher.h"
+#include "csi/reconciler.h"
+#include "csi/volume_disk.h"
+#include "csi/volume_stats.h"
+
+namespace weighhouse::csi {
+
+/// The plugin's parts, put together over a Mounter: what main runs and tests drive. Registers on a
+/// server that the caller builds.
+class Plugin {
+ public:
+  /// `mounter` outlives the plugin. `patience`: how long to wait for a daemon that is starting.
+  Plugin(const Options& options, Mounter& mounter, Protections& protections,
+         std::chrono::milliseconds patience);
+
+  IdentityService& identity() { return identity_; }
+  NodeService& node() { return node_; }
+  Reconciler& reconciler() { return reconciler_; }
+  Publisher& publisher() { return publisher_; }
+
+ private:
+  SystemClock clock_;
+  PublishedTable published_;
+  VolumeDisk disk_;
+  DaemonClient daemon_;
+  Publisher publisher_;
+  Reconciler reconciler_;
+  VolumeStats stats_;
+  IdentityService identity_;
+  NodeService node_;
+};
+
+}  // namespace weighhouse::csi

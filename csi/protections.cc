@@ -1,0 +1,66 @@
+#include "csi/protections.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+namespace weighhouse::csi {
+namespace {
+
+void Log(std::string_view name, const ProtectionFinding& finding) {
+  if (finding.holds) {
+    spdlog::info("self-test: root can't write through an {}", name);
+  } else {
+    spdlog::warn("self-test: an {} doesn't keep root from writing here: {}", name, finding.reason);
+  }
+}
+
+}  // namespace
+
+Result<Protection> ChooseProtection(const ProtectionFindings& findings, bool readonly,
+                                    SelinuxState selinux) {
+  if (readonly) return Protection::kReadOnlyBind;
+  if (selinux == SelinuxState::kOff && findings.idmapped_bind.holds) {
+    return Protection::kIdmappedBind;
+  }
+  if (findings.overlay.holds) return Protection::kOverlay;
+  std::string idmapped = selinux == SelinuxState::kOn ? "SELinux would relabel its files"
+                                                      : findings.idmapped_bind.reason;
+  return Fail(Code::kFailedPrecondition,
+              fmt::format("this node can't keep a container from writing to a volume that isn't "
+                          "readOnly (idmapped bind: {}; overlay: {}): set `readOnly: true` on the "
+                          "volume",
+                          idmapped, findings.overlay.reason));
+}
+
+std::string EmptyDirectory(const std::string& scratch_directory) {
+  return scratch_directory + "/empty";
+}
+
+Result<> Protections::Ensure() {
+  {
+    MutexLock lock(mutex_);
+    if (findings_) return {};
+  }
+  Result<ProtectionFindings> findings = TestProtections(mounter_, scratch_directory_);
+  MutexLock lock(mutex_);
+  if (!findings) {
+    failure_ = findings.error().message;
+    return std::unexpected(std::move(findings).error().Within("self-test"));
+  }
+  findings_ = *findings;
+  Log(ProtectionName(Protection::kIdmappedBind), findings->idmapped_bind);
+  Log(ProtectionName(Protection::kOverlay), findings->overlay);
+  return {};
+}
+
+Result<Protection> Protections::Choose(bool readonly, SelinuxState selinux) const {
+  MutexLock lock(mutex_);
+  if (readonly) return Protection::kReadOnlyBind;
+  if (!findings_) {
+    return Fail(Code::kUnavailable,
+                fmt::format("the plugin's self-test could not be made: {}", failure_));
+  }
+  return ChooseProtection(*findings_, readonly, selinux);
+}
+
+}  // namespace weighhouse::csi

@@ -1,0 +1,91 @@
+#include "csi/publisher.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+namespace weighhouse::csi {
+namespace {
+
+constexpr std::chrono::milliseconds kReleasePatience{2'000};
+
+}  // namespace
+
+Publisher::Publisher(Settings settings, VolumeDisk& disk, DaemonClient& daemon,
+                     PublishedTable& published, std::function<void()> reconcile)
+    : settings_(settings),
+      published_(published),
+      disk_(disk),
+      daemon_(daemon),
+      tools_{.disk = disk,
+             .daemon = daemon,
+             .published = published,
+             .flights = flights_,
+             .workers = publish_workers_,
+             .reconcile = std::move(reconcile)} {}
+
+std::shared_ptr<Interruptible> Publisher::Publish(PublishOrder order,
+                                                  std::chrono::milliseconds remaining, Done done) {
+  std::optional<VolumeLocks::Guard> guard = locks_.TryLock(order.volume_id, order.target.path);
+  if (!guard) {
+    done(Fail(Code::kAborted, fmt::format("another call for this volume or for {} is under way",
+                                          order.target.path)));
+    return nullptr;
+  }
+  std::chrono::milliseconds hold = HoldTime(remaining, settings_.margin, settings_.hold_limit);
+  auto flight = std::make_shared<PublishFlight>(tools_, std::move(order), hold, std::move(done));
+  flight->Start(std::move(*guard));
+  return flight;
+}
+
+void Publisher::Refuse(std::string volume_id, TargetPath target, Error error, Done done) {
+  std::optional<VolumeLocks::Guard> guard = locks_.TryLock(volume_id, target.path);
+  // Whoever holds the lock answers for what is there.
+  if (!guard) return done(std::unexpected(std::move(error)));
+  PublishOrder order{.volume_id = std::move(volume_id), .target = std::move(target)};
+  auto flight = std::make_shared<PublishFlight>(tools_, std::move(order),
+                                                std::chrono::milliseconds(0), std::move(done));
+  flight->Refuse(std::move(*guard), std::move(error));
+}
+
+void Publisher::Unpublish(TargetPath target, Done done) {
+  flights_.BeginUnpublish(target.path);
+  unpublish_workers_.Post(
+      [this, target = std::move(target), done = std::move(done)] { RunUnpublish(target, done); });
+}
+
+void Publisher::RunUnpublish(const TargetPath& target, const Done& done) {
+  auto end = [this, path = target.path, done](Result<> outcome) {
+    flights_.EndUnpublish(path);
+    done(std::move(outcome));
+  };
+  std::optional<VolumeLocks::Guard> guard = locks_.WaitForTarget(
+      target.path, std::chrono::steady_clock::now() + settings_.unpublish_patience);
+  if (!guard) {
+    return end(Fail(Code::kAborted, fmt::format("another call for {} is under way", target.path)));
+  }
+  Result<> cleared = disk_.Clear(target);
+  if (!cleared) {
+    spdlog::warn("unpublish of {}: {}", target.path, cleared.error().message);
+    return end(std::move(cleared));
+  }
+  published_.Erase(target.path);
+  // The guard stays until the lease is released: a publish that came before would lose its own
+  // lease.
+  auto held = std::make_shared<VolumeLocks::Guard>(std::move(*guard));
+  auto released = [end, held,
+                   path = target.path](const Result<cache::v1::ReleaseResponse>& response) mutable {
+    if (response) {
+      spdlog::info("unpublished {}", path);
+    } else {
+      spdlog::info("unpublished {}; its lease stays until the daemon answers: {}", path,
+                   response.error().message);
+    }
+    held.reset();
+    end({});
+  };
+  daemon_.Release(target.LeaseId(), kReleasePatience, released)->Start();
+}
+
+}  // namespace weighhouse::csi

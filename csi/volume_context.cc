@@ -1,0 +1,154 @@
+#include "csi/volume_context.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/digest.h"
+#include "base/text.h"
+
+namespace weighhouse::csi {
+namespace {
+
+constexpr std::array<std::string_view, 5> kParameters = {"model", "revision", "allowPatterns",
+                                                         "ignorePatterns", "layout"};
+constexpr std::array<std::string_view, 2> kForeignPrefixes = {"csi.storage.k8s.io/",
+                                                              "storage.kubernetes.io/"};
+constexpr std::array<std::string_view, 2> kCredentialKeys = {"HF_TOKEN", "token"};
+constexpr size_t kMaxPatterns = 64;
+constexpr size_t kMaxPatternSize = 256;
+constexpr std::string_view kEphemeral = "csi.storage.k8s.io/ephemeral";
+
+bool IsForeign(std::string_view key) {
+  return std::ranges::any_of(kForeignPrefixes,
+                             [&](std::string_view prefix) { return key.starts_with(prefix); });
+}
+
+std::string Value(const StringMap& attributes, std::string_view key) {
+  auto found = attributes.find(std::string(key));
+  return found == attributes.end() ? "" : found->second;
+}
+
+Result<> CheckKeys(const StringMap& attributes) {
+  size_t bytes = 0;
+  for (const auto& [key, value] : attributes) {
+    if (IsForeign(key)) continue;
+    bytes += key.size() + value.size();
+    if (std::ranges::find(kParameters, key) != kParameters.end()) continue;
+    std::string_view nearest = Nearest(key, kParameters);
+    std::string hint = nearest.empty() ? fmt::format("known are {}", fmt::join(kParameters, ", "))
+                                       : fmt::format("did you mean `{}`?", nearest);
+    return Fail(Code::kInvalidArgument,
+                fmt::format("unknown parameter `{}`: {}", Printable(key, 80), hint));
+  }
+  if (bytes > kMaxAttributeBytes) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("the volume's parameters take {} bytes: at most {} are allowed", bytes,
+                            kMaxAttributeBytes));
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> ParseJsonPatterns(std::string_view key, std::string_view text) {
+  auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  std::vector<std::string> patterns;
+  bool good = json.is_array();
+  if (good) {
+    for (const auto& item : json) {
+      const auto* pattern = item.get_ptr<const nlohmann::json::string_t*>();
+      good = good && pattern != nullptr;
+      if (pattern != nullptr) patterns.push_back(*pattern);
+    }
+  }
+  if (!good) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("{} {}: starts with `[` but is no JSON array of strings; give "
+                            "[\"*.json\", \"*.safetensors\"] or *.json,*.safetensors",
+                            key, Printable(text, 120)));
+  }
+  return patterns;
+}
+
+/// Unset where the key is absent; an empty value means no restriction.
+Result<std::optional<std::vector<std::string>>> ParsePatterns(const StringMap& attributes,
+                                                              std::string_view key) {
+  using Patterns = std::optional<std::vector<std::string>>;
+  auto found = attributes.find(std::string(key));
+  if (found == attributes.end()) return Patterns();
+  std::string_view text = Trim(found->second);
+  std::vector<std::string> patterns = SplitAndTrim(text, ',');
+  if (text.starts_with('[')) patterns = TRY(ParseJsonPatterns(key, text));
+  if (patterns.size() > kMaxPatterns) {
+    return Fail(Code::kInvalidArgument, fmt::format("{} holds {} patterns: at most {} are allowed",
+                                                    key, patterns.size(), kMaxPatterns));
+  }
+  for (const std::string& pattern : patterns) {
+    bool clean = Printable(pattern, kMaxPatternSize) == pattern;
+    if (pattern.empty() || !clean) {
+      return Fail(Code::kInvalidArgument,
+                  fmt::format("{} `{}`: a pattern has 1 to {} printable characters", key,
+                              Printable(pattern, 80), kMaxPatternSize));
+    }
+  }
+  return Patterns(std::move(patterns));
+}
+
+}  // namespace
+
+Result<VolumeContext> VolumeContext::Parse(const StringMap& attributes) {
+  TRY(CheckKeys(attributes));
+  std::string model(Trim(Value(attributes, "model")));
+  if (model.empty()) {
+    return Fail(Code::kInvalidArgument,
+                "parameter `model` is missing: give one such as hf://org/name@revision");
+  }
+  VolumeContext context;
+  std::string revision(Trim(Value(attributes, "revision")));
+  context.model = TRY(ModelReference::Parse(model, revision));
+  context.model.allow_patterns = TRY(ParsePatterns(attributes, "allowPatterns"));
+  context.model.ignore_patterns = TRY(ParsePatterns(attributes, "ignorePatterns"));
+  std::string layout(Trim(Value(attributes, "layout")));
+  if (!layout.empty()) context.layout = TRY(ParseLayout(layout));
+  context.pod_namespace = Value(attributes, "csi.storage.k8s.io/pod.namespace");
+  context.pod_name = Value(attributes, "csi.storage.k8s.io/pod.name");
+  context.pod_uid = Value(attributes, "csi.storage.k8s.io/pod.uid");
+  return context;
+}
+
+bool IsInlineVolume(std::string_view volume_id, const StringMap& attributes) {
+  constexpr std::string_view kPrefix = "csi-";
+  bool inline_form = volume_id.starts_with(kPrefix) && IsHex(volume_id.substr(kPrefix.size()), 64);
+  return inline_form || Value(attributes, kEphemeral) == "true";
+}
+
+Result<> CheckPodInfo(const VolumeContext& context, std::string_view target_pod_uid) {
+  bool complete =
+      !context.pod_namespace.empty() && !context.pod_name.empty() && !context.pod_uid.empty();
+  if (!complete) {
+    return Fail(Code::kFailedPrecondition,
+                "an inline volume came without its pod's name, namespace and uid: set "
+                "`podInfoOnMount: true` in the CSIDriver object");
+  }
+  if (!target_pod_uid.empty() && context.pod_uid != target_pod_uid) {
+    return Fail(Code::kFailedPrecondition,
+                fmt::format("csi.storage.k8s.io/pod.uid is {} but the target lies in pod {}'s "
+                            "directory: set `podInfoOnMount: true` in the CSIDriver object",
+                            Printable(context.pod_uid, 64), Printable(target_pod_uid, 64)));
+  }
+  return {};
+}
+
+Credentials SelectCredentials(const StringMap& secrets) {
+  Credentials credentials;
+  for (std::string_view key : kCredentialKeys) {
+    auto found = secrets.find(std::string(key));
+    if (found != secrets.end()) credentials.values.insert(*found);
+  }
+  return credentials;
+}
+
+}  // namespace weighhouse::csi

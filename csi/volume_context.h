@@ -1,0 +1,44 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/model.h"
+
+namespace weighhouse::csi {
+
+using StringMap = std::map<std::string, std::string>;
+
+/// What the attributes of a volume say, checked. A value.
+struct VolumeContext {
+  ModelReference model;
+  Layout layout = Layout::kFiles;
+  /// What kubelet adds with podInfoOnMount; empty without.
+  std::string pod_namespace, pod_name, pod_uid;
+
+  /// Reads `attributes` (a volume's volumeAttributes with what kubelet and the sidecars added).
+  /// Keys below `csi.storage.k8s.io/` and `storage.kubernetes.io/` are theirs; any other key that
+  /// isn't a parameter of ours is kInvalidArgument and named with the nearest one. So are a missing
+  /// `model`, a malformed value, and more than kMaxAttributeBytes of parameters.
+  static Result<VolumeContext> Parse(const StringMap& attributes);
+};
+
+/// The contract's limit for a map (CSI specification, "Size Limits").
+inline constexpr size_t kMaxAttributeBytes = 4096;
+
+/// True for a volume written in a pod's spec: kubelet says so, or its id has the form that kubelet
+/// gives those
+/// (`csi-` and 64 hexadecimal digits). Such attributes are a tenant's words.
+bool IsInlineVolume(std::string_view volume_id, const StringMap& attributes);
+
+/// Refuses an inline volume without the pod's name, namespace and uid (kFailedPrecondition: the
+/// CSIDriver object lacks `podInfoOnMount: true`, and then a pod's author could write these keys),
+/// or with another uid than the one in the target's path, which the author can't have known.
+Result<> CheckPodInfo(const VolumeContext& context, std::string_view target_pod_uid);
+
+/// The keys of a secret that a source may need; the rest stays with us.
+Credentials SelectCredentials(const StringMap& secrets);
+
+}  // namespace weighhouse::csi

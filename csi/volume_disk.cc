@@ -1,0 +1,212 @@
+#include "csi/volume_disk.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include "base/text.h"
+
+namespace weighhouse::csi {
+namespace {
+
+/// A temporary failure: whatever the code was, the caller shall come back.
+std::unexpected<Error> Unavailable(Error error) {
+  error.code = Code::kUnavailable;
+  return std::unexpected(std::move(error));
+}
+
+}  // namespace
+
+Result<> CheckPropagation(const VolumeMounts& mounts, const std::string& mount_point) {
+  const MountEntry* holder = mounts.Covering(mount_point);
+  if (holder != nullptr && holder->shared) return {};
+  return Fail(Code::kUnavailable,
+              fmt::format("mounts made here would not reach the host, because the mount at {} is "
+                          "not shared: give the plugin's container the kubelet directory with "
+                          "`mountPropagation: Bidirectional`, or outside of a container run `mount "
+                          "--make-rshared` on it",
+                          holder == nullptr ? "/" : holder->mount_point));
+}
+
+Result<RootDirectory> VolumeDisk::OpenKubeletRoot() const {
+  Result<RootDirectory> root = OpenRootDirectory(settings_.kubelet_root);
+  if (!root) return Unavailable(std::move(root).error().Within("kubelet root"));
+  return root;
+}
+
+Result<RootDirectory> VolumeDisk::OpenCacheRoot() const {
+  Result<RootDirectory> root = OpenRootDirectory(settings_.cache_root);
+  if (!root) return Unavailable(std::move(root).error().Within("cache root"));
+  return root;
+}
+
+Result<VolumeMounts> VolumeDisk::Mounts() const {
+  RootDirectory root = TRY(OpenCacheRoot());
+  std::vector<MountEntry> mounts = TRY(mounter_.Mounts());
+  return VolumeMounts(std::move(mounts), root.path);
+}
+
+Result<VolumeDisk::Inspection> VolumeDisk::Inspect(const TargetPath& target) const {
+  RootDirectory root = TRY(OpenKubeletRoot());
+  // The walk refuses a symlink on the way before anything else is believed of the path.
+  Result<UniqueFd> parent = OpenTargetParent(root, target);
+  if (!parent && parent.error().code == Code::kNotFound) {
+    return Fail(Code::kFailedPrecondition,
+                fmt::format("the directory that shall hold {} does not exist", target.path));
+  }
+  if (!parent) return std::unexpected(std::move(parent).error().Within("target_path"));
+  VolumeMounts mounts = TRY(Mounts());
+  std::string point = target.MountPoint(root);
+  Inspection inspection{.found = mounts.At(point), .propagation = {}};
+  inspection.propagation = CheckPropagation(mounts, point);
+  return inspection;
+}
+
+Result<bool> VolumeDisk::HoldsVolume(const std::string& target_path) const {
+  TargetPath target = TRY(TargetPath::Parse(target_path, settings_.kubelet_root));
+  RootDirectory root = TRY(OpenKubeletRoot());
+  VolumeMounts mounts = TRY(Mounts());
+  return mounts.At(target.MountPoint(root)).kind == VolumeMounts::Kind::kVolume;
+}
+
+Result<> VolumeDisk::CheckCacheRoot(const DaemonRoot& daemon) const {
+  RootDirectory root = TRY(OpenCacheRoot());
+  struct stat status{};
+  if (fstat(root.fd.get(), &status) != 0) return FailErrno(errno, "stat the cache root");
+  if (status.st_dev != daemon.device || status.st_ino != daemon.inode) {
+    return Fail(
+        Code::kUnavailable,
+        fmt::format("the plugin's cache root {} is another directory (device {}, inode {}) "
+                    "than the cache daemon's (device {}, inode {}): was a disk mounted over "
+                    "it after one of them started? Restart both, with the same cache root",
+                    settings_.cache_root, status.st_dev, status.st_ino, daemon.device,
+                    daemon.inode));
+  }
+  if (daemon.id.empty()) return {};
+  Result<UniqueFd> file = OpenFileBeneath(root.fd.get(), "format", MountCrossing::kRefused);
+  if (!file) return Unavailable(std::move(file).error().Within("cache root"));
+  std::string format = TRY(ReadAtMost(file->get(), 4096));
+  if (format.contains(daemon.id)) return {};
+  return Fail(Code::kUnavailable,
+              fmt::format("the file `format` in {} does not carry the id {} that the cache daemon "
+                          "works with: restart the cache daemon",
+                          settings_.cache_root, Printable(daemon.id, 80)));
+}
+
+Result<UniqueFd> VolumeDisk::OpenTree(const std::string& tree) const {
+  if (!IsTreePath(tree)) {
+    return Fail(Code::kUnavailable, fmt::format("the cache daemon named `{}` as a tree, which has "
+                                                "not the form of one: plugin and daemon differ in "
+                                                "version?",
+                                                Printable(tree, 120)));
+  }
+  RootDirectory root = TRY(OpenCacheRoot());
+  Result<UniqueFd> fd = OpenDirectoryBeneath(root.fd.get(), tree, MountCrossing::kRefused);
+  if (!fd) return Unavailable(std::move(fd).error().Within("cache root " + root.path));
+  return std::move(*fd);
+}
+
+Result<> VolumeDisk::MountProtected(const MountOrder& order) const {
+  Result<> mounted = mounter_.Mount(order);
+  bool retry = !mounted && mounted.error().code == Code::kUnimplemented &&
+               order.protection == Protection::kIdmappedBind;
+  if (retry) {
+    // The self-test's filesystem could be idmapped, the cache's can't.
+    spdlog::warn("{}: {}; mounting an overlay instead", order.tree_name, mounted.error().message);
+    Result<Protection> fallback = protections_.Choose(/*readonly=*/false, SelinuxState::kOn);
+    if (!fallback) return std::unexpected(std::move(fallback).error());
+    MountOrder overlay = order;
+    overlay.protection = *fallback;
+    mounted = mounter_.Mount(overlay);
+  }
+  if (mounted || mounted.error().code != Code::kUnimplemented) return mounted;
+  return Fail(
+      Code::kFailedPrecondition,
+      fmt::format("this node can't mount {} as {}: {}; set `readOnly: true` on the volume",
+                  order.tree_name, ProtectionName(order.protection), mounted.error().message));
+}
+
+Result<> VolumeDisk::Mount(const TargetPath& target, const std::string& tree, bool readonly) const {
+  UniqueFd source = TRY(OpenTree(tree));
+  RootDirectory root = TRY(OpenKubeletRoot());
+  std::vector<MountEntry> mounts = TRY(mounter_.Mounts());
+  RootDirectory cache = TRY(OpenCacheRoot());
+  const MountEntry* holder = CoveringMount(mounts, cache.path);
+  SelinuxState selinux =
+      holder != nullptr && holder->seclabel ? SelinuxState::kOn : SelinuxState::kOff;
+  Protection protection = TRY(protections_.Choose(readonly, selinux));
+  UniqueFd parent = TRY(OpenTargetParent(root, target));
+  UniqueFd directory = TRY(MakeTarget(parent.get(), target));
+  MountOrder order{.tree = source.get(),
+                   .tree_name = tree,
+                   .target = directory.get(),
+                   .protection = protection,
+                   .selinux_context = ""};
+  if (selinux == SelinuxState::kOn) order.selinux_context = settings_.selinux_context;
+  return MountProtected(order);
+}
+
+Result<> VolumeDisk::Clear(const TargetPath& target) const {
+  RootDirectory root = TRY(OpenKubeletRoot());
+  Result<UniqueFd> parent = OpenTargetParent(root, target);
+  if (!parent && parent.error().code == Code::kNotFound) return {};
+  if (!parent) return std::unexpected(std::move(parent).error());
+  // Mounts may be stacked, by a replay that other versions took for a first publish.
+  constexpr int kMaxStack = 1000;
+  for (int i = 0; i < kMaxStack; ++i) {
+    Result<> unmounted = mounter_.Unmount(parent->get(), target.name);
+    if (unmounted) continue;
+    if (unmounted.error().code != Code::kNotFound) return unmounted;
+    return RemoveTarget(parent->get(), target);
+  }
+  return Fail(Code::kInternal, fmt::format("{} is mounted over and over again", target.path));
+}
+
+void VolumeDisk::RemoveUnlessMounted(const TargetPath& target) const {
+  Result<RootDirectory> root = OpenKubeletRoot();
+  if (!root) return;
+  Result<UniqueFd> parent = OpenTargetParent(*root, target);
+  if (!parent) return;
+  // A mount point answers EBUSY, a directory with files ENOTEMPTY: neither is ours to remove.
+  Result<> removed = RemoveTarget(parent->get(), target);
+  if (!removed) spdlog::debug("{}", removed.error().message);
+}
+
+Result<VolumeSizes> VolumeDisk::Measure(const std::string& tree) const {
+  namespace fs = std::filesystem;
+  constexpr uint64_t kMaxEntries = 200'000;
+  UniqueFd fd = TRY(OpenTree(tree));
+  VolumeSizes sizes;
+  std::error_code error;
+  fs::recursive_directory_iterator entries(DescriptorPath(fd.get()) + "/", error);
+  for (; !error && entries != fs::end(entries); entries.increment(error)) {
+    ++sizes.files;
+    if (sizes.files > kMaxEntries) break;
+    if (entries->is_regular_file(error) && !error) sizes.bytes += entries->file_size(error);
+    if (error) break;
+  }
+  if (error) return Fail(Code::kUnavailable, fmt::format("measure {}: {}", tree, error.message()));
+  return sizes;
+}
+
+std::string VolumeDisk::VolumeHandle(const TargetPath& target) const {
+  constexpr size_t kLimit = 64 << 10;
+  Result<RootDirectory> root = OpenKubeletRoot();
+  if (!root) return "";
+  Result<UniqueFd> file =
+      OpenFileBeneath(root->fd.get(), target.parent + "/vol_data.json", MountCrossing::kAllowed);
+  if (!file) return "";
+  Result<std::string> text = ReadAtMost(file->get(), kLimit);
+  if (!text) return "";
+  auto json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("volumeHandle")) return "";
+  const auto* handle = json["volumeHandle"].get_ptr<const nlohmann::json::string_t*>();
+  return handle == nullptr ? "" : *handle;
+}
+
+}  // namespace weighhouse::csi

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "csi/mounter.h"
+#include "csi/protections.h"
+#include "csi/published.h"
+#include "csi/target_path.h"
+#include "csi/volume_mount.h"
+
+namespace weighhouse::csi {
+
+/// What the daemon says of its root, to be compared with ours.
+struct DaemonRoot {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  std::string id;
+};
+
+/// True if what is mounted at `mount_point` shows in the host's namespace too, as far as the mount
+/// below it tells: it must be shared. kUnavailable says how to mend it.
+Result<> CheckPropagation(const VolumeMounts& mounts, const std::string& mount_point);
+
+/// What a publish does to the disk and the mounts: the only users of the roots and of the Mounter.
+/// Every function blocks for some system calls. Thread-safe for different targets; calls for one
+/// target come one at a time.
+class VolumeDisk {
+ public:
+  struct Settings {
+    std::string kubelet_root;
+    std::string cache_root;
+    std::string selinux_context;
+  };
+  VolumeDisk(Settings settings, Mounter& mounter, const Protections& protections)
+      : settings_(std::move(settings)), mounter_(mounter), protections_(protections) {}
+
+  /// kUnavailable if it isn't there.
+  Result<RootDirectory> OpenKubeletRoot() const;
+  /// All mounts, with an eye for ours. Needs the cache root to exist (kUnavailable).
+  Result<VolumeMounts> Mounts() const;
+
+  struct Inspection {
+    VolumeMounts::Found found;  ///< what is mounted at the target
+    Result<> propagation;       ///< whether a mount there would reach the host
+  };
+  Result<Inspection> Inspect(const TargetPath& target) const;
+
+  /// True if one of our volumes is mounted at `target_path`.
+  Result<bool> HoldsVolume(const std::string& target_path) const;
+
+  /// kUnavailable unless the directory that we see as the cache root is the daemon's.
+  Result<> CheckCacheRoot(const DaemonRoot& daemon) const;
+
+  /// Makes the target and mounts `tree` there. The tree's name is the daemon's word and isn't
+  /// trusted: it must have the form of one and is opened below our own cache root, without symlinks
+  /// and on the same mount (kUnavailable otherwise).
+  Result<> Mount(const TargetPath& target, const std::string& tree, bool readonly) const;
+
+  /// Takes every mount at the target away and removes the directory. Nothing there is fine.
+  Result<> Clear(const TargetPath& target) const;
+  /// Removes the target's directory if nothing is mounted there. Best effort.
+  void RemoveUnlessMounted(const TargetPath& target) const;
+
+  /// The sum over a tree's files; stops at a limit of entries far above any model's.
+  Result<VolumeSizes> Measure(const std::string& tree) const;
+
+  /// The volume's id by kubelet's `vol_data.json` beside the target, or "".
+  std::string VolumeHandle(const TargetPath& target) const;
+
+ private:
+  Result<RootDirectory> OpenCacheRoot() const;
+  Result<UniqueFd> OpenTree(const std::string& tree) const;
+  Result<> MountProtected(const MountOrder& order) const;
+
+  const Settings settings_;
+  Mounter& mounter_;
+  const Protections& protections_;
+};
+
+}  // namespace weighhouse::csi
