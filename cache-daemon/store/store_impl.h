@@ -11,6 +11,7 @@
 #include "cache-daemon/store/root_layout.h"
 #include "cache-daemon/store/store.h"
 #include "cache-daemon/store/trash.h"
+#include "cache-daemon/store/tree_builder.h"
 
 namespace weighhouse::store {
 
@@ -90,10 +91,9 @@ class StoreImpl final : public Store {
   void WriteLastUse(const std::string& id) REQUIRES(state_->mutex);
 
   // Trees
-  Result<std::optional<std::string>> FindTree(const std::string& id, Layout layout,
-                                              const std::string& ref_name) const
-      REQUIRES(state_->mutex);
   Result<std::string> MakeTree(const std::string& id, Layout layout, const std::string& ref_name);
+  Result<Bytes> RecordAndBuild(const SnapshotRecord& record, const TreePlan& plan,
+                               const std::string& path);
   /// After a blob was not where the index has it: finds the snapshot's lost blobs and marks them
   /// so.
   void LoseMissingBlobs(const std::string& snapshot_id);

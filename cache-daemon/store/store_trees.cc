@@ -16,11 +16,9 @@ std::string BaseName(const Snapshot& snapshot, Layout layout, const std::string&
   return RootLayout::HubTree(snapshot.id, snapshot.repository, snapshot.revision, ref_name);
 }
 
-}  // namespace
-
-Result<std::optional<std::string>> StoreImpl::FindTree(const std::string& id, Layout layout,
-                                                       const std::string& ref_name) const {
-  const Index& index = state_->index;
+/// The snapshot's tree if it is made already; an error if it may not be handed out at this moment.
+Result<std::optional<std::string>> FindTree(const Index& index, const std::string& id,
+                                            Layout layout, const std::string& ref_name) {
   const SnapshotEntry* entry = index.catalog.Find(id);
   if (entry == nullptr) return Fail(Code::kNotFound, fmt::format("snapshot {} is not known", id));
   if (entry->leaving) {
@@ -35,12 +33,14 @@ Result<std::optional<std::string>> StoreImpl::FindTree(const std::string& id, La
   return index.trees.FindReady(id, layout, ref_name);
 }
 
+}  // namespace
+
 Result<std::string> StoreImpl::EnsureTree(const std::string& id, Layout layout,
                                           const std::string& requested_revision) {
   std::string ref_name = layout == Layout::kHub ? RefName(requested_revision) : "";
   {
     MutexLock lock(state_->mutex);
-    std::optional<std::string> tree = TRY(FindTree(id, layout, ref_name));
+    std::optional<std::string> tree = TRY(FindTree(state_->index, id, layout, ref_name));
     if (tree) return *tree;
   }
   auto made = MakeTree(id, layout, ref_name);
@@ -61,7 +61,7 @@ Result<std::string> StoreImpl::MakeTree(const std::string& id, Layout layout,
   TreePlan plan;
   {
     MutexLock lock(state_->mutex);
-    std::optional<std::string> tree = TRY(FindTree(id, layout, ref_name));
+    std::optional<std::string> tree = TRY(FindTree(state_->index, id, layout, ref_name));
     if (tree) return *tree;
     Index& index = state_->index;
     const Snapshot& snapshot = index.catalog.Find(id)->snapshot;
@@ -70,11 +70,7 @@ Result<std::string> StoreImpl::MakeTree(const std::string& id, Layout layout,
     index.trees.Add(path, {.snapshot_id = id, .layout = layout, .requested_revision = ref_name});
     record = index.RecordOf(id);
   }
-  // Recorded first: recovery removes a tree that no record names.
-  auto recorded = WriteRecord(record);
-  Result<Bytes> built = 0;
-  if (recorded.has_value()) built = BuildTree(filesystem_, layout_, plan, path);
-  if (!recorded.has_value()) built = std::unexpected(std::move(recorded).error());
+  Result<Bytes> built = RecordAndBuild(record, plan, path);
   bool intact = false;
   {
     MutexLock lock(state_->mutex);
@@ -94,6 +90,13 @@ Result<std::string> StoreImpl::MakeTree(const std::string& id, Layout layout,
   }
   if (*built > 0) TRY(WriteRecord(record));
   return path;
+}
+
+Result<Bytes> StoreImpl::RecordAndBuild(const SnapshotRecord& record, const TreePlan& plan,
+                                        const std::string& path) {
+  // In this order: recovery removes a tree that no record names.
+  TRY(WriteRecord(record));
+  return BuildTree(filesystem_, layout_, plan, path);
 }
 
 void StoreImpl::LoseMissingBlobs(const std::string& snapshot_id) {

@@ -58,7 +58,7 @@ TEST_F(SnapshotTest, StaysCompleteOverARestartAndDropsItsJournal) {
   auto snapshot = Fill(*store_, ListingOf(kFiles), kFiles);
   ASSERT_TRUE(snapshot.has_value());
   EXPECT_TRUE(snapshot->complete);
-  EXPECT_FALSE(fs::exists(Layout().SnapshotJournal(snapshot->id)));
+  EXPECT_FALSE(fs::exists(Names().SnapshotJournal(snapshot->id)));
   Reopen();
   EXPECT_TRUE(store_->FindSnapshot(snapshot->id)->complete);
   EXPECT_EQ(store_->recovery().snapshots, 1u);

@@ -157,7 +157,7 @@ void StoreTest::Reopen() {
 }
 
 bool StoreTest::BlobExists(const std::string& content) const {
-  return fs::exists(Layout().Blob(Digest::Of(content)));
+  return fs::exists(Names().Blob(Digest::Of(content)));
 }
 
 }  // namespace weighhouse::store

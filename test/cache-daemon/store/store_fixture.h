@@ -86,7 +86,7 @@ class StoreTest : public testing::Test {
   Result<std::unique_ptr<Store>> TryOpen();
   std::filesystem::path Root() const { return directory_ / "root"; }
   std::string Absolute(const std::string& relative) const { return Root() / relative; }
-  RootLayout Layout() const { return RootLayout(Root()); }
+  RootLayout Names() const { return RootLayout(Root()); }
   bool BlobExists(const std::string& content) const;
 
   TemporaryDirectory directory_;
