@@ -154,11 +154,22 @@ TEST_P(WriteEngineContract, WritesPastFourGibibytes) {
   EXPECT_EQ(std::string_view(read.data(), 3), "far");
 }
 
+// ThreadSanitizer notes every byte that pwrite(2) reads, and five gibibytes of notes don't fit.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WEIGHHOUSE_NOTES_EVERY_BYTE
+#endif
+#endif
+
 TEST_P(WriteEngineContract, ContinuesWhatTheKernelTakesInPieces) {
-  constexpr size_t kSize =
-      size_t{5} << 30;  // write(2) takes less than 2 GiB at once; nobody touches this memory
-  void* memory =
-      ::mmap(nullptr, kSize, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+#ifdef WEIGHHOUSE_NOTES_EVERY_BYTE
+  if (engine_->Name() == "pwrite") GTEST_SKIP() << "not under ThreadSanitizer";
+#endif
+  // write(2) takes less than 2 GiB at once, and /dev/null takes them without looking: nobody
+  // touches this memory.
+  constexpr size_t kSize = size_t{5} << 30;
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* memory = ::mmap(nullptr, kSize, PROT_READ, flags, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   UniqueFd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
   EXPECT_EQ(WriteAndWait(null.get(), 0, {static_cast<const std::byte*>(memory), kSize}), 0);
