@@ -18,8 +18,11 @@ def help_of(program):
 
 
 def default_of(program, flag):
-    """What --help says is the default of `flag`."""
-    return re.search(rf"{flag} [^\n]*\[([^\]]+)\]", help_of(program)).group(1)
+    """What --help says is the default of `flag`: `--flag TYPE [default]`, or `--flag TYPE=default`."""
+    found = re.search(rf"{flag} [A-Z]+(?:=| *\[)([^\]\s]+)", help_of(program))
+    if not found:
+        raise AssertionError(f"{program} --help shows no default of {flag}")
+    return found.group(1)
 
 
 class Paths(unittest.TestCase):
