@@ -21,13 +21,6 @@ bool InitialiseCurl() {
   return initialised;
 }
 
-std::string AuthoritiesFile(const CurlOptions& options) {
-  if (!options.ca_file.empty()) return options.ca_file;
-  // Only the curl program reads it by itself, libcurl doesn't.
-  const char* file = std::getenv("SSL_CERT_FILE");
-  return file == nullptr ? "" : file;
-}
-
 void ReplaceAll(std::string& text, std::string_view secret, std::string_view replacement) {
   if (secret.size() < 8) return;  // too short for a secret; replacing it would garble the text
   for (size_t at = text.find(secret); at != std::string::npos;
@@ -43,6 +36,12 @@ std::string ShownDetail(const char* detail, CURLcode code) {
 
 }  // namespace
 
+std::string AuthoritiesFile(const std::string& configured) {
+  if (!configured.empty()) return configured;
+  const char* file = std::getenv("SSL_CERT_FILE");
+  return file == nullptr ? "" : file;
+}
+
 Result<CurlEasy> NewCurlEasy() {
   CurlEasy easy(InitialiseCurl() ? curl_easy_init() : nullptr);
   if (!easy) return Fail(Code::kResourceExhausted, "out of memory for an HTTP request");
@@ -56,12 +55,11 @@ Result<CurlMulti> NewCurlMulti() {
 }
 
 Result<> CheckCurlOptions(const CurlOptions& options) {
-  std::string file = AuthoritiesFile(options);
-  if (file.empty() || access(file.c_str(), R_OK) == 0) return {};
+  if (options.ca_file.empty() || access(options.ca_file.c_str(), R_OK) == 0) return {};
   return Fail(
       Code::kFailedPrecondition,
       fmt::format("the certificate authorities in '{}' can't be read: mend the path or its rights",
-                  Printable(file)));
+                  Printable(options.ca_file)));
 }
 
 void PrepareCurl(CURL* easy, const CurlOptions& options, const std::string& url) {
@@ -79,8 +77,7 @@ void PrepareCurl(CURL* easy, const CurlOptions& options, const std::string& url)
   curl_easy_setopt(easy, CURLOPT_USERAGENT, "weighhouse/" WEIGHHOUSE_VERSION);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                    static_cast<long>(options.connect_timeout.count()));
-  std::string authorities = AuthoritiesFile(options);
-  if (!authorities.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, authorities.c_str());
+  if (!options.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
 }
 
 CurlList HeaderList(const std::vector<std::string>& headers) {

@@ -27,9 +27,12 @@ using CurlList = std::unique_ptr<curl_slist, CurlListDeleter>;
 /// What every request of ours has in common.
 struct CurlOptions {
   std::chrono::milliseconds connect_timeout{10000};
-  /// PEM file of certificate authorities; empty: SSL_CERT_FILE, else the system's.
-  std::string ca_file;
+  std::string ca_file;  ///< PEM file of certificate authorities; empty: the system's
 };
+
+/// `configured`, else the environment's SSL_CERT_FILE (which only the curl program reads by
+/// itself); "" for the system's.
+std::string AuthoritiesFile(const std::string& configured);
 
 /// Makes a handle; libcurl is initialised before the first (thread-safe). kResourceExhausted
 /// without memory.

@@ -33,7 +33,7 @@ struct HttpResponse {
 struct HttpClientOptions {
   std::chrono::milliseconds connect_timeout{10000};
   std::chrono::milliseconds total_timeout{60000};  ///< of one request
-  std::string ca_file;                             ///< empty: SSL_CERT_FILE, else the system's
+  std::string ca_file;                             ///< PEM; empty: the system's
 };
 
 /// Small requests to the APIs of sources, one after another in the caller's thread: redirects are

@@ -80,7 +80,8 @@ std::string OriginOf(const Url& url) {
 }
 
 Error Failure(const RedirectedResponse& answer, const Url& asked) {
-  std::string body = WithoutSecrets(answer.response.body, answer.url.ToString(), {asked.query});
+  std::string body = WithoutSecrets(answer.response.body, answer.url.ToString(), {});
+  body = WithoutSecrets(std::move(body), asked.ToString(), {});
   return AnswerFailure(answer.response.headers, body, system_clock::now())
       .Within(Printable(asked.ToPublicString()));
 }

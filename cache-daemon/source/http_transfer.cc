@@ -1,5 +1,6 @@
 #include "cache-daemon/source/http_transfer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>

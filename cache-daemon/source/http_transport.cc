@@ -256,6 +256,7 @@ void LoopTransport::EndHttp(TransferId id, const TransferEnd& end) {
 }  // namespace
 
 Result<std::unique_ptr<Transport>> CreateTransport(TransportOptions options) {
+  options.ca_file = AuthoritiesFile(options.ca_file);
   TRY(CheckCurlOptions({.ca_file = options.ca_file}));
   CurlMulti multi = TRY(NewCurlMulti());
   std::unique_ptr<Transport> transport =

@@ -106,7 +106,8 @@ Result<HuggingFace::Asker> HuggingFace::MakeAsker(const ModelReference& referenc
                                                     "hf://org/name[@revision]",
                                                     Printable(reference.uri)));
   }
-  Asker asker { .credentials = TRY(TokenHeader(credentials)) };
+  Asker asker;
+  asker.credentials = TRY(TokenHeader(credentials));
   asker.question.repository = reference.uri.substr(kScheme.size());
   asker.question.web_page = fmt::format("{}/{}", endpoint_text_, asker.question.repository);
   asker.question.revision = reference.revision.empty() ? "main" : reference.revision;

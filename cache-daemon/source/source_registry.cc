@@ -41,6 +41,7 @@ Result<Url> HubEndpoint(std::string text) {
 }  // namespace
 
 Result<std::unique_ptr<SourceRegistry>> SourceRegistry::Create(SourceOptions options) {
+  options.ca_file = AuthoritiesFile(options.ca_file);
   TRY(CheckCurlOptions({.ca_file = options.ca_file}));
   Url endpoint = TRY(HubEndpoint(std::move(options.hub_endpoint)));
   for (std::string& root : options.local_roots) {
