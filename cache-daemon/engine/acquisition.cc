@@ -20,6 +20,12 @@ std::optional<store::Snapshot> PublicSnapshotOf(const store::Store& store,
   return snapshot;
 }
 
+/// The name under refs/ by which clients of the cache layout will ask: without a revision they ask
+/// for `main`.
+std::string RefName(const ModelReference& model) {
+  return model.revision.empty() ? "main" : model.revision;
+}
+
 Resolved FromCache(const store::Snapshot& snapshot, std::shared_ptr<source::Source> source) {
   return {.listing = ListingOf(snapshot),
           .source = std::move(source),
@@ -147,7 +153,7 @@ Result<> Acquisition::TakeLease(const std::string& snapshot_id) {
 
 Result<AcquiredTree> Acquisition::ReadyTree(const store::Snapshot& snapshot) {
   std::string tree =
-      TRY(parts_.store.EnsureTree(snapshot.id, request_.layout, request_.model.revision));
+      TRY(parts_.store.EnsureTree(snapshot.id, request_.layout, RefName(request_.model)));
   parts_.store.Touch(snapshot.id);
   return AcquiredTree{.snapshot_id = snapshot.id,
                       .revision = snapshot.revision,

@@ -38,7 +38,7 @@ TEST_F(TinyModelTest, BringsEveryFileAndServesTheSecondFromTheCache) {
 
 TEST_F(TinyModelTest, ShowsTheSameFilesAsAHuggingFaceCache) {
   OpenEngine();
-  AcquireRequest request = Request(std::string(kModel) + "@main");
+  AcquireRequest request = Request(kModel);
   request.layout = Layout::kHub;
   ASSERT_OK_AND_ASSIGN(tree, Acquire(request));
   std::string commit = hub_->Commit("acme/tiny");
