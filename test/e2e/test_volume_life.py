@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import grpc
 import pytest
@@ -49,7 +50,7 @@ def test_one_volume_can_hold_some_files_only(node: Node) -> None:
 
 
 def test_publish_that_outlives_its_deadline_says_how_far_it_is_and_comes_back(node: Node) -> None:
-    node.hub.slow(MIB)
+    node.hub.slow(2 * MIB)
     pod = node.pod("pod", "hf://acme/slow")
     node.kubelet.run(pod)
     aborted = node.kubelet.wait_call(pod, Code.ABORTED)
@@ -141,7 +142,7 @@ def test_pod_that_leaves_a_claim_does_not_disturb_the_other(node: Node) -> None:
 
 
 def test_pod_deleted_during_the_fill_leaves_no_lease_and_the_fill_goes_on(node: Node) -> None:
-    node.hub.slow(MIB)
+    node.hub.slow(2 * MIB)
     pod = node.pod("short-lived", "hf://acme/slow")
     node.kubelet.run(pod)
     node.kubelet.wait_call(pod, Code.ABORTED)
@@ -156,17 +157,21 @@ def test_pod_deleted_during_the_fill_leaves_no_lease_and_the_fill_goes_on(node: 
 
 
 def test_unpublish_while_the_publish_waits_is_answered_at_once(node: Node) -> None:
-    node.hub.slow(MIB)
+    node.hub.slow(2 * MIB)
     pod = node.pod("pod", "hf://acme/slow")
     node.kubelet.run(pod)
     with node.daemon.client() as cache:
         wait_until_filling(node, cache)
-    unpublished = node.unpublish(pod)
-    assert unpublished.ok
-    assert node.kubelet.calls(pod, "NodePublish") == [], "the unpublish waited for the publish"
     node.kubelet.delete(pod)
+    started = time.monotonic()
+    assert node.unpublish(pod).ok
+    assert time.monotonic() - started < 1, "the unpublish waited for the publish"
+    [publish] = node.kubelet.calls(pod, "NodePublish") or [node.kubelet.wait_call(pod, Code.ABORTED)]
+    assert publish.code == Code.ABORTED and "unpublished" in publish.message
     node.kubelet.wait_gone(pod)
     assert node.daemon.leases() == [] and node.mounts() == []
+    with node.daemon.client() as cache:
+        assert cache.call("Info").fills_active == 1, "the fill ended with its first waiter"
 
 
 def wait_until_filling(node: Node, cache: object) -> None:
@@ -179,8 +184,8 @@ def wait_until_filling(node: Node, cache: object) -> None:
 
 def test_final_error_after_aborted_leaves_nothing_for_an_unpublish_that_never_comes(node: Node) -> None:
     node.hub.faults(
-        fault("cdn", "", {"kind": "rate", "bytes_per_second": MIB}),
-        fault("cdn", "00002", {"kind": "corrupt", "at": 1000}))
+        fault("cdn", "", {"kind": "rate", "bytes_per_second": 2 * MIB}),
+        fault("cdn", "model-00002", {"kind": "corrupt", "at": 1000}))
     pod = node.pod("unlucky", "hf://acme/slow")
     node.kubelet.run(pod)
     node.kubelet.wait_call(pod, Code.ABORTED)

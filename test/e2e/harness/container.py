@@ -39,6 +39,7 @@ def _configuration(volume: Path, options: list[str], arguments: list[str]) -> di
         "root": {"path": "rootfs", "readonly": False},
         "mounts": [
             {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
             {"destination": "/model", "type": "bind", "source": str(volume), "options": ["rbind", *options]},
         ],
         "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}]},
@@ -48,7 +49,7 @@ def _configuration(volume: Path, options: list[str], arguments: list[str]) -> di
 def make_bundle(directory: Path, volume: Path, options: list[str], arguments: list[str]) -> Path:
     """A bundle whose process is root with every capability we have; `arguments` run the attacker."""
     rootfs = directory / "rootfs"
-    for name in ("proc", "model", "clone"):
+    for name in ("proc", "dev", "model"):
         (rootfs / name).mkdir(parents=True)
     shutil.copy(workspace.binaries() / "e2e-attacker", rootfs / "attacker")
     configuration = _configuration(volume, options, arguments)

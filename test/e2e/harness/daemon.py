@@ -112,8 +112,9 @@ class CacheDaemon:
     def kill(self) -> None:
         self.process.kill()
 
-    def stop(self) -> int:
-        return self.process.stop()
+    def stop(self, timeout: float = 30) -> int:
+        """SIGTERM and the exit status."""
+        return self.process.stop(timeout)
 
     def end(self) -> None:
         """Stops what still runs."""

@@ -112,7 +112,7 @@ class Node:
         assert os.listdir(self.kubelet.directories.pods) == []
         assert self.kubelet.problems == []
         assert self.daemon.leases() == []
-        assert self.daemon.ingests() == []
+        self.daemon.process.wait_ready(lambda: self.daemon.ingests() == [])  # a fill ends behind its last waiter's back
 
 
 def modes(directory: Path) -> dict[str, tuple[str, int, int, int]]:

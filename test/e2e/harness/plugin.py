@@ -30,6 +30,7 @@ class CsiPlugin:
             "--endpoint", f"unix://{self.socket}", "--daemon-socket", str(daemon.node_socket), "--node-id", NODE,
             "--kubelet-root", str(kubelet_root), "--cache-root", str(daemon.root),
             "--publish-margin", f"{milliseconds // 12}ms", "--publish-hold-limit", f"{milliseconds * 11 // 12}ms",
+            "--reconcile-interval", f"{milliseconds // 2}ms", "--log-level", "debug",
         ]
         self._process: Process | None = None
 
@@ -56,8 +57,9 @@ class CsiPlugin:
     def kill(self) -> None:
         self.process.kill()
 
-    def stop(self) -> int:
-        return self.process.stop()
+    def stop(self, timeout: float = 30) -> int:
+        """SIGTERM and the exit status."""
+        return self.process.stop(timeout)
 
     def end(self) -> None:
         """Stops what still runs."""
