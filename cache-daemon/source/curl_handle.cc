@@ -84,8 +84,8 @@ CurlList HeaderList(const std::vector<std::string>& headers) {
   CurlList list(curl_slist_append(nullptr, "Accept-Encoding: identity"));
   for (const std::string& header : headers) {
     curl_slist* longer = curl_slist_append(list.get(), header.c_str());
-    if (longer == nullptr) break;  // out of memory: the server will miss the header and say so
-    list.release();
+    if (longer == nullptr) break;       // out of memory: the server will miss the header and say so
+    static_cast<void>(list.release());  // the longer list begins with it
     list.reset(longer);
   }
   return list;

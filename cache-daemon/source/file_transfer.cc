@@ -30,8 +30,11 @@ FileTransfer::Turn FileTransfer::Serve(std::span<std::byte> buffer) {
   if (!fd_) status_ = Open();
   if (!status_) return Turn::kEnded;
   Result<size_t> read = Read(buffer);
-  if (!read) status_ = std::unexpected(std::move(read).error());
-  if (!status_ || *read == 0) return Turn::kEnded;
+  if (!read) {
+    status_ = std::unexpected(std::move(read).error());
+    return Turn::kEnded;
+  }
+  if (*read == 0) return Turn::kEnded;
   paused_ = !sink_->OnBytes(buffer.first(*read));
   if (paused_) return Turn::kPaused;
   position_ += *read;

@@ -194,7 +194,8 @@ void LoopTransport::Perform() {
 void LoopTransport::ServeFiles() {
   if (!BusyWithFiles()) return;
   file_buffer_.resize(kFilePiece);
-  std::vector<TransferId> ids;
+  std::vector<TransferId> ids;  // a sink may start others meanwhile
+  ids.reserve(files_.size());
   for (const auto& [id, transfer] : files_) ids.push_back(id);
   for (TransferId id : ids) {
     auto found = files_.find(id);
