@@ -165,8 +165,23 @@ Result<> StagedIngest::Journal(const std::string& snapshot_id, const FileIdentit
   return {};
 }
 
+Result<> StagedIngest::MakeBlobDirectory(const Digest& sha256) {
+  io::Filesystem& filesystem = store_.filesystem_;
+  std::string directory = store_.layout_.BlobDirectory(sha256);
+  auto made = filesystem.MakeDirectory(directory);
+  bool there = !made.has_value() && made.error().code == Code::kAlreadyExists;
+  if (!made.has_value() && !there) return made;
+  return filesystem.SyncDirectory(store_.layout_.BlobsDirectory());
+}
+
 Result<> StagedIngest::Place(const Digest& sha256) {
-  auto placed = store_.filesystem_.Rename(path_, store_.layout_.Blob(sha256), io::Replace::kNever);
+  io::Filesystem& filesystem = store_.filesystem_;
+  std::string blob = store_.layout_.Blob(sha256);
+  auto placed = filesystem.Rename(path_, blob, io::Replace::kNever);
+  if (!placed.has_value() && placed.error().code == Code::kNotFound) {
+    TRY(MakeBlobDirectory(sha256));
+    placed = filesystem.Rename(path_, blob, io::Replace::kNever);
+  }
   bool there = !placed.has_value() && placed.error().code == Code::kAlreadyExists;
   if (!placed.has_value() && !there) return placed;
   // Where the blob was there already, ours goes with the ingest's directory.

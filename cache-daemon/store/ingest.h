@@ -38,6 +38,8 @@ class StagedIngest final : public Ingest {
   Result<> SyncStaged();
   Result<> Journal(const std::string& snapshot_id, const FileIdentity& identity,
                    const Digest& sha256);
+  /// The directory of the blobs with these first two digits; the first such commit makes it.
+  Result<> MakeBlobDirectory(const Digest& sha256);
   Result<> Place(const Digest& sha256);
   void Publish(const std::string& snapshot_id, const FileIdentity& identity, const Digest& sha256);
 

@@ -5,9 +5,9 @@
 
 #include <array>
 #include <cerrno>
-#include <set>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -21,12 +21,15 @@ constexpr std::string_view kProbe = ".probe";
 constexpr std::string_view kProbeLink = ".probe-link";
 constexpr Bytes kMaxFormatSize = 4096;
 
+bool IsUnfinishedFormat(std::string_view name) {
+  return name.starts_with("format.") && name.ends_with(io::kBesideSuffix);
+}
+
 /// What a root may hold before it has a format: what a first start that was killed leaves, and what
 /// mke2fs makes.
 bool IsHarmless(std::string_view name) {
-  bool unfinished_format = name.starts_with("format.") && name.ends_with(io::kBesideSuffix);
   return name == "lock" || name == kProbe || name == kProbeLink || name == "lost+found" ||
-         unfinished_format;
+         IsUnfinishedFormat(name);
 }
 
 std::string NotWritable(const std::string& root, const std::string& why) {
@@ -36,11 +39,13 @@ std::string NotWritable(const std::string& root, const std::string& why) {
       root, ::geteuid(), why, ::geteuid(), root);
 }
 
+/// What stopped us at `root`: rights, which the reader can give, or the disk itself.
 std::unexpected<Error> FailNotWritable(const std::string& root, const Error& cause) {
-  if (cause.code == Code::kResourceExhausted) {
-    return Fail(cause.code, fmt::format("cache root {}: {}: free some space", root, cause.message));
+  if (cause.code == Code::kFailedPrecondition) {
+    return Fail(cause.code, NotWritable(root, cause.message));
   }
-  return Fail(Code::kFailedPrecondition, NotWritable(root, cause.message));
+  std::string_view way_out = cause.code == Code::kResourceExhausted ? ": free some space" : "";
+  return Fail(cause.code, fmt::format("cache root {}: {}{}", root, cause.message, way_out));
 }
 
 Result<> EnsureRootDirectory(io::Filesystem& filesystem, const std::string& root) {
@@ -89,7 +94,14 @@ Result<std::string> NewRootId() {
   return HexEncode(bytes);
 }
 
+/// Gives a new root its format and id, and removes what a killed first start left of them.
 Result<std::string> WriteFormat(io::Filesystem& filesystem, const RootLayout& layout) {
+  std::vector<io::DirectoryEntry> entries = TRY(filesystem.List(layout.root()));
+  for (const io::DirectoryEntry& entry : entries) {
+    if (IsUnfinishedFormat(entry.name)) {
+      TRY(io::RemoveTree(filesystem, layout.Absolute(entry.name)));
+    }
+  }
   std::string id = TRY(NewRootId());
   auto written = io::ReplaceFileDurably(filesystem, layout.FormatFile(),
                                         fmt::format("{}\n{}\n", RootLayout::kFormat, id));
@@ -143,17 +155,6 @@ Result<> EnsureDirectory(io::Filesystem& filesystem, const std::string& path) {
   return std::unexpected(std::move(made).error());
 }
 
-Result<> EnsureBlobDirectories(io::Filesystem& filesystem, const RootLayout& layout) {
-  std::vector<io::DirectoryEntry> entries = TRY(filesystem.List(layout.BlobsDirectory()));
-  std::set<std::string> present;
-  for (const io::DirectoryEntry& entry : entries) present.insert(entry.name);
-  for (unsigned value = 0; value < 256; ++value) {
-    std::string name = fmt::format("{:02x}", value);
-    if (!present.contains(name)) TRY(EnsureDirectory(filesystem, layout.BlobDirectory(name)));
-  }
-  return filesystem.SyncDirectory(layout.BlobsDirectory());
-}
-
 Result<> EnsureDirectories(io::Filesystem& filesystem, const RootLayout& layout) {
   const std::array parents = {layout.Absolute("blobs"), layout.Absolute("trees")};
   for (const std::string& path : parents) TRY(EnsureDirectory(filesystem, path));
@@ -166,7 +167,6 @@ Result<> EnsureDirectories(io::Filesystem& filesystem, const RootLayout& layout)
                                   layout.LeasesDirectory(),
                                   layout.QuarantineDirectory()};
   for (const std::string& path : directories) TRY(EnsureDirectory(filesystem, path));
-  TRY(EnsureBlobDirectories(filesystem, layout));
   for (const std::string& path : parents) TRY(filesystem.SyncDirectory(path));
   return filesystem.SyncDirectory(layout.root());
 }

@@ -1,0 +1,179 @@
+#include <cerrno>
+#include <filesystem>
+
+#include "test/cache-daemon/store/store_fixture.h"
+
+namespace weighhouse::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+const TestFiles kFiles = {{"a", "first"}, {"b", "second"}};
+
+class RecoveryTest : public StoreTest {
+ protected:
+  RecoveryTest() {
+    Open();
+    id_ = Fill(*store_, ListingOf(kFiles), kFiles)->id;
+    tree_ = *store_->EnsureTree(id_, Layout::kFiles, "");
+  }
+  std::string id_;
+  std::string tree_;
+};
+
+TEST_F(RecoveryTest, FindsEverythingAndRemovesNothingThatCounts) {
+  ASSERT_TRUE(store_->TakeLease(LeaseOn(id_, "pod", tree_)).has_value());
+  std::vector<std::string> before = NamesBelow(Root());
+  Reopen();
+  EXPECT_EQ(NamesBelow(Root()), before);
+  const RecoverySummary& summary = store_->recovery();
+  EXPECT_EQ(summary.blobs, 2u);
+  EXPECT_EQ(summary.snapshots, 1u);
+  EXPECT_EQ(summary.leases, 1u);
+  EXPECT_EQ(summary.dropped_ingests, 0u);
+  EXPECT_EQ(summary.dropped_orphans, 0u);
+  EXPECT_EQ(store_->Space()->used, 2u * 4096);
+  EXPECT_EQ(store_->Space()->held, 2u * 4096);
+}
+
+TEST_F(RecoveryTest, LooksAtNoBlob) {
+  Close();
+  int before = filesystem_.Count("", "blobs/sha256/");
+  int lists = filesystem_.Count("List", "blobs/sha256/");
+  Open();
+  EXPECT_EQ(filesystem_.Count("", "blobs/sha256/") - before,
+            filesystem_.Count("List", "blobs/sha256/") - lists);
+}
+
+TEST_F(RecoveryTest, RemovesWhatACrashLeaves) {
+  Close();
+  WriteTestFile(Root() / "ingests" / std::string(64, '1') / "data", "half");
+  WriteTestFile(Root() / "snapshots/.x.json.new", "{");
+  WriteTestFile(Root() / "snapshots" / (std::string(64, '2') + ".verified"), "");
+  WriteTestFile(Root() / "references/.x.json.new", "{");
+  WriteTestFile(Root() / "leases/.x.new", "{");
+  WriteTestFile(Root() / "trees/files/.new-x/a/b", "x");
+  WriteTestFile(Root() / "trees/hub/.gone-7-x/a/b", "x");
+  WriteTestFile(Root() / "trees/files" / std::string(64, '3') / "file", "of no snapshot");
+  std::string orphan = Digest::Of("orphan").Hex();
+  WriteTestFile(Root() / "blobs/sha256" / orphan.substr(0, 2) / orphan, "orphan");
+  Open();
+  EXPECT_EQ(store_->recovery().dropped_ingests, 1u);
+  EXPECT_EQ(store_->recovery().dropped_orphans, 2u);
+  ExpectNoGarbage(Root());
+  EXPECT_FALSE(BlobExists("orphan"));
+  EXPECT_FALSE(fs::exists(Root() / "trees/files" / std::string(64, '3')));
+  EXPECT_FALSE(fs::exists(Root() / "snapshots" / (std::string(64, '2') + ".verified")));
+  ExpectOnlyTrueBytes(*store_);
+}
+
+TEST_F(RecoveryTest, KeepsABlobThatAFillingSnapshotListsByDigestOnly) {
+  Listing other = ListingOf(kFiles, {.origin = "s3://x", .anonymous = false});
+  ASSERT_TRUE(store_->BeginSnapshot(other).has_value());
+  Close();
+  fs::remove(Names().SnapshotRecord(id_));
+  Open();
+  EXPECT_TRUE(BlobExists("first"));
+  EXPECT_FALSE(store_->CanReuse("s3://y", Digest::Of("first")));
+  EXPECT_EQ(store_->Space()->used, 2u * 4096) << "its true size, not what the listing claims";
+}
+
+TEST_F(RecoveryTest, DamagedRecordIsTakenAsAbsentAndFilledAgain) {
+  Close();
+  WriteTestFile(Names().SnapshotRecord(id_), "{\"id\": 1");
+  Open();
+  EXPECT_FALSE(store_->FindSnapshot(id_).has_value());
+  EXPECT_FALSE(BlobExists("first"));
+  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  Reopen();
+  EXPECT_TRUE(store_->FindSnapshot(id_)->complete);
+}
+
+TEST_F(RecoveryTest, DamagedRecordOfALeasedTreeTakesNothingFromThePods) {
+  ASSERT_TRUE(store_->TakeLease(LeaseOn(id_, "pod")).has_value());
+  Close();
+  WriteTestFile(Names().SnapshotRecord(id_), "");
+  Open();
+  EXPECT_EQ(FilesBelow(Absolute(tree_)), kFiles);
+  EXPECT_EQ(store_->Leases().size(), 1u);
+  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  EXPECT_NE(*store_->EnsureTree(id_, Layout::kFiles, ""), tree_);
+  ASSERT_TRUE(store_->DropLease(LeaseOn(id_, "pod").id).has_value());
+  Reopen();
+  EXPECT_FALSE(fs::exists(Absolute(tree_)));
+}
+
+TEST_F(RecoveryTest, MissingBlobMakesItsSnapshotIncomplete) {
+  Close();
+  fs::remove(Names().Blob(Digest::Of("first")));
+  Open();
+  auto snapshot = store_->FindSnapshot(id_);
+  EXPECT_FALSE(snapshot->complete);
+  EXPECT_EQ(snapshot->PresentBytes(), 6u);
+  EXPECT_FALSE(fs::exists(Absolute(tree_)));
+  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  ExpectOnlyTrueBytes(*store_);
+}
+
+TEST_F(RecoveryTest, DropsLeasesThatCantBeReadOrHoldNothing) {
+  ASSERT_TRUE(store_->TakeLease(LeaseOn(id_, "good", tree_)).has_value());
+  Close();
+  WriteTestFile(Names().Lease(LeaseOn(id_, "torn").id), "{\"snapshot_id\": ");
+  WriteTestFile(Root() / "leases/not-an-id", "{}");
+  std::string stray = ReadTestFile(Names().Lease(LeaseOn(id_, "good").id));
+  stray.replace(stray.find(id_), id_.size(), std::string(64, '0'));
+  stray.replace(stray.find(tree_), tree_.size(), "trees/files/none");
+  WriteTestFile(Root() / "leases" / std::string(64, '9'), stray);
+  Open();
+  EXPECT_EQ(store_->Leases().size(), 1u);
+  EXPECT_EQ(store_->recovery().leases, 1u);
+  EXPECT_EQ(NamesBelow(Root() / "leases").size(), 1u);
+}
+
+TEST_F(RecoveryTest, DropsReferencesThatCantBeReadOrNameNothing) {
+  std::string fingerprint(64, 'f');
+  ASSERT_TRUE(store_->RecordReference({fingerprint, "hf://a/b", id_}).has_value());
+  ASSERT_TRUE(store_->RecordReference({std::string(64, 'e'), "hf://a/b", std::string(64, '0')})
+                  .has_value());
+  Close();
+  WriteTestFile(Root() / "references" / (std::string(64, 'd') + ".json"), "{");
+  Open();
+  EXPECT_EQ(store_->References().size(), 1u);
+  EXPECT_TRUE(store_->FindReference(fingerprint).has_value());
+  EXPECT_EQ(NamesBelow(Root() / "references").size(), 1u);
+}
+
+TEST_F(RecoveryTest, JournalBesideACompleteRecordIsOnlyRemoved) {
+  Close();
+  WriteTestFile(Names().SnapshotJournal(id_), "\nsha256 nonsense\n");
+  Open();
+  EXPECT_TRUE(store_->FindSnapshot(id_)->complete);
+  EXPECT_FALSE(fs::exists(Names().SnapshotJournal(id_)));
+}
+
+TEST_F(RecoveryTest, GarbageThatCantBeRemovedDoesNotStopTheStart) {
+  Close();
+  WriteTestFile(Root() / "ingests" / std::string(64, '1') / "data", "half");
+  filesystem_.FailAt({.operation = "Unlink",
+                      .path = "ingests/",
+                      .times = io::Fault::kForever,
+                      .error_number = EIO});
+  Open();
+  filesystem_.ClearFaults();
+  EXPECT_TRUE(store_->FindSnapshot(id_)->complete);
+  EXPECT_TRUE(store_->StartIngest(std::string(64, '1'), 4).has_value());
+}
+
+TEST_F(RecoveryTest, DirectoryThatCantBeListedFailsTheStart) {
+  Close();
+  for (std::string part : {"/snapshots", "/leases", "/trees/files", "/blobs/sha256/", "/ingests"}) {
+    filesystem_.FailAt({.operation = "List", .path = part, .error_number = EIO});
+    EXPECT_FALSE(TryOpen().has_value()) << part;
+    filesystem_.ClearFaults();
+  }
+  Open();
+  ExpectOnlyTrueBytes(*store_);
+}
+
+}  // namespace
+}  // namespace weighhouse::store

@@ -1,0 +1,195 @@
+// Kills a child at every fault point of the store, at its first, second and third passage, and
+// looks at what the next start makes of it.
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "base/fault.h"
+#include "test/cache-daemon/store/store_fixture.h"
+
+namespace weighhouse::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+const TestFiles kFirst = {{"config.json", "{}"}, {"dir/model", PatternBytes(10000, 1)}};
+const TestFiles kSecond = {{"config.json", "{}"}, {"other", PatternBytes(20000, 2)}};
+const TestFiles kRotting = {{"rotting", "these bytes will rot"}};
+constexpr const char* kChildRoot = "STORE_CRASH_ROOT";
+
+Listing First() { return ListingOf(kFirst, {.identify = GitSha1Of}); }
+Listing Second() { return ListingOf(kSecond, {.revision = std::string(40, 'b')}); }
+Listing Rotting() { return ListingOf(kRotting, {.revision = std::string(40, 'c')}); }
+
+/// One model's way through the store: begin, ingest, commit, complete, trees in both layouts,
+/// lease, reference, release.
+Result<> Serve(Store& store, const Listing& listing, const TestFiles& files,
+               const std::string& pod) {
+  Snapshot snapshot = TRY(Fill(store, listing, files));
+  std::string tree = TRY(store.EnsureTree(snapshot.id, Layout::kFiles, ""));
+  TRY(store.EnsureTree(snapshot.id, Layout::kHub, "main"));
+  TRY(store.RecordReference({.fingerprint = Digest::Of(pod).Hex(),
+                             .text = "hf://org/name@main",
+                             .snapshot_id = snapshot.id}));
+  TRY(store.TakeLease(LeaseOn(snapshot.id, pod, tree)));
+  return store.DropLease(LeaseOn(snapshot.id, pod).id);
+}
+
+/// The blob of the rotting file gets other bytes, behind the store's back.
+void Rot(Store& store) {
+  std::string blob = RootLayout(store.root()).Blob(Digest::Of(kRotting.at("rotting")));
+  if (!fs::exists(blob)) return;
+  fs::remove(blob);
+  WriteTestFile(blob, "rot");
+  fs::permissions(blob, fs::perms(0444));
+}
+
+/// Everything the store does. May be run again on what a killed run left.
+Result<> Workload(Store& store) {
+  TRY(Serve(store, First(), kFirst, "first"));
+  TRY(Serve(store, Second(), kSecond, "second"));
+  TRY(store.Evict(First().SnapshotId()));
+  TRY(Fill(store, Rotting(), kRotting));
+  Rot(store);
+  TRY(store.VerifyBlob(Digest::Of(kRotting.at("rotting")), {}));
+  return {};
+}
+
+class StoreCrashTest : public StoreTest {
+ protected:
+  /// Runs the workload in a program of its own (a fork alone would share what this one has read of
+  /// WEIGHHOUSE_FAULT); its wait status.
+  int RunChild(const std::string& fault) {
+    pid_t child = ::fork();
+    if (child == 0) {
+      ::setenv("WEIGHHOUSE_FAULT", fault.c_str(), 1);
+      ::setenv(kChildRoot, Root().c_str(), 1);
+      int quiet = ::open("/dev/null", O_WRONLY);
+      ::dup2(quiet, STDOUT_FILENO);
+      ::execl("/proc/self/exe", "store_crash_test", "--gtest_filter=StoreCrashChild.*", nullptr);
+      ::_exit(127);
+    }
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    return status;
+  }
+
+  /// The blobs whose commit had returned before the kill, or was as good as done: below blobs/ and
+  /// listed.
+  std::vector<std::string> Committed() const {
+    std::vector<std::string> names;
+    for (const auto& [name, content] : FilesBelow(Root() / "blobs/sha256")) {
+      if (Digest::Of(content).Hex() == fs::path(name).filename()) names.push_back(name);
+    }
+    return names;
+  }
+
+  /// What must hold whenever a store was opened.
+  void CheckInvariants() {
+    ExpectOnlyTrueBytes(*store_);
+    ExpectNoGarbage(Root());
+    std::set<std::string> listed;
+    for (const Snapshot& snapshot : store_->Snapshots()) {
+      for (const SnapshotFile& file : snapshot.files) {
+        if (file.blob) listed.insert(file.blob->Hex());
+        listed.insert(file.listed.identity.value);
+      }
+    }
+    for (const std::string& name : Committed()) {
+      EXPECT_TRUE(listed.contains(fs::path(name).filename())) << "an orphan: " << name;
+    }
+    for (const LeaseRecord& lease : store_->Leases()) {
+      EXPECT_TRUE(fs::exists(Absolute(lease.tree))) << "a lease on nothing";
+    }
+  }
+
+  /// The next start, and the same work again.
+  void CheckAfterKill(const std::string& point) {
+    std::vector<std::string> committed = Committed();
+    Open();
+    if (HasFatalFailure()) return;
+    CheckInvariants();
+    if (!point.starts_with("evict.")) {
+      // What is on its way out need not come back; everything else that had its name keeps it.
+      for (const std::string& name : committed)
+        EXPECT_TRUE(fs::exists(Root() / "blobs/sha256" / name));
+    }
+    int ingests_before = filesystem_.Count("CreateFile", "ingests/");
+    size_t lacking = Lacking();
+    auto finished = Workload(*store_);
+    ASSERT_TRUE(finished.has_value()) << finished.error().message;
+    EXPECT_LE(static_cast<size_t>(filesystem_.Count("CreateFile", "ingests/") - ingests_before),
+              lacking)
+        << "something was fetched again";
+    CheckInvariants();
+    EXPECT_FALSE(store_->FindSnapshot(First().SnapshotId()).has_value());
+    EXPECT_TRUE(store_->FindSnapshot(Second().SnapshotId())->complete);
+    EXPECT_FALSE(store_->FindSnapshot(Rotting().SnapshotId())->complete);
+    Reopen();
+    EXPECT_EQ(store_->recovery().dropped_orphans, 0u);
+    CheckInvariants();
+    Close();
+  }
+
+  /// How many files the workload must bring: those that no known snapshot has.
+  size_t Lacking() const {
+    size_t lacking = 0;
+    for (const Listing& listing : {First(), Second(), Rotting()}) {
+      auto known = store_->FindSnapshot(listing.SnapshotId());
+      if (!known) lacking += listing.files.size();
+      if (!known) continue;
+      for (const SnapshotFile& file : known->files) lacking += file.blob ? 0 : 1;
+    }
+    return lacking;
+  }
+};
+
+TEST(StoreCrashChild, Works) {
+  const char* root = std::getenv(kChildRoot);
+  if (root == nullptr) GTEST_SKIP() << "only for the crash test's children";
+  io::PosixFilesystem disk;
+  TestClock clock;
+  auto store = Store::Open(disk, clock, {.root = root, .min_free = 0, .boot_id = "boot"});
+  ASSERT_TRUE(store.has_value()) << store.error().message;
+  auto done = Workload(**store);
+  ASSERT_TRUE(done.has_value()) << done.error().message;
+}
+
+bool WasKilled(int status) { return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL; }
+
+TEST_F(StoreCrashTest, EveryKillLeavesACacheThatGoesOn) {
+  size_t points = 0;
+  size_t kills = 0;
+  for (std::string_view point : kFaultPoints) {
+    if (point.starts_with("fill.")) continue;
+    ++points;
+    int passages = 0;
+    for (int passage = 1; passage <= 3; ++passage) {
+      SCOPED_TRACE(fmt::format("{}:{}", point, passage));
+      fs::remove_all(Root());
+      int status = RunChild(fmt::format("{}:{}", point, passage));
+      if (!WasKilled(status)) {
+        ASSERT_EQ(status, 0) << "the workload failed by itself";
+        break;
+      }
+      ++passages;
+      CheckAfterKill(std::string(point));
+      if (HasFatalFailure() || HasNonfatalFailure()) return;
+    }
+    ASSERT_GT(passages, 0) << point << " is never reached";
+    fmt::print("{}: killed {} times\n", point, passages);
+    kills += static_cast<size_t>(passages);
+  }
+  fmt::print("{} fault points of the store, {} kills\n", points, kills);
+}
+
+}  // namespace
+}  // namespace weighhouse::store

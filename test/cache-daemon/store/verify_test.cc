@@ -1,0 +1,187 @@
+#include <fcntl.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "test/cache-daemon/store/store_fixture.h"
+
+namespace weighhouse::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+const TestFiles kFiles = {{"good", "good bytes"}, {"victim", "bytes that will rot"}};
+const std::string kRotten = "bytes that have rot";
+
+class VerifyTest : public StoreTest {
+ protected:
+  VerifyTest() {
+    Open();
+    id_ = Fill(*store_, ListingOf(kFiles), kFiles)->id;
+  }
+  /// Changes the blob's bytes behind the store's back, in place as a failing disk does.
+  void Rot() {
+    fs::permissions(Blob(), fs::perms(0644));
+    std::ofstream(Blob(), std::ios::in | std::ios::out | std::ios::binary) << kRotten;
+    fs::permissions(Blob(), fs::perms(0444));
+  }
+  std::string Blob() const { return Names().Blob(sha256_); }
+  Result<std::optional<std::string>> Verify() { return store_->VerifyBlob(sha256_, {}); }
+  std::string Tree() {
+    auto tree = store_->EnsureTree(id_, Layout::kFiles, "");
+    EXPECT_TRUE(tree.has_value()) << tree.error().message;
+    return tree.value_or("");
+  }
+
+  const Digest sha256_ = Digest::Of(kFiles.at("victim"));
+  std::string id_;
+};
+
+TEST_F(VerifyTest, RightBytesAreNoFinding) {
+  auto finding = Verify();
+  ASSERT_TRUE(finding.has_value());
+  EXPECT_EQ(*finding, std::nullopt);
+}
+
+TEST_F(VerifyTest, ReadsAFileOfManyPieces) {
+  TestFiles large = {{"large", PatternBytes((9 << 20) + 123, 1)}};
+  ASSERT_TRUE(Fill(*store_, ListingOf(large), large).has_value());
+  auto finding = store_->VerifyBlob(Digest::Of(large.at("large")), [] { return false; });
+  ASSERT_TRUE(finding.has_value());
+  EXPECT_EQ(*finding, std::nullopt);
+}
+
+TEST_F(VerifyTest, StopsWhenTold) {
+  auto stopped = store_->VerifyBlob(sha256_, [] { return true; });
+  EXPECT_EQ(stopped.error().code, Code::kCancelled);
+  EXPECT_EQ(store_->VerifyBlob(Digest::Of("unknown"), {}).error().code, Code::kNotFound);
+}
+
+TEST_F(VerifyTest, BadBlobGoesToQuarantineAndItsSnapshotLacksIt) {
+  Rot();
+  auto finding = Verify();
+  ASSERT_TRUE(finding.has_value());
+  EXPECT_EQ(*finding, Digest::Of(kRotten).Hex());
+  EXPECT_EQ(ReadTestFile(Names().Quarantined(sha256_)), kRotten);
+  EXPECT_FALSE(fs::exists(Blob()));
+  for (bool restarted : {false, true}) {
+    if (restarted) Reopen();
+    auto snapshot = store_->FindSnapshot(id_);
+    EXPECT_FALSE(snapshot->complete);
+    EXPECT_TRUE(snapshot->files[0].blob.has_value());
+    EXPECT_FALSE(snapshot->files[1].blob.has_value()) << "its record says which file";
+    EXPECT_FALSE(store_->CanReuse(snapshot->origin, sha256_));
+    EXPECT_EQ(store_->Space()->held, 4096u) << "quarantine takes space";
+    EXPECT_EQ(store_->EnsureTree(id_, Layout::kFiles, "").error().code, Code::kFailedPrecondition);
+  }
+  EXPECT_EQ(Verify().error().code, Code::kNotFound);
+}
+
+TEST_F(VerifyTest, RefilledSnapshotIsServedFromGoodBytes) {
+  std::string tree = Tree();
+  Rot();
+  ASSERT_TRUE(Verify().has_value());
+  EXPECT_FALSE(fs::exists(Absolute(tree))) << "nobody had it";
+  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  EXPECT_EQ(FilesBelow(Absolute(Tree())), kFiles);
+  ExpectOnlyTrueBytes(*store_);
+}
+
+TEST_F(VerifyTest, LeasedTreeStaysForItsPodsAndIsHandedOutNoMore) {
+  std::string tree = Tree();
+  ASSERT_TRUE(store_->TakeLease(LeaseOn(id_, "pod", tree)).has_value());
+  Rot();
+  ASSERT_TRUE(Verify().has_value());
+  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  for (bool restarted : {false, true}) {
+    if (restarted) Reopen();
+    EXPECT_EQ(ReadTestFile(Absolute(tree) + "/victim"), kRotten) << "the pod still reads it";
+    std::string next = Tree();
+    EXPECT_NE(next, tree);
+    EXPECT_EQ(FilesBelow(Absolute(next)), kFiles);
+    EXPECT_EQ(store_->SnapshotOfTree(tree).value(), id_);
+  }
+  ASSERT_TRUE(store_->DropLease(LeaseOn(id_, "pod").id).has_value());
+  EXPECT_FALSE(fs::exists(Absolute(tree)));
+  EXPECT_EQ(FilesBelow(Absolute(Tree())), kFiles);
+}
+
+TEST_F(VerifyTest, LeaseThatNamesNoTreeHoldsThemAll) {
+  std::string tree = Tree();
+  ASSERT_TRUE(store_->TakeLease(LeaseOn(id_, "pod")).has_value());
+  Rot();
+  ASSERT_TRUE(Verify().has_value());
+  EXPECT_TRUE(fs::exists(Absolute(tree)));
+  ASSERT_TRUE(store_->DropLease(LeaseOn(id_, "pod").id).has_value());
+  EXPECT_FALSE(fs::exists(Absolute(tree)));
+}
+
+TEST_F(VerifyTest, WithdrawnTreeGoesAtAStartWhereNobodyHasIt) {
+  std::string tree = Tree();
+  ASSERT_TRUE(store_->TakeLease(LeaseOn(id_, "pod", tree)).has_value());
+  Rot();
+  ASSERT_TRUE(Verify().has_value());
+  Close();
+  fs::remove(Names().Lease(LeaseOn(id_, "pod").id));
+  Open();
+  EXPECT_FALSE(fs::exists(Absolute(tree)));
+}
+
+TEST_F(VerifyTest, BlobLostBeforeAStartWithdrawsTheTreeEvenIfItComesBack) {
+  std::string tree = Tree();
+  ASSERT_TRUE(store_->TakeLease(LeaseOn(id_, "pod", tree)).has_value());
+  Rot();
+  Close();
+  // As a kill right after the move into quarantine.
+  fs::rename(Blob(), Names().Quarantined(sha256_));
+  Open();
+  EXPECT_FALSE(store_->FindSnapshot(id_)->complete);
+  Listing other = ListingOf(kFiles, {.revision = std::string(40, 'e')});
+  ASSERT_TRUE(Fill(*store_, other, kFiles).has_value());
+  Reopen();
+  ASSERT_TRUE(store_->BeginSnapshot(ListingOf(kFiles)).has_value());
+  ASSERT_TRUE(store_->CompleteSnapshot(id_).has_value());
+  EXPECT_NE(Tree(), tree);
+  EXPECT_EQ(FilesBelow(Absolute(Tree())), kFiles);
+}
+
+TEST_F(VerifyTest, EverySnapshotWithTheBlobIsMarked) {
+  Listing other = ListingOf(kFiles, {.revision = std::string(40, 'e')});
+  ASSERT_TRUE(Fill(*store_, other, kFiles).has_value());
+  EXPECT_EQ(store_->Blobs("").size(), 2u);
+  EXPECT_EQ(store_->Blobs(id_).front().paths.size(), 1u);
+  EXPECT_EQ(store_->Blobs("").front().paths.size(), 2u);
+  Rot();
+  ASSERT_TRUE(Verify().has_value());
+  for (const Snapshot& snapshot : store_->Snapshots()) EXPECT_FALSE(snapshot.complete);
+  EXPECT_EQ(store_->Blobs("").size(), 1u);
+}
+
+TEST_F(VerifyTest, UnreadableBlobIsAFinding) {
+  fs::remove(Blob());
+  fs::create_directory(Blob());
+  auto finding = Verify();
+  ASSERT_TRUE(finding.has_value()) << finding.error().message;
+  ASSERT_TRUE(finding->has_value());
+  EXPECT_TRUE((*finding)->contains("unreadable at byte 0")) << **finding;
+  EXPECT_FALSE(store_->FindSnapshot(id_)->complete);
+}
+
+TEST_F(VerifyTest, MissingBlobIsAFinding) {
+  fs::remove(Blob());
+  EXPECT_EQ(Verify().value(), "missing");
+  EXPECT_FALSE(store_->FindSnapshot(id_)->complete);
+  EXPECT_TRUE(NamesBelow(Root() / "quarantine").empty());
+}
+
+TEST_F(VerifyTest, BlobThatCantBeMovedStaysAsItWas) {
+  Rot();
+  filesystem_.FailAt({.operation = "Rename", .path = "quarantine", .error_number = EIO});
+  EXPECT_FALSE(Verify().has_value());
+  EXPECT_TRUE(store_->FindSnapshot(id_)->complete);
+  ASSERT_TRUE(Verify().has_value());
+  EXPECT_FALSE(store_->FindSnapshot(id_)->complete);
+}
+
+}  // namespace
+}  // namespace weighhouse::store
