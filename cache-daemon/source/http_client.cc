@@ -49,7 +49,8 @@ CURLcode RunToEnd(CURLM* multi, std::stop_token stop) {
     int left = 0;
     if (CURLMsg* message = curl_multi_info_read(multi, &left)) return message->data.result;
     if (running == 0) return CURLE_OUT_OF_MEMORY;
-    if (curl_multi_poll(multi, nullptr, 0, 1000, nullptr) != CURLM_OK) return CURLE_OUT_OF_MEMORY;
+    // libcurl shortens this to its own timers.
+    if (curl_multi_poll(multi, nullptr, 0, 60000, nullptr) != CURLM_OK) return CURLE_OUT_OF_MEMORY;
   }
   return CURLE_ABORTED_BY_CALLBACK;
 }

@@ -110,7 +110,7 @@ Result<HuggingFace::Asker> HuggingFace::MakeAsker(const ModelReference& referenc
   asker.credentials = TRY(TokenHeader(credentials));
   asker.question.repository = reference.uri.substr(kScheme.size());
   asker.question.web_page = fmt::format("{}/{}", endpoint_text_, asker.question.repository);
-  asker.question.revision = reference.revision.empty() ? "main" : reference.revision;
+  asker.question.revision = reference.RevisionOrDefault();
   asker.question.with_token = !asker.credentials.empty();
   return asker;
 }

@@ -22,7 +22,7 @@ class TransportFaultTest : public testing::Test {
   TransportFaultTest() {
     WriteTestFile(models_ / "org/name/model.safetensors", weights_);
     hub_ = FixtureHub::Start(models_.path().string()).value();
-    transport_ = CreateTransport({.stall_timeout = 500ms}).value();
+    transport_ = CreateTransport({.stall_timeout = kTestPatience}).value();
     location_ = LocateAgain();
   }
   FileLocation LocateAgain() {
@@ -77,6 +77,7 @@ TEST_F(TransportFaultTest, RefusesBytesBeyondThePromise) {
 }
 
 TEST_F(TransportFaultTest, EndsStalls) {
+  transport_ = CreateTransport({.stall_timeout = 500ms}).value();
   EXPECT_EQ(FailureUnder(R"({"kind":"stall","after":300000,"seconds":30})").code,
             Code::kUnavailable);
   EXPECT_EQ(FailureUnder(R"({"kind":"delay","seconds":30})").code, Code::kUnavailable);

@@ -62,14 +62,14 @@ TEST(TransportFlowTest, TakesAResumeFromWithinTheRefusal) {
 
 TEST(TransportFlowTest, CountsNoPauseAsAStall) {
   ScriptedServer server([&](const Request&) { return Reply{HttpAnswer(200, {}, "weights")}; });
-  auto transport = MakeTransport({.stall_timeout = 200ms});
+  auto transport = MakeTransport({.stall_timeout = 1s});
   RecordingSink sink;
   TransferId id = 0;
   bool refused = false;
   sink.accept = [&](std::span<const std::byte>) {
     if (refused) return true;
     refused = true;
-    transport->PostAfter(700ms, [&] { transport->Resume(id); });
+    transport->PostAfter(2s, [&] { transport->Resume(id); });
     return false;
   };
   transport->Post([&] { id = transport->Start({.url = server.Url("/f")}, std::nullopt, sink); });
@@ -81,7 +81,7 @@ TEST(TransportFlowTest, CancelsFromATaskPostedWithinOnBytesWithoutAnEnd) {
   ScriptedServer server([&](const Request&) {
     return Reply{"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nstart", Reply::Then::kHold};
   });
-  auto transport = MakeTransport({.stall_timeout = 200ms});
+  auto transport = MakeTransport({.stall_timeout = 1s});
   RecordingSink sink;
   TransferId id = 0;
   std::promise<void> cancelled;
@@ -95,7 +95,7 @@ TEST(TransportFlowTest, CancelsFromATaskPostedWithinOnBytesWithoutAnEnd) {
   transport->Post([&] { id = transport->Start({.url = server.Url("/f")}, std::nullopt, sink); });
   ASSERT_EQ(cancelled.get_future().wait_for(kTestPatience), std::future_status::ready);
   std::promise<void> later;
-  transport->PostAfter(400ms, [&] { later.set_value(); });
+  transport->PostAfter(1500ms, [&] { later.set_value(); });
   later.get_future().wait();
   EXPECT_FALSE(sink.ended());
 }
@@ -105,7 +105,7 @@ TEST(TransportFlowTest, LetsASinkCancelAndStartOthersWithinItsCalls) {
     if (request.target == "/held") return Reply{"", Reply::Then::kHold};
     return Reply{HttpAnswer(200, {}, request.target)};
   });
-  auto transport = MakeTransport({.stall_timeout = 500ms});
+  auto transport = MakeTransport({.stall_timeout = 1s});
   RecordingSink first, second, held;
   TransferId held_id = 0;
   first.accept = [&](std::span<const std::byte>) {
@@ -121,7 +121,7 @@ TEST(TransportFlowTest, LetsASinkCancelAndStartOthersWithinItsCalls) {
   EXPECT_TRUE(second.WaitForEnd().status);
   EXPECT_EQ(second.bytes(), "/second");
   std::promise<void> later;
-  transport->PostAfter(800ms, [&] { later.set_value(); });
+  transport->PostAfter(1500ms, [&] { later.set_value(); });
   later.get_future().wait();
   EXPECT_FALSE(held.ended());
 }

@@ -34,9 +34,10 @@ std::string Partial(Bytes begin, const std::string& body) {
 }
 
 /// The end of asking a server, which gives `reply`, for bytes 10 to 20.
-TransferEnd EndOf(const Reply& reply, RecordingSink& sink, FileLocation location = {}) {
+TransferEnd EndOf(const Reply& reply, RecordingSink& sink, FileLocation location = {},
+                  std::chrono::milliseconds stall_timeout = kTestPatience) {
   ScriptedServer server([&](const Request&) { return reply; });
-  auto transport = MakeTransport({.stall_timeout = 300ms});
+  auto transport = MakeTransport({.stall_timeout = stall_timeout});
   location.url = server.Url(location.url.empty() ? "/file" : location.url);
   return Bring(*transport, location, ByteRange{10, 20}, sink);
 }
@@ -214,10 +215,10 @@ TEST(TransportTest, KeepsSecretsOutOfMessages) {
 TEST(TransportTest, EndsAStalledTransfer) {
   RecordingSink sink;
   std::string whole = Partial(10, "0123456789");
-  TransferEnd end = EndOf({whole.substr(0, whole.size() - 5), Reply::Then::kHold}, sink);
+  TransferEnd end = EndOf({whole.substr(0, whole.size() - 5), Reply::Then::kHold}, sink, {}, 1s);
   ASSERT_FALSE(end.status);
   EXPECT_EQ(end.status.error().code, Code::kUnavailable);
-  EXPECT_THAT(end.status.error().message, HasSubstr("nothing came for 300 ms, after 5 bytes"));
+  EXPECT_THAT(end.status.error().message, HasSubstr("nothing came for 1.0 s, after 5 bytes"));
 }
 
 TEST(TransportTest, NamesAServerThatCantBeReached) {
