@@ -15,14 +15,16 @@ WorkerPool::WorkerPool(const std::string& name, int threads) {
 WorkerPool::~WorkerPool() { Stop(); }
 
 void WorkerPool::Stop() {
-  std::deque<std::function<void()>>
-      dropped;  // destroyed without the lock: what a job owns may post
+  // They die without the lock, because what a job owns may post, and before the threads are joined,
+  // because what a running job waits for may be theirs to let go.
+  std::deque<std::function<void()>> dropped;
   {
     MutexLock lock(mutex_);
     stopping_ = true;
     dropped.swap(jobs_);
   }
   changed_.NotifyAll();
+  dropped.clear();
   threads_.clear();
 }
 
