@@ -18,9 +18,12 @@ sys.path[:0] = [str(PROJECT / "demo"), str(PROJECT / "test/e2e"), str(PROJECT / 
 from harness.models import file_digest  # noqa: E402
 from harness.node import Node  # noqa: E402
 from kubelet_double import Pod, Timing  # noqa: E402
+from kubelet_double.records import is_final  # noqa: E402
 from origin import FixtureOrigin, HubOrigin, Origin, check_files  # noqa: E402
 from report import Report, bytes_text, seconds_text  # noqa: E402
 from tensors import read_tensors  # noqa: E402
+
+SOURCE_PATIENCE = 60.0  # seconds of nothing but UNAVAILABLE: the source isn't to be had
 
 
 class Reader:
@@ -75,11 +78,16 @@ class Demo:
                 self.node.kubelet.wait_mounted(pod, timeout=min(5.0, timeout))
                 return time.monotonic() - started
             except TimeoutError:
-                calls = self.node.kubelet.calls(pod)
-                if time.monotonic() - started > timeout or any(call.code.name == "INVALID_ARGUMENT" for call in calls):
-                    raise
-                if calls:
-                    self.report.note(f"{name}: {calls[-1].message}")
+                self.progress(pod, time.monotonic() - started, timeout)
+
+    def progress(self, pod: Pod, waited: float, timeout: float) -> None:
+        """Shows what kubelet would show as the pod's event; ends the demo if no patience can help."""
+        calls = self.node.kubelet.calls(pod)
+        away = waited > SOURCE_PATIENCE and all(call.code.name == "UNAVAILABLE" for call in calls)
+        if calls and (is_final(calls[-1].code) or away or waited > timeout):
+            self.report.claim(False, pod.name, calls[-1].code.name.lower(), calls[-1].message)
+        elif calls:
+            self.report.note(calls[-1].message)
 
     def path(self, number: int) -> Path:
         return self.node.kubelet.path(self.pods[number])
@@ -138,11 +146,12 @@ class Demo:
             refused = error.strerror or ""
         self.report.claim(bool(refused), "write as root", "refused", refused)
         # What runc 1.2 and later do to volumes that a pod doesn't mark readOnly: clear the mount's flag.
-        script = 'mount -o remount,bind,rw "$1" && echo x >>"$2"'
+        script = 'mount -o remount,bind,rw "$1" && echo remounted && echo x >>"$2"'
         outcome = subprocess.run(["unshare", "--mount", "--", "sh", "-c", script, "sh", target, victim], check=False,
                                  capture_output=True, text=True)
-        self.report.claim(outcome.returncode != 0, "… remounted rw first", "refused",
-                          outcome.stderr.strip().rsplit(": ", 1)[-1])
+        why = outcome.stderr.strip().rsplit(": ", 1)[-1]
+        self.report.claim(outcome.returncode != 0, "… after remount,rw", "refused",
+                          why if "remounted" in outcome.stdout else f"the remount itself: {why}")
 
     def digests(self) -> None:
         with self.node.daemon.client() as cache:

@@ -23,7 +23,7 @@ class HubOrigin:
 
     def __init__(self, model: str) -> None:
         self.model = model
-        self.url = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+        self.url = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
         self.name = urllib.parse.urlsplit(self.url).netloc
         self.secrets = {"HF_TOKEN": os.environ["HF_TOKEN"]} if os.environ.get("HF_TOKEN") else {}
         self.hub: "HubOrigin | Hub" = self
@@ -50,8 +50,8 @@ class FixtureOrigin(HubOrigin):
         self.name = "the fixture Hub"
 
     def fetched(self) -> int:
-        """File bytes by the Hub's log, on both its hosts."""
-        return sum(entry["bytes"] for entry in self._hub.log() if entry["status"] in (200, 206) and entry["file"])
+        """Bytes of files by the Hub's log, on both its hosts."""
+        return sum(self._hub.fetched().values())
 
     def close(self) -> None:
         self._hub.stop()

@@ -25,6 +25,7 @@ class Report:
 
     def __init__(self, title: str) -> None:
         self._colours = sys.stdout.isatty()
+        self._last_note = ""
         print(f"\n{self._in(_BOLD, 'Weighhouse')}  {title}\n", flush=True)
 
     def _in(self, colour: str, text: str) -> str:
@@ -35,7 +36,10 @@ class Report:
         print(f"  {self._in(_GREEN, '✓')} {what:<25} {figure:>10}   {self._in(_DIM, detail)}", flush=True)
 
     def note(self, text: str) -> None:
-        """Something on the way."""
+        """Something on the way; once, however often it is said."""
+        if text == self._last_note:
+            return
+        self._last_note = text
         print(f"    {self._in(_DIM, text)}", flush=True)
 
     def claim(self, true: bool, what: str, figure: str, detail: str) -> None:

@@ -25,7 +25,7 @@ class Cache:
         self.messages = contract("cache").messages
         self._channel = grpc.insecure_channel(f"unix://{socket}", options=[
             ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0),
-            ("grpc.initial_reconnect_backoff_ms", 20), ("grpc.min_reconnect_backoff_ms", 20),
+            ("grpc.initial_reconnect_backoff_ms", 20),
             ("grpc.max_reconnect_backoff_ms", 100)])
         self._stub = contract("cache").stubs.CacheStub(self._channel)
 

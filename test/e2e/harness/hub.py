@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import urllib.request
@@ -11,6 +12,8 @@ from typing import Any
 
 from harness.process import Process
 from harness.workspace import PROJECT
+
+_SMALL_FILE = re.compile(r"/(?:api/resolve-cache/models/)?([^/]+/[^/]+)/(?:resolve/)?[0-9a-f]{40}/([^?]+)")
 
 TOKEN = "hf_fixture_token_0123456789"  # the one that the tests' hubs accept
 
@@ -63,6 +66,16 @@ class Hub:
     def slow(self, bytes_per_second: int, path: str = "") -> None:
         """Slows each transfer from the CDN down."""
         self.faults(fault("cdn", path, {"kind": "rate", "bytes_per_second": bytes_per_second}))
+
+    def fetched(self) -> dict[str, int]:
+        """Bytes sent of each file, by `org/name/path`, on both sides."""
+        sums: dict[str, int] = {}
+        for entry in self.log():
+            small = _SMALL_FILE.match(entry["path"])
+            name = f"{small[1]}/{small[2]}" if small else entry["file"] if entry["side"] == "cdn" else ""
+            if name and entry["bytes"] and entry["status"] in (200, 206):
+                sums[name] = sums.get(name, 0) + entry["bytes"]
+        return sums
 
     def requests(self, side: str = "") -> int:
         """How many requests came in, of one side or both."""
