@@ -1,5 +1,7 @@
 #include "csi/daemon_client.h"
 
+#include <algorithm>
+#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -157,7 +159,8 @@ DaemonClient::DaemonClient(std::string socket, std::chrono::milliseconds patienc
       patience_(patience),
       stub_(cache::v1::Cache::NewStub(Connect(socket_))) {}
 
-std::shared_ptr<DaemonCall> DaemonClient::Info(Done<cache::v1::InfoResponse> done) {
+std::shared_ptr<DaemonCall> DaemonClient::Info(Milliseconds timeout,
+                                               Done<cache::v1::InfoResponse> done) {
   using Call = UnaryCall<cache::v1::InfoRequest, cache::v1::InfoResponse>;
   // A deadline that passes here says nothing but that the daemon doesn't answer.
   auto translated = [done = std::move(done),
@@ -170,7 +173,7 @@ std::shared_ptr<DaemonCall> DaemonClient::Info(Done<cache::v1::InfoResponse> don
     }
     done(std::move(response));
   };
-  return std::make_shared<Call>(socket_, patience_,
+  return std::make_shared<Call>(socket_, std::min(timeout, patience_),
                                 Call::Parts{.stub = stub_.get(),
                                             .method = &cache::v1::Cache::Stub::async::Info,
                                             .request = {},

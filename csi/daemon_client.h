@@ -37,8 +37,8 @@ class DaemonClient {
   using Done = std::function<void(Result<T>)>;
   using Milliseconds = std::chrono::milliseconds;
 
-  /// Who the daemon is; waits `patience` for it at most.
-  std::shared_ptr<DaemonCall> Info(Done<cache::v1::InfoResponse> done);
+  /// Who the daemon is; waits for it for the shorter of `timeout` and the patience.
+  std::shared_ptr<DaemonCall> Info(Milliseconds timeout, Done<cache::v1::InfoResponse> done);
   /// Makes a model present and holds it. kDeadlineExceeded after `timeout`; the fill goes on.
   std::shared_ptr<DaemonCall> Acquire(cache::v1::AcquireRequest request, Milliseconds timeout,
                                       std::function<void(const Progress&)> on_progress,

@@ -69,6 +69,9 @@ int Run(const Options& options) {
   sigset_t signals = BlockSignals();
   LinuxMounter mounter(EmptyDirectory(options.scratch_directory));
   Protections protections(mounter, options.scratch_directory);
+  Result<> tested = protections.Ensure();
+  // Only volumes that aren't readOnly need it; the reconciler tries again.
+  if (!tested) spdlog::error("{}", tested.error().message);
   Plugin plugin(options, mounter, protections, kDaemonPatience);
   Result<std::unique_ptr<grpc::Server>> server = Listen(options, plugin);
   if (!server) {

@@ -25,6 +25,12 @@ std::string FormatShare(Bytes done, Bytes total) {
                      static_cast<double>(total) / divisor, digits, kUnits[unit]);
 }
 
+/// Whole seconds: an estimate has no tenths.
+std::string FormatTimeLeft(uint64_t seconds) {
+  return seconds < 60 ? fmt::format("{} s", seconds)
+                      : FormatDuration(std::chrono::seconds(seconds));
+}
+
 }  // namespace
 
 std::string DescribeProgress(const std::string& model, const Progress& progress) {
@@ -40,7 +46,7 @@ std::string DescribeProgress(const std::string& model, const Progress& progress)
       Bytes left = (progress.bytes_total - done) / progress.bytes_per_second;
       text +=
           fmt::format(", {}, {} left", FormatRate(static_cast<double>(progress.bytes_per_second)),
-                      FormatDuration(std::chrono::seconds(left)));
+                      FormatTimeLeft(left));
     }
   }
   if (!progress.waiting_for.empty()) text += "; " + Printable(progress.waiting_for, 300);

@@ -169,9 +169,18 @@ void PublishFlight::OnReplayed(const std::string& tree, const Result<cache::v1::
   }
   bool same = ready && ready->tree() == tree;
   Record(tree, same ? &*ready : nullptr);
-  if (same || (!ready && ready.error().code == Code::kUnavailable)) return End({});
-  // The pod reads a complete tree, so the answer is yes. But the daemon holds none or another one
-  // for this lease: give that up, and let the reconciler tell what is mounted.
+  if (same || Interrupted()) return End({});
+  // The pod reads a complete tree, so the answer is yes.
+  bool leases_another = ready || ready.error().code == Code::kCancelled;
+  if (!leases_another) {
+    // Away, or refusing: the lease may still be the right one, and is left alone.
+    spdlog::info("{}: mounted; the daemon could not confirm its lease: {}", order_.target.path,
+                 ready.error().message);
+    tools_.reconcile();
+    return End({});
+  }
+  // The daemon holds another tree for this lease, or fills one: give that up, and let the
+  // reconciler tell what is mounted.
   spdlog::info("{}: mounted, but the daemon knows no lease of {}: {}", order_.target.path, tree,
                ready ? "it leased " + Printable(ready->tree(), 120) : ready.error().message);
   auto released = [self = shared_from_this()](const Result<cache::v1::ReleaseResponse>&) {
@@ -194,7 +203,7 @@ void PublishFlight::AskDaemon() {
                     [self](Result<cache::v1::Ready> ready) { self->OnAcquired(std::move(ready)); });
     });
   };
-  StartCall(tools_.daemon.Info(check));
+  StartCall(tools_.daemon.Info(TimeLeft(), check));
 }
 
 cache::v1::AcquireRequest PublishFlight::MakeRequest() const {

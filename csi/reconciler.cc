@@ -142,7 +142,7 @@ void Reconciler::AddLive(const RootDirectory& kubelet_root, const VolumeMounts::
 
 Result<> Reconciler::CheckDaemonRoot() const {
   cache::v1::InfoResponse info = TRY(Await<cache::v1::InfoResponse>(
-      [this](auto done) { return parts_.daemon.Info(std::move(done)); }));
+      [this](auto done) { return parts_.daemon.Info(kSyncPatience, std::move(done)); }));
   return parts_.disk.CheckCacheRoot(
       {.device = info.root_device(), .inode = info.root_inode(), .id = info.root_id()});
 }

@@ -56,14 +56,19 @@ class Scratch {
 
   Result<> Fill() {
     for (const char* name : {"self-test", "self-test/tree", "self-test/target"}) {
-      if (mkdirat(root_.get(), name, 0755) != 0)
+      // The mode twice: a umask that hides the tree from others would hide it from root too, which
+      // has no rights of its own through an idmapped mount.
+      if (mkdirat(root_.get(), name, 0755) != 0 || fchmodat(root_.get(), name, 0755, 0) != 0) {
         return FailErrno(errno, fmt::format("make {}", name));
+      }
     }
     parent_ = TRY(OpenDirectoryBeneath(root_.get(), "self-test", MountCrossing::kAllowed));
     tree_ = TRY(OpenDirectoryBeneath(parent_.get(), "tree", MountCrossing::kAllowed));
     target_ = TRY(OpenDirectoryBeneath(parent_.get(), "target", MountCrossing::kAllowed));
     UniqueFd file(openat(tree_.get(), kFile, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444));
-    if (!file) return FailErrno(errno, "make the self-test's file");
+    if (!file || fchmod(file.get(), 0444) != 0) {
+      return FailErrno(errno, "make the self-test's file");
+    }
     if (write(file.get(), kContent.data(), kContent.size()) !=
         static_cast<ssize_t>(kContent.size())) {
       return FailErrno(errno, "write the self-test's file");

@@ -1,0 +1,147 @@
+// The whole plugin over the kernel's mounts.
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/unique_fd.h"
+#include "csi/linux_mounter.h"
+#include "test/csi/plugin_harness.h"
+#include "test/csi/private_namespace.h"
+
+namespace weighhouse::csi {
+namespace {
+
+namespace fs = std::filesystem;
+using grpc::StatusCode;
+using testing::HasSubstr;
+
+class PluginRootTest : public RootTest {
+ protected:
+  void SetUp() override {
+    RootTest::SetUp();
+    if (IsSkipped()) return;
+    fs::create_directory(shared() / "empty");
+    mounter_ = std::make_unique<LinuxMounter>((shared() / "empty").string());
+    ProtectionFindings all{.idmapped_bind = {.holds = true, .reason = ""},
+                           .overlay = {.holds = true, .reason = ""}};
+    harness_ = std::make_unique<PluginHarness>(shared(), *mounter_, all);
+    harness_->daemon().SetScript(FakeDaemon::Answer(PluginHarness::Tree('a')));
+  }
+  void TearDown() override {
+    harness_.reset();
+    RootTest::TearDown();
+  }
+  std::unique_ptr<LinuxMounter> mounter_;
+  std::unique_ptr<PluginHarness> harness_;
+};
+
+TEST_F(PluginRootTest, APodReadsTheModelAndCanNotWrite) {
+  std::string target = harness_->MakeTarget("u");
+  grpc::Status status = harness_->Publish(harness_->Request("v", target));
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(ReadTestFile(fs::path(target) / "config.json"), "tree a");
+  std::string file = target + "/config.json";
+  EXPECT_LT(open(file.c_str(), O_WRONLY | O_CLOEXEC), 0);
+  ASSERT_EQ(mount(nullptr, target.c_str(), nullptr, MS_REMOUNT | MS_BIND, nullptr), 0);
+  EXPECT_LT(open(file.c_str(), O_WRONLY | O_CLOEXEC), 0);
+  EXPECT_TRUE(harness_->Unpublish("v", target).ok());
+  EXPECT_FALSE(fs::exists(target));
+}
+
+TEST_F(PluginRootTest, TwoPodsReadTheSameInode) {
+  std::string first = harness_->MakeTarget("a"), second = harness_->MakeTarget("b");
+  ASSERT_TRUE(harness_->Publish(harness_->Request("v", first)).ok());
+  auto readonly = harness_->Request("w", second);
+  readonly.set_readonly(true);
+  ASSERT_TRUE(harness_->Publish(readonly).ok());
+  struct stat one{}, two{};
+  ASSERT_EQ(stat((first + "/sub/weights.bin").c_str(), &one), 0);
+  ASSERT_EQ(stat((second + "/sub/weights.bin").c_str(), &two), 0);
+  EXPECT_EQ(one.st_ino, two.st_ino);
+  EXPECT_EQ(one.st_dev, two.st_dev);
+  EXPECT_TRUE(harness_->Unpublish("v", first).ok());
+  EXPECT_TRUE(fs::exists(second + "/config.json"));
+  EXPECT_TRUE(harness_->Unpublish("w", second).ok());
+}
+
+TEST_F(PluginRootTest, AReplayAfterARestartAddsNoMount) {
+  std::string target = harness_->MakeTarget("u");
+  auto request = harness_->Request("v", target);
+  ASSERT_TRUE(harness_->Publish(request).ok());
+  harness_->RestartPlugin();
+  harness_->daemon().Stop();
+  EXPECT_TRUE(harness_->Publish(request).ok());
+  ASSERT_EQ(umount2(target.c_str(), MNT_DETACH), 0);
+  EXPECT_NE(umount2(target.c_str(), MNT_DETACH), 0) << "one mount only";
+}
+
+TEST_F(PluginRootTest, StackedAndForeignMountsAreUnpublished) {
+  std::string target = harness_->MakeTarget("u");
+  ASSERT_TRUE(harness_->Publish(harness_->Request("v", target)).ok());
+  ASSERT_EQ(mount("tmpfs", target.c_str(), "tmpfs", 0, "size=64k"), 0);
+  EXPECT_TRUE(harness_->Unpublish("v", target).ok());
+  EXPECT_FALSE(fs::exists(target));
+}
+
+TEST_F(PluginRootTest, ASymlinkInTheTargetsWayIsRefused) {
+  fs::path outside = shared() / "outside";
+  fs::create_directories(outside);
+  fs::create_directory_symlink(outside, harness_->kubelet_root() / "pods/evil");
+  std::string target = (harness_->kubelet_root() / "pods/evil/mount").string();
+  EXPECT_EQ(harness_->Publish(harness_->Request("v", target)).error_code(),
+            StatusCode::INVALID_ARGUMENT);
+  EXPECT_TRUE(fs::is_empty(outside));
+}
+
+TEST_F(PluginRootTest, AMountInsideTheCacheIsNotFollowed) {
+  fs::path tree = harness_->cache_root() / PluginHarness::Tree('a');
+  fs::create_directory(shared() / "other");
+  ASSERT_EQ(mount((shared() / "other").c_str(), tree.c_str(), nullptr, MS_BIND, nullptr), 0);
+  grpc::Status status = harness_->Publish(harness_->Request("v", harness_->MakeTarget("u")));
+  EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_THAT(status.error_message(), HasSubstr("crosses a mount"));
+  umount2(tree.c_str(), MNT_DETACH);
+}
+
+TEST_F(PluginRootTest, WithoutPropagationNothingIsMounted) {
+  MakePrivate();
+  std::string target = harness_->MakeTarget("u");
+  EXPECT_EQ(harness_->Publish(harness_->Request("v", target)).error_code(),
+            StatusCode::UNAVAILABLE);
+  EXPECT_FALSE(fs::exists(target));
+}
+
+TEST_F(PluginRootTest, ATreeRemovedBelowItsMountIsSeen) {
+  std::string target = harness_->MakeTarget("u");
+  ASSERT_TRUE(harness_->Publish(harness_->Request("v", target)).ok());
+  fs::remove_all(harness_->cache_root() / PluginHarness::Tree('a'));
+  ::csi::v1::NodeGetVolumeStatsResponse stats;
+  ASSERT_TRUE(harness_->Stats("v", target, &stats).ok());
+  EXPECT_TRUE(stats.volume_condition().abnormal());
+  harness_->daemon().SetScript(FakeDaemon::Answer(PluginHarness::Tree('b')));
+  ASSERT_TRUE(harness_->Publish(harness_->Request("v", target)).ok());
+  EXPECT_EQ(ReadTestFile(fs::path(target) / "config.json"), "tree b");
+  EXPECT_TRUE(harness_->Unpublish("v", target).ok());
+}
+
+TEST_F(PluginRootTest, TheReconcilerFindsRealMountsOfEveryKind) {
+  std::string idmapped = harness_->MakeTarget("a"), plain = harness_->MakeTarget("b");
+  ASSERT_TRUE(harness_->Publish(harness_->Request("v", idmapped)).ok());
+  auto readonly = harness_->Request("w", plain);
+  readonly.set_readonly(true);
+  ASSERT_TRUE(harness_->Publish(readonly).ok());
+  Result<> outcome = harness_->plugin().reconciler().RunOnce();
+  ASSERT_TRUE(outcome.has_value()) << outcome.error().message;
+  ASSERT_EQ(harness_->daemon().syncs().size(), 1U);
+  EXPECT_EQ(harness_->daemon().syncs()[0].live_size(), 2);
+  EXPECT_EQ(harness_->daemon().syncs()[0].live(0).tree(), PluginHarness::Tree('a'));
+  EXPECT_TRUE(harness_->Unpublish("v", idmapped).ok());
+  EXPECT_TRUE(harness_->Unpublish("w", plain).ok());
+}
+
+}  // namespace
+}  // namespace weighhouse::csi

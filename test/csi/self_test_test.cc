@@ -1,0 +1,102 @@
+// The self-test on this kernel, and what it says of mounters that don't hold.
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "csi/linux_mounter.h"
+#include "csi/protections.h"
+#include "csi/volume_disk.h"
+#include "test/csi/private_namespace.h"
+
+namespace weighhouse::csi {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+/// Mounts everything as a plain read-only bind, as a mounter of ours would that had a bug.
+class FlagsOnlyMounter final : public Mounter {
+ public:
+  explicit FlagsOnlyMounter(std::string empty) : mounter_(std::move(empty)) {}
+  Result<std::vector<MountEntry>> Mounts() const override { return mounter_.Mounts(); }
+  Result<> Mount(const MountOrder& order) override {
+    MountOrder plain = order;
+    plain.protection = Protection::kReadOnlyBind;
+    return mounter_.Mount(plain);
+  }
+  Result<> Unmount(int parent, const std::string& name) override {
+    return mounter_.Unmount(parent, name);
+  }
+
+ private:
+  LinuxMounter mounter_;
+};
+
+class SelfTestTest : public RootTest {
+ protected:
+  std::string Directory() const { return (shared() / "plugins/driver").string(); }
+  std::vector<std::string> LeftBehind() const {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(Directory())) {
+      names.push_back(entry.path().filename().string());
+    }
+    return names;
+  }
+};
+
+TEST_F(SelfTestTest, BothProtectionsHoldOnThisKernelAndNothingIsLeft) {
+  LinuxMounter mounter(EmptyDirectory(Directory()));
+  Result<ProtectionFindings> findings = TestProtections(mounter, Directory());
+  ASSERT_TRUE(findings.has_value()) << findings.error().message;
+  EXPECT_TRUE(findings->idmapped_bind.holds) << findings->idmapped_bind.reason;
+  EXPECT_TRUE(findings->overlay.holds) << findings->overlay.reason;
+  EXPECT_THAT(LeftBehind(), ElementsAre("empty"));
+}
+
+TEST_F(SelfTestTest, FlagsAloneAreFoundOut) {
+  FlagsOnlyMounter mounter(EmptyDirectory(Directory()));
+  Result<ProtectionFindings> findings = TestProtections(mounter, Directory());
+  ASSERT_TRUE(findings.has_value()) << findings.error().message;
+  EXPECT_FALSE(findings->idmapped_bind.holds);
+  EXPECT_FALSE(findings->overlay.holds);
+  EXPECT_THAT(findings->overlay.reason, HasSubstr("root opened a file for writing"));
+  EXPECT_THAT(LeftBehind(), ElementsAre("empty"));
+}
+
+TEST_F(SelfTestTest, WhatAKilledTestLeftIsCleanedUp) {
+  fs::create_directories(fs::path(Directory()) / "self-test/tree");
+  fs::create_directories(fs::path(Directory()) / "self-test/target");
+  WriteTestFile(fs::path(Directory()) / "self-test/tree/file", "old");
+  std::string target = Directory() + "/self-test/target";
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_EQ(mount("tmpfs", target.c_str(), "tmpfs", 0, "size=64k"), 0);
+  }
+  LinuxMounter mounter(EmptyDirectory(Directory()));
+  Result<ProtectionFindings> findings = TestProtections(mounter, Directory());
+  ASSERT_TRUE(findings.has_value()) << findings.error().message;
+  EXPECT_TRUE(findings->idmapped_bind.holds);
+  EXPECT_THAT(LeftBehind(), ElementsAre("empty"));
+}
+
+using PropagationTest = RootTest;
+
+TEST_F(PropagationTest, IsTrueOfASharedMountAndFalseOfAPrivateOne) {
+  LinuxMounter mounter((shared() / "empty").string());
+  auto check = [&] {
+    Result<std::vector<MountEntry>> mounts = mounter.Mounts();
+    EXPECT_TRUE(mounts.has_value());
+    return CheckPropagation(VolumeMounts(*mounts, "/"), (shared() / "pods").string());
+  };
+  EXPECT_TRUE(check().has_value());
+  MakePrivate();
+  Result<> outcome = check();
+  ASSERT_FALSE(outcome.has_value());
+  EXPECT_THAT(outcome.error().message, HasSubstr(shared().string()));
+  EXPECT_THAT(outcome.error().message, HasSubstr("mountPropagation: Bidirectional"));
+}
+
+}  // namespace
+}  // namespace weighhouse::csi

@@ -1,0 +1,128 @@
+#include "csi/volume_context.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace weighhouse::csi {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Optional;
+using testing::UnorderedElementsAre;
+
+Error Refused(const StringMap& attributes) {
+  Result<VolumeContext> context = VolumeContext::Parse(attributes);
+  EXPECT_FALSE(context.has_value());
+  return context ? Error{} : context.error();
+}
+
+TEST(VolumeContextTest, ReadsEveryParameter) {
+  auto context = VolumeContext::Parse({{"model", " hf://org/name "},
+                                       {"revision", "v1"},
+                                       {"allowPatterns", "*.json, *.safetensors"},
+                                       {"ignorePatterns", R"(["a,b", "c"])"},
+                                       {"layout", "hub"},
+                                       {"csi.storage.k8s.io/pod.name", "p"},
+                                       {"csi.storage.k8s.io/pod.namespace", "n"},
+                                       {"csi.storage.k8s.io/pod.uid", "u"},
+                                       {"storage.kubernetes.io/csiProvisionerIdentity", "x"}});
+  ASSERT_TRUE(context.has_value()) << context.error().message;
+  EXPECT_EQ(context->model.uri, "hf://org/name");
+  EXPECT_EQ(context->model.revision, "v1");
+  EXPECT_THAT(context->model.allow_patterns, Optional(ElementsAre("*.json", "*.safetensors")));
+  EXPECT_THAT(context->model.ignore_patterns, Optional(ElementsAre("a,b", "c")));
+  EXPECT_EQ(context->layout, Layout::kHub);
+  EXPECT_EQ(context->pod_name, "p");
+  EXPECT_EQ(context->pod_namespace, "n");
+  EXPECT_EQ(context->pod_uid, "u");
+}
+
+TEST(VolumeContextTest, AbsentPatternsAreTheDefaultsAndEmptyOnesNoRestriction) {
+  auto context = VolumeContext::Parse({{"model", "hf://org/name"}, {"ignorePatterns", ""}});
+  ASSERT_TRUE(context.has_value());
+  EXPECT_FALSE(context->model.allow_patterns.has_value());
+  EXPECT_THAT(context->model.ignore_patterns, Optional(IsEmpty()));
+  context = VolumeContext::Parse({{"model", "hf://org/name"}, {"ignorePatterns", "[]"}});
+  EXPECT_THAT(context->model.ignore_patterns, Optional(IsEmpty()));
+}
+
+TEST(VolumeContextTest, MissingModelIsRefused) {
+  for (const StringMap& attributes : {StringMap{}, StringMap{{"model", "  "}}}) {
+    Error error = Refused(attributes);
+    EXPECT_EQ(error.code, Code::kInvalidArgument);
+    EXPECT_THAT(error.message, HasSubstr("`model`"));
+  }
+}
+
+TEST(VolumeContextTest, UnknownParameterIsNamedWithTheNearestKnownOne) {
+  Error error = Refused({{"model", "hf://org/name"}, {"revison", "x"}});
+  EXPECT_EQ(error.code, Code::kInvalidArgument);
+  EXPECT_THAT(error.message, HasSubstr("`revison`"));
+  EXPECT_THAT(error.message, HasSubstr("`revision`"));
+  error = Refused({{"model", "hf://org/name"}, {"zzzzzz", "x"}});
+  EXPECT_THAT(error.message, HasSubstr("known are model"));
+  error = Refused({{"model", "hf://org/name"}, {"bad\nkey", "x"}});
+  EXPECT_THAT(error.message, HasSubstr("`bad?key`"));
+}
+
+TEST(VolumeContextTest, MalformedValuesAreRefused) {
+  for (const StringMap& attributes :
+       {StringMap{{"model", "ftp://x"}}, StringMap{{"model", "hf://a/b"}, {"layout", "tree"}},
+        StringMap{{"model", "hf://a/b"}, {"allowPatterns", "[1]"}},
+        StringMap{{"model", "hf://a/b"}, {"allowPatterns", "[\"a\""}},
+        StringMap{{"model", "hf://a/b"}, {"allowPatterns", "[\"\"]"}},
+        StringMap{{"model", "hf://a/b"}, {"allowPatterns", std::string(300, 'x')}},
+        StringMap{{"model", "hf://a/b"}, {"ignorePatterns", "a\tb\x01"}},
+        StringMap{{"model", "hf://a/b@x"}, {"revision", "y"}}}) {
+    EXPECT_EQ(Refused(attributes).code, Code::kInvalidArgument);
+  }
+}
+
+TEST(VolumeContextTest, LimitsCountAndSize) {
+  std::string many = "a";
+  for (int i = 0; i < 64; ++i) many += ",b";
+  EXPECT_THAT(Refused({{"model", "hf://a/b"}, {"allowPatterns", many}}).message,
+              HasSubstr("at most 64"));
+  std::string large(5000, 'x');
+  EXPECT_THAT(Refused({{"model", "hf://a/b"}, {"allowPatterns", large}}).message,
+              HasSubstr("at most 4096"));
+  EXPECT_TRUE(VolumeContext::Parse(
+                  {{"model", "hf://a/b"}, {"csi.storage.k8s.io/serviceAccount.tokens", large}})
+                  .has_value());
+}
+
+TEST(VolumeContextTest, InlineVolumesAreTold) {
+  std::string inline_id = "csi-" + std::string(64, 'a');
+  EXPECT_TRUE(IsInlineVolume(inline_id, {}));
+  EXPECT_TRUE(IsInlineVolume("x", {{"csi.storage.k8s.io/ephemeral", "true"}}));
+  EXPECT_FALSE(IsInlineVolume("x", {{"csi.storage.k8s.io/ephemeral", "false"}}));
+  EXPECT_FALSE(IsInlineVolume("csi-abc", {}));
+}
+
+TEST(VolumeContextTest, AForgedEphemeralKeyDoesNotHideAnInlineVolume) {
+  std::string inline_id = "csi-" + std::string(64, 'a');
+  EXPECT_TRUE(IsInlineVolume(inline_id, {{"csi.storage.k8s.io/ephemeral", "false"}}));
+}
+
+TEST(VolumeContextTest, PodInfoMustBeCompleteAndMatchTheTarget) {
+  VolumeContext context;
+  EXPECT_EQ(CheckPodInfo(context, "u").error().code, Code::kFailedPrecondition);
+  context.pod_name = "p";
+  context.pod_namespace = "n";
+  EXPECT_THAT(CheckPodInfo(context, "u").error().message, HasSubstr("podInfoOnMount"));
+  context.pod_uid = "u";
+  EXPECT_TRUE(CheckPodInfo(context, "u").has_value());
+  EXPECT_TRUE(CheckPodInfo(context, "").has_value());
+  EXPECT_EQ(CheckPodInfo(context, "other").error().code, Code::kFailedPrecondition);
+}
+
+TEST(VolumeContextTest, OnlyKnownCredentialsAreTaken) {
+  Credentials credentials = SelectCredentials({{"HF_TOKEN", "a"}, {"token", "b"}, {"other", "c"}});
+  EXPECT_THAT(credentials.values,
+              UnorderedElementsAre(testing::Pair("HF_TOKEN", "a"), testing::Pair("token", "b")));
+}
+
+}  // namespace
+}  // namespace weighhouse::csi
