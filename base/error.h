@@ -9,9 +9,9 @@
 
 namespace weighhouse {
 
-/// What went wrong, in the classes a caller can act on. The numbers are those of gRPC's status codes
-/// (grpc/doc/statuscodes.md); `api/` asserts that they stay equal. Whether kubelet takes a code as
-/// final is in `csi/`, not here.
+/// What went wrong, in the classes a caller can act on. The numbers are those of gRPC's status
+/// codes (grpc/doc/statuscodes.md); `api/` asserts that they stay equal. Whether kubelet takes a
+/// code as final is in `csi/`, not here.
 enum class Code {
   kCancelled = 1,
   kUnknown = 2,
@@ -55,9 +55,10 @@ using Result = std::expected<T, Error>;
 /// Makes the failure value of a Result from a code and an fmt-style message.
 std::unexpected<Error> Fail(Code code, std::string message);
 
-/// The failure of a system call, from `errno` as `error_number`: "open /x: No such file or directory".
-/// ENOSPC and EDQUOT become kResourceExhausted, ENOENT kNotFound, EEXIST kAlreadyExists,
-/// EACCES/EPERM/EROFS kFailedPrecondition (our own file rights are wrong, not a tenant's), else kInternal.
+/// The failure of a system call, from `errno` as `error_number`: "open /x: No such file or
+/// directory". ENOSPC and EDQUOT become kResourceExhausted, ENOENT kNotFound, EEXIST
+/// kAlreadyExists, EACCES/EPERM/EROFS kFailedPrecondition (our own file rights are wrong, not a
+/// tenant's), else kInternal.
 std::unexpected<Error> FailErrno(int error_number, std::string_view what);
 
 namespace internal {
@@ -65,18 +66,18 @@ namespace internal {
 }  // namespace internal
 }  // namespace weighhouse
 
-/// Evaluates to the value of a Result, or returns its error from the enclosing function. Only as a whole
-/// statement or as the whole initialiser of one variable: inside braces or arguments g++ 12 leaks what the
-/// full expression has built so far.
-#define TRY(expression)                                                               \
-  __extension__({                                                                     \
-    auto try_result = (expression);                                                   \
+/// Evaluates to the value of a Result, or returns its error from the enclosing function. Only as a
+/// whole statement or as the whole initialiser of one variable: inside braces or arguments g++ 12
+/// leaks what the full expression has built so far.
+#define TRY(expression)                                                                 \
+  __extension__({                                                                       \
+    auto try_result = (expression);                                                     \
     if (!try_result.has_value()) return std::unexpected(std::move(try_result).error()); \
-    std::move(try_result).value();                                                    \
+    std::move(try_result).value();                                                      \
   })
 
 /// Ends the process if an invariant of ours is broken. Never for input, network or disk.
-#define CHECK(condition)                                                              \
-  do {                                                                                \
+#define CHECK(condition)                                                                   \
+  do {                                                                                     \
     if (!(condition)) ::weighhouse::internal::CheckFailed(#condition, __FILE__, __LINE__); \
   } while (false)

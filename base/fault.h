@@ -6,8 +6,9 @@
 
 namespace weighhouse {
 
-/// Every place where the crash tests kill the daemon: between two steps of a durable operation. A name that is
-/// missing here does not compile; a name here that no crash test reaches fails the crash test.
+/// Every place where the crash tests kill the daemon: between two steps of a durable operation. A
+/// name that is missing here does not compile; a name here that no crash test reaches fails the
+/// crash test.
 inline constexpr std::array kFaultPoints = {
     // store: the snapshot record
     std::string_view("snapshot.before_record"),
@@ -70,9 +71,10 @@ class FaultName {
   std::string_view name_;
 };
 
-/// Kills the process with SIGKILL if the environment variable WEIGHHOUSE_FAULT is "<name>" (or "<name>:<n>" for
-/// the n-th passage, from 1). With "trace:<file>" appends the name of each point to the file when first passed.
-/// Compiled to nothing without WEIGHHOUSE_FAULT_POINTS (the release preset).
+/// Kills the process with SIGKILL if the environment variable WEIGHHOUSE_FAULT is "<name>" (or
+/// "<name>:<n>" for the n-th passage, from 1). With "trace:<file>" appends the name of each point
+/// to the file when first passed. Compiled to nothing without WEIGHHOUSE_FAULT_POINTS (the release
+/// preset).
 #ifdef WEIGHHOUSE_FAULT_POINTS
 void FaultPoint(FaultName name);
 #else

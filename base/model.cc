@@ -193,7 +193,14 @@ std::string_view ModelReference::Scheme() const {
   return std::string_view(uri).substr(0, uri.find("://"));
 }
 
+std::string ModelReference::RevisionOrDefault() const {
+  if (!revision.empty()) return revision;
+  return Scheme() == "hf" ? "main" : "";
+}
+
 std::string ModelReference::ToString() const {
+  size_t query = uri.find('?');
+  if (query != std::string::npos) return uri.substr(0, query) + "?…";
   return revision.empty() ? uri : fmt::format("{}@{}", uri, revision);
 }
 

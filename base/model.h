@@ -23,28 +23,32 @@ std::string_view LayoutName(Layout layout);
 /// The layout called `name`; kInvalidArgument names the value and the two that exist.
 Result<Layout> ParseLayout(std::string_view name);
 
-/// What a user asks for: URI + revision + file patterns. Values are checked by `Parse` and by the source that serves
-/// the scheme; a default-constructed one names nothing.
+/// What a user asks for: URI + revision + file patterns. Values are checked by `Parse` and by the
+/// source that serves the scheme; a default-constructed one names nothing.
 struct ModelReference {
   /// Canonical and without a revision: `hf://org/name`, `https://host/path/file`, `file:///path`.
   std::string uri;
   /// Branch, tag, `refs/pr/N` or commit; empty means the source's default.
   std::string revision;
-  /// Globs (fnmatch(3), `*` crosses `/`, case-sensitive). Unset: see source/file_filter.h for the defaults;
-  /// set and empty: no restriction.
+  /// Globs (fnmatch(3), `*` crosses `/`, case-sensitive). Unset: see source/file_filter.h for the
+  /// defaults; set and empty: no restriction.
   std::optional<std::vector<std::string>> allow_patterns;
   std::optional<std::vector<std::string>> ignore_patterns;
   /// What an `https://…#sha256=<hex>` reference says its one file must be.
   std::optional<Digest> expected_sha256;
 
-  /// Reads `model` (`hf://org/name[@rev]`, also `:rev`; `https://host/file[#sha256=hex]`; `http://…`;
-  /// `file:///absolute/path`) with `revision` beside it (may be empty; must not contradict the one in `model`).
-  /// kInvalidArgument says what is wrong and shows the right form.
+  /// Reads `model` (`hf://org/name[@rev]`, also `:rev`; `https://host/file[#sha256=hex]`;
+  /// `http://…`; `file:///absolute/path`) with `revision` beside it (may be empty; must not
+  /// contradict the one in `model`). kInvalidArgument says what is wrong and shows the right form.
   static Result<ModelReference> Parse(std::string_view model, std::string_view revision = "");
 
   /// "hf", "https", "http" or "file".
   std::string_view Scheme() const;
-  /// For people: `hf://org/name@rev`.
+  /// The revision asked for, or what the scheme takes for none: `main` for hf://, "" where there
+  /// are no revisions.
+  std::string RevisionOrDefault() const;
+  /// For people and logs: `hf://org/name@rev`. A URL's query, which may be a signature, is left
+  /// out.
   std::string ToString() const;
   /// Equal for equal requests: a digest over every field.
   std::string Fingerprint() const;
@@ -54,8 +58,8 @@ struct ModelReference {
 /// True for a git commit id: 40 lower-case hexadecimal digits. Such a revision never moves.
 bool IsCommitId(std::string_view revision);
 
-/// What a caller proves itself with, as a Kubernetes secret's keys and values (`HF_TOKEN`, `token`). Values never
-/// reach a log, an error, a metric or the disk.
+/// What a caller proves itself with, as a Kubernetes secret's keys and values (`HF_TOKEN`,
+/// `token`). Values never reach a log, an error, a metric or the disk.
 struct Credentials {
   std::map<std::string, std::string> values;
 
@@ -81,7 +85,8 @@ std::string_view IdentityKindName(FileIdentity::Kind kind);
 
 /// One file of a listing.
 struct ListedFile {
-  /// Relative, `/`-separated, checked by source/file_name.h: no `..`, no control characters, no empty component.
+  /// Relative, `/`-separated, checked by source/file_name.h: no `..`, no control characters, no
+  /// empty component.
   std::string path;
   Bytes size = 0;
   FileIdentity identity;
@@ -93,9 +98,11 @@ struct Listing {
   /// Endpoint + repository, bucket prefix or path that bytes and rights come from, such as
   /// `hf+https://huggingface.co/org/name`.
   std::string origin;
-  /// Immutable: the commit of a Hub repository; for other sources a digest over the files' identities.
+  /// Immutable: the commit of a Hub repository; for other sources a digest over the files'
+  /// identities.
   std::string revision;
-  /// The name in the Hugging Face cache layout: `org/name`; empty where the source has no such thing.
+  /// The name in the Hugging Face cache layout: `org/name`; empty where the source has no such
+  /// thing.
   std::string repository;
   /// True if it was resolved without credentials: everybody may use this origin.
   bool anonymous = false;

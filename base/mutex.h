@@ -8,7 +8,8 @@
 #undef GUARDED_BY
 #undef NO_THREAD_SAFETY_ANALYSIS
 
-// Clang's thread-safety attributes (clang.llvm.org/docs/ThreadSafetyAnalysis.html); nothing elsewhere.
+// Clang's thread-safety attributes (clang.llvm.org/docs/ThreadSafetyAnalysis.html); nothing
+// elsewhere.
 #if defined(__clang__)
 #define WEIGHHOUSE_ATTRIBUTE(x) __attribute__((x))
 #else
@@ -25,8 +26,8 @@
 
 namespace weighhouse {
 
-/// A std::mutex that clang's thread-safety analysis understands. (std's and not Abseil's: ThreadSanitizer
-/// sees through it.) Never held over I/O or a callback.
+/// A std::mutex that clang's thread-safety analysis understands. (std's and not Abseil's:
+/// ThreadSanitizer sees through it.) Never held over I/O or a callback.
 class CAPABILITY("mutex") Mutex {
  public:
   void Lock() ACQUIRE() { mutex_.lock(); }
@@ -50,8 +51,8 @@ class SCOPED_CAPABILITY MutexLock {
   std::unique_lock<std::mutex> lock_;
 };
 
-/// std::condition_variable over MutexLock. Waits take no predicate, because the analysis can't see into a
-/// lambda: write `while (!ready_) if (!changed_.WaitUntil(lock, deadline)) …`.
+/// std::condition_variable over MutexLock. Waits take no predicate, because the analysis can't see
+/// into a lambda: write `while (!ready_) if (!changed_.WaitUntil(lock, deadline)) …`.
 class ConditionVariable {
  public:
   void NotifyOne() { condition_.notify_one(); }

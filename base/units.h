@@ -32,8 +32,8 @@ std::string FormatRate(double bytes_per_second);
 /// "17 s", "2 min 5 s", "1 h 3 min", "350 ms".
 std::string FormatDuration(std::chrono::milliseconds duration);
 
-/// Reads "500Gi", "1.5T", "1073741824": Kubernetes' quantity suffixes (k, M, G, T, P and Ki, Mi, Gi, Ti, Pi), bytes
-/// without one. kInvalidArgument says the text and what is allowed.
+/// Reads "500Gi", "1.5T", "1073741824": Kubernetes' quantity suffixes (k, M, G, T, P and Ki, Mi,
+/// Gi, Ti, Pi), bytes without one. kInvalidArgument says the text and what is allowed.
 Result<Bytes> ParseBytes(std::string_view text);
 
 }  // namespace weighhouse

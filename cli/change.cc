@@ -1,9 +1,11 @@
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/json_text.h"
+#include "cli/print.h"
 
 namespace weighhouse::cli {
 namespace {
@@ -29,8 +31,8 @@ Result<std::vector<std::string>> ToVerify(const Options& options, Client& client
 }
 
 void PrintFinding(const pb::VerifyFinding& finding) {
-  fmt::print("bad: sha256:{}: {}\n", finding.sha256(), Printable(finding.found()));
-  for (const std::string& path : finding.paths()) fmt::print("  {}\n", Printable(path, 1000));
+  Print("bad: sha256:{}: {}\n", finding.sha256(), Printable(finding.found()));
+  for (const std::string& path : finding.paths()) Print("  {}\n", Printable(path, 1000));
 }
 
 }  // namespace
@@ -43,8 +45,8 @@ Outcome Evict(const Options& options, Client& client) {
   if (options.output == Output::kJson) {
     PrintJson({{"snapshots", evicted->snapshots()}, {"bytes_freed", evicted->bytes_freed()}});
   } else {
-    fmt::print("evicted: {} snapshot{}, {} freed\n", evicted->snapshots(),
-               evicted->snapshots() == 1 ? "" : "s", FormatBytes(evicted->bytes_freed()));
+    Print("evicted: {} snapshot{}, {} freed\n", evicted->snapshots(),
+          evicted->snapshots() == 1 ? "" : "s", FormatBytes(evicted->bytes_freed()));
   }
   return kOk;
 }
@@ -73,11 +75,11 @@ Outcome Verify(const Options& options, Client& client) {
                {"bad", total.bad()},
                {"findings", findings}});
   } else {
-    fmt::print("verified: {} blob{}, {}: {}\n", total.blobs(), total.blobs() == 1 ? "" : "s",
-               FormatBytes(total.bytes()),
-               total.bad() == 0
-                   ? "all right"
-                   : fmt::format("{} bad and in quarantine: pull their models again", total.bad()));
+    Print("verified: {} blob{}, {}: {}\n", total.blobs(), total.blobs() == 1 ? "" : "s",
+          FormatBytes(total.bytes()),
+          total.bad() == 0
+              ? "all right"
+              : fmt::format("{} bad and in quarantine: pull their models again", total.bad()));
   }
   return total.bad() == 0 ? kOk : kFailed;
 }

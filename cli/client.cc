@@ -130,6 +130,7 @@ std::expected<void, Failure> ProbeSocket(const std::string& path) {
     return NoDaemon(path, "the path is too long for a unix socket");
   std::memcpy(address.sun_path, path.data(), path.size());
   UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!probe) return NoDaemon(path, std::strerror(errno));
   if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
     return {};
   switch (errno) {

@@ -4,7 +4,9 @@
 #include <string_view>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
+#include "cli/print.h"
 #include "cli/state_name.h"
 
 namespace weighhouse::cli {
@@ -97,7 +99,7 @@ Json ToJson(const pb::VerifyFinding& finding) {
 
 void PrintJson(const Json& json) {
   // What isn't UTF-8 becomes U+FFFD: printing never throws.
-  fmt::print("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
+  Print("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 }  // namespace weighhouse::cli

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "proto/cache.pb.h"
 
 /// The objects of --output json. Names and meanings are cache.proto's; sizes in bytes, times in
-/// Unix seconds. Included only in .cc files: json.hpp is slow to compile.
+/// Unix seconds.
 namespace weighhouse::cli {
 
 using Json = nlohmann::ordered_json;

@@ -1,8 +1,7 @@
 #include <cstdio>
 #include <cstdlib>
-#include <variant>
+#include <expected>
 
-#include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -49,18 +48,25 @@ Outcome Run(const Options& options) {
   return RunConnected(options);
 }
 
+/// A result that its reader never got is no success.
+int FlushResult(int exit_code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
+  std::perror("weighhouse: write the result");
+  return exit_code == kOk ? kFailed : exit_code;
+}
+
 int Main(int argc, char** argv) {
-  std::variant<Options, Printout> parsed = ParseOptions(argc, argv);
-  if (const auto* printout = std::get_if<Printout>(&parsed)) {
-    fmt::print(printout->exit_code == kOk ? stdout : stderr, "{}", printout->text);
-    return printout->exit_code;
+  std::expected<Options, Printout> options = ParseOptions(argc, argv);
+  if (!options) {
+    const Printout& printout = options.error();
+    std::fputs(printout.text.c_str(), printout.exit_code == kOk ? stdout : stderr);
+    return printout.exit_code;
   }
   QuietLibraries();
-  const auto& options = std::get<Options>(parsed);
-  Outcome outcome = Run(options);
-  if (outcome) return *outcome;
-  Report(outcome.error(), options.output);
-  return outcome.error().exit_code;
+  Outcome outcome = Run(*options);
+  if (!outcome) Report(outcome.error(), options->output);
+  int exit_code = outcome ? *outcome : outcome.error().exit_code;
+  return FlushResult(exit_code);
 }
 
 }  // namespace

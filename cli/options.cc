@@ -152,7 +152,7 @@ std::optional<Printout> CheckTogether(const Options& options) {
 
 }  // namespace
 
-std::variant<Options, Printout> ParseOptions(int argc, const char* const* argv) {
+std::expected<Options, Printout> ParseOptions(int argc, const char* const* argv) {
   Options options;
   CLI::App app("weighhouse: the models in this node's cache");
   app.name("weighhouse");
@@ -165,22 +165,22 @@ std::variant<Options, Printout> ParseOptions(int argc, const char* const* argv) 
   try {  // CLI11 speaks in exceptions
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    return Printout{app.help()};
+    return std::unexpected(Printout{app.help()});
   } catch (const CLI::CallForVersion&) {
-    return Printout{app.version() + "\n"};
+    return std::unexpected(Printout{app.version() + "\n"});
   } catch (const CLI::ParseError& error) {
     mistake = error.what();
   }
   std::vector<CLI::App*> commands = app.get_subcommands();
   const CLI::App* command = commands.empty() ? nullptr : commands.front();
   std::vector<std::string> extras = app.remaining(true);
-  if (!extras.empty()) return Mistake(Unknown(app, command, extras.front()));
-  if (!mistake.empty()) return Mistake(mistake);
-  if (!command) return Printout{app.help(), kUsage};
+  if (!extras.empty()) return std::unexpected(Mistake(Unknown(app, command, extras.front())));
+  if (!mistake.empty()) return std::unexpected(Mistake(mistake));
+  if (!command) return std::unexpected(Printout{app.help(), kUsage});
   for (const auto& [id, name] : kCommands) {
     if (command->get_name() == name) options.command = id;
   }
-  if (std::optional<Printout> wrong = CheckTogether(options)) return *wrong;
+  if (std::optional<Printout> wrong = CheckTogether(options)) return std::unexpected(*wrong);
   return options;
 }
 

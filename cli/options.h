@@ -1,8 +1,8 @@
 #pragma once
 
+#include <expected>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "base/model.h"
@@ -40,6 +40,6 @@ struct Printout {
   int exit_code = 0;  ///< 0 for --help and --version, kUsage for a mistake
 };
 
-std::variant<Options, Printout> ParseOptions(int argc, const char* const* argv);
+std::expected<Options, Printout> ParseOptions(int argc, const char* const* argv);
 
 }  // namespace weighhouse::cli

@@ -4,11 +4,13 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/json_text.h"
+#include "cli/print.h"
 #include "cli/progress_printer.h"
 #include "cli/progress_text.h"
 
@@ -49,8 +51,8 @@ std::string NameOf(const Options& options) {
   return options.revision.empty() ? options.subject : options.subject + "@" + options.revision;
 }
 
-void Print(const Pulled& pulled, const pb::Ready& ready, Output output) {
-  if (output == Output::kText) return fmt::print("{}\n", ReadyLine(pulled));
+void PrintResult(const Pulled& pulled, const pb::Ready& ready, Output output) {
+  if (output == Output::kText) return Print("{}\n", ReadyLine(pulled));
   PrintJson({{"model", pulled.model},
              {"revision", pulled.revision},
              {"snapshot_id", ready.snapshot_id()},
@@ -98,7 +100,7 @@ Outcome Pull(const Options& options) {
                 .files = ready->files(),
                 .took = std::chrono::duration_cast<std::chrono::milliseconds>(
                     std::chrono::steady_clock::now() - started)};
-  Print(pulled, *ready, options.output);
+  PrintResult(pulled, *ready, options.output);
   return kOk;
 }
 

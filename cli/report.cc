@@ -1,6 +1,7 @@
 #include <cstdio>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -10,7 +11,8 @@ namespace weighhouse::cli {
 
 void Report(const Failure& failure, Output output) {
   constexpr size_t kMaxMessage = 4000;
-  fmt::print(stderr, "weighhouse: {}\n", Printable(failure.error.message, kMaxMessage));
+  std::string line = fmt::format("weighhouse: {}\n", Printable(failure.error.message, kMaxMessage));
+  std::fputs(line.c_str(), stderr);
   if (output != Output::kJson) return;
   Json error = {{"code", CodeName(failure.error.code)}, {"message", failure.error.message}};
   PrintJson({{"error", error}});

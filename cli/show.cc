@@ -2,11 +2,13 @@
 #include <chrono>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/json_text.h"
+#include "cli/print.h"
 #include "cli/progress_text.h"
 #include "cli/state_name.h"
 #include "cli/table.h"
@@ -127,7 +129,7 @@ Outcome List(const Options& options, Client& client) {
   Result<pb::ListResponse> list = client.List();
   if (!list) return std::unexpected(ToFailure(list.error()));
   if (options.output == Output::kText) {
-    fmt::print("{}", ListTable(*list));
+    Print("{}", ListTable(*list));
     return kOk;
   }
   Json snapshots = Json::array();
@@ -148,7 +150,7 @@ Outcome Status(const Options& options, Client& client) {
       list->snapshots(), std::back_inserter(fills),
       [](const pb::Snapshot& snapshot) { return snapshot.state() == pb::Snapshot::FILLING; });
   if (options.output == Output::kText) {
-    fmt::print("{}", StatusText(*info, *space, fills));
+    Print("{}", StatusText(*info, *space, fills));
     return kOk;
   }
   Json filling = Json::array();
@@ -168,7 +170,7 @@ Outcome Inspect(const Options& options, Client& client) {
   if (options.output == Output::kJson) {
     PrintJson(ToJson(*stat));
   } else {
-    fmt::print("{}", InspectText(*stat));
+    Print("{}", InspectText(*stat));
   }
   return kOk;
 }
@@ -177,7 +179,7 @@ Outcome Version(const Options& options) {
   if (options.output == Output::kJson) {
     PrintJson({{"version", WEIGHHOUSE_VERSION}});
   } else {
-    fmt::print("weighhouse {}\n", WEIGHHOUSE_VERSION);
+    Print("weighhouse {}\n", WEIGHHOUSE_VERSION);
   }
   return kOk;
 }

@@ -32,6 +32,8 @@ Result<UniqueFd> OpenBeneath(int directory, const std::string& path, uint64_t fl
       return Fail(Code::kInvalidArgument, what + ": a component is a symbolic link");
     case ENOTDIR:
       return Fail(Code::kInvalidArgument, what + ": a component is no directory");
+    case ENAMETOOLONG:
+      return Fail(Code::kInvalidArgument, what + ": a component is too long");
     case EXDEV:
       return Fail(Code::kInvalidArgument, what + ": leaves its root or crosses a mount");
     default:

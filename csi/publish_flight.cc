@@ -124,7 +124,7 @@ void PublishFlight::Prepare() {
                    order_.target.path);
       Result<> cleared = tools_.disk.Clear(order_.target);
       if (!cleared) return End(std::move(cleared));
-      break;
+      return Prepare();  // what lies below it decides now
     }
     case VolumeMounts::Kind::kNone:
       break;

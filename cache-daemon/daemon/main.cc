@@ -7,9 +7,9 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
+#include <expected>
 #include <filesystem>
 #include <mutex>
-#include <variant>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -34,7 +34,7 @@ constexpr auto kExitWithin =
     9s;  // well below the 30 s that Kubernetes gives, and the 10 s that we promise
 
 int Complain(const Error& error, ExitCode code) {
-  fmt::print(stderr, "weighhouse-cached: {}\n", error.message);
+  std::fputs(fmt::format("weighhouse-cached: {}\n", error.message).c_str(), stderr);
   return code;
 }
 
@@ -78,8 +78,10 @@ Result<Bytes> FilesystemTotal(const std::filesystem::path& root) {
 }
 
 int ListFaultPoints() {
-  for (std::string_view name : kFaultPoints) fmt::print("{}\n", name);
-  fmt::print("{} fault points\n", kFaultPoints.size());
+  std::string text;
+  for (std::string_view name : kFaultPoints) text += fmt::format("{}\n", name);
+  text += fmt::format("{} fault points\n", kFaultPoints.size());
+  std::fputs(text.c_str(), stdout);
   return kStopped;
 }
 
@@ -138,12 +140,12 @@ int Serve(const Options& options, const Config& config) {
 
 int Main(int argc, char** argv) {
   PrepareProcess();
-  std::variant<Options, Printout> parsed = ParseOptions(argc, argv);
-  if (const auto* printout = std::get_if<Printout>(&parsed)) {
-    fmt::print(printout->exit_code == 0 ? stdout : stderr, "{}", printout->text);
-    return printout->exit_code;
+  std::expected<Options, Printout> parsed = ParseOptions(argc, argv);
+  if (!parsed) {
+    std::fputs(parsed.error().text.c_str(), parsed.error().exit_code == 0 ? stdout : stderr);
+    return parsed.error().exit_code;
   }
-  const auto& options = std::get<Options>(parsed);
+  const Options& options = *parsed;
   if (options.list_fault_points) return ListFaultPoints();
   Result<> user = CheckUser(options.allow_root);
   if (!user) return Complain(user.error(), kBadConfiguration);

@@ -46,7 +46,7 @@ std::string UnknownFlag(const CLI::App& app, const std::string& given) {
 
 }  // namespace
 
-std::variant<Options, Printout> ParseOptions(int argc, const char* const* argv) {
+std::expected<Options, Printout> ParseOptions(int argc, const char* const* argv) {
   Options options;
   CLI::App app(
       "Keeps model files on this node: fetches each once, verifies it, and serves its trees.");
@@ -59,16 +59,17 @@ std::variant<Options, Printout> ParseOptions(int argc, const char* const* argv) 
   try {  // CLI11 speaks in exceptions
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    return Printout{app.help()};
+    return std::unexpected(Printout{app.help()});
   } catch (const CLI::CallForVersion&) {
-    return Printout{app.version() + "\n"};
+    return std::unexpected(Printout{app.version() + "\n"});
   } catch (const CLI::ParseError& error) {
-    return Printout{fmt::format("weighhouse-cached: {}\n", error.what()), kUsageError};
+    return std::unexpected(
+        Printout{fmt::format("weighhouse-cached: {}\n", error.what()), kUsageError});
   }
   if (!app.remaining().empty()) {
-    return Printout{
-        fmt::format("weighhouse-cached: {}\n", UnknownFlag(app, app.remaining().front())),
-        kUsageError};
+    return std::unexpected(
+        Printout{fmt::format("weighhouse-cached: {}\n", UnknownFlag(app, app.remaining().front())),
+                 kUsageError});
   }
   return options;
 }

@@ -2,9 +2,9 @@
 
 #include <sys/types.h>
 
+#include <expected>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 namespace weighhouse::daemon {
@@ -29,6 +29,6 @@ struct Printout {
   int exit_code = 0;
 };
 
-std::variant<Options, Printout> ParseOptions(int argc, const char* const* argv);
+std::expected<Options, Printout> ParseOptions(int argc, const char* const* argv);
 
 }  // namespace weighhouse::daemon

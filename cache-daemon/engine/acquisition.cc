@@ -20,12 +20,6 @@ std::optional<store::Snapshot> PublicSnapshotOf(const store::Store& store,
   return snapshot;
 }
 
-/// The name under refs/ by which clients of the cache layout will ask: without a revision they ask
-/// for `main`.
-std::string RefName(const ModelReference& model) {
-  return model.revision.empty() ? "main" : model.revision;
-}
-
 Resolved FromCache(const store::Snapshot& snapshot, std::shared_ptr<source::Source> source) {
   return {.listing = ListingOf(snapshot),
           .source = std::move(source),
@@ -98,7 +92,11 @@ Result<std::optional<AcquiredTree>> Acquisition::Proceed() {
   snapshot_id_ = snapshot.id;
   revision_ = snapshot.revision;
   served_from_ = resolved.served_from;
-  TRY(TakeLease(snapshot.id));
+  Result<> leased = TakeLease(snapshot.id);
+  if (!leased && leased.error().code == Code::kNotFound) {
+    return Fail(Code::kAborted, "the model was evicted just now: try again");
+  }
+  TRY(std::move(leased));
   TRY(parts_.store.RecordReference({.fingerprint = request_.model.Fingerprint(),
                                     .text = request_.model.ToString(),
                                     .snapshot_id = snapshot.id}));
@@ -152,8 +150,8 @@ Result<> Acquisition::TakeLease(const std::string& snapshot_id) {
 }
 
 Result<AcquiredTree> Acquisition::ReadyTree(const store::Snapshot& snapshot) {
-  std::string tree =
-      TRY(parts_.store.EnsureTree(snapshot.id, request_.layout, RefName(request_.model)));
+  std::string tree = TRY(
+      parts_.store.EnsureTree(snapshot.id, request_.layout, request_.model.RevisionOrDefault()));
   parts_.store.Touch(snapshot.id);
   return AcquiredTree{.snapshot_id = snapshot.id,
                       .revision = snapshot.revision,

@@ -59,7 +59,7 @@ class EngineImpl final : public Engine {
  private:
   EngineImpl() = default;
   Result<> Start(EngineOptions options);
-  Result<> Recreate(const SyncRequest::Live& live);
+  Result<> Recreate(const SyncRequest::Live& live, std::chrono::system_clock::time_point epoch);
   std::vector<std::string> SnapshotsNamed(const std::string& model) const;
   EngineParts Parts() {
     return {*store_, *sources_, *filler_, *workers_, *leases_, clock_, stop_.get_token()};
@@ -89,7 +89,7 @@ Result<> EngineImpl::Start(EngineOptions options) {
   spdlog::info("cache {}: {} snapshots, {} blobs, {} leases; {} ingests and {} orphans dropped, {}",
                store_->root(), recovery.snapshots, recovery.blobs, recovery.leases,
                recovery.dropped_ingests, recovery.dropped_orphans, FormatDuration(recovery.took));
-  leases_ = std::make_unique<LeaseGate>(*store_);
+  leases_ = std::make_unique<LeaseGate>(*store_, clock_);
   size_t buffers = std::max<size_t>(options.buffer_bytes / io::BufferPool::kBufferSize,
                                     3 * options.fill.max_active_files);
   buffers_ = TRY(io::BufferPool::Create(buffers));
@@ -150,10 +150,10 @@ Result<SyncOutcome> EngineImpl::SyncLeases(const SyncRequest& request) {
     ++outcome.dropped;
   }
   for (const SyncRequest::Live& live : changes.recreate) {
-    Result<> recreated = Recreate(live);
+    Result<> recreated = Recreate(live, request.epoch);
     if (recreated) {
       ++outcome.recreated;
-    } else {
+    } else if (recreated.error().code != Code::kCancelled) {
       spdlog::error("mount {} has no lease and can't get one: {}", live.holder.target_path,
                     recreated.error().message);
     }
@@ -165,19 +165,21 @@ Result<SyncOutcome> EngineImpl::SyncLeases(const SyncRequest& request) {
   return outcome;
 }
 
-Result<> EngineImpl::Recreate(const SyncRequest::Live& live) {
+Result<> EngineImpl::Recreate(const SyncRequest::Live& live,
+                              std::chrono::system_clock::time_point epoch) {
   std::string snapshot_id = TRY(store_->SnapshotOfTree(live.tree));
-  return store_->TakeLease({.id = live.lease_id,
-                            .snapshot_id = std::move(snapshot_id),
-                            .tree = live.tree,
-                            .volume_id = live.holder.volume_id,
-                            .target_path = live.holder.target_path,
-                            .pod_namespace = live.holder.pod_namespace,
-                            .pod_name = live.holder.pod_name,
-                            .pod_uid = live.holder.pod_uid,
-                            .request_fingerprint = "",
-                            .boot_id = store_->boot_id(),
-                            .taken = clock_.Now()});
+  store::LeaseRecord lease{.id = live.lease_id,
+                           .snapshot_id = std::move(snapshot_id),
+                           .tree = live.tree,
+                           .volume_id = live.holder.volume_id,
+                           .target_path = live.holder.target_path,
+                           .pod_namespace = live.holder.pod_namespace,
+                           .pod_name = live.holder.pod_name,
+                           .pod_uid = live.holder.pod_uid,
+                           .request_fingerprint = "",
+                           .boot_id = store_->boot_id(),
+                           .taken = clock_.Now()};
+  return leases_->Recreate(lease, epoch);
 }
 
 Result<std::string> EngineImpl::Prefetch(const ModelReference& model,
@@ -212,8 +214,8 @@ Result<Engine::EvictOutcome> EngineImpl::Evict(const std::string& snapshot_id,
     Bytes bytes = TRY(store_->Evict(snapshot_id));
     return EvictOutcome{.snapshots = 1, .bytes = bytes};
   }
-  std::string name = TRY(ModelReference::Parse(model))
-  .ToString();
+  ModelReference reference = TRY(ModelReference::Parse(model));
+  std::string name = reference.ToString();
   std::vector<std::string> ids = SnapshotsNamed(name);
   if (ids.empty()) {
     return Fail(Code::kNotFound,

@@ -24,7 +24,22 @@ Result<> LeaseGate::Release(const std::string& lease_id) {
   for (auto entry = begin; entry != end; ++entry) {
     if (std::shared_ptr<LeaseIntent> intent = entry->second.lock()) intent->released = true;
   }
+  // A comparison of mounts and leases takes seconds; what is older can't matter to one.
+  constexpr std::chrono::minutes kRemembered{10};
+  auto now = clock_.Now();
+  std::erase_if(released_, [&](const auto& entry) { return entry.second + kRemembered < now; });
+  released_.insert_or_assign(lease_id, now);
   return store_.DropLease(lease_id);
+}
+
+Result<> LeaseGate::Recreate(const store::LeaseRecord& lease,
+                             std::chrono::system_clock::time_point epoch) {
+  MutexLock lock(mutex_);
+  auto released = released_.find(lease.id);
+  if (released != released_.end() && released->second >= epoch) {
+    return Fail(Code::kCancelled, "the volume was released meanwhile");
+  }
+  return store_.TakeLease(lease);
 }
 
 }  // namespace weighhouse

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "base/clock.h"
 #include "base/mutex.h"
 #include "cache-daemon/store/store.h"
 
@@ -20,19 +21,26 @@ struct LeaseIntent {
 /// the two can't cross; it comes before the store's own.
 class LeaseGate {
  public:
-  explicit LeaseGate(store::Store& store) : store_(store) {}
+  LeaseGate(store::Store& store, const Clock& clock) : store_(store), clock_(clock) {}
 
   /// Announces that an acquisition will take `lease_id`; forget it by dropping the pointer.
   std::shared_ptr<LeaseIntent> Announce(const std::string& lease_id) EXCLUDES(mutex_);
   /// kCancelled if the lease was released since `intent` was announced.
   Result<> Take(const LeaseIntent& intent, const store::LeaseRecord& lease) EXCLUDES(mutex_);
+  /// Takes a lease for a mount that was seen after `epoch` without one. kCancelled if it was
+  /// released since: the mount was read before it went.
+  Result<> Recreate(const store::LeaseRecord& lease, std::chrono::system_clock::time_point epoch)
+      EXCLUDES(mutex_);
   /// Drops the lease, and makes the acquisitions under way for it come too late.
   Result<> Release(const std::string& lease_id) EXCLUDES(mutex_);
 
  private:
   store::Store& store_;
+  const Clock& clock_;
   Mutex mutex_;
   std::multimap<std::string, std::weak_ptr<LeaseIntent>> announced_ GUARDED_BY(mutex_);
+  /// When leases were released lately.
+  std::map<std::string, std::chrono::system_clock::time_point> released_ GUARDED_BY(mutex_);
 };
 
 }  // namespace weighhouse

@@ -240,10 +240,7 @@ void FileFill::RetryRange(RangeTransfer& range, const Error& error) {
 void FileFill::StartAfresh(const Error& reason) {
   bool restartable = whole_file_ && IsTemporary(reason.code);
   if (++fresh_starts_ > (restartable ? context_->options.max_attempts : kMaxFreshStarts)) {
-    // What the server says of its own bytes doesn't fit together: no range of ours is out of
-    // bounds.
-    Code code = reason.code == Code::kOutOfRange ? Code::kDataLoss : reason.code;
-    return Finish(Fail(code, reason.message));
+    return Finish(std::unexpected(reason));
   }
   spdlog::warn("fill {}: {}: dropped what had come, starting afresh", file_.path, reason.message);
   auto delay = NextDelay(reason, fresh_starts_, LimitsOf(context_->options), Jitter());
@@ -299,7 +296,13 @@ void FileFill::Finish(Result<> outcome) {
   if (std::exchange(finished_, true)) return;
   DropAttempt();
   std::shared_ptr<FileFill> keep = shared_from_this();
-  if (!outcome) outcome = std::unexpected(std::move(outcome).error().Within(file_.path));
+  if (!outcome) {
+    Error error = std::move(outcome).error().Within(file_.path);
+    // What the server says of its own bytes doesn't fit together: no range of ours is out of
+    // bounds.
+    if (error.code == Code::kOutOfRange) error.code = Code::kDataLoss;
+    outcome = std::unexpected(std::move(error));
+  }
   std::exchange(done_, nullptr)(std::move(outcome));
 }
 

@@ -162,7 +162,7 @@ Result<LocalPath::Place> LocalPath::Find(const ModelReference& reference) const 
     return Fail(
         Code::kPermissionDenied,
         fmt::format("file://{} lies below none of the allowed directories: an admin names them in "
-                    "localRoots",
+                    "sources.local.roots",
                     Printable(asked)));
   };
   // What lies outside is refused before it is looked at: whether it exists is nobody's business.

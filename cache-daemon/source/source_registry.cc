@@ -72,7 +72,7 @@ Result<std::shared_ptr<Source>> SourceRegistry::For(const ModelReference& refere
     return Fail(
         Code::kPermissionDenied,
         fmt::format("{}: local models are not allowed here: an admin names their directories in "
-                    "localRoots",
+                    "sources.local.roots",
                     Printable(reference.uri)));
   }
   return Fail(Code::kInvalidArgument,

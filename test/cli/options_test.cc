@@ -8,22 +8,21 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::variant<Options, Printout> Parse(std::vector<const char*> arguments) {
+std::expected<Options, Printout> Parse(std::vector<const char*> arguments) {
   arguments.insert(arguments.begin(), "weighhouse");
   return ParseOptions(static_cast<int>(arguments.size()), arguments.data());
 }
 
 std::string MistakeOf(std::vector<const char*> arguments) {
   auto parsed = Parse(std::move(arguments));
-  const auto* printout = std::get_if<Printout>(&parsed);
-  if (printout == nullptr) return "accepted";
-  EXPECT_EQ(printout->exit_code, 2);
-  return printout->text;
+  if (parsed) return "accepted";
+  EXPECT_EQ(parsed.error().exit_code, 2);
+  return parsed.error().text;
 }
 
 TEST(OptionsTest, GlobalFlagsMayStandBeforeAndBehindTheCommand) {
-  auto before = std::get<Options>(Parse({"--output", "json", "--socket", "/s", "ls"}));
-  auto behind = std::get<Options>(Parse({"ls", "--output", "json", "--socket=/s"}));
+  auto before = Parse({"--output", "json", "--socket", "/s", "ls"}).value();
+  auto behind = Parse({"ls", "--output", "json", "--socket=/s"}).value();
   for (const Options& options : {before, behind}) {
     EXPECT_EQ(options.command, Command::kList);
     EXPECT_EQ(options.output, Output::kJson);
@@ -32,10 +31,10 @@ TEST(OptionsTest, GlobalFlagsMayStandBeforeAndBehindTheCommand) {
 }
 
 TEST(OptionsTest, TakesAPull) {
-  auto options =
-      std::get<Options>(Parse({"pull", "hf://org/name", "--revision", "v1", "--allow", "*.json",
-                               "--ignore", "a", "--ignore", "b", "--token-file", "/t", "--layout",
-                               "hub", "-q", "--root", "/r", "--hf-endpoint", "http://localhost"}));
+  auto options = Parse({"pull", "hf://org/name", "--revision", "v1", "--allow", "*.json",
+                        "--ignore", "a", "--ignore", "b", "--token-file", "/t", "--layout", "hub",
+                        "-q", "--root", "/r", "--hf-endpoint", "http://localhost"})
+                     .value();
   EXPECT_EQ(options.command, Command::kPull);
   EXPECT_EQ(options.subject, "hf://org/name");
   EXPECT_EQ(options.allow, (std::vector<std::string>{"*.json"}));
@@ -47,7 +46,7 @@ TEST(OptionsTest, TakesAPull) {
 }
 
 TEST(OptionsTest, AnEmptyGlobListIsNotTheDefault) {
-  EXPECT_FALSE(std::get<Options>(Parse({"pull", "hf://org/name"})).ignore);
+  EXPECT_FALSE(Parse({"pull", "hf://org/name"}).value().ignore);
 }
 
 TEST(OptionsTest, RefusesWhatDoesNotFit) {

@@ -35,7 +35,7 @@ StatView TwoFiles() {
 TEST_F(ProgramTest, ListsAsATable) {
   engine_.snapshots.push_back(FakeSnapshot("org/name", 12 * kMiB, true));
   engine_.snapshots.push_back(FakeSnapshot("org/other", 2 * kGiB, false));
-  CliResult result = Run({"ls"});
+  ProgramResult result = Run({"ls"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out,
               MatchesRegex(
@@ -47,7 +47,7 @@ TEST_F(ProgramTest, ListsAsATable) {
 TEST_F(ProgramTest, ListsAsJson) {
   engine_.snapshots.push_back(FakeSnapshot("org/name", 12 * kMiB, true));
   engine_.snapshots.back().leases.push_back({.volume_id = "v", .pod_name = "p"});
-  CliResult result = Run({"ls", "--output", "json"});
+  ProgramResult result = Run({"ls", "--output", "json"});
   EXPECT_EQ(result.exit_code, 0);
   json list = json::parse(result.out);
   ASSERT_EQ(list["snapshots"].size(), 1u);
@@ -61,7 +61,7 @@ TEST_F(ProgramTest, ShowsStatusWithFillsAndFallback) {
   filling.filling = fill::FillProgress{
       .bytes_total = 100 * kMiB, .bytes_done = 25 * kMiB, .bytes_per_second = 25.0 * kMiB};
   engine_.snapshots.push_back(filling);
-  CliResult text = Run({"status"});
+  ProgramResult text = Run({"status"});
   EXPECT_EQ(text.exit_code, 0) << text.err;
   EXPECT_THAT(text.out,
               HasSubstr("pwrite (not io_uring: io_uring_setup: Operation not permitted)"));
@@ -77,7 +77,7 @@ TEST_F(ProgramTest, ShowsStatusWithFillsAndFallback) {
 
 TEST_F(ProgramTest, InspectsWithPatternsRevisionAndToken) {
   engine_.stat_outcome = TwoFiles();
-  CliResult result =
+  ProgramResult result =
       Run({"inspect", "hf://org/name", "--revision", "v1", "--allow", "*.json", "--allow", "*.txt"},
           {"HF_TOKEN=hf_secret"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -94,7 +94,7 @@ TEST_F(ProgramTest, InspectsWithPatternsRevisionAndToken) {
 TEST_F(ProgramTest, TakesTheTokenFromAFile) {
   engine_.stat_outcome = TwoFiles();
   std::ofstream(directory_ + "/token") << "hf_file\n";
-  CliResult result =
+  ProgramResult result =
       Run({"inspect", "hf://org/name", "--token-file", directory_ + "/token", "--output", "json"},
           {"HF_TOKEN=hf_environment"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -107,19 +107,19 @@ TEST_F(ProgramTest, TakesTheTokenFromAFile) {
 TEST_F(ProgramTest, EvictsByReferenceAndByTheBeginningOfAnId) {
   engine_.snapshots.push_back(FakeSnapshot("org/name", 12 * kMiB, true));
   engine_.evict_outcome = Engine::EvictOutcome{.snapshots = 1, .bytes = 12 * kMiB};
-  CliResult by_model = Run({"evict", "hf://org/name"});
+  ProgramResult by_model = Run({"evict", "hf://org/name"});
   EXPECT_EQ(by_model.exit_code, 0) << by_model.err;
   EXPECT_EQ(by_model.out, "evicted: 1 snapshot, 12.0 MiB freed\n");
   EXPECT_EQ(engine_.evicted_model, "hf://org/name");
   std::string id = engine_.snapshots[0].snapshot.id;
-  CliResult by_id = Run({"evict", id.substr(0, 8), "--output", "json"});
+  ProgramResult by_id = Run({"evict", id.substr(0, 8), "--output", "json"});
   EXPECT_EQ(json::parse(by_id.out)["bytes_freed"], 12 * kMiB);
   EXPECT_EQ(engine_.evicted_snapshot_id, id);
 }
 
 TEST_F(ProgramTest, AFailureForGoodIsOneLineAndOneObject) {
   engine_.evict_outcome = Fail(Code::kFailedPrecondition, "hf://org/name is leased by 2 volumes");
-  CliResult result = Run({"evict", "hf://org/name", "--output", "json"});
+  ProgramResult result = Run({"evict", "hf://org/name", "--output", "json"});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_EQ(result.err, "weighhouse: hf://org/name is leased by 2 volumes\n");
   EXPECT_EQ(json::parse(result.out)["error"]["code"], "FAILED_PRECONDITION");
@@ -131,7 +131,7 @@ TEST_F(ProgramTest, ATemporaryFailureHasItsOwnExitCode) {
 }
 
 TEST_F(ProgramTest, AMalformedModelIsWrongUsage) {
-  CliResult result = Run({"inspect", "org/name"});
+  ProgramResult result = Run({"inspect", "org/name"});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.err, HasSubstr("org/name"));
 }
@@ -140,7 +140,7 @@ TEST_F(ProgramTest, VerifyReportsWhatIsBad) {
   engine_.findings.push_back(
       {.blob = Digest::Of("x"), .found = "sha256:ffff", .paths = {"id/model.safetensors"}});
   engine_.verify_outcome = VerifySums{.blobs = 7, .bad = 1, .bytes = 3 * kMiB};
-  CliResult text = Run({"verify", "--all"});
+  ProgramResult text = Run({"verify", "--all"});
   EXPECT_EQ(text.exit_code, 1);
   EXPECT_THAT(text.out, HasSubstr("bad: sha256:" + Digest::Of("x").Hex() +
                                   ": sha256:ffff\n  id/model.safetensors\n"));
@@ -153,17 +153,17 @@ TEST_F(ProgramTest, VerifyReportsWhatIsBad) {
 TEST_F(ProgramTest, VerifyOfGoodBlobsSucceeds) {
   engine_.snapshots.push_back(FakeSnapshot("org/name", 12 * kMiB, true));
   engine_.verify_outcome = VerifySums{.blobs = 1, .bytes = 12 * kMiB};
-  CliResult result = Run({"verify", "hf://org/name"});
+  ProgramResult result = Run({"verify", "hf://org/name"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.out, "verified: 1 blob, 12.0 MiB: all right\n");
-  CliResult unknown = Run({"verify", "hf://org/unknown"});
+  ProgramResult unknown = Run({"verify", "hf://org/unknown"});
   EXPECT_EQ(unknown.exit_code, 1);
   EXPECT_THAT(unknown.err, HasSubstr("hf://org/unknown is not in the cache"));
 }
 
 TEST_F(ProgramTest, SaysWhenNoDaemonAnswers) {
   server_.reset();
-  CliResult result = Run({"ls", "--output", "json"});
+  ProgramResult result = Run({"ls", "--output", "json"});
   EXPECT_EQ(result.exit_code, 4);
   EXPECT_THAT(result.err,
               HasSubstr("weighhouse: no daemon at " + directory_ + "/admin.sock: No such file"));
@@ -172,26 +172,26 @@ TEST_F(ProgramTest, SaysWhenNoDaemonAnswers) {
 }
 
 TEST(ProgramUsageTest, SuggestsTheNearestCommandAndFlag) {
-  CliResult command = RunCli({"pul", "hf://org/name"});
+  ProgramResult command = RunProgram("weighhouse", {"pul", "hf://org/name"});
   EXPECT_EQ(command.exit_code, 2);
   EXPECT_EQ(command.err, "weighhouse: unknown command 'pul': did you mean pull?\n");
-  CliResult flag = RunCli({"pull", "hf://org/name", "--revison", "x"});
+  ProgramResult flag = RunProgram("weighhouse", {"pull", "hf://org/name", "--revison", "x"});
   EXPECT_EQ(flag.exit_code, 2);
   EXPECT_EQ(flag.err, "weighhouse: unknown flag '--revison': did you mean --revision?\n");
 }
 
 TEST(ProgramUsageTest, NeedsNoDaemonForItsVersion) {
-  EXPECT_EQ(RunCli({"version"}).out, "weighhouse " WEIGHHOUSE_VERSION "\n");
-  EXPECT_EQ(json::parse(RunCli({"version", "--output", "json"}).out)["version"],
+  EXPECT_EQ(RunProgram("weighhouse", {"version"}).out, "weighhouse " WEIGHHOUSE_VERSION "\n");
+  EXPECT_EQ(json::parse(RunProgram("weighhouse", {"version", "--output", "json"}).out)["version"],
             WEIGHHOUSE_VERSION);
-  EXPECT_EQ(RunCli({"--version"}).exit_code, 0);
+  EXPECT_EQ(RunProgram("weighhouse", {"--version"}).exit_code, 0);
 }
 
 TEST(ProgramUsageTest, ExplainsItselfWithoutArguments) {
-  CliResult result = RunCli({});
+  ProgramResult result = RunProgram("weighhouse", {});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.err, HasSubstr("Exit codes: 0 done"));
-  EXPECT_EQ(RunCli({"pull", "--help"}).exit_code, 0);
+  EXPECT_EQ(RunProgram("weighhouse", {"pull", "--help"}).exit_code, 0);
 }
 
 }  // namespace

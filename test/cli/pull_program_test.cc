@@ -35,10 +35,11 @@ fill::FillProgress At(Bytes done) {
 
 class PullProgramTest : public ServedEngineTest {
  protected:
-  std::unique_ptr<SpawnedCli> Start(std::vector<std::string> arguments,
-                                    SpawnedCli::Errors errors = SpawnedCli::Errors::kPipe) const {
-    return std::make_unique<SpawnedCli>(WithSocket(std::move(arguments)),
-                                        std::vector<std::string>(), errors);
+  std::unique_ptr<SpawnedProgram> Start(
+      std::vector<std::string> arguments,
+      SpawnedProgram::Errors errors = SpawnedProgram::Errors::kPipe) const {
+    return std::make_unique<SpawnedProgram>("weighhouse", WithSocket(std::move(arguments)),
+                                            std::vector<std::string>(), errors);
   }
 };
 
@@ -46,7 +47,7 @@ TEST_F(PullProgramTest, PrintsTheTreeAndTheSums) {
   engine_.on_acquire = [](const AcquireRequest&, AcquireObserver& observer) {
     observer.OnDone(ReadyTree(87 * kMiB));
   };
-  CliResult result = Run({"pull", "hf://org/name", "--revision", "main"});
+  ProgramResult result = Run({"pull", "hf://org/name", "--revision", "main"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out,
               MatchesRegex("ready: hf://org/name@main .cccccccccccc.: 87.0 MiB in [^(]*[(].*/s[)]; "
@@ -74,7 +75,7 @@ TEST_F(PullProgramTest, PrintsOneJsonObject) {
   engine_.on_acquire = [](const AcquireRequest&, AcquireObserver& observer) {
     observer.OnDone(ReadyTree(kMiB));
   };
-  CliResult result = Run({"pull", "hf://org/name", "--output", "json"});
+  ProgramResult result = Run({"pull", "hf://org/name", "--output", "json"});
   json pulled = json::parse(result.out);
   EXPECT_EQ(pulled["tree"], "/cache/trees/files/" + std::string(64, 'd'));
   EXPECT_EQ(pulled["bytes_fetched"], kMiB);
@@ -91,13 +92,13 @@ TEST_F(PullProgramTest, WritesPlainLinesWhereThereIsNoTerminal) {
   ASSERT_TRUE(pull->WaitForError(
       "hf://org/name: 30.0/87.0 MiB (34 %), 10.0 MiB/s, 6.0 s left, 3 of 12 files\n"));
   observer->OnDone(ReadyTree(87 * kMiB));
-  CliResult result = pull->Wait();
+  ProgramResult result = pull->Wait();
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.err, Not(HasSubstr("\r")));
 }
 
 TEST_F(PullProgramTest, DrawsABarThatFitsAndRemovesIt) {
-  auto pull = Start({"pull", "hf://org/name"}, SpawnedCli::Errors::kTerminal);
+  auto pull = Start({"pull", "hf://org/name"}, SpawnedProgram::Errors::kTerminal);
   auto observer = engine_.WaitForAcquire(0).observer.lock();
   ASSERT_TRUE(observer);
   observer->OnResolving();
@@ -105,7 +106,7 @@ TEST_F(PullProgramTest, DrawsABarThatFitsAndRemovesIt) {
   observer->OnFilling("id", "rev", At(30 * kMiB));
   ASSERT_TRUE(pull->WaitForError("34 %"));
   observer->OnDone(ReadyTree(87 * kMiB));
-  CliResult result = pull->Wait();
+  ProgramResult result = pull->Wait();
   EXPECT_EQ(result.exit_code, 0);
   constexpr const char* kErase = "\r\x1b[K";
   EXPECT_TRUE(result.err.ends_with(kErase)) << result.err;
@@ -113,7 +114,7 @@ TEST_F(PullProgramTest, DrawsABarThatFitsAndRemovesIt) {
   EXPECT_THAT(result.err, Not(HasSubstr("\n")));
   std::istringstream drawn(result.err);
   for (std::string line; std::getline(drawn, line, '\r');) {
-    EXPECT_LT(line.size(), SpawnedCli::kTerminalColumns + std::string("\x1b[K").size()) << line;
+    EXPECT_LT(line.size(), SpawnedProgram::kTerminalColumns + std::string("\x1b[K").size()) << line;
   }
 }
 
@@ -127,13 +128,13 @@ TEST_F(PullProgramTest, QuietShowsNoProgress) {
 }
 
 TEST_F(PullProgramTest, AnInterruptLeavesTheFillToTheDaemon) {
-  auto pull = Start({"pull", "hf://org/name"}, SpawnedCli::Errors::kTerminal);
+  auto pull = Start({"pull", "hf://org/name"}, SpawnedProgram::Errors::kTerminal);
   auto observer = engine_.WaitForAcquire(0).observer.lock();
   ASSERT_TRUE(observer);
   observer->OnFilling("id", "rev", At(30 * kMiB));
   ASSERT_TRUE(pull->WaitForError("34 %"));
   pull->Signal(SIGINT);
-  CliResult result = pull->Wait();
+  ProgramResult result = pull->Wait();
   EXPECT_EQ(result.exit_code, 130);
   EXPECT_THAT(result.err,
               HasSubstr("\r\x1b[Kweighhouse: interrupted: the fill goes on in the daemon"));
@@ -146,7 +147,7 @@ TEST_F(PullProgramTest, ATerminationHasItsOwnExitCode) {
   observer->OnResolving();
   ASSERT_TRUE(pull->WaitForError("asking"));
   pull->Signal(SIGTERM);
-  CliResult result = pull->Wait();
+  ProgramResult result = pull->Wait();
   EXPECT_EQ(result.exit_code, 143);
   EXPECT_EQ(json::parse(result.out)["error"]["code"], "CANCELLED");
 }
@@ -155,7 +156,7 @@ TEST_F(PullProgramTest, AStoppingDaemonIsTemporary) {
   auto pull = Start({"pull", "hf://org/name"});
   engine_.WaitForAcquire(0);
   server_->Drain(std::chrono::seconds(10));
-  CliResult result = pull->Wait();
+  ProgramResult result = pull->Wait();
   EXPECT_EQ(result.exit_code, 3) << result.err;
   EXPECT_THAT(result.err, HasSubstr("the cache daemon is stopping: try again"));
 }

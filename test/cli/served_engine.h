@@ -11,7 +11,7 @@
 
 #include "cache-daemon/api/server.h"
 #include "test/cache-daemon/api/fake_engine.h"
-#include "test/cli/spawned_cli.h"
+#include "test/cli/spawned_program.h"
 
 namespace weighhouse::cli {
 
@@ -35,9 +35,9 @@ class ServedEngineTest : public ::testing::Test {
     arguments.insert(arguments.end(), {"--socket", directory_ + "/admin.sock"});
     return arguments;
   }
-  CliResult Run(std::vector<std::string> arguments,
-                const std::vector<std::string>& environment = {}) const {
-    return RunCli(WithSocket(std::move(arguments)), environment);
+  ProgramResult Run(std::vector<std::string> arguments,
+                    const std::vector<std::string>& environment = {}) const {
+    return RunProgram("weighhouse", WithSocket(std::move(arguments)), environment);
   }
 
   std::string directory_;

@@ -8,15 +8,15 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::variant<Options, Printout> Parse(std::vector<const char*> arguments) {
+std::expected<Options, Printout> Parse(std::vector<const char*> arguments) {
   arguments.insert(arguments.begin(), "weighhouse-cached");
   return ParseOptions(static_cast<int>(arguments.size()), arguments.data());
 }
 
 TEST(OptionsTest, HasDefaults) {
   auto parsed = Parse({});
-  ASSERT_TRUE(std::holds_alternative<Options>(parsed));
-  const auto& options = std::get<Options>(parsed);
+  ASSERT_TRUE(parsed);
+  const auto& options = *parsed;
   EXPECT_FALSE(options.config);
   EXPECT_EQ(options.socket_directory, "/run/weighhouse");
   EXPECT_FALSE(options.allow_root);
@@ -25,8 +25,8 @@ TEST(OptionsTest, HasDefaults) {
 TEST(OptionsTest, TakesFlags) {
   auto parsed = Parse({"--config", "/c", "--root=/r", "--socket-directory", "/s", "--log-level",
                        "debug", "--allow-uid", "5", "--allow-uid", "6", "--allow-root"});
-  ASSERT_TRUE(std::holds_alternative<Options>(parsed)) << std::get<Printout>(parsed).text;
-  const auto& options = std::get<Options>(parsed);
+  ASSERT_TRUE(parsed) << parsed.error().text;
+  const auto& options = *parsed;
   EXPECT_EQ(options.config, "/c");
   EXPECT_EQ(options.root, "/r");
   EXPECT_EQ(options.socket_directory, "/s");
@@ -37,22 +37,21 @@ TEST(OptionsTest, TakesFlags) {
 
 TEST(OptionsTest, SuggestsTheNearestFlag) {
   auto parsed = Parse({"--socket-dir=/x"});
-  ASSERT_TRUE(std::holds_alternative<Printout>(parsed));
-  EXPECT_EQ(std::get<Printout>(parsed).exit_code, 2);
-  EXPECT_THAT(std::get<Printout>(Parse({"--confg=/x"})).text, HasSubstr("did you mean --config?"));
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().exit_code, 2);
+  EXPECT_THAT(Parse({"--confg=/x"}).error().text, HasSubstr("did you mean --config?"));
 }
 
 TEST(OptionsTest, RefusesABadValue) {
-  EXPECT_EQ(std::get<Printout>(Parse({"--log-level", "loud"})).exit_code, 2);
-  EXPECT_EQ(std::get<Printout>(Parse({"--allow-uid", "root"})).exit_code, 2);
-  EXPECT_EQ(std::get<Printout>(Parse({"stray"})).exit_code, 2);
+  EXPECT_EQ(Parse({"--log-level", "loud"}).error().exit_code, 2);
+  EXPECT_EQ(Parse({"--allow-uid", "root"}).error().exit_code, 2);
+  EXPECT_EQ(Parse({"stray"}).error().exit_code, 2);
 }
 
 TEST(OptionsTest, PrintsHelpAndVersion) {
-  EXPECT_EQ(std::get<Printout>(Parse({"--help"})).exit_code, 0);
-  EXPECT_THAT(std::get<Printout>(Parse({"--help"})).text, HasSubstr("--socket-directory"));
-  EXPECT_EQ(std::get<Printout>(Parse({"--version"})).text,
-            "weighhouse-cached " WEIGHHOUSE_VERSION "\n");
+  EXPECT_EQ(Parse({"--help"}).error().exit_code, 0);
+  EXPECT_THAT(Parse({"--help"}).error().text, HasSubstr("--socket-directory"));
+  EXPECT_EQ(Parse({"--version"}).error().text, "weighhouse-cached " WEIGHHOUSE_VERSION "\n");
 }
 
 }  // namespace

@@ -191,6 +191,21 @@ TEST_F(TinyModelTest, FindsAFlippedByteAndFetchesTheFileAgain) {
   EXPECT_EQ(again.bytes_fetched, weights_.size());
 }
 
+TEST_F(TinyModelTest, MakesNoLeaseForAMountThatWentMeanwhile) {
+  OpenEngine();
+  AcquireRequest request = LeasedRequest(kModel, "pod");
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(request));
+  auto epoch = std::chrono::system_clock::now();
+  ASSERT_TRUE(engine_->Release(request.lease_id));
+  ASSERT_OK_AND_ASSIGN(
+      outcome,
+      engine_->SyncLeases(
+          {.epoch = epoch,
+           .live = {{.lease_id = request.lease_id, .holder = request.holder, .tree = tree.tree}}}));
+  EXPECT_EQ(outcome.recreated, 0U);
+  EXPECT_TRUE(Names("leases").empty());
+}
+
 TEST_F(TinyModelTest, DropsTheLeasesOfPodsThatAreGoneAndMakesThoseOfMountsAgain) {
   OpenEngine();
   AcquireRequest gone = LeasedRequest(kModel, "gone");

@@ -1,4 +1,4 @@
-#include "test/cli/spawned_cli.h"
+#include "test/cli/spawned_program.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -14,7 +14,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weighhouse::cli {
+namespace weighhouse {
 namespace {
 
 struct Pair {
@@ -33,11 +33,11 @@ Pair MakeTerminal() {
   EXPECT_EQ(::grantpt(pair.ours.get()), 0);
   EXPECT_EQ(::unlockpt(pair.ours.get()), 0);
   winsize size{
-      .ws_row = 24, .ws_col = SpawnedCli::kTerminalColumns, .ws_xpixel = 0, .ws_ypixel = 0};
+      .ws_row = 24, .ws_col = SpawnedProgram::kTerminalColumns, .ws_xpixel = 0, .ws_ypixel = 0};
   EXPECT_EQ(::ioctl(pair.ours.get(), TIOCSWINSZ, &size), 0);
-  std::array<char, 100> name{};
-  EXPECT_EQ(::ptsname_r(pair.ours.get(), name.data(), name.size()), 0);
-  pair.theirs.reset(::open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  std::array<char, 100> path{};
+  EXPECT_EQ(::ptsname_r(pair.ours.get(), path.data(), path.size()), 0);
+  pair.theirs.reset(::open(path.data(), O_RDWR | O_NOCTTY | O_CLOEXEC));
   EXPECT_TRUE(pair.theirs);
   return pair;
 }
@@ -60,12 +60,11 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
 
 }  // namespace
 
-SpawnedCli::SpawnedCli(const std::vector<std::string>& arguments,
-                       const std::vector<std::string>& environment, Errors errors) {
+SpawnedProgram::SpawnedProgram(const std::string& name, const std::vector<std::string>& arguments,
+                               const std::vector<std::string>& environment, Errors errors) {
   Pair out = MakePipe();
   Pair err = errors == Errors::kPipe ? MakePipe() : MakeTerminal();
-  std::string program =
-      std::filesystem::read_symlink("/proc/self/exe").parent_path() / "weighhouse";
+  std::string program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / name;
   std::vector<std::string> words = {program};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<std::string> variables = {"PATH=/usr/bin:/bin", "TERM=xterm"};
@@ -83,23 +82,23 @@ SpawnedCli::SpawnedCli(const std::vector<std::string>& arguments,
   err_ = std::move(err.ours);
 }
 
-SpawnedCli::~SpawnedCli() {
+SpawnedProgram::~SpawnedProgram() {
   if (pid_ <= 0) return;
   ::kill(pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
 }
 
-bool SpawnedCli::WaitForError(const std::string& text) {
+bool SpawnedProgram::WaitForError(const std::string& text) {
   while (!errors_read_.contains(text)) {
     if (!ReadSome(err_.get(), errors_read_)) return false;
   }
   return true;
 }
 
-void SpawnedCli::Signal(int signal) const { ::kill(pid_, signal); }
+void SpawnedProgram::Signal(int signal) const { ::kill(pid_, signal); }
 
-CliResult SpawnedCli::Wait() {
-  CliResult result{.exit_code = -1, .out = "", .err = std::move(errors_read_)};
+ProgramResult SpawnedProgram::Wait() {
+  ProgramResult result{.exit_code = -1, .out = "", .err = std::move(errors_read_)};
   std::array<pollfd, 2> polled = {{{.fd = out_.get(), .events = POLLIN, .revents = 0},
                                    {.fd = err_.get(), .events = POLLIN, .revents = 0}}};
   while (polled[0].fd >= 0 || polled[1].fd >= 0) {
@@ -114,9 +113,9 @@ CliResult SpawnedCli::Wait() {
   return result;
 }
 
-CliResult RunCli(const std::vector<std::string>& arguments,
-                 const std::vector<std::string>& environment) {
-  return SpawnedCli(arguments, environment).Wait();
+ProgramResult RunProgram(const std::string& name, const std::vector<std::string>& arguments,
+                         const std::vector<std::string>& environment) {
+  return SpawnedProgram(name, arguments, environment).Wait();
 }
 
-}  // namespace weighhouse::cli
+}  // namespace weighhouse
