@@ -12,6 +12,7 @@
 #include "cache-daemon/api/server.h"
 #include "test/cache-daemon/api/fake_engine.h"
 #include "test/cli/spawned_program.h"
+#include "test/support/callback_queue.h"
 
 namespace weighhouse::cli {
 
@@ -19,6 +20,7 @@ namespace weighhouse::cli {
 class ServedEngineTest : public ::testing::Test {
  protected:
   ServedEngineTest() {
+    KeepCallbackQueue();
     std::string pattern = ::testing::TempDir() + "/cli.XXXXXX";
     directory_ = ::mkdtemp(pattern.data());
     Result<std::unique_ptr<api::Server>> server =

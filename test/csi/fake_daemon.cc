@@ -5,10 +5,12 @@
 #include <utility>
 
 #include "base/error.h"
+#include "test/support/callback_queue.h"
 
 namespace weighhouse::csi {
 
 FakeDaemon::FakeDaemon(std::string socket, std::string cache_root) : socket_(std::move(socket)) {
+  KeepCallbackQueue();
   struct stat status{};
   CHECK(stat(cache_root.c_str(), &status) == 0);
   true_info_.set_root(cache_root);

@@ -12,6 +12,7 @@
 
 #include "proto/cache.grpc.pb.h"
 #include "test/cache-daemon/api/fake_engine.h"
+#include "test/support/callback_queue.h"
 
 namespace weighhouse::api {
 namespace {
@@ -26,6 +27,7 @@ const std::string kLease(64, 'a');
 class ServerTest : public ::testing::Test {
  protected:
   ServerTest() {
+    KeepCallbackQueue();
     std::string pattern = ::testing::TempDir() + "/server.XXXXXX";
     directory_ = ::mkdtemp(pattern.data());
     Result<std::unique_ptr<Server>> server =

@@ -36,7 +36,7 @@ TEST(SourceRegistryTest, SaysThatAnAdminMustAllowLocalModels) {
   auto file = (*registry)->For({.uri = "file:///models/m"});
   ASSERT_FALSE(file);
   EXPECT_EQ(file.error().code, Code::kPermissionDenied);
-  EXPECT_THAT(file.error().message, HasSubstr("localRoots"));
+  EXPECT_THAT(file.error().message, HasSubstr("sources.local.roots"));
   EXPECT_EQ((*registry)->For({.uri = "s3://b/p"}).error().code, Code::kInvalidArgument);
 }
 
