@@ -6,7 +6,9 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <cstring>
 #include <memory>
 
@@ -98,7 +100,13 @@ int Run(const Options& options) {
 }  // namespace weighhouse::csi
 
 int main(int argc, char** argv) {
-  weighhouse::csi::CommandLine line = weighhouse::csi::ParseCommandLine(argc, argv);
-  if (line.exit_code) return *line.exit_code;
-  return weighhouse::csi::Run(line.options);
+  try {
+    weighhouse::csi::CommandLine line = weighhouse::csi::ParseCommandLine(argc, argv);
+    if (line.exit_code) return *line.exit_code;
+    return weighhouse::csi::Run(line.options);
+  } catch (const std::exception& error) {
+    // Only what a library throws at start-up gets here (no memory, a log that can't be opened).
+    std::fprintf(stderr, "weighhouse-csi: %s\n", error.what());
+    return EXIT_FAILURE;
+  }
 }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <utility>
 #include <thread>
 #include <vector>
 
@@ -36,7 +37,7 @@ class Reconciler {
     Protections& protections;
     const Clock& clock;
   };
-  explicit Reconciler(Parts parts) : parts_(parts) {}
+  explicit Reconciler(Parts parts) : parts_(std::move(parts)) {}
   ~Reconciler();
 
   /// One round; not from two threads at once.

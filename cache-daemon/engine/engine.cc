@@ -35,9 +35,9 @@ Bytes RecommendedClaim(Bytes bytes) {
 
 class EngineImpl final : public Engine {
  public:
-  static Result<std::unique_ptr<EngineImpl>> Open(EngineOptions options) {
+  static Result<std::unique_ptr<EngineImpl>> Open(const EngineOptions& options) {
     auto engine = std::unique_ptr<EngineImpl>(new EngineImpl());
-    TRY(engine->Start(std::move(options)));
+    TRY(engine->Start(options));
     return engine;
   }
   ~EngineImpl() override;
@@ -58,7 +58,7 @@ class EngineImpl final : public Engine {
 
  private:
   EngineImpl() = default;
-  Result<> Start(EngineOptions options);
+  Result<> Start(const EngineOptions& options);
   Result<> Recreate(const SyncRequest::Live& live, std::chrono::system_clock::time_point epoch);
   std::vector<std::string> SnapshotsNamed(const std::string& model) const;
   EngineParts Parts() {
@@ -83,7 +83,7 @@ class EngineImpl final : public Engine {
   std::set<std::shared_ptr<Acquisition>> acquisitions_ GUARDED_BY(mutex_);
 };
 
-Result<> EngineImpl::Start(EngineOptions options) {
+Result<> EngineImpl::Start(const EngineOptions& options) {
   store_ = TRY(store::Store::Open(filesystem_, clock_, options.store));
   const store::RecoverySummary& recovery = store_->recovery();
   spdlog::info("cache {}: {} snapshots, {} blobs, {} leases; {} ingests and {} orphans dropped, {}",
@@ -324,8 +324,8 @@ Result<EngineInfo> EngineImpl::Info() const {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> Engine::Open(EngineOptions options) {
-  std::unique_ptr<Engine> engine = TRY(EngineImpl::Open(std::move(options)));
+Result<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
+  std::unique_ptr<Engine> engine = TRY(EngineImpl::Open(options));
   return engine;
 }
 

@@ -123,7 +123,7 @@ struct EngineInfo {
 class Engine {
  public:
   /// Opens the store (see Store::Open for the errors) and starts the threads.
-  static Result<std::unique_ptr<Engine>> Open(EngineOptions options);
+  static Result<std::unique_ptr<Engine>> Open(const EngineOptions& options);
   virtual ~Engine() = default;
 
   /// Returns at once; `observer` hears the rest for as long as it lives. The fill goes on without

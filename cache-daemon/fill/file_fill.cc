@@ -66,27 +66,29 @@ void FileFill::After(std::chrono::milliseconds delay, std::function<void(FileFil
 void FileFill::Prepare(Want want) {
   locating_ = true;
   located_ = false;
-  auto job = [self = shared_from_this(), asker = askers_[asker_], attempt = attempt_, want] {
-    const Filler::Parts& parts = self->context_->parts;
-    auto prepare = [&]() -> Result<std::shared_ptr<Prepared>> {
-      auto prepared = std::make_shared<Prepared>();  // shared: std::function copies its captures
-      prepared->location =
-          TRY(asker->source->Locate(asker->reference, asker->listing, self->file_,
-                                    asker->credentials, self->context_->stop.get_token()));
-      FaultPoint("fill.located");
-      if (want == Want::kLocationAndIngest) {
-        prepared->ingest = TRY(parts.store.StartIngest(self->ingest_id_, self->file_.size));
-      }
-      return prepared;
-    };
-    parts.transport.Post([self, attempt, want, outcome = prepare()] {
-      self->locating_ = false;
-      if (self->finished_ || self->attempt_ != attempt) return;
-      if (!outcome) return self->OnPrepareFailed(outcome.error(), want);
-      self->OnPrepared(std::move(**outcome));
-    });
-  };
-  if (!context_->stopped) context_->workers->Post(std::move(job));
+  if (context_->stopped) return;
+  context_->workers->Post(
+      [self = shared_from_this(), asker = askers_[asker_], attempt = attempt_, want] {
+        // Shared, because std::function copies its captures.
+        auto outcome = std::make_shared<Result<Prepared>>(self->LocateAndStage(*asker, want));
+        self->context_->parts.transport.Post([self, attempt, want, outcome] {
+          self->locating_ = false;
+          if (self->finished_ || self->attempt_ != attempt) return;
+          if (!*outcome) return self->OnPrepareFailed(outcome->error(), want);
+          self->OnPrepared(std::move(**outcome));
+        });
+      });
+}
+
+Result<FileFill::Prepared> FileFill::LocateAndStage(const FillRequest& asker, Want want) const {
+  Prepared prepared;
+  prepared.location = TRY(asker.source->Locate(asker.reference, asker.listing, file_,
+                                               asker.credentials, context_->stop.get_token()));
+  FaultPoint("fill.located");
+  if (want == Want::kLocationAndIngest) {
+    prepared.ingest = TRY(context_->parts.store.StartIngest(ingest_id_, file_.size));
+  }
+  return prepared;
 }
 
 void FileFill::OnPrepared(Prepared prepared) {

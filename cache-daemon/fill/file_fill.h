@@ -47,6 +47,8 @@ class FileFill : public RangeOwner, public std::enable_shared_from_this<FileFill
   enum class Want { kLocation, kLocationAndIngest };
 
   void Prepare(Want want);
+  /// On a worker: what Prepare is for.
+  Result<Prepared> LocateAndStage(const FillRequest& asker, Want want) const;
   void OnPrepared(Prepared prepared);
   void OnPrepareFailed(const Error& error, Want want);
   void BeginAssembly(std::unique_ptr<store::Ingest> ingest);

@@ -102,6 +102,7 @@ bool LeaseBook::HoldsTree(const std::string& tree, const std::string& snapshot_i
 
 std::vector<LeaseRecord> LeaseBook::All() const {
   std::vector<LeaseRecord> all;
+  all.reserve(leases_.size());
   for (const auto& [id, lease] : leases_) all.push_back(lease);
   return all;
 }

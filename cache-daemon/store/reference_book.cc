@@ -32,6 +32,7 @@ const ReferenceRecord* ReferenceBook::Find(const std::string& fingerprint) const
 
 std::vector<ReferenceRecord> ReferenceBook::All() const {
   std::vector<ReferenceRecord> all;
+  all.reserve(references_.size());
   for (const auto& [fingerprint, reference] : references_) all.push_back(reference);
   return all;
 }

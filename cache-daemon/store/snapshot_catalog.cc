@@ -100,6 +100,7 @@ std::map<std::pair<FileIdentity, Bytes>, Digest> SnapshotCatalog::DeliveredBy(
 
 std::vector<const SnapshotEntry*> SnapshotCatalog::OldestFirst() const {
   std::vector<const SnapshotEntry*> sorted;
+  sorted.reserve(entries_.size());
   for (const auto& [id, entry] : entries_) sorted.push_back(&entry);
   std::ranges::sort(sorted, [](const SnapshotEntry* a, const SnapshotEntry* b) {
     return std::pair(a->snapshot.last_used, a->use) < std::pair(b->snapshot.last_used, b->use);

@@ -173,6 +173,7 @@ std::vector<Store::BlobUse> StoreImpl::Blobs(const std::string& snapshot_id) con
     }
   }
   std::vector<BlobUse> all;
+  all.reserve(uses.size());
   for (auto& [sha256, use] : uses) all.push_back(std::move(use));
   return all;
 }

@@ -35,7 +35,7 @@ Result<std::unique_ptr<Store>> Store::Open(io::Filesystem& filesystem, const Clo
       .clock = clock,
       .layout = std::move(layout),
       .root = std::move(root),
-      .boot_id = options.boot_id.empty() ? ReadBootId() : options.boot_id,
+      .boot_id = options.boot_id.empty() ? ReadBootId() : std::move(options.boot_id),
       .limit = options.limit == 0 ? space.total : options.limit,
       .min_free = options.min_free.value_or(space.total / 20),
       .index = std::move(recovered.index),
