@@ -99,7 +99,7 @@ Result<std::unique_ptr<Engine>> OpenLocalCache(const LocalCacheOptions& options)
   engine.hub_endpoint = options.hf_endpoint;
   engine.allow_plain_http = options.allow_plain_http;
   engine.local_roots = {"/"};  // whoever runs this may read what the files' modes let them read
-  return Engine::Open(std::move(engine));
+  return Engine::Open(engine);
 }
 
 }  // namespace weighhouse::cli

@@ -9,9 +9,9 @@ void PublishedTable::Put(const std::string& target, Publication publication) {
   publications_.insert_or_assign(target, std::move(publication));
 }
 
-void PublishedTable::Adopt(const std::string& target, Publication publication) {
+void PublishedTable::Adopt(const std::string& target, const Publication& publication) {
   MutexLock lock(mutex_);
-  publications_.try_emplace(target, std::move(publication));
+  publications_.try_emplace(target, publication);
 }
 
 void PublishedTable::SetSizes(const std::string& target, VolumeSizes sizes) {

@@ -36,7 +36,7 @@ class PublishedTable {
  public:
   void Put(const std::string& target, Publication publication) EXCLUDES(mutex_);
   /// Adds what was found mounted, unless the target is known.
-  void Adopt(const std::string& target, Publication publication) EXCLUDES(mutex_);
+  void Adopt(const std::string& target, const Publication& publication) EXCLUDES(mutex_);
   void SetSizes(const std::string& target, VolumeSizes sizes) EXCLUDES(mutex_);
   void Erase(const std::string& target) EXCLUDES(mutex_);
   std::optional<Publication> Find(const std::string& target) const EXCLUDES(mutex_);

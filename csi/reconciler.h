@@ -3,7 +3,6 @@
 #include <chrono>
 #include <functional>
 #include <string>
-#include <utility>
 #include <thread>
 #include <vector>
 
@@ -37,7 +36,7 @@ class Reconciler {
     Protections& protections;
     const Clock& clock;
   };
-  explicit Reconciler(Parts parts) : parts_(std::move(parts)) {}
+  explicit Reconciler(const Parts& parts) : parts_(parts) {}
   ~Reconciler();
 
   /// One round; not from two threads at once.

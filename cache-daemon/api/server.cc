@@ -129,7 +129,7 @@ class GrpcServer final : public Server {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::Start(Engine& engine, ServerOptions options) {
+Result<std::unique_ptr<Server>> Server::Start(Engine& engine, const ServerOptions& options) {
   auto server = std::make_unique<GrpcServer>();
   TRY(server->AddAdmin(engine));
   TRY(server->Listen(engine, options));

@@ -31,7 +31,7 @@ class Server {
   static constexpr const char* kAdminSocket = "admin.sock";
 
   /// Listens when it returns. For the errors see UnixListener::Bind.
-  static Result<std::unique_ptr<Server>> Start(Engine& engine, ServerOptions options);
+  static Result<std::unique_ptr<Server>> Start(Engine& engine, const ServerOptions& options);
   /// Without sockets, for a program that carries its engine along.
   static Result<std::unique_ptr<Server>> StartInProcess(Engine& engine);
   /// Drains without patience.

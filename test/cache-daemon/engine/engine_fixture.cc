@@ -67,9 +67,9 @@ EngineOptions EngineTest::Options() const {
   return options;
 }
 
-void EngineTest::OpenEngine(EngineOptions options) {
+void EngineTest::OpenEngine(const EngineOptions& options) {
   engine_.reset();
-  auto engine = Engine::Open(std::move(options));
+  auto engine = Engine::Open(options);
   ASSERT_TRUE(engine) << engine.error().message;
   engine_ = std::move(*engine);
 }

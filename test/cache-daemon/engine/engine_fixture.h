@@ -47,7 +47,7 @@ class EngineTest : public ::testing::Test {
   void StartHub(std::vector<std::string> arguments = {});
   EngineOptions Options() const;
   void OpenEngine() { OpenEngine(Options()); }
-  void OpenEngine(EngineOptions options);
+  void OpenEngine(const EngineOptions& options);
 
   static AcquireRequest Request(const std::string& model, const std::string& token = "");
   /// With a lease for the pod's volume `name`.

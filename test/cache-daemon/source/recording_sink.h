@@ -28,11 +28,10 @@ class RecordingSink final : public TransferSink {
     return true;
   }
   void OnEnd(const TransferEnd& end) override {
-    {
-      MutexLock lock(mutex_);
-      end_ = end;
-    }
     if (at_end) at_end();
+    // Notified under the lock: whoever waits may destroy this as soon as it is free.
+    MutexLock lock(mutex_);
+    end_ = end;
     changed_.NotifyAll();
   }
 
