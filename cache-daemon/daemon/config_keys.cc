@@ -125,9 +125,15 @@ constexpr std::array kKeys = {
               [](const ConfigValue& value, Config& config) {
                 return TakeNumber<size_t>(value, 1, 64, config.fill.max_active_files);
               }},
-    ConfigKey{"fill.connections", "a number from 1 to 32", "4", "Connections that fetch one file.",
+    ConfigKey{"fill.connections", "a number from 1 to 1024", "64",
+              "Connections at the same moment, over all models and hosts.",
               [](const ConfigValue& value, Config& config) {
-                return TakeNumber<size_t>(value, 1, 32, config.fill.connections_per_file);
+                return TakeNumber<size_t>(value, 1, 1024, config.fill.connections);
+              }},
+    ConfigKey{"fill.connectionsPerHost", "a number from 1 to 256", "32",
+              "Connections to one host, at most; as many as bring more are used.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeNumber<size_t>(value, 1, 256, config.fill.connections_per_host);
               }},
     ConfigKey{"fill.stallTimeout", "seconds from 1s to 3600s, such as 30s", "30s",
               "A connection that brings no byte for this long is given up and tried again.",

@@ -108,7 +108,8 @@ Result<std::optional<AcquiredTree>> Acquisition::Proceed() {
                          .reference = request_.model,
                          .listing = std::move(resolved.listing),
                          .credentials = request_.credentials,
-                         .source = std::move(resolved.source)};
+                         .source = std::move(resolved.source),
+                         .priority = fill::FillPriority::kWaitedFor};
   parts_.filler.Fill(std::move(fill), weak_from_this());
   return std::nullopt;
 }

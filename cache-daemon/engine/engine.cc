@@ -193,7 +193,8 @@ Result<std::string> EngineImpl::Prefetch(const ModelReference& model,
                          .reference = model,
                          .listing = std::move(resolved.listing),
                          .credentials = credentials,
-                         .source = std::move(resolved.source)};
+                         .source = std::move(resolved.source),
+                         .priority = fill::FillPriority::kPrefetch};
   filler_->Fill(std::move(fill), {});
   return snapshot.id;
 }
@@ -319,6 +320,7 @@ Result<EngineInfo> EngineImpl::Info() const {
                     .uid = ::geteuid(),
                     .fills_active = activity.fills,
                     .bytes_fetched = activity.bytes_fetched,
+                    .hosts = std::move(activity.hosts),
                     .started = started_};
 }
 

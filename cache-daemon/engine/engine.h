@@ -114,6 +114,7 @@ struct EngineInfo {
   uint32_t uid = 0;
   size_t fills_active = 0;
   Bytes bytes_fetched = 0;
+  std::vector<fill::HostConnections> hosts;  ///< that files came from lately
   std::chrono::system_clock::time_point started;
 };
 

@@ -19,6 +19,10 @@ constexpr int kMaxRefusals = 2;
 /// An ingest of the attempt before is still being written out: its id is free soon.
 constexpr std::chrono::milliseconds kIngestBusyDelay{20};
 
+/// After a hedge that was of no use, the next one waits, twice as long each time.
+constexpr std::chrono::milliseconds kHedgePause{250};
+constexpr std::chrono::milliseconds kLongestHedgePause{30000};
+
 RetryLimits LimitsOf(const FillerOptions& options) {
   return {.max_attempts = options.max_attempts,
           .backoff_start = options.backoff_start,
@@ -36,10 +40,18 @@ FileFill::FileFill(std::shared_ptr<FillContext> context, ListedFile file, std::s
     : context_(std::move(context)),
       file_(std::move(file)),
       ingest_id_(std::move(ingest_id)),
-      done_(std::move(done)) {}
+      done_(std::move(done)),
+      ranges_(*this, context_->parts.transport),
+      hedge_pause_(kHedgePause) {}
 
 void FileFill::AddAsker(std::shared_ptr<const FillRequest> asker) {
   askers_.push_back(std::move(asker));
+}
+
+void FileFill::RaisePriority(FillPriority priority) {
+  if (priority <= priority_) return;
+  priority_ = priority;
+  if (located_ && !finished_) Claim();
 }
 
 void FileFill::Start() {
@@ -50,6 +62,7 @@ void FileFill::Start() {
 void FileFill::Stop() {
   finished_ = true;
   DropAttempt();
+  context_->governor.Leave(*this);
 }
 
 double FileFill::Jitter() {
@@ -97,6 +110,7 @@ void FileFill::OnPrepared(Prepared prepared) {
   waiting_for_.clear();
   location_ = std::move(prepared.location);
   ++location_generation_;
+  Claim();
   if (prepared.ingest) BeginAssembly(std::move(prepared.ingest));
   Pump();
 }
@@ -131,34 +145,86 @@ void FileFill::BeginAssembly(std::unique_ptr<store::Ingest> ingest) {
       .on_write_failed = on_event(
           [](FileFill& self, Error error) { self.Finish(std::unexpected(std::move(error))); })};
   assembly_ = std::make_shared<FileAssembly>(context_, std::move(ingest), file_, std::move(events));
-  if (file_.size == 0) OnAssembled();
+  if (file_.size == 0) return OnAssembled();
+  ranges_.Reset({{.begin = 0, .end = file_.size}});
+}
+
+void FileFill::Claim() {
+  context_->governor.SetClaim(*this, {.host = HostOfUrl(location_.url),
+                                      .fill = askers_.front()->snapshot_id,
+                                      .priority = priority_});
 }
 
 void FileFill::Pump() {
   if (finished_ || locating_ || !located_ || !assembly_) return;
-  for (RangeTransfer& range : ranges_) {
-    if (range.state() == RangeTransfer::State::kIdle && !StartRange(range)) return;
-  }
-  const FillerOptions& options = context_->options;
-  Bytes range_size = whole_file_ ? file_.size : options.range_size;
-  Bytes window_end = assembly_->HeadPosition() + options.connections_per_file * range_size;
-  while (next_offset_ < file_.size && next_offset_ < window_end &&
-         ranges_.size() < options.connections_per_file) {
-    Bytes end = std::min(file_.size, next_offset_ + range_size);
-    ranges_.emplace_back(*this, ByteRange{.begin = next_offset_, .end = end});
-    next_offset_ = end;
-    if (!StartRange(ranges_.back())) return;
+  ConnectionGovernor& governor = context_->governor;
+  while (true) {
+    RangeTransfer* range = ranges_.FirstIdle();
+    if (range == nullptr && !ranges_.CanCut(WindowEnd())) return governor.StopWanting(*this);
+    if (Expired()) return Prepare(Want::kLocation);
+    std::unique_ptr<Connection> connection = governor.TryTake(*this);
+    if (connection) {
+      if (range == nullptr) range = &ranges_.Cut(RangeBytes());
+      range->Start(location_, location_generation_,
+                   whole_file_ ? RangeTransfer::Extent::kWholeFile : RangeTransfer::Extent::kRange,
+                   std::move(connection));
+      continue;
+    }
+    // Ranges ahead that wait for buffers get none before the head goes on: they must not keep it
+    // from a connection.
+    RangeTransfer* last = ranges_.LastRunning();
+    bool stuck = range != nullptr && range == ranges_.Head() && !ranges_.AnyActive();
+    if (!stuck || last == nullptr) return;
+    PutBack(*last);
   }
 }
 
-bool FileFill::StartRange(RangeTransfer& range) {
-  if (context_->parts.clock.Now() >= location_.expires_at) {
-    Prepare(Want::kLocation);
-    return false;
+Bytes FileFill::RangeBytes() const {
+  if (whole_file_) return std::max<Bytes>(1, file_.size);
+  // Half as much again fits into the window, so that a slow head doesn't stop the others.
+  Bytes piece = context_->parts.buffers.buffer_size();
+  Bytes even = context_->WindowBytes() * 2 / 3 / context_->governor.ExpectedConnections(*this);
+  return std::clamp(even / piece * piece, piece, std::max(piece, context_->options.range_size));
+}
+
+Bytes FileFill::WindowEnd() const {
+  size_t all = std::max<size_t>(1, context_->governor.total_in_use());
+  size_t own = std::clamp<size_t>(context_->governor.InUse(*this), 1, all);
+  return assembly_->HeadPosition() + std::max(RangeBytes(), context_->WindowBytes() * own / all);
+}
+
+void FileFill::PutBack(RangeTransfer& range) {
+  range.Cancel();
+  Bytes position = range.position();
+  range.set_position(assembly_->ForgetPartialPiece(position));
+  received_ -= position - range.position();
+}
+
+void FileFill::OnYield() {
+  if (finished_ || !assembly_ || whole_file_) return;
+  RangeTransfer* last = ranges_.LastRunning();
+  if (last == nullptr) last = ranges_.Head();
+  if (last == nullptr || !last->running()) return;
+  PutBack(*last);
+  Pump();
+}
+
+void FileFill::Tick() {
+  RangeTransfer* head = ranges_.Head();
+  if (finished_ || locating_ || whole_file_ || head == nullptr || head->hedged()) return;
+  bool slow = head->state() == RangeTransfer::State::kActive && head->IsLagging();
+  if (!slow || context_->parts.clock.Steady() < next_hedge_ || Expired()) return;
+  std::unique_ptr<Connection> connection = context_->governor.TryTakeHedge(*this);
+  if (connection) head->StartHedge(location_, std::move(connection));
+}
+
+void FileFill::HedgeSettled(Hedge outcome) {
+  if (outcome == Hedge::kOvertook) {
+    hedge_pause_ = kHedgePause;
+    return;
   }
-  range.Start(context_->parts.transport, location_, location_generation_,
-              whole_file_ ? RangeTransfer::Extent::kWholeFile : RangeTransfer::Extent::kRange);
-  return true;
+  next_hedge_ = context_->parts.clock.Steady() + hedge_pause_;
+  hedge_pause_ = std::min(hedge_pause_ * 2, kLongestHedgePause);
 }
 
 bool FileFill::AcceptBytes(RangeTransfer& range, std::span<const std::byte> bytes) {
@@ -171,6 +237,8 @@ bool FileFill::AcceptBytes(RangeTransfer& range, std::span<const std::byte> byte
     });
     return true;
   }
+  // Buffers are shared between the files that have connections.
+  context_->active_files = context_->governor.users_in_use();
   if (!assembly_->Accept(range.position(), bytes)) return false;
   if (received_ == 0) FaultPoint("fill.first_bytes");
   received_ += bytes.size();
@@ -182,16 +250,13 @@ bool FileFill::AcceptBytes(RangeTransfer& range, std::span<const std::byte> byte
 }
 
 void FileFill::ResumePaused() {
-  for (RangeTransfer& range : ranges_) {
-    if (range.state() == RangeTransfer::State::kPaused) range.Resume(context_->parts.transport);
-  }
+  ranges_.Resume();
   Pump();
 }
 
 void FileFill::RangeEnded(RangeTransfer& range, const source::TransferEnd& end) {
-  range.set_state(RangeTransfer::State::kIdle);
   if (end.status && range.Complete()) {
-    std::erase_if(ranges_, [&](const RangeTransfer& other) { return &other == &range; });
+    ranges_.Erase(range);
     return Pump();
   }
   Error error = end.status ? Error{.code = Code::kUnavailable, .message = "the connection was cut"}
@@ -228,13 +293,10 @@ void FileFill::RetryRange(RangeTransfer& range, const Error& error) {
   Bytes position = range.position();
   range.set_position(assembly_->ForgetPartialPiece(position));
   received_ -= position - range.position();
-  range.set_state(RangeTransfer::State::kBackoff);
+  range.set_backoff(true);
   ResumePaused();
   After(*delay, [begin = range.range().begin](FileFill& self) {
-    for (RangeTransfer& other : self.ranges_) {
-      bool waits = other.state() == RangeTransfer::State::kBackoff;
-      if (waits && other.range().begin == begin) other.set_state(RangeTransfer::State::kIdle);
-    }
+    if (RangeTransfer* waiting = self.ranges_.InBackoff(begin)) waiting->set_backoff(false);
     self.Pump();
   });
 }
@@ -254,11 +316,9 @@ void FileFill::StartAfresh(const Error& reason) {
 
 void FileFill::DropAttempt() {
   ++attempt_;
-  for (RangeTransfer& range : ranges_) range.Cancel(context_->parts.transport);
-  ranges_.clear();
+  ranges_.Reset({});
   if (assembly_) assembly_->Abandon();
   assembly_.reset();
-  next_offset_ = 0;
   received_ = 0;
 }
 
@@ -297,6 +357,7 @@ void FileFill::Commit(const Digest& sha256) {
 void FileFill::Finish(Result<> outcome) {
   if (std::exchange(finished_, true)) return;
   DropAttempt();
+  context_->governor.Leave(*this);
   std::shared_ptr<FileFill> keep = shared_from_this();
   if (!outcome) {
     Error error = std::move(outcome).error().Within(file_.path);

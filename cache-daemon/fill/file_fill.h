@@ -1,22 +1,25 @@
 #pragma once
 
 #include <functional>
-#include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cache-daemon/fill/file_assembly.h"
-#include "cache-daemon/fill/range_transfer.h"
+#include "cache-daemon/fill/file_ranges.h"
 
 namespace weighhouse::fill {
 
-/// Brings one file: locates it, fetches its ranges in file order over several connections inside a
-/// sliding window, retries what fails, checks the digest and commits the blob. A wrong digest or a
+/// Brings one file: locates it, fetches its ranges in file order inside a sliding window, over as
+/// many connections as the governor lets it have, retries what fails, hedges a first range that
+/// lags, checks the digest and commits the blob. A wrong digest or a
 /// server whose answers don't fit together costs the staged bytes and one fresh start, then it is
 /// an error. On the loop thread, but for what it posts to the workers. Held by shared_ptr: tasks
 /// under way keep it.
-class FileFill : public RangeOwner, public std::enable_shared_from_this<FileFill> {
+class FileFill : public RangeOwner,
+                 public ConnectionUser,
+                 public std::enable_shared_from_this<FileFill> {
  public:
   /// Called once, with the bytes committed as a blob or the reason why not.
   using Done = std::function<void(Result<>)>;
@@ -26,18 +29,29 @@ class FileFill : public RangeOwner, public std::enable_shared_from_this<FileFill
   /// Somebody who wants this file. The first one's credentials are used; if the source refuses them
   /// in mid-fill, the next one's.
   void AddAsker(std::shared_ptr<const FillRequest> asker);
+  /// At least `priority` from now on.
+  void RaisePriority(FillPriority priority);
   void Start();
   /// Ends everything without calling `done`.
   void Stop();
   /// Lets ranges that found no buffer try again, the lowest first.
   void ResumePaused();
+  /// About every 100 ms: looks whether the range that the hasher waits for lags.
+  void Tick();
 
   Bytes received() const { return received_; }
   const ListedFile& file() const { return file_; }
   const std::string& waiting_for() const { return waiting_for_; }
+  FillPriority priority() const { return priority_; }
+  size_t connections() const { return context_->governor.InUse(*this); }
+  /// The host that it comes from; nothing while that isn't known.
+  std::optional<HostConnections> host() const { return context_->governor.HostOf(*this); }
 
   bool AcceptBytes(RangeTransfer& range, std::span<const std::byte> bytes) override;
   void RangeEnded(RangeTransfer& range, const source::TransferEnd& end) override;
+  void HedgeSettled(Hedge outcome) override;
+  void OnConnectionFree() override { Pump(); }
+  void OnYield() override;
 
  private:
   struct Prepared {
@@ -52,8 +66,16 @@ class FileFill : public RangeOwner, public std::enable_shared_from_this<FileFill
   void OnPrepared(Prepared prepared);
   void OnPrepareFailed(const Error& error, Want want);
   void BeginAssembly(std::unique_ptr<store::Ingest> ingest);
+  void Claim();
+  bool Expired() const { return context_->parts.clock.Now() >= location_.expires_at; }
+  /// Starts what may be started now.
   void Pump();
-  bool StartRange(RangeTransfer& range);
+  /// At most so long a next range is.
+  Bytes RangeBytes() const;
+  /// How far ahead of the hasher ranges may begin.
+  Bytes WindowEnd() const;
+  /// Ends the range's transfer; the range waits to be started again.
+  void PutBack(RangeTransfer& range);
   void RetryRange(RangeTransfer& range, const Error& error);
   void OnRangeRefused(RangeTransfer& range, const Error& error);
   void StartAfresh(const Error& reason);
@@ -84,8 +106,10 @@ class FileFill : public RangeOwner, public std::enable_shared_from_this<FileFill
   source::FileLocation location_;
   int location_generation_ = 0;
   std::shared_ptr<FileAssembly> assembly_;  // shared with its writes and hashes under way
-  std::list<RangeTransfer> ranges_;         // those not complete, in file order
-  Bytes next_offset_ = 0;
+  FileRanges ranges_;
+  FillPriority priority_ = FillPriority::kPrefetch;
+  std::chrono::steady_clock::time_point next_hedge_{};
+  std::chrono::milliseconds hedge_pause_;
   Bytes received_ = 0;
   std::string waiting_for_;
 };

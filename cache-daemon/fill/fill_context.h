@@ -9,6 +9,7 @@
 #include "base/mutex.h"
 #include "base/worker_pool.h"
 #include "cache-daemon/fill/buffer_budget.h"
+#include "cache-daemon/fill/connection_governor.h"
 #include "cache-daemon/fill/filler.h"
 #include "cache-daemon/fill/hash_queue.h"
 
@@ -40,16 +41,22 @@ class OperationCounter {
 /// What the fills of one Filler share. The loop thread (the transport's) owns all that isn't marked
 /// otherwise. Held by shared_ptr, because tasks that are still queued in the transport outlive the
 /// Filler.
-struct FillContext {
+struct FillContext : std::enable_shared_from_this<FillContext> {
   FillContext(FillerOptions fill_options, Filler::Parts fill_parts)
       : options(fill_options),
         parts(fill_parts),
-        budget(fill_parts.buffers.count(), fill_options.max_active_files) {}
+        budget(fill_parts.buffers.count(), fill_options.max_active_files),
+        governor({.total = fill_options.connections, .per_host = fill_options.connections_per_host},
+                 fill_parts.clock, [this] { PostOffer(); }) {}
+
+  /// How many bytes beyond their files' heads all ranges may begin: more would find no buffers.
+  Bytes WindowBytes() const { return parts.buffers.count() * parts.buffers.buffer_size() / 4 * 3; }
 
   const FillerOptions options;
   const Filler::Parts parts;
   BufferBudget budget;
-  size_t active_files = 0;
+  ConnectionGovernor governor;
+  size_t active_files = 0;  ///< files that the buffers are shared between
   /// After this no task may touch `hashes` or `workers`: the Filler is going away.
   bool stopped = false;
   std::function<void()> on_buffers_freed;
@@ -60,6 +67,14 @@ struct FillContext {
   std::stop_source stop;          // any thread
   OperationCounter writes;        // any thread
   std::atomic<Bytes> bytes_fetched = 0;
+
+ private:
+  void PostOffer() {
+    parts.transport.Post([weak = weak_from_this()] {
+      std::shared_ptr<FillContext> self = weak.lock();
+      if (self && !self->stopped) self->governor.Offer();
+    });
+  }
 };
 
 }  // namespace weighhouse::fill

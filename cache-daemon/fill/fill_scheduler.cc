@@ -11,7 +11,8 @@
 namespace weighhouse::fill {
 namespace {
 
-constexpr std::chrono::milliseconds kTick{200};
+constexpr std::chrono::milliseconds kTick{100};
+constexpr int kTicksPerPublish = 2;
 /// Files that another flight brought are usable at once if they came from the same origin, so a
 /// second round is rare, and a third means that blobs vanish under us.
 constexpr int kMaxRounds = 4;
@@ -29,7 +30,10 @@ FillScheduler::FillScheduler(std::shared_ptr<FillContext> context) : context_(st
 void FillScheduler::Join(FillRequest request, std::weak_ptr<FillObserver> observer) {
   if (context_->stopped) return;
   auto found = flights_.find(request.snapshot_id);
-  if (found != flights_.end()) return found->second->AddObserver(std::move(observer));
+  if (found != flights_.end()) {
+    Raise(*found->second, request.priority);
+    return found->second->AddObserver(std::move(observer));
+  }
   auto flight =
       std::make_shared<SnapshotFill>(std::make_shared<const FillRequest>(std::move(request)));
   flight->AddObserver(std::move(observer));
@@ -37,6 +41,16 @@ void FillScheduler::Join(FillRequest request, std::weak_ptr<FillObserver> observ
   Publish();
   TakeStock(flight);
   if (!std::exchange(ticking_, true)) Tick();
+}
+
+void FillScheduler::Raise(SnapshotFill& flight, FillPriority priority) {
+  if (priority <= flight.priority()) return;
+  flight.set_priority(priority);
+  for (const std::string& ingest_id : flight.running()) {
+    auto file = files_.find(ingest_id);
+    if (file != files_.end()) file->second.fill->RaisePriority(priority);
+  }
+  Schedule();
 }
 
 void FillScheduler::Stop() {
@@ -48,7 +62,11 @@ void FillScheduler::Stop() {
 }
 
 void FillScheduler::OnBuffersFreed() {
-  for (auto& [id, file] : files_) file.fill->ResumePaused();
+  for (FillPriority first : {FillPriority::kWaitedFor, FillPriority::kPrefetch}) {
+    for (auto& [id, file] : files_) {
+      if (file.fill->priority() == first) file.fill->ResumePaused();
+    }
+  }
 }
 
 void FillScheduler::TakeStock(const Flight& flight) {
@@ -95,11 +113,34 @@ void FillScheduler::OnStock(const Flight& flight, Result<std::shared_ptr<Stock>>
 }
 
 void FillScheduler::Schedule() {
-  while (!turns_.empty() && context_->active_files < context_->options.max_active_files) {
-    Flight flight = std::move(turns_.front());
-    turns_.pop_front();
+  while (Flight flight = TakeTurn()) {
     if (BeginNextFile(flight)) turns_.push_back(std::move(flight));
   }
+}
+
+FillScheduler::Flight FillScheduler::TakeTurn() {
+  size_t most = context_->options.max_active_files;
+  if (files_.size() >= most) return nullptr;
+  auto prefetches = static_cast<size_t>(std::ranges::count_if(files_, [](const auto& file) {
+    return file.second.fill->priority() == FillPriority::kPrefetch;
+  }));
+  // The last place is a prefetch's if none has one, so that none starves.
+  bool last_place = most > 1 && files_.size() + 1 == most && prefetches == 0;
+  Flight flight = last_place ? TakeTurn(FillPriority::kPrefetch) : nullptr;
+  if (!flight) flight = TakeTurn(FillPriority::kWaitedFor);
+  if (!flight && prefetches < std::max<size_t>(1, most / 2)) {
+    flight = TakeTurn(FillPriority::kPrefetch);
+  }
+  return flight;
+}
+
+FillScheduler::Flight FillScheduler::TakeTurn(FillPriority priority) {
+  auto turn = std::ranges::find_if(
+      turns_, [&](const Flight& flight) { return flight->priority() == priority; });
+  if (turn == turns_.end()) return nullptr;
+  Flight flight = std::move(*turn);
+  turns_.erase(turn);
+  return flight;
 }
 
 bool FillScheduler::BeginNextFile(const Flight& flight) {
@@ -111,6 +152,7 @@ bool FillScheduler::BeginNextFile(const Flight& flight) {
   active.flights.push_back(flight);
   if (active.fill) {
     active.fill->AddAsker(flight->request());
+    active.fill->RaisePriority(flight->priority());
     return true;
   }
   auto done = [weak = weak_from_this(), ingest_id, flight](const Result<>& outcome) {
@@ -118,7 +160,7 @@ bool FillScheduler::BeginNextFile(const Flight& flight) {
   };
   active.fill = std::make_shared<FileFill>(context_, *std::move(next), ingest_id, std::move(done));
   active.fill->AddAsker(flight->request());
-  ++context_->active_files;
+  active.fill->RaisePriority(flight->priority());
   active.fill->Start();
   return true;
 }
@@ -126,7 +168,6 @@ bool FillScheduler::BeginNextFile(const Flight& flight) {
 void FillScheduler::OnFileDone(const std::string& ingest_id, const Result<>& outcome) {
   auto node = files_.extract(ingest_id);
   CHECK(!node.empty());
-  --context_->active_files;
   for (const Flight& flight : node.mapped().flights) {
     auto current = flights_.find(flight->id());
     if (current == flights_.end() || current->second != flight) continue;  // it ended before
@@ -151,30 +192,39 @@ void FillScheduler::EndFlight(const Flight& flight, Result<> outcome) {
     keep->NotifyDone(std::unexpected(std::move(outcome).error()));
     return;
   }
-  keep->NotifyDone(keep->Progress(0, "", context_->parts.clock.Steady()));
+  keep->NotifyDone(keep->Progress({}, context_->parts.clock.Steady()));
 }
 
 FillProgress FillScheduler::Measure(SnapshotFill& flight) const {
-  Bytes received = 0;
-  std::string waiting_for;
+  SnapshotFill::Running running;
   bool moving = false;
   for (const std::string& ingest_id : flight.running()) {
     auto file = files_.find(ingest_id);
     if (file == files_.end()) continue;
-    received += file->second.fill->received();
-    const std::string& reason = file->second.fill->waiting_for();
-    if (reason.empty()) moving = true;
-    if (waiting_for.empty()) waiting_for = reason;
+    AddFigures(*file->second.fill, running);
+    if (file->second.fill->waiting_for().empty()) moving = true;
   }
-  if (moving) waiting_for.clear();
-  return flight.Progress(received, std::move(waiting_for), context_->parts.clock.Steady());
+  if (moving) running.waiting_for.clear();
+  return flight.Progress(std::move(running), context_->parts.clock.Steady());
+}
+
+void FillScheduler::AddFigures(const FileFill& file, SnapshotFill::Running& running) const {
+  running.received += file.received();
+  running.connections += file.connections();
+  if (running.waiting_for.empty()) running.waiting_for = file.waiting_for();
+  std::optional<HostConnections> host = file.host();
+  if (!host) return;
+  auto known = std::ranges::find(running.hosts, host->host, &HostConnections::host);
+  if (known == running.hosts.end()) running.hosts.push_back(*std::move(host));
 }
 
 void FillScheduler::Tick() {
   if (context_->stopped) return;
-  ticking_ = !flights_.empty();
+  ticking_ = !flights_.empty() || !files_.empty();
+  context_->governor.Tick();
+  for (auto& [id, file] : files_) file.fill->Tick();
+  if (++ticks_ % kTicksPerPublish == 0 || !ticking_) Publish();
   if (!ticking_) return;
-  Publish();
   context_->parts.transport.PostAfter(kTick, [self = shared_from_this()] { self->Tick(); });
 }
 
@@ -182,8 +232,15 @@ void FillScheduler::Publish() {
   std::map<std::string, FillProgress> progress;
   for (auto& [id, flight] : flights_) progress[id] = Measure(*flight);
   for (auto& [id, flight] : flights_) flight->NotifyProgress(progress[id]);
+  std::vector<HostConnections> hosts = context_->governor.Hosts();
   MutexLock lock(mutex_);
   published_ = std::move(progress);
+  hosts_ = std::move(hosts);
+}
+
+std::vector<HostConnections> FillScheduler::Hosts() const {
+  MutexLock lock(mutex_);
+  return hosts_;
 }
 
 std::optional<FillProgress> FillScheduler::ProgressOf(const std::string& snapshot_id) const {

@@ -17,9 +17,10 @@ namespace weighhouse::fill {
 /// another origin's bytes, staged ones included.
 std::string IngestIdOf(const std::string& origin, const ListedFile& file);
 
-/// Decides which files are fetched when: snapshots take turns, at most `max_active_files` at a
-/// time, files that two snapshots want are fetched once. Its methods run on the loop thread, but
-/// for the two that are marked. Held by shared_ptr, because timers and workers outlive the Filler.
+/// Decides which files are fetched when: snapshots take turns, those that somebody waits for before
+/// prefetches, at most `max_active_files` files at a time, of which prefetches get at most half;
+/// files that two snapshots want are fetched once. Its methods run on the loop thread, but for
+/// those that are marked. Held by shared_ptr, because timers and workers outlive the Filler.
 class FillScheduler : public std::enable_shared_from_this<FillScheduler> {
  public:
   explicit FillScheduler(std::shared_ptr<FillContext> context);
@@ -34,6 +35,8 @@ class FillScheduler : public std::enable_shared_from_this<FillScheduler> {
   std::optional<FillProgress> ProgressOf(const std::string& snapshot_id) const EXCLUDES(mutex_);
   /// Any thread.
   size_t FillCount() const EXCLUDES(mutex_);
+  /// Any thread: the hosts that the governor knows.
+  std::vector<HostConnections> Hosts() const EXCLUDES(mutex_);
 
  private:
   using Flight = std::shared_ptr<SnapshotFill>;  // shared: a file keeps the flight that began it,
@@ -52,10 +55,15 @@ class FillScheduler : public std::enable_shared_from_this<FillScheduler> {
   Result<Stock> ReadStock(const FillRequest& request) const;
   void OnStock(const Flight& flight, Result<std::shared_ptr<Stock>> stock);
   void Schedule();
+  /// Takes the flight whose turn it is to begin a file; null: none may begin one now.
+  Flight TakeTurn();
+  Flight TakeTurn(FillPriority priority);
+  void Raise(SnapshotFill& flight, FillPriority priority);
   bool BeginNextFile(const Flight& flight);
   void OnFileDone(const std::string& ingest_id, const Result<>& outcome);
   void EndFlight(const Flight& flight, Result<> outcome);
   FillProgress Measure(SnapshotFill& flight) const;
+  void AddFigures(const FileFill& file, SnapshotFill::Running& running) const;
   void Tick();
   void Publish();
 
@@ -64,9 +72,11 @@ class FillScheduler : public std::enable_shared_from_this<FillScheduler> {
   std::deque<Flight> turns_;  // flights with files to begin, in the order of their turns
   std::map<std::string, ActiveFile> files_;
   bool ticking_ = false;
+  int ticks_ = 0;
 
   mutable Mutex mutex_;
   std::map<std::string, FillProgress> published_ GUARDED_BY(mutex_);
+  std::vector<HostConnections> hosts_ GUARDED_BY(mutex_);
 };
 
 }  // namespace weighhouse::fill

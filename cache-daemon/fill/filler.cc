@@ -43,7 +43,8 @@ class FillerImpl final : public Filler {
 
   Activity CurrentActivity() const override {
     return {.fills = scheduler_->FillCount(),
-            .bytes_fetched = context_->bytes_fetched.load(std::memory_order_relaxed)};
+            .bytes_fetched = context_->bytes_fetched.load(std::memory_order_relaxed),
+            .hosts = scheduler_->Hosts()};
   }
 
   std::optional<FillProgress> ProgressOf(const std::string& snapshot_id) const override {

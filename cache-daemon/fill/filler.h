@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/model.h"
@@ -15,6 +16,17 @@
 
 namespace weighhouse::fill {
 
+/// Fills that somebody waits for go before those that nobody does.
+enum class FillPriority { kPrefetch, kWaitedFor };
+
+/// The connections to one host.
+struct HostConnections {
+  std::string host;             ///< such as "https://cdn.example.org"
+  size_t connections = 0;       ///< in use now, over all fills
+  size_t allowance = 0;         ///< as many as were found to be worth it by now
+  double bytes_per_second = 0;  ///< what they bring now
+};
+
 struct FillProgress {
   Bytes bytes_total = 0;  ///< of the snapshot
   Bytes bytes_done =
@@ -23,7 +35,9 @@ struct FillProgress {
   double bytes_per_second = 0;
   size_t files_total = 0;
   size_t files_done = 0;
-  std::string waiting_for;  ///< why nothing moves; empty while it does
+  size_t connections = 0;              ///< in use now
+  std::vector<HostConnections> hosts;  ///< that its files come from now
+  std::string waiting_for;             ///< why nothing moves; empty while it does
 };
 
 /// Hears of one fill. Calls come from the fill's thread and must not block.
@@ -37,10 +51,11 @@ class FillObserver {
 };
 
 struct FillerOptions {
-  size_t max_active_files = 8;      ///< files fetched at the same moment, over all fills
-  size_t connections_per_file = 4;  ///< ranges of one file fetched at the same moment
-  Bytes range_size = 8 * kMiB;
-  int max_attempts = 6;  ///< of one range without a byte of progress between them
+  size_t max_active_files = 8;       ///< files fetched at the same moment, over all fills
+  size_t connections = 64;           ///< at the same moment, over all fills and hosts
+  size_t connections_per_host = 32;  ///< at most; as many as bring more are used
+  Bytes range_size = 8 * kMiB;       ///< at most; smaller where many connections share the buffers
+  int max_attempts = 6;              ///< of one range without a byte of progress between them
   std::chrono::milliseconds backoff_start{500};
   std::chrono::milliseconds backoff_limit{8000};
   size_t hash_threads = 2;
@@ -54,6 +69,8 @@ struct FillRequest {
   Credentials credentials;
   std::shared_ptr<source::Source>
       source;  ///< shared with the engine: a fill outlives the call that began it
+  /// Of the fill that it starts; joining one can only raise it.
+  FillPriority priority = FillPriority::kWaitedFor;
 };
 
 /// Makes snapshots complete. Single flight: one fill per snapshot, one ingest per file content and
@@ -78,6 +95,7 @@ class Filler {
   struct Activity {
     size_t fills = 0;
     Bytes bytes_fetched = 0;
+    std::vector<HostConnections> hosts;  ///< that were asked lately
   };
   virtual Activity CurrentActivity() const = 0;
   /// The progress of one snapshot's fill, if there is one.

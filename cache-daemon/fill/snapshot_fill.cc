@@ -6,7 +6,7 @@
 namespace weighhouse::fill {
 
 SnapshotFill::SnapshotFill(std::shared_ptr<const FillRequest> request)
-    : request_(std::move(request)) {}
+    : request_(std::move(request)), priority_(request_->priority) {}
 
 void SnapshotFill::AddObserver(std::weak_ptr<FillObserver> observer) {
   observers_.push_back(std::move(observer));
@@ -69,16 +69,17 @@ void SnapshotFill::FileDone(const std::string& ingest_id, const ListedFile& file
   }
 }
 
-FillProgress SnapshotFill::Progress(Bytes received, std::string waiting_for,
-                                    std::chrono::steady_clock::time_point now) {
-  Bytes done = std::min(bytes_total_, bytes_present_ + received);
+FillProgress SnapshotFill::Progress(Running running, std::chrono::steady_clock::time_point now) {
+  Bytes done = std::min(bytes_total_, bytes_present_ + running.received);
   return {.bytes_total = bytes_total_,
           .bytes_done = done,
-          .bytes_fetched = bytes_fetched_ + received,
+          .bytes_fetched = bytes_fetched_ + running.received,
           .bytes_per_second = rate_.Sample(now, done),
           .files_total = files_total_,
           .files_done = std::min(files_done_, files_total_),
-          .waiting_for = std::move(waiting_for)};
+          .connections = running.connections,
+          .hosts = std::move(running.hosts),
+          .waiting_for = std::move(running.waiting_for)};
 }
 
 }  // namespace weighhouse::fill

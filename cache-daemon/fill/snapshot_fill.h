@@ -22,6 +22,9 @@ class SnapshotFill {
   const std::string& id() const { return request_->snapshot_id; }
   const std::shared_ptr<const FillRequest>& request() const { return request_; }
 
+  FillPriority priority() const { return priority_; }
+  void set_priority(FillPriority priority) { priority_ = priority; }
+
   void AddObserver(std::weak_ptr<FillObserver> observer);
   void NotifyProgress(const FillProgress& progress);
   void NotifyDone(const Result<FillProgress>& outcome);
@@ -43,12 +46,18 @@ class SnapshotFill {
   /// origin may not use.
   int CountRound() { return ++rounds_; }
 
-  /// `received` bytes of the running files are here but not verified yet.
-  FillProgress Progress(Bytes received, std::string waiting_for,
-                        std::chrono::steady_clock::time_point now);
+  /// What its running files do now.
+  struct Running {
+    Bytes received = 0;  ///< here but not verified yet
+    size_t connections = 0;
+    std::vector<HostConnections> hosts;
+    std::string waiting_for;
+  };
+  FillProgress Progress(Running running, std::chrono::steady_clock::time_point now);
 
  private:
   const std::shared_ptr<const FillRequest> request_;  // shared with the files that it asks for
+  FillPriority priority_;
   std::vector<std::weak_ptr<FillObserver>> observers_;
   store::Reservation reservation_;
   std::shared_ptr<void> hold_;

@@ -233,7 +233,7 @@ TEST_F(EngineTest, FillsALargeFileWithTheSmallestPool) {
   EngineOptions options = Options();
   options.buffer_bytes = 0;
   options.fill.max_active_files = 1;
-  options.fill.connections_per_file = 8;
+  options.fill.connections_per_host = 8;
   OpenEngine(options);
   ASSERT_OK_AND_ASSIGN(tree, Acquire(Request("hf://acme/large")));
   EXPECT_EQ(Digest::Of(Read(tree, "model.safetensors")), Digest::Of(content));
