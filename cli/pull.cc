@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <map>
 #include <utility>
 
 #include <fmt/format.h>
@@ -51,7 +52,27 @@ std::string NameOf(const Options& options) {
   return options.revision.empty() ? options.subject : options.subject + "@" + options.revision;
 }
 
-void PrintResult(const Pulled& pulled, const pb::Ready& ready, Output output) {
+/// The connections of a fill, for the record: what its progress said last of each host.
+class HostsSeen {
+ public:
+  void Add(const pb::Filling& filling) {
+    for (const pb::HostConnections& host : filling.hosts())
+      allowances_[host.host()] = host.allowance();
+  }
+  Json ToList() const {
+    Json hosts = Json::array();
+    for (const auto& [host, allowance] : allowances_) {
+      hosts.push_back({{"host", host}, {"allowance", allowance}});
+    }
+    return hosts;
+  }
+
+ private:
+  std::map<std::string, uint32_t> allowances_;
+};
+
+void PrintResult(const Pulled& pulled, const pb::Ready& ready, const HostsSeen& hosts,
+                 Output output) {
   if (output == Output::kText) return Print("{}\n", ReadyLine(pulled));
   PrintJson({{"model", pulled.model},
              {"revision", pulled.revision},
@@ -61,17 +82,20 @@ void PrintResult(const Pulled& pulled, const pb::Ready& ready, Output output) {
              {"bytes_fetched", pulled.bytes_fetched},
              {"files", pulled.files},
              {"seconds", std::chrono::duration<double>(pulled.took).count()},
-             {"served_from", ready.served_from()}});
+             {"served_from", ready.served_from()},
+             {"hosts", hosts.ToList()}});
 }
 
 Result<pb::Ready> AcquireWithProgress(const Options& options, Client& client,
-                                      const pb::AcquireRequest& request, std::stop_token stop) {
+                                      const pb::AcquireRequest& request, HostsSeen& hosts,
+                                      std::stop_token stop) {
   SystemClock clock;
   auto style =
       options.quiet ? ProgressPrinter::Style::kNone : ProgressPrinter::StyleFor(STDERR_FILENO);
   ProgressPrinter printer(STDERR_FILENO, style, NameOf(options), clock);
-  auto on_update = [&printer](const pb::AcquireUpdate& update) {
+  auto on_update = [&](const pb::AcquireUpdate& update) {
     if (update.has_resolving()) printer.Resolving();
+    if (update.has_filling()) hosts.Add(update.filling());
     if (update.has_filling()) printer.Filling(ToProgress(update.filling()));
   };
   return client.Acquire(request, on_update, std::move(stop));
@@ -88,7 +112,9 @@ Outcome Pull(const Options& options) {
   if (!client) return std::unexpected(client.error());
   Result<pb::InfoResponse> info = (*client)->Info();
   if (!info) return std::unexpected(ToFailure(info.error()));
-  Result<pb::Ready> ready = AcquireWithProgress(options, **client, *request, interrupt.Token());
+  HostsSeen hosts;
+  Result<pb::Ready> ready =
+      AcquireWithProgress(options, **client, *request, hosts, interrupt.Token());
   if (!ready && interrupt.Signal() != 0)
     return std::unexpected(Interrupted(options, interrupt.Signal()));
   if (!ready) return std::unexpected(ToFailure(ready.error()));
@@ -100,7 +126,7 @@ Outcome Pull(const Options& options) {
                 .files = ready->files(),
                 .took = std::chrono::duration_cast<std::chrono::milliseconds>(
                     std::chrono::steady_clock::now() - started)};
-  PrintResult(pulled, *ready, options.output);
+  PrintResult(pulled, *ready, hosts, options.output);
   return kOk;
 }
 

@@ -66,7 +66,16 @@ std::string FillText(const pb::Snapshot& snapshot) {
       "{}@{}: {} ({} %)", ModelName(snapshot), ShortRevision(snapshot.revision()),
       FormatPart(progress.done, progress.total), Percent(progress.done, progress.total));
   if (progress.per_second > 0) line += ", " + FormatRate(static_cast<double>(progress.per_second));
+  if (snapshot.connections() > 0) line += fmt::format(", {} connections", snapshot.connections());
   if (auto left = TimeLeft(progress)) line += fmt::format(", {} left", FormatDuration(*left));
+  return line;
+}
+
+std::string HostText(const pb::HostConnections& host) {
+  std::string line = fmt::format("{}: {} of {} connections", Printable(host.host()),
+                                 host.connections(), host.allowance());
+  if (host.bytes_per_second() > 0)
+    line += ", " + FormatRate(static_cast<double>(host.bytes_per_second()));
   return line;
 }
 
@@ -95,6 +104,8 @@ std::string StatusText(const pb::InfoResponse& info, const pb::CapacityResponse&
   line("fetched", fmt::format("{} since the start", FormatBytes(info.bytes_fetched())));
   line("fills", fills.empty() ? "none" : std::to_string(fills.size()));
   for (const pb::Snapshot& fill : fills) out += fmt::format("  {}\n", FillText(fill));
+  if (info.hosts_size() > 0) line("hosts", std::to_string(info.hosts_size()));
+  for (const pb::HostConnections& host : info.hosts()) out += fmt::format("  {}\n", HostText(host));
   return out;
 }
 

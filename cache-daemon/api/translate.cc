@@ -109,6 +109,15 @@ uint64_t WholeRate(double bytes_per_second) {
   return bytes_per_second > 0 ? static_cast<uint64_t>(bytes_per_second) : 0;
 }
 
+pb::HostConnections FromHostConnections(const fill::HostConnections& host) {
+  pb::HostConnections out;
+  out.set_host(Printable(host.host));
+  out.set_connections(static_cast<uint32_t>(host.connections));
+  out.set_allowance(static_cast<uint32_t>(host.allowance));
+  out.set_bytes_per_second(WholeRate(host.bytes_per_second));
+  return out;
+}
+
 std::string_view ServedFromName(AcquiredTree::ServedFrom served_from) {
   switch (served_from) {
     case AcquiredTree::ServedFrom::kSource:
@@ -258,6 +267,10 @@ pb::AcquireUpdate FillingUpdate(const std::string& snapshot_id, const std::strin
   filling.set_files_total(static_cast<uint32_t>(progress.files_total));
   filling.set_files_done(static_cast<uint32_t>(progress.files_done));
   filling.set_waiting_for(Printable(progress.waiting_for));
+  filling.set_connections(static_cast<uint32_t>(progress.connections));
+  for (const fill::HostConnections& host : progress.hosts) {
+    *filling.add_hosts() = FromHostConnections(host);
+  }
   return update;
 }
 
@@ -299,7 +312,10 @@ pb::Snapshot FromSnapshotView(const SnapshotView& view) {
   out.set_state(StateOf(view));
   out.set_last_used_unix(UnixSeconds(snapshot.last_used));
   for (const Holder& holder : view.leases) *out.add_leases() = FromHolder(holder);
-  if (view.filling) out.set_bytes_per_second(WholeRate(view.filling->bytes_per_second));
+  if (view.filling) {
+    out.set_bytes_per_second(WholeRate(view.filling->bytes_per_second));
+    out.set_connections(static_cast<uint32_t>(view.filling->connections));
+  }
   return out;
 }
 
@@ -369,6 +385,9 @@ pb::InfoResponse FromEngineInfo(const EngineInfo& info, std::string_view version
   out.set_fills_active(static_cast<uint32_t>(info.fills_active));
   out.set_bytes_fetched(info.bytes_fetched);
   out.set_uid(info.uid);
+  for (const fill::HostConnections& host : info.hosts) {
+    *out.add_hosts() = FromHostConnections(host);
+  }
   return out;
 }
 

@@ -21,7 +21,7 @@ constexpr seconds kStale{5};
 /// Less than the whole allowance in use: the interval says nothing of it.
 constexpr double kFullyUsed = 0.9;
 constexpr double kWorthMore = 1.10;
-constexpr double kAsMuch = 0.97;
+constexpr double kAsMuch = 0.985;
 /// Trials end here: a second connection hides the first one's stalls.
 constexpr size_t kFewestTried = 2;
 constexpr seconds kTrialPause{10};
@@ -103,11 +103,14 @@ void HostPace::Judge(double rate, Time now) {
   judged_ = now;
   if (phase != Phase::kHolding && !worth) {
     more_next_ = phase == Phase::kFewer;
+    descending_ = false;
     Change(good_, now);
     return Hold(now, kTrialPause);
   }
   good_ = allowance_;
-  baseline_ = rate;
+  // Step after step is compared with the same rate, or many small losses would add up.
+  if (phase == Phase::kFewer) descending_ = true;
+  baseline_ = descending_ ? std::max(baseline_, rate) : rate;
   if (phase == Phase::kGrowing) return Grow(now);
   if (phase == Phase::kFewer) return Hold(now, kTrialGoesOn);
   if (now >= next_trial_) TryAnother(now);
@@ -130,10 +133,14 @@ void HostPace::Hold(Time now, milliseconds until_trial) {
 }
 
 void HostPace::TryAnother(Time now) {
-  if (more_next_) return Grow(now);
+  if (more_next_) {
+    descending_ = false;
+    return Grow(now);
+  }
   size_t step = std::max<size_t>(1, allowance_ / 8);
   if (allowance_ < kFewestTried + step) {
     more_next_ = true;
+    descending_ = false;
     return Hold(now, kTrialPause);
   }
   phase_ = Phase::kFewer;
@@ -143,6 +150,7 @@ void HostPace::TryAnother(Time now) {
 void HostPace::Shrink(size_t allowance, milliseconds pause, Time now) {
   good_ = std::max<size_t>(1, allowance);
   baseline_ = 0;
+  descending_ = false;
   phase_ = Phase::kGrowing;
   hold_until_ = std::max(hold_until_, now + pause);
   Change(good_, now);

@@ -63,7 +63,8 @@ class HostPace {
   Phase phase_ = Phase::kGrowing;
   Time judged_;  ///< when `baseline_` was measured
   Time next_trial_{};
-  bool more_next_ = false;  ///< which way the next trial goes
+  bool more_next_ = false;   ///< which way the next trial goes
+  bool descending_ = false;  ///< the last trial with fewer brought as much
   Time hold_until_{};
 
   size_t ceiling_ = 0;  ///< never more than this before `ceiling_until_`

@@ -36,7 +36,8 @@ cache:
   minFree: 20Gi
 fill:
   files: 3
-  connections: 7
+  connections: 70
+  connectionsPerHost: 7
   stallTimeout: 45s
   engine: pwrite
   bufferMemory: 64Mi
@@ -55,7 +56,8 @@ log:
   EXPECT_EQ(config.limit, (SpaceShare{.bytes = 0, .percent = 80}));
   EXPECT_EQ(config.min_free, (SpaceShare{.bytes = 20 * kGiB}));
   EXPECT_EQ(config.fill.max_active_files, 3u);
-  EXPECT_EQ(config.fill.connections_per_file, 7u);
+  EXPECT_EQ(config.fill.connections, 70u);
+  EXPECT_EQ(config.fill.connections_per_host, 7u);
   EXPECT_EQ(config.transport.stall_timeout, 45s);
   EXPECT_EQ(config.write_engine, io::WriteEngineChoice::kPwrite);
   EXPECT_EQ(config.buffer_memory, 64 * kMiB);
@@ -110,6 +112,8 @@ TEST(ConfigTest, RefusesBadValuesOfEveryKind) {
                            "fill: {files: 65}",
                            "fill: {files: two}",
                            "fill: {connections: 1.5}",
+                           "fill: {connections: 0}",
+                           "fill: {connectionsPerHost: 257}",
                            "fill: {stallTimeout: 30}",
                            "fill: {stallTimeout: 0s}",
                            "fill: {engine: aio}",
