@@ -1,5 +1,7 @@
 #include "cache-daemon/fill/connection.h"
 
+#include <spdlog/spdlog.h>
+
 #include "cache-daemon/fill/connection_governor.h"
 #include "cache-daemon/fill/source_host.h"
 
@@ -46,7 +48,11 @@ void Connection::SetPaused(bool paused) {
 }
 
 void Connection::OnRefused(std::optional<std::chrono::milliseconds> retry_after) {
+  size_t before = host_.pace().allowance();
   host_.pace().OnRefused(retry_after, Now());
+  size_t after = host_.pace().allowance();
+  if (after == before) return;
+  spdlog::info("{} refuses connections: {} allowed instead of {}", host_.name(), after, before);
 }
 
 void Connection::OnLost() { host_.pace().OnLost(Now()); }

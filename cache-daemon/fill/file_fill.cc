@@ -195,6 +195,8 @@ Bytes FileFill::WindowEnd() const {
 
 void FileFill::PutBack(RangeTransfer& range) {
   range.Cancel();
+  // The piece after a complete range belongs to the next one.
+  if (range.Complete()) return ranges_.Erase(range);
   Bytes position = range.position();
   range.set_position(assembly_->ForgetPartialPiece(position));
   received_ -= position - range.position();
@@ -255,7 +257,8 @@ void FileFill::ResumePaused() {
 }
 
 void FileFill::RangeEnded(RangeTransfer& range, const source::TransferEnd& end) {
-  if (end.status && range.Complete()) {
+  // All that it was for has come, even if the connection was lost just then.
+  if (range.Complete() && (end.status || IsTemporary(end.status.error().code))) {
     ranges_.Erase(range);
     return Pump();
   }
