@@ -94,7 +94,7 @@ void FileAssembly::SubmitWrite(size_t index, Piece& piece) {
         [self = std::move(self), index, error_number] { self->OnWritten(index, error_number); });
     keep->writes.End();
   };
-  context_->parts.writer.Write(ingest_->fd(), index * piece_size_,
+  context_->parts.io.Write(ingest_->fd(), index * piece_size_,
                                piece.buffer.memory().first(length), std::move(done));
 }
 

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/model.h"
 #include "cache-daemon/io/buffer_pool.h"
-#include "cache-daemon/io/write_engine.h"
+#include "cache-daemon/io/io_engine.h"
 #include "cache-daemon/source/source.h"
 #include "cache-daemon/source/transport.h"
 #include "cache-daemon/store/store.h"
@@ -63,7 +63,7 @@ class Filler {
  public:
   struct Parts {
     source::Transport& transport;
-    io::WriteEngine& writer;
+    io::IoEngine& io;
     io::BufferPool& buffers;
     store::Store& store;
     const Clock& clock;

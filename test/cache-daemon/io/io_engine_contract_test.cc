@@ -1,4 +1,4 @@
-// What every WriteEngine promises.
+// What every IoEngine promises.
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -38,10 +38,10 @@ struct Implementation {
   std::string name;
   std::string thread_prefix;
   /// Null where this machine doesn't allow it.
-  std::function<std::unique_ptr<WriteEngine>()> make;
+  std::function<std::unique_ptr<IoEngine>()> make;
 };
 
-std::unique_ptr<WriteEngine> MakeRing(RingEngine::Setup setup) {
+std::unique_ptr<IoEngine> MakeRing(RingEngine::Setup setup) {
   auto ring = RingEngine::Create(setup);
   if (!ring) return nullptr;
   return std::move(*ring);
@@ -49,10 +49,10 @@ std::unique_ptr<WriteEngine> MakeRing(RingEngine::Setup setup) {
 
 std::span<const std::byte> BytesOf(std::string_view text) { return std::as_bytes(std::span(text)); }
 
-/// Counts the ends of many writes.
+/// Counts the ends of many operations.
 class Tally {
  public:
-  WriteEngine::Done Expect() {
+  IoEngine::Done Expect() {
     MutexLock lock(mutex_);
     ++expected_;
     return [this](int error_number) {
@@ -61,7 +61,7 @@ class Tally {
       changed_.NotifyAll();
     };
   }
-  /// The errors of all expected writes, in the order they came, once the last has ended.
+  /// The errors of all expected operations, in the order they came, once the last has ended.
   std::vector<int> Wait() {
     auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
     MutexLock lock(mutex_);
@@ -80,7 +80,7 @@ class Tally {
   std::vector<int> errors_ GUARDED_BY(mutex_);
 };
 
-class WriteEngineContract : public testing::TestWithParam<Implementation> {
+class IoEngineContract : public testing::TestWithParam<Implementation> {
  protected:
   void SetUp() override {
     engine_ = GetParam().make();
@@ -98,13 +98,19 @@ class WriteEngineContract : public testing::TestWithParam<Implementation> {
     std::vector<int> errors = tally.Wait();
     return errors.size() == 1 ? errors[0] : -1;
   }
+  int ReadAndWait(int fd, uint64_t offset, std::span<std::byte> space) {
+    Tally tally;
+    engine_->Read(fd, offset, space, tally.Expect());
+    std::vector<int> errors = tally.Wait();
+    return errors.size() == 1 ? errors[0] : -1;
+  }
 
   TemporaryDirectory directory_;
   PosixFilesystem filesystem_;
-  std::unique_ptr<WriteEngine> engine_;
+  std::unique_ptr<IoEngine> engine_;
 };
 
-TEST_P(WriteEngineContract, WritesEveryByteWhereItBelongs) {
+TEST_P(IoEngineContract, WritesEveryByteWhereItBelongs) {
   const std::string content = PatternBytes(3 * kMiB + 12345, 1);
   OpenedFile file = NewFile("data");
   std::vector<size_t> offsets;
@@ -120,7 +126,7 @@ TEST_P(WriteEngineContract, WritesEveryByteWhereItBelongs) {
   EXPECT_EQ(Content("data"), content);
 }
 
-TEST_P(WriteEngineContract, TakesManyWritesFromSeveralThreads) {
+TEST_P(IoEngineContract, TakesManyWritesFromSeveralThreads) {
   constexpr size_t kThreads = 4;
   constexpr size_t kWrites = 300;
   constexpr size_t kSize = 4096;
@@ -145,7 +151,7 @@ TEST_P(WriteEngineContract, TakesManyWritesFromSeveralThreads) {
   EXPECT_EQ(Content("data"), content);
 }
 
-TEST_P(WriteEngineContract, WritesPastFourGibibytes) {
+TEST_P(IoEngineContract, WritesPastFourGibibytes) {
   OpenedFile file = NewFile("sparse");
   constexpr uint64_t kOffset = (uint64_t{5} << 30) + 4096;
   ASSERT_EQ(WriteAndWait(file.fd.get(), kOffset, BytesOf("far")), 0);
@@ -161,7 +167,7 @@ TEST_P(WriteEngineContract, WritesPastFourGibibytes) {
 #endif
 #endif
 
-TEST_P(WriteEngineContract, ContinuesWhatTheKernelTakesInPieces) {
+TEST_P(IoEngineContract, ContinuesWhatTheKernelTakesInPieces) {
 #ifdef WEIGHHOUSE_NOTES_EVERY_BYTE
   if (engine_->Name() == "pwrite") GTEST_SKIP() << "not under ThreadSanitizer";
 #endif
@@ -176,13 +182,13 @@ TEST_P(WriteEngineContract, ContinuesWhatTheKernelTakesInPieces) {
   ::munmap(memory, kSize);
 }
 
-TEST_P(WriteEngineContract, WritingNothingSucceeds) {
+TEST_P(IoEngineContract, WritingNothingSucceeds) {
   OpenedFile file = NewFile("data");
   EXPECT_EQ(WriteAndWait(file.fd.get(), 10, {}), 0);
   EXPECT_EQ(Content("data"), "");
 }
 
-TEST_P(WriteEngineContract, ReportsABadDescriptor) {
+TEST_P(IoEngineContract, ReportsABadDescriptor) {
   EXPECT_EQ(WriteAndWait(-1, 0, BytesOf("x")), EBADF);
   WriteTestFile(directory_ / "data", "old");
   std::string path = (directory_ / "data").string();
@@ -191,7 +197,7 @@ TEST_P(WriteEngineContract, ReportsABadDescriptor) {
   EXPECT_EQ(Content("data"), "old");
 }
 
-TEST_P(WriteEngineContract, ReportsAFullDisk) {
+TEST_P(IoEngineContract, ReportsAFullDisk) {
   UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
   ASSERT_TRUE(static_cast<bool>(full));
   EXPECT_EQ(WriteAndWait(full.get(), 0, BytesOf("x")), ENOSPC);
@@ -217,7 +223,7 @@ class FileSizeLimit {
   void (*handler_)(int);
 };
 
-TEST_P(WriteEngineContract, ReportsTheErrorThatEndsAShortWrite) {
+TEST_P(IoEngineContract, ReportsTheErrorThatEndsAShortWrite) {
   OpenedFile file = NewFile("data");
   const std::string content = PatternBytes(10000, 3);
   int error_number = 0;
@@ -229,7 +235,7 @@ TEST_P(WriteEngineContract, ReportsTheErrorThatEndsAShortWrite) {
   EXPECT_EQ(Content("data"), content.substr(0, 6000));
 }
 
-TEST_P(WriteEngineContract, OneFailureSparesTheOthers) {
+TEST_P(IoEngineContract, OneFailureSparesTheOthers) {
   OpenedFile file = NewFile("data");
   Tally good;
   Tally bad;
@@ -242,7 +248,7 @@ TEST_P(WriteEngineContract, OneFailureSparesTheOthers) {
   EXPECT_EQ(Content("data"), std::string(200, 'x'));
 }
 
-TEST_P(WriteEngineContract, WritesDirectlyFromThePool) {
+TEST_P(IoEngineContract, WritesDirectlyFromThePool) {
   constexpr size_t kBuffers = 4;
   auto pool = std::move(BufferPool::Create(kBuffers).value());
   OpenedFile file = NewFile("data", IoMode::kDirect);
@@ -261,7 +267,7 @@ TEST_P(WriteEngineContract, WritesDirectlyFromThePool) {
   EXPECT_EQ(Content("data"), content);
 }
 
-TEST_P(WriteEngineContract, ReportsAMisalignedDirectWrite) {
+TEST_P(IoEngineContract, ReportsAMisalignedDirectWrite) {
   OpenedFile file = NewFile("data", IoMode::kDirect);
   if (file.mode != IoMode::kDirect) GTEST_SKIP() << "no O_DIRECT below TMPDIR";
   auto pool = std::move(BufferPool::Create(1).value());
@@ -271,7 +277,105 @@ TEST_P(WriteEngineContract, ReportsAMisalignedDirectWrite) {
               testing::AnyOf(EINVAL, 0));  // some filesystems mend it through the page cache
 }
 
-TEST_P(WriteEngineContract, CallsBackOnItsOwnNamedThread) {
+TEST_P(IoEngineContract, ReadsEveryByteFromWhereItIs) {
+  const std::string content = PatternBytes(3 * kMiB + 12345, 6);
+  WriteTestFile(directory_ / "data", content);
+  OpenedFile file =
+      std::move(filesystem_.OpenForRead((directory_ / "data").string(), IoMode::kBuffered).value());
+  std::string found(content.size(), '\0');
+  Tally tally;
+  constexpr size_t kPiece = 10007;  // unaligned on purpose
+  for (size_t offset = 0; offset < content.size(); offset += kPiece) {
+    std::span<char> piece = std::span(found).subspan(offset);
+    if (piece.size() > kPiece) piece = piece.first(kPiece);
+    engine_->Read(file.fd.get(), offset, std::as_writable_bytes(piece), tally.Expect());
+  }
+  EXPECT_THAT(tally.Wait(), testing::Each(0));
+  EXPECT_EQ(found, content);
+}
+
+TEST_P(IoEngineContract, ReadsFromPastFourGibibytes) {
+  OpenedFile file = NewFile("sparse");
+  constexpr uint64_t kOffset = (uint64_t{5} << 30) + 4096;
+  ASSERT_EQ(::pwrite(file.fd.get(), "far", 3, static_cast<off_t>(kOffset)), 3);
+  std::array<char, 3> read{};
+  ASSERT_EQ(ReadAndWait(file.fd.get(), kOffset, std::as_writable_bytes(std::span(read))), 0);
+  EXPECT_EQ(std::string_view(read.data(), 3), "far");
+}
+
+TEST_P(IoEngineContract, ContinuesAShortRead) {
+  // A pipe gives what it holds: each write of the other end is at most one short read.
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  UniqueFd out(ends[0]);
+  UniqueFd in(ends[1]);
+  if (engine_->Name() == "pwrite") GTEST_SKIP() << "pread(2) takes no pipe";
+  std::array<char, 8> read{};
+  Tally tally;
+  engine_->Read(out.get(), 0, std::as_writable_bytes(std::span(read)), tally.Expect());
+  for (const char* part : {"ab", "cde", "fgh"}) {
+    ASSERT_EQ(::write(in.get(), part, std::strlen(part)), static_cast<ssize_t>(std::strlen(part)));
+  }
+  EXPECT_THAT(tally.Wait(), testing::ElementsAre(0));
+  EXPECT_EQ(std::string_view(read.data(), read.size()), "abcdefgh");
+}
+
+TEST_P(IoEngineContract, ReadingNothingSucceeds) {
+  OpenedFile file = NewFile("data");
+  EXPECT_EQ(ReadAndWait(file.fd.get(), 10, {}), 0);
+}
+
+TEST_P(IoEngineContract, ReportsAFileThatEndsTooEarly) {
+  OpenedFile file = NewFile("data");
+  ASSERT_EQ(WriteAndWait(file.fd.get(), 0, BytesOf("0123456789")), 0);
+  std::array<std::byte, 11> read{};
+  EXPECT_EQ(ReadAndWait(file.fd.get(), 0, read), EIO);
+  EXPECT_EQ(ReadAndWait(file.fd.get(), 10, std::span(read).first(1)), EIO);
+  EXPECT_EQ(ReadAndWait(file.fd.get(), 5, std::span(read).first(5)), 0);
+}
+
+TEST_P(IoEngineContract, ReportsABadDescriptorForReading) {
+  std::array<std::byte, 1> read{};
+  EXPECT_EQ(ReadAndWait(-1, 0, read), EBADF);
+  UniqueFd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  EXPECT_EQ(ReadAndWait(null.get(), 0, read), EBADF);
+}
+
+TEST_P(IoEngineContract, ReadsDirectlyIntoThePool) {
+  auto pool = std::move(BufferPool::Create(2).value());
+  Bytes size = 2 * pool->buffer_size();
+  const std::string content = PatternBytes(size, 8);
+  OpenedFile file = NewFile("data", IoMode::kDirect);
+  Buffer first = std::move(pool->TryTake().value());
+  Buffer second = std::move(pool->TryTake().value());
+  for (size_t i = 0; i < 2; ++i) {
+    std::memcpy(first.memory().data(), content.data() + i * first.memory().size(),
+                first.memory().size());
+    ASSERT_EQ(WriteAndWait(file.fd.get(), i * first.memory().size(), first.memory()), 0);
+  }
+  std::memset(first.memory().data(), 0, first.memory().size());
+  Tally tally;
+  engine_->Read(file.fd.get(), 0, first.memory(), tally.Expect());
+  engine_->Read(file.fd.get(), first.memory().size(), second.memory(), tally.Expect());
+  EXPECT_THAT(tally.Wait(), testing::Each(0));
+  EXPECT_EQ(std::memcmp(first.memory().data(), content.data(), first.memory().size()), 0);
+  EXPECT_EQ(std::memcmp(second.memory().data(), content.data() + first.memory().size(),
+                        second.memory().size()),
+            0);
+}
+
+TEST_P(IoEngineContract, ReportsADirectFileThatEndsInsideABlock) {
+  OpenedFile file = NewFile("data", IoMode::kDirect);
+  auto pool = std::move(BufferPool::Create(1).value());
+  Buffer buffer = std::move(pool->TryTake().value());
+  ASSERT_EQ(WriteAndWait(file.fd.get(), 0, buffer.memory().first(8192)), 0);
+  ASSERT_EQ(::ftruncate(file.fd.get(), 5000), 0);
+  // Some filesystems look at the alignment of what is left before they see that nothing is.
+  EXPECT_THAT(ReadAndWait(file.fd.get(), 0, buffer.memory().first(8192)),
+              testing::AnyOf(EIO, EINVAL));
+}
+
+TEST_P(IoEngineContract, CallsBackOnItsOwnNamedThread) {
   OpenedFile file = NewFile("data");
   std::promise<std::string> name;
   std::thread::id caller = std::this_thread::get_id();
@@ -284,7 +388,7 @@ TEST_P(WriteEngineContract, CallsBackOnItsOwnNamedThread) {
   EXPECT_THAT(name.get_future().get(), testing::StartsWith(GetParam().thread_prefix));
 }
 
-TEST_P(WriteEngineContract, AFinishedWriteMayQueueTheNext) {
+TEST_P(IoEngineContract, AFinishedWriteMayQueueTheNext) {
   OpenedFile file = NewFile("data");
   constexpr size_t kWrites = 500;
   std::promise<void> finished;
@@ -301,7 +405,7 @@ TEST_P(WriteEngineContract, AFinishedWriteMayQueueTheNext) {
   EXPECT_EQ(Content("data"), std::string(kWrites, 'x'));
 }
 
-TEST_P(WriteEngineContract, DestructionEndsEveryWriteFirst) {
+TEST_P(IoEngineContract, DestructionEndsEveryWriteFirst) {
   constexpr size_t kWrites = 1000;
   constexpr size_t kSize = 16384;
   const std::string content = PatternBytes(kWrites * kSize, 5);
@@ -318,10 +422,10 @@ TEST_P(WriteEngineContract, DestructionEndsEveryWriteFirst) {
   EXPECT_EQ(Content("data"), content);
 }
 
-TEST_P(WriteEngineContract, DestructionEndsWritesThatCallbacksQueue) {
+TEST_P(IoEngineContract, DestructionEndsWritesThatCallbacksQueue) {
   OpenedFile file = NewFile("data");
   std::atomic<int> ended = 0;
-  WriteEngine* engine = engine_.get();
+  IoEngine* engine = engine_.get();
   for (int i = 0; i < 100; ++i) {
     engine->Write(file.fd.get(), 0, BytesOf("x"), [&, engine](int) {
       engine->Write(file.fd.get(), 0, {}, [&, engine](int) {
@@ -333,10 +437,10 @@ TEST_P(WriteEngineContract, DestructionEndsWritesThatCallbacksQueue) {
   EXPECT_EQ(ended, 100);
 }
 
-TEST_P(WriteEngineContract, CanBeDestroyedUnused) { engine_.reset(); }
+TEST_P(IoEngineContract, CanBeDestroyedUnused) { engine_.reset(); }
 
 INSTANTIATE_TEST_SUITE_P(
-    All, WriteEngineContract,
+    All, IoEngineContract,
     testing::Values(
         Implementation{"Ring", "ring", [] { return MakeRing(RingEngine::Setup::kBest); }},
         Implementation{"PlainRing", "ring", [] { return MakeRing(RingEngine::Setup::kPlain); }},
