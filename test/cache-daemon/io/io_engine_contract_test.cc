@@ -1,4 +1,6 @@
-// What every IoEngine promises.
+// What every IoEngine promises of writing, and of its threads.
+
+#include "test/cache-daemon/io/io_engine_contract.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -34,81 +36,11 @@
 namespace weighhouse::io {
 namespace {
 
-struct Implementation {
-  std::string name;
-  std::string thread_prefix;
-  /// Null where this machine doesn't allow it.
-  std::function<std::unique_ptr<IoEngine>()> make;
-};
-
 std::unique_ptr<IoEngine> MakeRing(RingEngine::Setup setup) {
   auto ring = RingEngine::Create(setup);
   if (!ring) return nullptr;
   return std::move(*ring);
 }
-
-std::span<const std::byte> BytesOf(std::string_view text) { return std::as_bytes(std::span(text)); }
-
-/// Counts the ends of many operations.
-class Tally {
- public:
-  IoEngine::Done Expect() {
-    MutexLock lock(mutex_);
-    ++expected_;
-    return [this](int error_number) {
-      MutexLock inner(mutex_);
-      errors_.push_back(error_number);
-      changed_.NotifyAll();
-    };
-  }
-  /// The errors of all expected operations, in the order they came, once the last has ended.
-  std::vector<int> Wait() {
-    auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
-    MutexLock lock(mutex_);
-    while (errors_.size() < expected_ && changed_.WaitUntil(lock, deadline)) continue;
-    return errors_;
-  }
-  std::vector<int> ErrorsNow() {
-    MutexLock lock(mutex_);
-    return errors_;
-  }
-
- private:
-  Mutex mutex_;
-  ConditionVariable changed_;
-  size_t expected_ GUARDED_BY(mutex_) = 0;
-  std::vector<int> errors_ GUARDED_BY(mutex_);
-};
-
-class IoEngineContract : public testing::TestWithParam<Implementation> {
- protected:
-  void SetUp() override {
-    engine_ = GetParam().make();
-    if (engine_ == nullptr) GTEST_SKIP() << "io_uring is denied on this machine";
-  }
-
-  OpenedFile NewFile(const std::string& name, IoMode mode = IoMode::kBuffered) {
-    return std::move(filesystem_.CreateFile((directory_ / name).string(), mode).value());
-  }
-  std::string Content(const std::string& name) { return ReadTestFile(directory_ / name); }
-
-  int WriteAndWait(int fd, uint64_t offset, std::span<const std::byte> data) {
-    Tally tally;
-    engine_->Write(fd, offset, data, tally.Expect());
-    std::vector<int> errors = tally.Wait();
-    return errors.size() == 1 ? errors[0] : -1;
-  }
-  int ReadAndWait(int fd, uint64_t offset, std::span<std::byte> space) {
-    Tally tally;
-    engine_->Read(fd, offset, space, tally.Expect());
-    std::vector<int> errors = tally.Wait();
-    return errors.size() == 1 ? errors[0] : -1;
-  }
-
-  TemporaryDirectory directory_;
-  PosixFilesystem filesystem_;
-  std::unique_ptr<IoEngine> engine_;
-};
 
 TEST_P(IoEngineContract, WritesEveryByteWhereItBelongs) {
   const std::string content = PatternBytes(3 * kMiB + 12345, 1);
@@ -275,104 +207,6 @@ TEST_P(IoEngineContract, ReportsAMisalignedDirectWrite) {
   int error_number = WriteAndWait(file.fd.get(), 0, buffer.memory().subspan(1, 100));
   EXPECT_THAT(error_number,
               testing::AnyOf(EINVAL, 0));  // some filesystems mend it through the page cache
-}
-
-TEST_P(IoEngineContract, ReadsEveryByteFromWhereItIs) {
-  const std::string content = PatternBytes(3 * kMiB + 12345, 6);
-  WriteTestFile(directory_ / "data", content);
-  OpenedFile file =
-      std::move(filesystem_.OpenForRead((directory_ / "data").string(), IoMode::kBuffered).value());
-  std::string found(content.size(), '\0');
-  Tally tally;
-  constexpr size_t kPiece = 10007;  // unaligned on purpose
-  for (size_t offset = 0; offset < content.size(); offset += kPiece) {
-    std::span<char> piece = std::span(found).subspan(offset);
-    if (piece.size() > kPiece) piece = piece.first(kPiece);
-    engine_->Read(file.fd.get(), offset, std::as_writable_bytes(piece), tally.Expect());
-  }
-  EXPECT_THAT(tally.Wait(), testing::Each(0));
-  EXPECT_EQ(found, content);
-}
-
-TEST_P(IoEngineContract, ReadsFromPastFourGibibytes) {
-  OpenedFile file = NewFile("sparse");
-  constexpr uint64_t kOffset = (uint64_t{5} << 30) + 4096;
-  ASSERT_EQ(::pwrite(file.fd.get(), "far", 3, static_cast<off_t>(kOffset)), 3);
-  std::array<char, 3> read{};
-  ASSERT_EQ(ReadAndWait(file.fd.get(), kOffset, std::as_writable_bytes(std::span(read))), 0);
-  EXPECT_EQ(std::string_view(read.data(), 3), "far");
-}
-
-TEST_P(IoEngineContract, ContinuesAShortRead) {
-  // A pipe gives what it holds: each write of the other end is at most one short read.
-  std::array<int, 2> ends{};
-  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
-  UniqueFd out(ends[0]);
-  UniqueFd in(ends[1]);
-  if (engine_->Name() == "pwrite") GTEST_SKIP() << "pread(2) takes no pipe";
-  std::array<char, 8> read{};
-  Tally tally;
-  engine_->Read(out.get(), 0, std::as_writable_bytes(std::span(read)), tally.Expect());
-  for (const char* part : {"ab", "cde", "fgh"}) {
-    ASSERT_EQ(::write(in.get(), part, std::strlen(part)), static_cast<ssize_t>(std::strlen(part)));
-  }
-  EXPECT_THAT(tally.Wait(), testing::ElementsAre(0));
-  EXPECT_EQ(std::string_view(read.data(), read.size()), "abcdefgh");
-}
-
-TEST_P(IoEngineContract, ReadingNothingSucceeds) {
-  OpenedFile file = NewFile("data");
-  EXPECT_EQ(ReadAndWait(file.fd.get(), 10, {}), 0);
-}
-
-TEST_P(IoEngineContract, ReportsAFileThatEndsTooEarly) {
-  OpenedFile file = NewFile("data");
-  ASSERT_EQ(WriteAndWait(file.fd.get(), 0, BytesOf("0123456789")), 0);
-  std::array<std::byte, 11> read{};
-  EXPECT_EQ(ReadAndWait(file.fd.get(), 0, read), EIO);
-  EXPECT_EQ(ReadAndWait(file.fd.get(), 10, std::span(read).first(1)), EIO);
-  EXPECT_EQ(ReadAndWait(file.fd.get(), 5, std::span(read).first(5)), 0);
-}
-
-TEST_P(IoEngineContract, ReportsABadDescriptorForReading) {
-  std::array<std::byte, 1> read{};
-  EXPECT_EQ(ReadAndWait(-1, 0, read), EBADF);
-  UniqueFd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
-  EXPECT_EQ(ReadAndWait(null.get(), 0, read), EBADF);
-}
-
-TEST_P(IoEngineContract, ReadsDirectlyIntoThePool) {
-  auto pool = std::move(BufferPool::Create(2).value());
-  Bytes size = 2 * pool->buffer_size();
-  const std::string content = PatternBytes(size, 8);
-  OpenedFile file = NewFile("data", IoMode::kDirect);
-  Buffer first = std::move(pool->TryTake().value());
-  Buffer second = std::move(pool->TryTake().value());
-  for (size_t i = 0; i < 2; ++i) {
-    std::memcpy(first.memory().data(), content.data() + i * first.memory().size(),
-                first.memory().size());
-    ASSERT_EQ(WriteAndWait(file.fd.get(), i * first.memory().size(), first.memory()), 0);
-  }
-  std::memset(first.memory().data(), 0, first.memory().size());
-  Tally tally;
-  engine_->Read(file.fd.get(), 0, first.memory(), tally.Expect());
-  engine_->Read(file.fd.get(), first.memory().size(), second.memory(), tally.Expect());
-  EXPECT_THAT(tally.Wait(), testing::Each(0));
-  EXPECT_EQ(std::memcmp(first.memory().data(), content.data(), first.memory().size()), 0);
-  EXPECT_EQ(std::memcmp(second.memory().data(), content.data() + first.memory().size(),
-                        second.memory().size()),
-            0);
-}
-
-TEST_P(IoEngineContract, ReportsADirectFileThatEndsInsideABlock) {
-  OpenedFile file = NewFile("data", IoMode::kDirect);
-  auto pool = std::move(BufferPool::Create(1).value());
-  Buffer buffer = std::move(pool->TryTake().value());
-  ASSERT_EQ(WriteAndWait(file.fd.get(), 0, buffer.memory().first(8192)), 0);
-  ASSERT_EQ(::ftruncate(file.fd.get(), 5000), 0);
-  // Some filesystems look at the alignment of what is left before they see that nothing is.
-  EXPECT_THAT(ReadAndWait(file.fd.get(), 0, buffer.memory().first(8192)),
-              testing::AnyOf(EIO, EINVAL));
 }
 
 TEST_P(IoEngineContract, CallsBackOnItsOwnNamedThread) {
