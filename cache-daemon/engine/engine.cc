@@ -33,6 +33,9 @@ Bytes RecommendedClaim(Bytes bytes) {
   return std::max<Bytes>(1, (padded + kGiB - 1) / kGiB) * kGiB;
 }
 
+/// Two for each of a few files that are read back at once: the disk is busy with less.
+constexpr size_t kReadBuffers = 8;
+
 class EngineImpl final : public Engine {
  public:
   static Result<std::unique_ptr<EngineImpl>> Open(const EngineOptions& options) {
@@ -73,6 +76,7 @@ class EngineImpl final : public Engine {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<LeaseGate> leases_;
   std::unique_ptr<io::BufferPool> buffers_;
+  std::unique_ptr<io::BufferPool> read_buffers_;
   io::IoEngineSelection io_;
   std::unique_ptr<source::SourceRegistry> sources_;
   std::unique_ptr<source::Transport> transport_;
@@ -93,6 +97,7 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
   size_t buffers = std::max<size_t>(options.buffer_bytes / io::BufferPool::kBufferSize,
                                     3 * options.fill.max_active_files);
   buffers_ = TRY(io::BufferPool::Create(buffers));
+  read_buffers_ = TRY(io::BufferPool::Create(kReadBuffers));
   io_ = TRY(io::SelectIoEngine(options.write_engine));
   sources_ = TRY(source::SourceRegistry::Create({.hub_endpoint = options.hub_endpoint,
                                                  .local_roots = options.local_roots,
@@ -102,6 +107,7 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
   filler_ = fill::Filler::Create(options.fill, {.transport = *transport_,
                                                 .io = *io_.engine,
                                                 .buffers = *buffers_,
+                                                .read_buffers = *read_buffers_,
                                                 .store = *store_,
                                                 .clock = clock_});
   workers_ = std::make_unique<WorkerPool>("engine", static_cast<int>(options.resolve_threads));

@@ -128,9 +128,15 @@ void FileFill::BeginAssembly(std::unique_ptr<store::Ingest> ingest) {
   };
   FileAssembly::Events events = {
       .on_complete = on_event([](FileFill& self) { self.OnAssembled(); }),
-      .on_write_failed = on_event(
+      .on_disk_failed = on_event(
           [](FileFill& self, Error error) { self.Finish(std::unexpected(std::move(error))); })};
-  assembly_ = std::make_shared<FileAssembly>(context_, std::move(ingest), file_, std::move(events));
+  auto resume = whole_file_ ? FileAssembly::Resume::kIgnore : FileAssembly::Resume::kUse;
+  assembly_ = FileAssembly::Start(context_, std::move(ingest), file_, resume, std::move(events));
+  received_ = resumed_ = assembly_->resumed_bytes();
+  if (resumed_ > 0) {
+    spdlog::info("fill {}: {} of {} are here from before", file_.path, FormatBytes(resumed_),
+                 FormatBytes(file_.size));
+  }
   if (file_.size == 0) OnAssembled();
 }
 
@@ -142,10 +148,11 @@ void FileFill::Pump() {
   const FillerOptions& options = context_->options;
   Bytes range_size = whole_file_ ? file_.size : options.range_size;
   Bytes window_end = assembly_->HeadPosition() + options.connections_per_file * range_size;
-  while (next_offset_ < file_.size && next_offset_ < window_end &&
-         ranges_.size() < options.connections_per_file) {
-    Bytes end = std::min(file_.size, next_offset_ + range_size);
-    ranges_.emplace_back(*this, ByteRange{.begin = next_offset_, .end = end});
+  while (ranges_.size() < options.connections_per_file) {
+    std::optional<ByteRange> missing = assembly_->NextMissing(next_offset_);
+    if (!missing || missing->begin >= window_end) return;
+    Bytes end = std::min(missing->end, missing->begin + range_size);
+    ranges_.emplace_back(*this, ByteRange{.begin = missing->begin, .end = end});
     next_offset_ = end;
     if (!StartRange(ranges_.back())) return;
   }
@@ -199,6 +206,7 @@ void FileFill::RangeEnded(RangeTransfer& range, const source::TransferEnd& end) 
   if (error.code == Code::kUnimplemented && !whole_file_) {
     whole_file_ = true;
     spdlog::info("fill {}: the server ignores Range: fetching it in one piece", file_.path);
+    assembly_->Discard();  // it brings every byte again
     DropAttempt();
     return Prepare(Want::kLocationAndIngest);
   }
@@ -241,11 +249,16 @@ void FileFill::RetryRange(RangeTransfer& range, const Error& error) {
 
 void FileFill::StartAfresh(const Error& reason) {
   bool restartable = whole_file_ && IsTemporary(reason.code);
-  if (++fresh_starts_ > (restartable ? context_->options.max_attempts : kMaxFreshStarts)) {
+  bool resumed = assembly_ && assembly_->resumed_bytes() > 0;
+  if (assembly_) assembly_->Discard();
+  // Bytes that were here before may be the wrong ones: once, that isn't the server's fault.
+  bool excused = resumed && !std::exchange(excused_, true);
+  if (!excused &&
+      ++fresh_starts_ > (restartable ? context_->options.max_attempts : kMaxFreshStarts)) {
     return Finish(std::unexpected(reason));
   }
   spdlog::warn("fill {}: {}: dropped what had come, starting afresh", file_.path, reason.message);
-  auto delay = NextDelay(reason, fresh_starts_, LimitsOf(context_->options), Jitter());
+  auto delay = NextDelay(reason, std::max(1, fresh_starts_), LimitsOf(context_->options), Jitter());
   DropAttempt();
   waiting_for_ = reason.message;
   After(delay.value_or(std::chrono::milliseconds(0)),
@@ -283,15 +296,19 @@ Result<Digest> FileFill::CheckDigests(const ContentDigests& digests) const {
 
 void FileFill::Commit(const Digest& sha256) {
   if (context_->stopped) return;
-  context_->workers->Post(
-      [self = shared_from_this(), assembly = assembly_, sha256, asker = askers_[asker_]] {
-        Result<> committed = assembly->ingest().Commit(asker->snapshot_id, self->file_.identity,
-                                                       self->file_.size, sha256);
-        FaultPoint("fill.file_done");
-        self->context_->parts.transport.Post([self, assembly, committed = std::move(committed)] {
+  // The loop thread lets go of the assembly, not the worker.
+  auto job = [self = shared_from_this(), assembly = assembly_, sha256,
+              asker = askers_[asker_]]() mutable {
+    Result<> committed = assembly->ingest().Commit(asker->snapshot_id, self->file_.identity,
+                                                   self->file_.size, sha256);
+    FaultPoint("fill.file_done");
+    source::Transport& transport = self->context_->parts.transport;
+    transport.Post(
+        [self = std::move(self), assembly = std::move(assembly), committed = std::move(committed)] {
           if (!self->finished_) self->Finish(committed);
         });
-      });
+  };
+  context_->workers->Post(std::move(job));
 }
 
 void FileFill::Finish(Result<> outcome) {

@@ -12,10 +12,10 @@
 namespace weighhouse::fill {
 
 /// Brings one file: locates it, fetches its ranges in file order over several connections inside a
-/// sliding window, retries what fails, checks the digest and commits the blob. A wrong digest or a
-/// server whose answers don't fit together costs the staged bytes and one fresh start, then it is
-/// an error. On the loop thread, but for what it posts to the workers. Held by shared_ptr: tasks
-/// under way keep it.
+/// sliding window, those that an earlier attempt left excepted, retries what fails, checks the
+/// digest and commits the blob. A wrong digest or a server whose answers don't fit together costs
+/// the staged bytes and one fresh start, then it is an error. On the loop thread, but for what it
+/// posts to the workers. Held by shared_ptr: tasks under way keep it.
 class FileFill : public RangeOwner, public std::enable_shared_from_this<FileFill> {
  public:
   /// Called once, with the bytes committed as a blob or the reason why not.
@@ -32,7 +32,10 @@ class FileFill : public RangeOwner, public std::enable_shared_from_this<FileFill
   /// Lets ranges that found no buffer try again, the lowest first.
   void ResumePaused();
 
+  /// Present so far, those from before included.
   Bytes received() const { return received_; }
+  /// Of the file's bytes, those that were here before this fill.
+  Bytes resumed() const { return resumed_; }
   const ListedFile& file() const { return file_; }
   const std::string& waiting_for() const { return waiting_for_; }
 
@@ -79,6 +82,7 @@ class FileFill : public RangeOwner, public std::enable_shared_from_this<FileFill
   bool located_ = false;
   bool whole_file_ = false;  ///< the server ignores Range: one transfer, from the start
   int fresh_starts_ = 0;
+  bool excused_ = false;  ///< a fresh start because of resumed bytes is not counted, once
   int prepare_failures_ = 0;
   int refusals_ = 0;  ///< 401/403 answers since the last byte
   source::FileLocation location_;
@@ -87,6 +91,7 @@ class FileFill : public RangeOwner, public std::enable_shared_from_this<FileFill
   std::list<RangeTransfer> ranges_;         // those not complete, in file order
   Bytes next_offset_ = 0;
   Bytes received_ = 0;
+  Bytes resumed_ = 0;
   std::string waiting_for_;
 };
 

@@ -134,7 +134,8 @@ void FillScheduler::OnFileDone(const std::string& ingest_id, const Result<>& out
       EndFlight(flight, outcome);
       continue;
     }
-    flight->FileDone(ingest_id, node.mapped().fill->file());
+    const FileFill& fill = *node.mapped().fill;
+    flight->FileDone(ingest_id, fill.file(), fill.file().size - fill.resumed());
     if (flight->Idle()) TakeStock(flight);
   }
   Schedule();
@@ -151,23 +152,26 @@ void FillScheduler::EndFlight(const Flight& flight, Result<> outcome) {
     keep->NotifyDone(std::unexpected(std::move(outcome).error()));
     return;
   }
-  keep->NotifyDone(keep->Progress(0, "", context_->parts.clock.Steady()));
+  keep->NotifyDone(keep->Progress(0, 0, "", context_->parts.clock.Steady()));
 }
 
 FillProgress FillScheduler::Measure(SnapshotFill& flight) const {
   Bytes received = 0;
+  Bytes fetched = 0;
   std::string waiting_for;
   bool moving = false;
   for (const std::string& ingest_id : flight.running()) {
     auto file = files_.find(ingest_id);
     if (file == files_.end()) continue;
-    received += file->second.fill->received();
-    const std::string& reason = file->second.fill->waiting_for();
+    const FileFill& fill = *file->second.fill;
+    received += fill.received();
+    fetched += fill.received() - std::min(fill.received(), fill.resumed());
+    const std::string& reason = fill.waiting_for();
     if (reason.empty()) moving = true;
     if (waiting_for.empty()) waiting_for = reason;
   }
   if (moving) waiting_for.clear();
-  return flight.Progress(received, std::move(waiting_for), context_->parts.clock.Steady());
+  return flight.Progress(received, fetched, std::move(waiting_for), context_->parts.clock.Steady());
 }
 
 void FillScheduler::Tick() {

@@ -65,6 +65,8 @@ class Filler {
     source::Transport& transport;
     io::IoEngine& io;
     io::BufferPool& buffers;
+    /// What is read back from the disk to be hashed goes here: a few buffers, of the same size.
+    io::BufferPool& read_buffers;
     store::Store& store;
     const Clock& clock;
   };

@@ -35,16 +35,17 @@ class SnapshotFill {
   /// The next file that nobody began to fetch for this snapshot; nothing when all are begun.
   std::optional<ListedFile> NextFile();
   void FileBegun(const std::string& ingest_id) { running_.insert(ingest_id); }
-  /// One of the begun files is a blob now.
-  void FileDone(const std::string& ingest_id, const ListedFile& file);
+  /// One of the begun files is a blob now; `fetched` of its bytes came over the network.
+  void FileDone(const std::string& ingest_id, const ListedFile& file, Bytes fetched);
   bool Idle() const { return running_.empty() && waiting_.empty(); }
   const std::set<std::string>& running() const { return running_; }
   /// Taking stock again finds new files to fetch only so often: shared files whose bytes this
   /// origin may not use.
   int CountRound() { return ++rounds_; }
 
-  /// `received` bytes of the running files are here but not verified yet.
-  FillProgress Progress(Bytes received, std::string waiting_for,
+  /// `received` bytes of the running files are here but not verified yet, `fetched` of them from
+  /// the network.
+  FillProgress Progress(Bytes received, Bytes fetched, std::string waiting_for,
                         std::chrono::steady_clock::time_point now);
 
  private:
