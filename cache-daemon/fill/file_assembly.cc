@@ -86,23 +86,9 @@ std::optional<ByteRange> FileAssembly::NextMissing(Bytes from) const {
   return ByteRange{.begin = std::max(from, found->begin), .end = found->end};
 }
 
-bool FileAssembly::EnsureBuffers(size_t first, size_t last) {
-  // Bytes that begin in the head piece fill it up before they reach the next one, so that one
-  // counts as head too: else a head piece that lacks its last bytes could wait for a buffer that
-  // only its own completion frees.
+std::optional<FileAssembly::Held> FileAssembly::TakeBuffer(size_t index) {
   auto place =
-      first == table_.first_missing() ? BufferBudget::Place::kHead : BufferBudget::Place::kAhead;
-  for (size_t index = first; index <= last; ++index) {
-    if (held_.contains(index)) continue;
-    std::optional<Held> held = TakeBuffer(place);
-    if (!held) return false;
-    table_.Hold(index);
-    held_[index] = std::move(*held);
-  }
-  return true;
-}
-
-std::optional<FileAssembly::Held> FileAssembly::TakeBuffer(BufferBudget::Place place) {
+      index == table_.first_missing() ? BufferBudget::Place::kHead : BufferBudget::Place::kAhead;
   do {
     BufferBudget::Kind kind = context_->budget.Take(use_, place, context_->active_files);
     if (kind == BufferBudget::Kind::kNone) continue;
@@ -148,24 +134,36 @@ void FileAssembly::NotifyBuffersFreed() {
 }
 
 bool FileAssembly::Accept(Bytes position, std::span<const std::byte> bytes) {
-  if (bytes.empty()) return true;
   CHECK(position + bytes.size() <= size_);
-  size_t first = position / piece_size_;
-  size_t last = (position + bytes.size() - 1) / piece_size_;
-  if (!EnsureBuffers(first, last)) return false;
-  for (size_t index = first; index <= last; ++index) {
-    Held& held = held_.at(index);
-    CHECK(index * piece_size_ + held.filled == position);
-    size_t count = std::min<Bytes>(bytes.size(), PieceBytes(index) - held.filled);
-    std::memcpy(held.buffer.memory().data() + held.filled, bytes.data(), count);
-    held.filled += count;
+  bool taken = true;
+  while (taken && !bytes.empty()) {
+    size_t index = position / piece_size_;
+    size_t count = std::min<Bytes>(bytes.size(), (index + 1) * piece_size_ - position);
+    // Bytes that were refused for want of a buffer are offered again, with the end of the piece
+    // before: that one was taken, or it could wait for a buffer that only its own completion frees.
+    taken = table_.IsWhole(index) || AcceptInto(index, position, bytes.first(count));
     position += count;
     bytes = bytes.subspan(count);
-    if (held.filled < PieceBytes(index)) continue;
-    table_.Fill(index);
-    SubmitWrite(index, held);
   }
   SubmitHashes();
+  return taken;
+}
+
+bool FileAssembly::AcceptInto(size_t index, Bytes position, std::span<const std::byte> bytes) {
+  auto found = held_.find(index);
+  if (found == held_.end()) {
+    std::optional<Held> taken = TakeBuffer(index);
+    if (!taken) return false;
+    table_.Hold(index);
+    found = held_.emplace(index, std::move(*taken)).first;
+  }
+  Held& held = found->second;
+  CHECK(index * piece_size_ + held.filled == position);
+  std::memcpy(held.buffer.memory().data() + held.filled, bytes.data(), bytes.size());
+  held.filled += bytes.size();
+  if (held.filled < PieceBytes(index)) return true;
+  table_.Fill(index);
+  SubmitWrite(index, held);
   return true;
 }
 

@@ -38,8 +38,8 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
   FileAssembly(const FileAssembly&) = delete;
   FileAssembly& operator=(const FileAssembly&) = delete;
 
-  /// Takes all of `bytes` at `position`, or none (false) while there is no buffer for them. Each
-  /// missing byte of the file must be given once, and no other; a piece's bytes in order.
+  /// Takes all of `bytes` at `position`; false while there is no buffer for them: then the same
+  /// bytes, or others from `position` on, are given again. A piece's bytes come in order.
   bool Accept(Bytes position, std::span<const std::byte> bytes);
   /// Forgets what a piece that isn't full holds, so that its buffer is free while its range waits;
   /// returns where that range must begin again: the start of the piece at `position`.
@@ -72,8 +72,8 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
   Bytes PieceBytes(size_t index) const;
   Bytes DiskBytes(size_t index) const;
   ByteRange RangeOf(size_t index) const;
-  bool EnsureBuffers(size_t first, size_t last);
-  std::optional<Held> TakeBuffer(BufferBudget::Place place);
+  bool AcceptInto(size_t index, Bytes position, std::span<const std::byte> bytes);
+  std::optional<Held> TakeBuffer(size_t index);
   bool MakeRoom();
   bool ReleaseFarthest();
   void GiveBack(std::map<size_t, Held>::iterator held);

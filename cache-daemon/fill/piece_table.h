@@ -31,6 +31,8 @@ class PieceTable {
   void Fill(size_t index);
   void Written(size_t index);
   void Hashed(size_t index);
+  /// True once all its bytes are here, wherever.
+  bool IsWhole(size_t index) const { return pieces_[index].place >= Place::kWhole; }
   /// True once it is written and hashed: its buffer isn't needed any more.
   bool IsDone(size_t index) const { return pieces_[index].place == Place::kDone; }
 
