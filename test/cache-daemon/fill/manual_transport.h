@@ -25,6 +25,9 @@ class ManualTransport final : public source::Transport {
   /// Makes the timers due that fall into the next `duration`.
   void Advance(std::chrono::milliseconds duration) EXCLUDES(mutex_);
 
+  /// Whenever nothing else is to be done, the time jumps to the next timer.
+  void SkipWaits() { skips_waits_ = true; }
+
   void set_content(std::string content) { content_ = std::move(content); }
   /// Transfers that ask for a range end with kUnimplemented.
   void IgnoreRanges() { ignores_ranges_ = true; }
@@ -54,6 +57,7 @@ class ManualTransport final : public source::Transport {
   bool ServeOne();
 
   std::string content_;
+  bool skips_waits_ = false;
   bool ignores_ranges_ = false;
   std::optional<Bytes> stalled_;
   std::vector<std::optional<ByteRange>> asked_;
