@@ -70,15 +70,13 @@ std::optional<size_t> PieceTable::NextToRead() const {
 void PieceTable::BeginRead(size_t index) {
   Move(index, Place::kDisk, Place::kReading);
   ++reading_;
-  reads_end_ = index + 1;
 }
 
 void PieceTable::Read(size_t index) { Move(index, Place::kReading, Place::kRead); }
 
 bool PieceTable::MayRelease(size_t index) const {
   const Piece& piece = pieces_[index];
-  return piece.place == Place::kWhole && piece.written && index >= next_to_hash_ &&
-         index >= reads_end_;
+  return piece.place == Place::kWhole && piece.written && index >= next_to_hash_;
 }
 
 void PieceTable::Release(size_t index) {

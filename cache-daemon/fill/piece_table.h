@@ -48,8 +48,7 @@ class PieceTable {
 
   /// May this piece give its buffer back before it is hashed? Only if it is written, and an earlier
   /// one that isn't in memory keeps it from the hasher; a slow hasher is no reason, for reading
-  /// back would cost it even more. Nor is a piece before one that is being read back, whose buffer
-  /// then waited for this one.
+  /// back would cost it even more.
   bool MayRelease(size_t index) const;
   void Release(size_t index);
 
@@ -81,8 +80,7 @@ class PieceTable {
   std::vector<Piece> pieces_;
   size_t first_missing_ = 0;
   size_t next_to_hash_ = 0;
-  size_t reading_ = 0;    ///< pieces in readers' buffers
-  size_t reads_end_ = 0;  ///< one after the last piece that was read back
+  size_t reading_ = 0;  ///< pieces in readers' buffers
   size_t done_ = 0;
 };
 

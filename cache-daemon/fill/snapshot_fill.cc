@@ -72,10 +72,11 @@ void SnapshotFill::FileDone(const std::string& ingest_id, const ListedFile& file
 FillProgress SnapshotFill::Progress(Bytes received, Bytes fetched, std::string waiting_for,
                                     std::chrono::steady_clock::time_point now) {
   Bytes done = std::min(bytes_total_, bytes_present_ + received);
+  Bytes fetched_so_far = bytes_fetched_ + fetched;
   return {.bytes_total = bytes_total_,
           .bytes_done = done,
-          .bytes_fetched = bytes_fetched_ + fetched,
-          .bytes_per_second = rate_.Sample(now, done),
+          .bytes_fetched = fetched_so_far,
+          .bytes_per_second = rate_.Sample(now, fetched_so_far),
           .files_total = files_total_,
           .files_done = std::min(files_done_, files_total_),
           .waiting_for = std::move(waiting_for)};

@@ -46,6 +46,7 @@ TEST_P(StagedFileTest, RecordsLittleAfterAWhile) {
   transport_.Advance(std::chrono::milliseconds(1));
   WaitForRecordings(1);
   EXPECT_THAT(store_.recorded(), ElementsAre(ByteRange{0, 1}));
+  ASSERT_TRUE(transport_.RunUntil([&] { return !file->recording(); }));
   transport_.Advance(2 * StagedFile::kMaxDelay);
   transport_.RunTasks();
   EXPECT_FALSE(file->recording()) << "nothing is new";
