@@ -22,8 +22,8 @@ struct EngineOptions {
   fill::FillerOptions fill;
   source::TransportOptions transport;
   io::IoEngineChoice write_engine = io::IoEngineChoice::kAuto;
-  Bytes buffer_bytes = 128 * kMiB;
-  std::string hub_endpoint;  ///< empty: HF_ENDPOINT, else https://huggingface.co
+  Bytes buffer_bytes = 128 * kMiB;  ///< what is read back from the disk takes 16 MiB beside it
+  std::string hub_endpoint;         ///< empty: HF_ENDPOINT, else https://huggingface.co
   std::vector<std::string>
       local_roots;  ///< file:// models must lie below one of these; empty: none allowed
   bool allow_plain_http = false;  ///< http:// origins other than the loopback
