@@ -9,64 +9,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "test/cache-daemon/fill/assembled_file.h"
 #include "test/cache-daemon/fill/fill_fixture.h"
 
 namespace weighhouse::fill {
 namespace {
 
 using testing::HasSubstr;
-
-/// One assembly under test and what it said.
-class AssembledFile {
- public:
-  AssembledFile(std::shared_ptr<FillContext> context, FakeStore& store, std::string content,
-                const ListedFile& file)
-      : content_(std::move(content)) {
-    FileAssembly::Events events = {
-        .on_complete = [this] { ++completions_; },
-        .on_disk_failed = [this](Error error) { errors_.push_back(std::move(error)); }};
-    assembly_ =
-        FileAssembly::Start(std::move(context), std::move(store.StartIngest("", file.size).value()),
-                            file, FileAssembly::Resume::kUse, std::move(events));
-  }
-  ~AssembledFile() { assembly_->Abandon(); }
-  AssembledFile(const AssembledFile&) = delete;
-  AssembledFile& operator=(const AssembledFile&) = delete;
-
-  FileAssembly& operator*() { return *assembly_; }
-  FileAssembly* operator->() { return assembly_.get(); }
-  bool complete() const { return completions_ == 1; }
-  const std::vector<Error>& errors() const { return errors_; }
-
-  bool Accept(ByteRange range) {
-    return assembly_->Accept(range.begin,
-                             std::as_bytes(std::span(content_)).subspan(range.begin, range.size()));
-  }
-  /// Gives all that lacks from `from` on, in file order, as buffers get free.
-  void GiveAllFrom(ManualTransport& transport, Bytes from, Bytes until) {
-    constexpr Bytes kChunk = 5000;
-    while (std::optional<ByteRange> missing = assembly_->NextMissing(from)) {
-      if (missing->begin >= until) return;
-      ByteRange chunk{.begin = missing->begin,
-                      .end = std::min({missing->end, missing->begin + kChunk, until})};
-      ASSERT_TRUE(transport.RunUntil([&] { return !errors_.empty() || Accept(chunk); }));
-      if (!errors_.empty()) return;
-      from = chunk.end;
-    }
-  }
-  void ExpectComplete(ManualTransport& transport, FakeStore& store) {
-    ASSERT_TRUE(transport.RunUntil([&] { return complete() || !errors_.empty(); }));
-    ASSERT_TRUE(errors_.empty()) << errors_.front().message;
-    EXPECT_EQ(assembly_->Digests().sha256, Digest::Of(content_).Hex());
-    EXPECT_EQ(ReadTestFile(store.path()).substr(0, content_.size()), content_);
-  }
-
- private:
-  const std::string content_;
-  std::shared_ptr<FileAssembly> assembly_;  // shared with what it has under way
-  int completions_ = 0;
-  std::vector<Error> errors_;
-};
 
 class FileAssemblyTest : public FillTest {
  protected:
@@ -293,12 +242,11 @@ TEST_P(FileAssemblyTest, ACompleteFileWaitsForTheRecordingUnderWay) {
   std::string content = PatternBytes(2 * kPiece, 11);
   auto file = Begin(content);
   file->GiveAllFrom(transport_, 0, kPiece);
-  ASSERT_TRUE(transport_.RunUntil(
-      [&] { return store_.committed() || context_->parts.buffers.available() == 8; }));
+  ASSERT_TRUE(transport_.RunUntil([&] { return buffers_->available() == 8; }));
   transport_.Advance(StagedFile::kMaxDelay);
   transport_.RunTasks();
   file->GiveAllFrom(transport_, kPiece, content.size());
-  ASSERT_TRUE(transport_.RunUntil([&] { return context_->parts.buffers.available() == 8; }));
+  ASSERT_TRUE(transport_.RunUntil([&] { return buffers_->available() == 8; }));
   EXPECT_FALSE(file->complete());
   go.count_down();
   file->ExpectComplete(transport_, store_);
