@@ -30,7 +30,7 @@ struct Config {
   std::optional<SpaceShare> min_free;  ///< unset: as StoreOptions::min_free
   fill::FillerOptions fill;
   source::TransportOptions transport;
-  io::WriteEngineChoice write_engine = io::WriteEngineChoice::kAuto;
+  io::IoEngineChoice write_engine = io::IoEngineChoice::kAuto;
   Bytes buffer_memory = 128 * kMiB;
   std::string hub_endpoint;  ///< empty: as EngineOptions::hub_endpoint
   bool allow_plain_http = false;

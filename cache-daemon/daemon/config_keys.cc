@@ -143,8 +143,8 @@ constexpr std::array kKeys = {
     ConfigKey{"fill.engine", "auto, io_uring or pwrite", "auto",
               "How files are written; auto takes io_uring where the node allows it.",
               [](const ConfigValue& value, Config& config) {
-                using enum io::WriteEngineChoice;
-                return TakeChoice<io::WriteEngineChoice>(
+                using enum io::IoEngineChoice;
+                return TakeChoice<io::IoEngineChoice>(
                     value, {{"auto", kAuto}, {"io_uring", kIoUring}, {"pwrite", kPwrite}},
                     config.write_engine);
               }},

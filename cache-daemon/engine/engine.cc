@@ -33,6 +33,9 @@ Bytes RecommendedClaim(Bytes bytes) {
   return std::max<Bytes>(1, (padded + kGiB - 1) / kGiB) * kGiB;
 }
 
+/// Two for each of a few files that are read back at once: the disk is busy with less.
+constexpr size_t kReadBuffers = 8;
+
 class EngineImpl final : public Engine {
  public:
   static Result<std::unique_ptr<EngineImpl>> Open(const EngineOptions& options) {
@@ -73,7 +76,8 @@ class EngineImpl final : public Engine {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<LeaseGate> leases_;
   std::unique_ptr<io::BufferPool> buffers_;
-  io::WriteEngineSelection writer_;
+  std::unique_ptr<io::BufferPool> read_buffers_;
+  io::IoEngineSelection io_;
   std::unique_ptr<source::SourceRegistry> sources_;
   std::unique_ptr<source::Transport> transport_;
   std::unique_ptr<fill::Filler> filler_;
@@ -93,15 +97,17 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
   size_t buffers = std::max<size_t>(options.buffer_bytes / io::BufferPool::kBufferSize,
                                     3 * options.fill.max_active_files);
   buffers_ = TRY(io::BufferPool::Create(buffers));
-  writer_ = TRY(io::SelectWriteEngine(options.write_engine));
+  read_buffers_ = TRY(io::BufferPool::Create(kReadBuffers));
+  io_ = TRY(io::SelectIoEngine(options.write_engine));
   sources_ = TRY(source::SourceRegistry::Create({.hub_endpoint = options.hub_endpoint,
                                                  .local_roots = options.local_roots,
                                                  .allow_plain_http = options.allow_plain_http,
                                                  .ca_file = options.transport.ca_file}));
   transport_ = TRY(source::CreateTransport(options.transport));
   filler_ = fill::Filler::Create(options.fill, {.transport = *transport_,
-                                                .writer = *writer_.engine,
+                                                .io = *io_.engine,
                                                 .buffers = *buffers_,
+                                                .read_buffers = *read_buffers_,
                                                 .store = *store_,
                                                 .clock = clock_});
   workers_ = std::make_unique<WorkerPool>("engine", static_cast<int>(options.resolve_threads));
@@ -119,7 +125,7 @@ EngineImpl::~EngineImpl() {
     acquisitions_.clear();
   }
   transport_.reset();
-  writer_.engine.reset();
+  io_.engine.reset();
 }
 
 void EngineImpl::Acquire(AcquireRequest request, std::weak_ptr<AcquireObserver> observer) {
@@ -313,8 +319,8 @@ Result<EngineInfo> EngineImpl::Info() const {
   fill::Filler::Activity activity = filler_->CurrentActivity();
   return EngineInfo{.root = store_->root(),
                     .root_id = store_->root_id(),
-                    .write_engine = std::string(writer_.engine->Name()),
-                    .fallback_reason = writer_.fallback_reason,
+                    .write_engine = std::string(io_.engine->Name()),
+                    .fallback_reason = io_.fallback_reason,
                     .root_device = root.device,
                     .root_inode = root.inode,
                     .uid = ::geteuid(),

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/model.h"
 #include "cache-daemon/fill/filler.h"
-#include "cache-daemon/io/write_engine.h"
+#include "cache-daemon/io/io_engine.h"
 #include "cache-daemon/source/transport.h"
 #include "cache-daemon/store/store.h"
 
@@ -21,9 +21,9 @@ struct EngineOptions {
   store::StoreOptions store;
   fill::FillerOptions fill;
   source::TransportOptions transport;
-  io::WriteEngineChoice write_engine = io::WriteEngineChoice::kAuto;
-  Bytes buffer_bytes = 128 * kMiB;
-  std::string hub_endpoint;  ///< empty: HF_ENDPOINT, else https://huggingface.co
+  io::IoEngineChoice write_engine = io::IoEngineChoice::kAuto;
+  Bytes buffer_bytes = 128 * kMiB;  ///< what is read back from the disk takes 16 MiB beside it
+  std::string hub_endpoint;         ///< empty: HF_ENDPOINT, else https://huggingface.co
   std::vector<std::string>
       local_roots;  ///< file:// models must lie below one of these; empty: none allowed
   bool allow_plain_http = false;  ///< http:// origins other than the loopback

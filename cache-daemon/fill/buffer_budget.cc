@@ -16,11 +16,14 @@ BufferBudget::Kind BufferBudget::Take(Use& use, Place place, size_t active_files
     ++use.guaranteed;
     return Kind::kGuaranteed;
   }
-  size_t fair = std::max<size_t>(1, shared_total_ / std::max<size_t>(1, active_files));
-  if (use.shared >= fair || shared_used_ >= shared_total_) return Kind::kNone;
+  if (HasItsPart(use, active_files) || shared_used_ >= shared_total_) return Kind::kNone;
   ++use.shared;
   ++shared_used_;
   return Kind::kShared;
+}
+
+size_t BufferBudget::Part(size_t active_files) const {
+  return std::max<size_t>(1, shared_total_ / std::max<size_t>(1, active_files));
 }
 
 void BufferBudget::GiveBack(Use& use, Kind kind) {

@@ -11,6 +11,8 @@ namespace weighhouse::fill {
 /// lowest piece that isn't full yet) may use them. All other buffers are shared, each file at most
 /// an equal part. A head piece finds its guaranteed buffers taken only by pieces before it, which
 /// need nothing more than the disk and the hasher to be given back: so nothing waits in a circle.
+/// That holds where pieces before the head are read back (PieceTable) too, because readers have
+/// buffers of their own.
 class BufferBudget {
  public:
   static constexpr size_t kGuaranteed = 2;
@@ -31,8 +33,15 @@ class BufferBudget {
   /// share the pool; kNone: wait. Counts it as taken.
   Kind Take(Use& use, Place place, size_t active_files);
   void GiveBack(Use& use, Kind kind);
+  /// True if a file with `use` has its part of what is shared: only its own buffers, given back,
+  /// would get it another.
+  bool HasItsPart(const Use& use, size_t active_files) const {
+    return use.shared >= Part(active_files);
+  }
 
  private:
+  size_t Part(size_t active_files) const;
+
   const size_t shared_total_;
   size_t shared_used_ = 0;
 };

@@ -10,134 +10,286 @@
 
 namespace weighhouse::fill {
 
+std::shared_ptr<FileAssembly> FileAssembly::Start(std::shared_ptr<FillContext> context,
+                                                  std::unique_ptr<store::Ingest> ingest,
+                                                  const ListedFile& file, Resume resume,
+                                                  Events events) {
+  std::shared_ptr<FileAssembly> assembly(
+      new FileAssembly(std::move(context), std::move(ingest), file, resume, std::move(events)));
+  std::vector<std::weak_ptr<FileAssembly>>& all = assembly->context_->assemblies;
+  std::erase_if(all, [](const auto& other) { return other.expired(); });
+  all.push_back(assembly);
+  assembly->staged_->set_on_recorded([weak = std::weak_ptr(assembly)] {
+    if (std::shared_ptr<FileAssembly> self = weak.lock()) self->EndIfComplete();
+  });
+  assembly->ReadBack();
+  return assembly;
+}
+
 FileAssembly::FileAssembly(std::shared_ptr<FillContext> context,
                            std::unique_ptr<store::Ingest> ingest, const ListedFile& file,
-                           Events events)
+                           Resume resume, Events events)
     : context_(std::move(context)),
-      ingest_(std::move(ingest)),
       size_(file.size),
       piece_size_(context_->parts.buffers.buffer_size()),
-      piece_count_((file.size + piece_size_ - 1) / piece_size_),
       events_(std::move(events)),
-      hash_(*context_->hashes, file.identity.kind, file.size) {}
+      hash_(*context_->hashes, file.identity.kind, file.size),
+      table_((file.size + piece_size_ - 1) / piece_size_) {
+  CHECK(context_->parts.read_buffers.buffer_size() == piece_size_);
+  std::vector<ByteRange> present;
+  if (resume == Resume::kUse) present = WholePieces(ingest->resumed(), size_, piece_size_);
+  for (const ByteRange& range : present) {
+    resumed_bytes_ += range.size();
+    for (Bytes begin = range.begin; begin < range.end; begin += piece_size_) {
+      table_.Resume(begin / piece_size_);
+    }
+  }
+  missing_ = Gaps(present, size_);
+  staged_ = std::make_shared<StagedFile>(context_, std::move(ingest), present);
+}
 
 FileAssembly::~FileAssembly() {
-  for (auto& [index, piece] : pieces_) context_->budget.GiveBack(use_, piece.kind);
+  for (auto& [index, held] : held_) context_->budget.GiveBack(use_, held.kind);
+  if (context_->stopped) return;
+  staged_->End();
+  if (held_.empty() && read_back_.empty()) return;
+  held_.clear();
+  read_back_.clear();
+  context_->parts.transport.Post([context = context_] {
+    if (context->stopped) return;
+    WakeReaders(*context);
+    context->short_of_buffers = false;
+    context->on_buffers_freed();
+  });
 }
 
 Bytes FileAssembly::PieceBytes(size_t index) const {
   return std::min<Bytes>(piece_size_, size_ - index * piece_size_);
 }
 
-bool FileAssembly::EnsureBuffers(size_t first, size_t last) {
-  // Bytes that begin in the head piece fill it up before they reach the next one, so that one
-  // counts as head too: else a head piece that lacks its last bytes could wait for a buffer that
-  // only its own completion frees.
-  auto place = first == next_to_hash_ ? BufferBudget::Place::kHead : BufferBudget::Place::kAhead;
-  for (size_t index = first; index <= last; ++index) {
-    if (pieces_.contains(index)) continue;
+/// O_DIRECT takes whole blocks only; Commit cuts the padding off.
+Bytes FileAssembly::DiskBytes(size_t index) const {
+  Bytes length = PieceBytes(index);
+  if (!staged_->ingest().direct()) return length;
+  return (length + io::BufferPool::kAlignment - 1) / io::BufferPool::kAlignment *
+         io::BufferPool::kAlignment;
+}
+
+ByteRange FileAssembly::RangeOf(size_t index) const {
+  Bytes begin = index * piece_size_;
+  return {.begin = begin, .end = begin + PieceBytes(index)};
+}
+
+std::optional<ByteRange> FileAssembly::NextMissing(Bytes from) const {
+  auto found = std::ranges::upper_bound(missing_, from, {}, &ByteRange::end);
+  if (found == missing_.end()) return std::nullopt;
+  return ByteRange{.begin = std::max(from, found->begin), .end = found->end};
+}
+
+std::optional<FileAssembly::Held> FileAssembly::TakeBuffer(size_t index) {
+  auto place =
+      index == table_.first_missing() ? BufferBudget::Place::kHead : BufferBudget::Place::kAhead;
+  do {
     BufferBudget::Kind kind = context_->budget.Take(use_, place, context_->active_files);
-    if (kind == BufferBudget::Kind::kNone) return false;
+    if (kind == BufferBudget::Kind::kNone) continue;
     std::optional<io::Buffer> buffer = context_->parts.buffers.TryTake();
-    if (!buffer) {
-      context_->budget.GiveBack(use_, kind);
-      return false;
-    }
-    pieces_[index] = Piece{.buffer = std::move(*buffer), .kind = kind};
+    if (buffer) return Held{.buffer = std::move(*buffer), .kind = kind};
+    context_->budget.GiveBack(use_, kind);
+  } while (MakeRoom());
+  context_->short_of_buffers = true;
+  return std::nullopt;
+}
+
+/// Releases one piece whose buffer this file may then have; false if there is none.
+bool FileAssembly::MakeRoom() {
+  if (ReleaseFarthest()) return true;
+  if (context_->budget.HasItsPart(use_, context_->active_files)) return false;
+  return std::ranges::any_of(context_->assemblies, [](const std::weak_ptr<FileAssembly>& weak) {
+    std::shared_ptr<FileAssembly> other = weak.lock();
+    return other && other->ReleaseFarthest();
+  });
+}
+
+bool FileAssembly::ReleaseFarthest() {
+  if (abandoned_) return false;
+  for (auto held = held_.end(); held != held_.begin();) {
+    --held;
+    if (!table_.MayRelease(held->first)) continue;
+    table_.Release(held->first);
+    GiveBack(held);
+    return true;
   }
-  return true;
+  return false;
+}
+
+void FileAssembly::GiveBack(std::map<size_t, Held>::iterator held) {
+  context_->budget.GiveBack(use_, held->second.kind);
+  held_.erase(held);
+}
+
+void FileAssembly::NotifyBuffersFreed() {
+  if (context_->stopped) return;
+  context_->short_of_buffers = false;
+  context_->on_buffers_freed();
 }
 
 bool FileAssembly::Accept(Bytes position, std::span<const std::byte> bytes) {
-  if (bytes.empty()) return true;
   CHECK(position + bytes.size() <= size_);
-  size_t first = position / piece_size_;
-  size_t last = (position + bytes.size() - 1) / piece_size_;
-  if (!EnsureBuffers(first, last)) return false;
-  for (size_t index = first; index <= last; ++index) {
-    Piece& piece = pieces_.at(index);
-    CHECK(index * piece_size_ + piece.filled == position);
-    size_t count = std::min<Bytes>(bytes.size(), PieceBytes(index) - piece.filled);
-    std::memcpy(piece.buffer.memory().data() + piece.filled, bytes.data(), count);
-    piece.filled += count;
+  bool taken = true;
+  while (taken && !bytes.empty()) {
+    size_t index = position / piece_size_;
+    size_t count = std::min<Bytes>(bytes.size(), (index + 1) * piece_size_ - position);
+    // Bytes that were refused for want of a buffer are offered again, with the end of the piece
+    // before: that one was taken, or it could wait for a buffer that only its own completion frees.
+    taken = table_.IsWhole(index) || AcceptInto(index, position, bytes.first(count));
     position += count;
     bytes = bytes.subspan(count);
-    if (piece.filled == PieceBytes(index)) SubmitWrite(index, piece);
   }
   SubmitHashes();
+  return taken;
+}
+
+bool FileAssembly::AcceptInto(size_t index, Bytes position, std::span<const std::byte> bytes) {
+  auto found = held_.find(index);
+  if (found == held_.end()) {
+    std::optional<Held> taken = TakeBuffer(index);
+    if (!taken) return false;
+    table_.Hold(index);
+    found = held_.emplace(index, std::move(*taken)).first;
+  }
+  Held& held = found->second;
+  CHECK(index * piece_size_ + held.filled == position);
+  std::memcpy(held.buffer.memory().data() + held.filled, bytes.data(), bytes.size());
+  held.filled += bytes.size();
+  if (held.filled < PieceBytes(index)) return true;
+  table_.Fill(index);
+  SubmitWrite(index, held);
   return true;
 }
 
 Bytes FileAssembly::ForgetPartialPiece(Bytes position) {
   size_t index = position / piece_size_;
-  auto found = pieces_.find(index);
-  if (found == pieces_.end() || found->second.filled == PieceBytes(index)) return position;
-  context_->budget.GiveBack(use_, found->second.kind);
-  pieces_.erase(found);
+  auto found = held_.find(index);
+  if (found == held_.end() || found->second.filled == PieceBytes(index)) return position;
+  table_.Forget(index);
+  GiveBack(found);
   return index * piece_size_;
 }
 
-void FileAssembly::SubmitWrite(size_t index, Piece& piece) {
-  Bytes length = piece.filled;
-  if (ingest_->direct()) {
-    // O_DIRECT takes whole blocks only; Commit cuts the padding off.
-    Bytes padded = (length + io::BufferPool::kAlignment - 1) / io::BufferPool::kAlignment *
-                   io::BufferPool::kAlignment;
-    std::memset(piece.buffer.memory().data() + length, 0, padded - length);
-    length = padded;
-  }
-  context_->writes.Begin();
-  auto done = [self = shared_from_this(), index](int error_number) mutable {
-    FillContext& context = *self->context_;
+/// What runs when a disk operation on a piece ends: `then`, on the loop thread.
+io::IoEngine::Done FileAssembly::OnLoop(size_t index, void (FileAssembly::*then)(size_t, int)) {
+  context_->disk_operations.Begin();
+  return [self = shared_from_this(), index, then](int error_number) mutable {
     std::shared_ptr<FillContext> keep = self->context_;  // the counter outlives the last assembly
-    context.parts.transport.Post(
-        [self = std::move(self), index, error_number] { self->OnWritten(index, error_number); });
-    keep->writes.End();
+    keep->parts.transport.Post([self = std::move(self), index, then, error_number] {
+      ((*self).*then)(index, error_number);
+    });
+    keep->disk_operations.End();
   };
-  context_->parts.writer.Write(ingest_->fd(), index * piece_size_,
-                               piece.buffer.memory().first(length), std::move(done));
+}
+
+void FileAssembly::SubmitWrite(size_t index, Held& held) {
+  std::span<std::byte> memory = held.buffer.memory().first(DiskBytes(index));
+  std::ranges::fill(memory.subspan(held.filled), std::byte{0});
+  context_->parts.io.Write(staged_->ingest().fd(), index * piece_size_, memory,
+                           OnLoop(index, &FileAssembly::OnWritten));
 }
 
 void FileAssembly::SubmitHashes() {
-  while (next_to_hash_ < piece_count_) {
-    auto found = pieces_.find(next_to_hash_);
-    if (found == pieces_.end() || found->second.filled < PieceBytes(next_to_hash_)) return;
-    size_t index = next_to_hash_++;
-    auto done = [self = shared_from_this(), index] {
-      self->context_->parts.transport.Post([self, index] { self->OnHashed(index); });
+  while (std::optional<size_t> index = table_.TakeNextToHash()) {
+    auto read_back = read_back_.find(*index);
+    const io::Buffer& buffer =
+        read_back != read_back_.end() ? read_back->second : held_.at(*index).buffer;
+    // The loop thread lets go of the assembly, not the hasher's.
+    auto done = [self = shared_from_this(), index = *index]() mutable {
+      source::Transport& transport = self->context_->parts.transport;
+      transport.Post([self = std::move(self), index] { self->OnHashed(index); });
     };
-    hash_.Add(found->second.buffer.memory().first(found->second.filled), std::move(done));
+    hash_.Add(buffer.memory().first(PieceBytes(*index)), std::move(done));
+  }
+  ReadBack();
+}
+
+void FileAssembly::ReadBack() {
+  while (!abandoned_ && !waiting_reader_) {
+    std::optional<size_t> index = table_.NextToRead();
+    if (!index) return;
+    std::optional<io::Buffer> buffer = context_->parts.read_buffers.TryTake();
+    if (!buffer) {
+      waiting_reader_ = true;
+      context_->waiting_readers.push_back(weak_from_this());
+      return;
+    }
+    table_.BeginRead(*index);
+    std::span<std::byte> memory = buffer->memory().first(DiskBytes(*index));
+    read_back_[*index] = std::move(*buffer);
+    context_->parts.io.Read(staged_->ingest().fd(), *index * piece_size_, memory,
+                            OnLoop(*index, &FileAssembly::OnRead));
+  }
+}
+
+/// Lets those who wait for a reader's buffer have what is free, in their order.
+void FileAssembly::WakeReaders(FillContext& context) {
+  while (!context.waiting_readers.empty() && context.parts.read_buffers.available() > 0) {
+    std::shared_ptr<FileAssembly> waiting = context.waiting_readers.front().lock();
+    context.waiting_readers.pop_front();
+    if (!waiting) continue;
+    waiting->waiting_reader_ = false;
+    waiting->ReadBack();
   }
 }
 
 void FileAssembly::OnWritten(size_t index, int error_number) {
   if (index == 0) FaultPoint("fill.first_write_done");
-  if (index + 1 == piece_count_) FaultPoint("fill.last_write_done");
-  pieces_.at(index).written = error_number == 0;
-  if (error_number != 0) {
-    // The piece keeps its buffer until the assembly goes: nothing more can complete.
-    if (!std::exchange(abandoned_, true)) {
-      Error error = FailErrno(error_number, fmt::format("write {}", ingest_->path())).error();
-      events_.on_write_failed(std::move(error));
-    }
+  if (RangeOf(index).end == size_) FaultPoint("fill.last_write_done");
+  // The piece keeps its buffer until the assembly goes: nothing more can complete.
+  if (error_number != 0) return OnDiskFailed("write", error_number);
+  table_.Written(index);
+  staged_->Add(RangeOf(index));
+  if (table_.IsDone(index)) return EndPiece(index);
+  if (context_->short_of_buffers && ReleaseFarthest()) NotifyBuffersFreed();
+}
+
+void FileAssembly::OnRead(size_t index, int error_number) {
+  if (error_number != 0 || abandoned_) {
+    // What can't be read can't be resumed either.
+    if (error_number != 0) staged_->Discard();
+    read_back_.erase(index);
+    WakeReaders(*context_);
+    if (error_number != 0) OnDiskFailed("read back", error_number);
     return;
   }
-  ReleaseIfDone(index);
+  table_.Read(index);
+  SubmitHashes();
 }
 
 void FileAssembly::OnHashed(size_t index) {
-  pieces_.at(index).hashed = true;
-  ReleaseIfDone(index);
+  table_.Hashed(index);
+  if (table_.IsDone(index)) EndPiece(index);
 }
 
-void FileAssembly::ReleaseIfDone(size_t index) {
-  auto found = pieces_.find(index);
-  if (!found->second.written || !found->second.hashed) return;
-  context_->budget.GiveBack(use_, found->second.kind);
-  pieces_.erase(found);
-  ++pieces_done_;
-  if (!context_->stopped) context_->on_buffers_freed();
-  if (pieces_done_ < piece_count_ || abandoned_) return;
+void FileAssembly::OnDiskFailed(std::string_view operation, int error_number) {
+  if (std::exchange(abandoned_, true)) return;
+  std::string what = fmt::format("{} {}", operation, staged_->ingest().path());
+  events_.on_disk_failed(std::move(FailErrno(error_number, what).error()));
+}
+
+void FileAssembly::EndPiece(size_t index) {
+  if (auto held = held_.find(index); held != held_.end()) {
+    GiveBack(held);
+    NotifyBuffersFreed();
+  } else {
+    read_back_.erase(index);
+    WakeReaders(*context_);  // others first: what is in their readers' way is longer there
+    ReadBack();
+  }
+  EndIfComplete();
+}
+
+void FileAssembly::EndIfComplete() {
+  if (abandoned_ || !table_.AllDone()) return;
+  staged_->Close();
+  if (staged_->recording()) return;  // on_recorded leads here again
   FaultPoint("fill.hashed");
   abandoned_ = true;
   events_.on_complete();

@@ -142,11 +142,23 @@ void FileFill::BeginAssembly(std::unique_ptr<store::Ingest> ingest) {
   };
   FileAssembly::Events events = {
       .on_complete = on_event([](FileFill& self) { self.OnAssembled(); }),
-      .on_write_failed = on_event(
+      .on_disk_failed = on_event(
           [](FileFill& self, Error error) { self.Finish(std::unexpected(std::move(error))); })};
-  assembly_ = std::make_shared<FileAssembly>(context_, std::move(ingest), file_, std::move(events));
+  auto resume = whole_file_ ? FileAssembly::Resume::kIgnore : FileAssembly::Resume::kUse;
+  assembly_ = FileAssembly::Start(context_, std::move(ingest), file_, resume, std::move(events));
+  received_ = resumed_ = assembly_->resumed_bytes();
+  if (resumed_ > 0) {
+    spdlog::info("fill {}: {} of {} are here from before", file_.path, FormatBytes(resumed_),
+                 FormatBytes(file_.size));
+  }
   if (file_.size == 0) return OnAssembled();
-  ranges_.Reset({{.begin = 0, .end = file_.size}});
+  std::vector<ByteRange> missing;
+  Bytes from = 0;
+  while (std::optional<ByteRange> stretch = assembly_->NextMissing(from)) {
+    missing.push_back(*stretch);
+    from = stretch->end;
+  }
+  ranges_.Reset(std::move(missing));
 }
 
 void FileFill::Claim() {
@@ -267,6 +279,7 @@ void FileFill::RangeEnded(RangeTransfer& range, const source::TransferEnd& end) 
   if (error.code == Code::kUnimplemented && !whole_file_) {
     whole_file_ = true;
     spdlog::info("fill {}: the server ignores Range: fetching it in one piece", file_.path);
+    assembly_->Discard();  // it brings every byte again
     DropAttempt();
     return Prepare(Want::kLocationAndIngest);
   }
@@ -279,7 +292,9 @@ void FileFill::RangeEnded(RangeTransfer& range, const source::TransferEnd& end) 
 
 void FileFill::OnRangeRefused(RangeTransfer& range, const Error& error) {
   spdlog::warn("fill {}: {}: locating it again", file_.path, error.message);
-  range.set_position(assembly_->ForgetPartialPiece(range.position()));
+  Bytes position = range.position();
+  range.set_position(assembly_->ForgetPartialPiece(position));
+  received_ -= position - range.position();
   if (locating_) return;  // another range of the same URL was refused first
   if (range.generation() != location_generation_) return Pump();
   if (++refusals_ <= kMaxRefusals) return Prepare(Want::kLocation);
@@ -306,11 +321,16 @@ void FileFill::RetryRange(RangeTransfer& range, const Error& error) {
 
 void FileFill::StartAfresh(const Error& reason) {
   bool restartable = whole_file_ && IsTemporary(reason.code);
-  if (++fresh_starts_ > (restartable ? context_->options.max_attempts : kMaxFreshStarts)) {
+  bool resumed = assembly_ && assembly_->resumed_bytes() > 0;
+  if (assembly_) assembly_->Discard();
+  // Bytes that were here before may be the wrong ones: once, that isn't the server's fault.
+  bool excused = resumed && !std::exchange(excused_, true);
+  if (!excused &&
+      ++fresh_starts_ > (restartable ? context_->options.max_attempts : kMaxFreshStarts)) {
     return Finish(std::unexpected(reason));
   }
   spdlog::warn("fill {}: {}: dropped what had come, starting afresh", file_.path, reason.message);
-  auto delay = NextDelay(reason, fresh_starts_, LimitsOf(context_->options), Jitter());
+  auto delay = NextDelay(reason, std::max(1, fresh_starts_), LimitsOf(context_->options), Jitter());
   DropAttempt();
   waiting_for_ = reason.message;
   After(delay.value_or(std::chrono::milliseconds(0)),
@@ -346,15 +366,19 @@ Result<Digest> FileFill::CheckDigests(const ContentDigests& digests) const {
 
 void FileFill::Commit(const Digest& sha256) {
   if (context_->stopped) return;
-  context_->workers->Post(
-      [self = shared_from_this(), assembly = assembly_, sha256, asker = askers_[asker_]] {
-        Result<> committed = assembly->ingest().Commit(asker->snapshot_id, self->file_.identity,
-                                                       self->file_.size, sha256);
-        FaultPoint("fill.file_done");
-        self->context_->parts.transport.Post([self, assembly, committed = std::move(committed)] {
+  // The loop thread lets go of the assembly, not the worker.
+  auto job = [self = shared_from_this(), assembly = assembly_, sha256,
+              asker = askers_[asker_]]() mutable {
+    Result<> committed = assembly->ingest().Commit(asker->snapshot_id, self->file_.identity,
+                                                   self->file_.size, sha256);
+    FaultPoint("fill.file_done");
+    source::Transport& transport = self->context_->parts.transport;
+    transport.Post(
+        [self = std::move(self), assembly = std::move(assembly), committed = std::move(committed)] {
           if (!self->finished_) self->Finish(committed);
         });
-      });
+  };
+  context_->workers->Post(std::move(job));
 }
 
 void FileFill::Finish(Result<> outcome) {

@@ -11,12 +11,12 @@
 
 namespace weighhouse::fill {
 
-/// Brings one file: locates it, fetches its ranges in file order inside a sliding window, over as
-/// many connections as the governor lets it have, retries what fails, hedges a first range that
-/// lags, checks the digest and commits the blob. A wrong digest or a
-/// server whose answers don't fit together costs the staged bytes and one fresh start, then it is
-/// an error. On the loop thread, but for what it posts to the workers. Held by shared_ptr: tasks
-/// under way keep it.
+/// Brings one file: locates it, fetches its ranges in file order inside a sliding window, those that
+/// an earlier attempt left excepted, over as many connections as the governor lets it have, retries
+/// what fails, hedges a first range that lags, checks the digest and commits the blob. A wrong
+/// digest or a server whose answers don't fit together costs the staged bytes and one fresh start,
+/// then it is an error. On the loop thread, but for what it posts to the workers. Held by
+/// shared_ptr: tasks under way keep it.
 class FileFill : public RangeOwner,
                  public ConnectionUser,
                  public std::enable_shared_from_this<FileFill> {
@@ -39,7 +39,10 @@ class FileFill : public RangeOwner,
   /// About every 100 ms: looks whether the range that the hasher waits for lags.
   void Tick();
 
+  /// Present so far, those from before included.
   Bytes received() const { return received_; }
+  /// Of the file's bytes, those that were here before this fill.
+  Bytes resumed() const { return resumed_; }
   const ListedFile& file() const { return file_; }
   const std::string& waiting_for() const { return waiting_for_; }
   FillPriority priority() const { return priority_; }
@@ -101,6 +104,7 @@ class FileFill : public RangeOwner,
   bool located_ = false;
   bool whole_file_ = false;  ///< the server ignores Range: one transfer, from the start
   int fresh_starts_ = 0;
+  bool excused_ = false;  ///< a fresh start because of resumed bytes is not counted, once
   int prepare_failures_ = 0;
   int refusals_ = 0;  ///< 401/403 answers since the last byte
   source::FileLocation location_;
@@ -111,6 +115,7 @@ class FileFill : public RangeOwner,
   std::chrono::steady_clock::time_point next_hedge_{};
   std::chrono::milliseconds hedge_pause_;
   Bytes received_ = 0;
+  Bytes resumed_ = 0;
   std::string waiting_for_;
 };
 

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <random>
 #include <stop_token>
+#include <vector>
 
 #include "base/mutex.h"
 #include "base/worker_pool.h"
@@ -38,6 +40,8 @@ class OperationCounter {
   size_t running_ GUARDED_BY(mutex_) = 0;
 };
 
+class FileAssembly;
+
 /// What the fills of one Filler share. The loop thread (the transport's) owns all that isn't marked
 /// otherwise. Held by shared_ptr, because tasks that are still queued in the transport outlive the
 /// Filler.
@@ -60,12 +64,17 @@ struct FillContext : std::enable_shared_from_this<FillContext> {
   /// After this no task may touch `hashes` or `workers`: the Filler is going away.
   bool stopped = false;
   std::function<void()> on_buffers_freed;
+  /// Bytes found no buffer since buffers were last freed.
+  bool short_of_buffers = false;
+  std::vector<std::weak_ptr<FileAssembly>> assemblies;
+  /// Assemblies that found no reader's buffer, the longest waiting first.
+  std::deque<std::weak_ptr<FileAssembly>> waiting_readers;
   std::minstd_rand random{std::random_device{}()};
 
-  HashQueue* hashes = nullptr;    // any thread; the Filler owns it
-  WorkerPool* workers = nullptr;  // any thread; the Filler owns it
-  std::stop_source stop;          // any thread
-  OperationCounter writes;        // any thread
+  HashQueue* hashes = nullptr;       // any thread; the Filler owns it
+  WorkerPool* workers = nullptr;     // any thread; the Filler owns it
+  std::stop_source stop;             // any thread
+  OperationCounter disk_operations;  // any thread
   std::atomic<Bytes> bytes_fetched = 0;
 
  private:

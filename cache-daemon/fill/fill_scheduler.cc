@@ -175,7 +175,8 @@ void FillScheduler::OnFileDone(const std::string& ingest_id, const Result<>& out
       EndFlight(flight, outcome);
       continue;
     }
-    flight->FileDone(ingest_id, node.mapped().fill->file());
+    const FileFill& fill = *node.mapped().fill;
+    flight->FileDone(ingest_id, fill.file(), fill.file().size - fill.resumed());
     if (flight->Idle()) TakeStock(flight);
   }
   Schedule();
@@ -210,6 +211,7 @@ FillProgress FillScheduler::Measure(SnapshotFill& flight) const {
 
 void FillScheduler::AddFigures(const FileFill& file, SnapshotFill::Running& running) const {
   running.received += file.received();
+  running.fetched += file.received() - std::min(file.received(), file.resumed());
   running.connections += file.connections();
   if (running.waiting_for.empty()) running.waiting_for = file.waiting_for();
   std::optional<HostConnections> host = file.host();

@@ -2,7 +2,9 @@
 
 #include <future>
 #include <utility>
+#include <vector>
 
+#include "cache-daemon/fill/file_assembly.h"
 #include "cache-daemon/fill/fill_scheduler.h"
 
 namespace weighhouse::fill {
@@ -24,13 +26,21 @@ class FillerImpl final : public Filler {
 
   ~FillerImpl() override {
     context_->stop.request_stop();
-    RunOnLoop([this] { scheduler_->Stop(); });
+    std::vector<std::shared_ptr<StagedFile>> staged;
+    RunOnLoop([&] {
+      for (const std::weak_ptr<FileAssembly>& weak : context_->assemblies) {
+        if (std::shared_ptr<FileAssembly> file = weak.lock()) staged.push_back(file->staged());
+      }
+      scheduler_->Stop();
+    });
     workers_.reset();
     hashes_.reset();
-    context_->writes.WaitUntilIdle();
+    context_->disk_operations.WaitUntilIdle();
     // What the writers and hashers reported last is behind this in the queue; then no task of ours
     // is left there but timers, which find everything stopped.
     RunOnLoop([] {});
+    for (const std::shared_ptr<StagedFile>& file : staged) file->RecordLast();
+    RunOnLoop([&] { staged.clear(); });
   }
 
   void Fill(FillRequest request, std::weak_ptr<FillObserver> observer) override {

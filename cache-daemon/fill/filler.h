@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/model.h"
 #include "cache-daemon/io/buffer_pool.h"
-#include "cache-daemon/io/write_engine.h"
+#include "cache-daemon/io/io_engine.h"
 #include "cache-daemon/source/source.h"
 #include "cache-daemon/source/transport.h"
 #include "cache-daemon/store/store.h"
@@ -80,8 +80,10 @@ class Filler {
  public:
   struct Parts {
     source::Transport& transport;
-    io::WriteEngine& writer;
+    io::IoEngine& io;
     io::BufferPool& buffers;
+    /// What is read back from the disk to be hashed goes here: a few buffers, of the same size.
+    io::BufferPool& read_buffers;
     store::Store& store;
     const Clock& clock;
   };

@@ -58,9 +58,9 @@ std::optional<ListedFile> SnapshotFill::NextFile() {
   return next;
 }
 
-void SnapshotFill::FileDone(const std::string& ingest_id, const ListedFile& file) {
+void SnapshotFill::FileDone(const std::string& ingest_id, const ListedFile& file, Bytes fetched) {
   running_.erase(ingest_id);
-  bytes_fetched_ += file.size;
+  bytes_fetched_ += fetched;
   const std::vector<ListedFile>& files = request_->listing.files;
   for (const ListedFile& other : files) {
     if (other.identity != file.identity || other.size != file.size) continue;
@@ -71,10 +71,11 @@ void SnapshotFill::FileDone(const std::string& ingest_id, const ListedFile& file
 
 FillProgress SnapshotFill::Progress(Running running, std::chrono::steady_clock::time_point now) {
   Bytes done = std::min(bytes_total_, bytes_present_ + running.received);
+  Bytes fetched = bytes_fetched_ + running.fetched;
   return {.bytes_total = bytes_total_,
           .bytes_done = done,
-          .bytes_fetched = bytes_fetched_ + running.received,
-          .bytes_per_second = rate_.Sample(now, done),
+          .bytes_fetched = fetched,
+          .bytes_per_second = rate_.Sample(now, fetched),
           .files_total = files_total_,
           .files_done = std::min(files_done_, files_total_),
           .connections = running.connections,

@@ -38,8 +38,8 @@ class SnapshotFill {
   /// The next file that nobody began to fetch for this snapshot; nothing when all are begun.
   std::optional<ListedFile> NextFile();
   void FileBegun(const std::string& ingest_id) { running_.insert(ingest_id); }
-  /// One of the begun files is a blob now.
-  void FileDone(const std::string& ingest_id, const ListedFile& file);
+  /// One of the begun files is a blob now; `fetched` of its bytes came over the network.
+  void FileDone(const std::string& ingest_id, const ListedFile& file, Bytes fetched);
   bool Idle() const { return running_.empty() && waiting_.empty(); }
   const std::set<std::string>& running() const { return running_; }
   /// Taking stock again finds new files to fetch only so often: shared files whose bytes this
@@ -49,6 +49,7 @@ class SnapshotFill {
   /// What its running files do now.
   struct Running {
     Bytes received = 0;  ///< here but not verified yet
+    Bytes fetched = 0;   ///< of these, from the network
     size_t connections = 0;
     std::vector<HostConnections> hosts;
     std::string waiting_for;

@@ -12,18 +12,25 @@
 namespace weighhouse::io {
 namespace {
 
-/// Writes all that is left of `write`: 0 or an errno value.
-int WriteOut(PendingWrite& write) {
-  while (!write.data.empty()) {
-    ssize_t written =
-        ::pwrite(write.fd, write.data.data(), write.data.size(), static_cast<off_t>(write.offset));
-    if (written > 0) {
-      write.Advance(static_cast<size_t>(written));
+ssize_t Call(const PendingOperation& operation) {
+  auto offset = static_cast<off_t>(operation.offset);
+  if (operation.kind == PendingOperation::Kind::kRead) {
+    return ::pread(operation.fd, operation.space.data(), operation.space.size(), offset);
+  }
+  return ::pwrite(operation.fd, operation.data.data(), operation.data.size(), offset);
+}
+
+/// Does all that is left of `operation`: 0 or an errno value.
+int Perform(PendingOperation& operation) {
+  while (operation.left() > 0) {
+    ssize_t done = Call(operation);
+    if (done > 0) {
+      operation.Advance(static_cast<size_t>(done));
       continue;
     }
-    if (written == 0) return EIO;  // no progress and no reason: don't spin on it
+    if (done == 0) return EIO;  // a read past the end, or a write that would spin for ever
     if (errno == EINTR) continue;
-    if (errno != EAGAIN || ++write.attempts > PendingWrite::kMaxAttempts) return errno;
+    if (errno != EAGAIN || ++operation.attempts > PendingOperation::kMaxAttempts) return errno;
     ::sched_yield();
   }
   return 0;
@@ -47,25 +54,41 @@ PwriteEngine::~PwriteEngine() {
 }
 
 void PwriteEngine::Write(int fd, uint64_t offset, std::span<const std::byte> data, Done done) {
+  Add({.kind = PendingOperation::Kind::kWrite,
+       .fd = fd,
+       .offset = offset,
+       .data = data,
+       .done = std::move(done)});
+}
+
+void PwriteEngine::Read(int fd, uint64_t offset, std::span<std::byte> space, Done done) {
+  Add({.kind = PendingOperation::Kind::kRead,
+       .fd = fd,
+       .offset = offset,
+       .space = space,
+       .done = std::move(done)});
+}
+
+void PwriteEngine::Add(PendingOperation operation) {
   {
     MutexLock lock(mutex_);
-    queue_.push_back({.fd = fd, .offset = offset, .data = data, .done = std::move(done)});
+    queue_.push_back(std::move(operation));
   }
   changed_.NotifyOne();
 }
 
 void PwriteEngine::Run() {
   while (true) {
-    PendingWrite write;
+    PendingOperation operation;
     {
       MutexLock lock(mutex_);
       while (queue_.empty() && !stopping_) changed_.Wait(lock);
       if (queue_.empty()) return;
-      write = std::move(queue_.front());
+      operation = std::move(queue_.front());
       queue_.pop_front();
     }
-    int error_number = WriteOut(write);
-    write.Finish(error_number);
+    int error_number = Perform(operation);
+    operation.Finish(error_number);
   }
 }
 

@@ -23,7 +23,7 @@ namespace weighhouse::io {
 namespace {
 
 /// The length field of a submission has 32 bits, and write(2) takes less than 2 GiB at once anyway.
-constexpr size_t kMaxWriteSize = size_t{1} << 30;
+constexpr size_t kMaxSize = size_t{1} << 30;
 
 /// user_data of the poll on the eventfd; the others are indices of slots.
 constexpr uint64_t kWakeUp = ~uint64_t{0};
@@ -69,7 +69,7 @@ std::optional<RingRefusal> TryWrite(io_uring& ring) {
 
 }  // namespace
 
-/// The ring and the writes that are with the kernel. Lives and dies on the ring thread.
+/// The ring and the operations that are with the kernel. Lives and dies on the ring thread.
 class RingEngine::Loop {
  public:
   explicit Loop(RingEngine& engine) : engine_(engine) {}
@@ -87,11 +87,11 @@ class RingEngine::Loop {
     return TryWrite(ring_);
   }
 
-  /// Until the engine stops and the last write is done.
+  /// Until the engine stops and the last operation is done.
   void Run() {
     while (true) {
       Arrivals arrivals = engine_.TakeArrivals();
-      std::ranges::move(arrivals.writes, std::back_inserter(backlog_));
+      std::ranges::move(arrivals.operations, std::back_inserter(backlog_));
       if (arrivals.stopping && backlog_.empty() && in_flight_ == 0) return;
       while (!backlog_.empty() && !free_slots_.empty()) Begin();
       if (arrivals.stopping && in_flight_ == 0)
@@ -103,26 +103,30 @@ class RingEngine::Loop {
   }
 
  private:
-  /// Gives the oldest waiting write to a slot.
+  /// Gives the oldest waiting operation to a slot.
   void Begin() {
-    PendingWrite write = std::move(backlog_.front());
+    PendingOperation operation = std::move(backlog_.front());
     backlog_.pop_front();
-    if (write.data.empty()) return write.Finish(0);
+    if (operation.left() == 0) return operation.Finish(0);
     size_t slot = free_slots_.back();
     free_slots_.pop_back();
-    slots_[slot] = std::move(write);
+    slots_[slot] = std::move(operation);
     ++in_flight_;
     Submit(slot);
   }
 
   void Submit(size_t slot) {
-    const PendingWrite& write = slots_[slot];
+    const PendingOperation& operation = slots_[slot];
     io_uring_sqe* entry = NextEntry();
-    auto size = static_cast<unsigned>(std::min(write.data.size(), kMaxWriteSize));
-    io_uring_prep_write(entry, write.fd, write.data.data(), size, write.offset);
+    auto size = static_cast<unsigned>(std::min(operation.left(), kMaxSize));
+    if (operation.kind == PendingOperation::Kind::kRead) {
+      io_uring_prep_read(entry, operation.fd, operation.space.data(), size, operation.offset);
+    } else {
+      io_uring_prep_write(entry, operation.fd, operation.data.data(), size, operation.offset);
+    }
     // What couldn't be taken without waiting is given to a kernel thread that may wait, or it would
     // be refused again.
-    if (write.attempts > 0) entry->flags |= IOSQE_ASYNC;
+    if (operation.attempts > 0) entry->flags |= IOSQE_ASYNC;
     io_uring_sqe_set_data64(entry, slot);
   }
 
@@ -171,19 +175,19 @@ class RingEngine::Loop {
     ::eventfd_read(engine_.wake_.get(), &signals);  // non-blocking; only its readiness matters
   }
 
-  /// Ends a slot's write, or continues it where it was short or the kernel couldn't take it.
+  /// Ends a slot's operation, or continues it where it was short or the kernel couldn't take it.
   void Complete(size_t slot, int result) {
-    PendingWrite& write = slots_[slot];
+    PendingOperation& operation = slots_[slot];
     if (result > 0) {
-      write.Advance(static_cast<size_t>(result));
-      if (!write.data.empty()) return Submit(slot);
+      operation.Advance(static_cast<size_t>(result));
+      if (operation.left() > 0) return Submit(slot);
     }
     bool again = result == -EINTR || result == -EAGAIN;
-    if (again && ++write.attempts <= PendingWrite::kMaxAttempts) return Submit(slot);
-    PendingWrite ended = std::move(write);
+    if (again && ++operation.attempts <= PendingOperation::kMaxAttempts) return Submit(slot);
+    PendingOperation ended = std::move(operation);
     free_slots_.push_back(slot);
     --in_flight_;
-    if (result == 0) result = -EIO;  // no progress and no reason: don't spin on it
+    if (result == 0) result = -EIO;  // a read past the end, or a write that would spin for ever
     ended.Finish(result > 0 ? 0 : -result);
   }
 
@@ -192,9 +196,9 @@ class RingEngine::Loop {
   bool ready_ = false;
   bool wake_up_armed_ = false;
   size_t in_flight_ = 0;
-  std::array<PendingWrite, kEntries - 1> slots_;
+  std::array<PendingOperation, kEntries - 1> slots_;
   std::vector<size_t> free_slots_;
-  std::deque<PendingWrite> backlog_;
+  std::deque<PendingOperation> backlog_;
 };
 
 std::expected<std::unique_ptr<RingEngine>, RingRefusal> RingEngine::Create(Setup setup) {
@@ -225,18 +229,34 @@ RingEngine::~RingEngine() {
 }
 
 void RingEngine::Write(int fd, uint64_t offset, std::span<const std::byte> data, Done done) {
+  Add({.kind = PendingOperation::Kind::kWrite,
+       .fd = fd,
+       .offset = offset,
+       .data = data,
+       .done = std::move(done)});
+}
+
+void RingEngine::Read(int fd, uint64_t offset, std::span<std::byte> space, Done done) {
+  Add({.kind = PendingOperation::Kind::kRead,
+       .fd = fd,
+       .offset = offset,
+       .space = space,
+       .done = std::move(done)});
+}
+
+void RingEngine::Add(PendingOperation operation) {
   bool was_empty = false;
   {
     MutexLock lock(mutex_);
     was_empty = queue_.empty();
-    queue_.push_back({.fd = fd, .offset = offset, .data = data, .done = std::move(done)});
+    queue_.push_back(std::move(operation));
   }
   if (was_empty) Wake();  // else whoever filled it has called, or is about to
 }
 
 RingEngine::Arrivals RingEngine::TakeArrivals() {
   MutexLock lock(mutex_);
-  return Arrivals{.writes = std::exchange(queue_, {}), .stopping = stopping_};
+  return Arrivals{.operations = std::exchange(queue_, {}), .stopping = stopping_};
 }
 
 void RingEngine::Wake() { ::eventfd_write(wake_.get(), 1); }

@@ -7,18 +7,18 @@
 
 #include "base/mutex.h"
 #include "base/unique_fd.h"
-#include "cache-daemon/io/pending_write.h"
+#include "cache-daemon/io/io_engine.h"
+#include "cache-daemon/io/pending_operation.h"
 #include "cache-daemon/io/ring_refusal.h"
-#include "cache-daemon/io/write_engine.h"
 
 namespace weighhouse::io {
 
-/// Writes with io_uring: one thread named "ring" owns the ring and batches what callers queue; it
-/// waits in one place, for completions and for the eventfd that a new write signals. Thread-safe.
-/// At most kEntries writes are with the kernel; what waits behind them is bounded by the buffers
-/// that callers have. No SQPOLL and no registered buffers (facts/performance.md: no gain, and
-/// memlock forbids the latter in pods).
-class RingEngine final : public WriteEngine {
+/// Writes and reads with io_uring: one thread named "ring" owns the ring and batches what callers
+/// queue; it waits in one place, for completions and for the eventfd that a new operation signals.
+/// Thread-safe. At most kEntries operations are with the kernel; what waits behind them is bounded
+/// by the buffers that callers have. No SQPOLL and no registered buffers (facts/performance.md: no
+/// gain, and memlock forbids the latter in pods).
+class RingEngine final : public IoEngine {
  public:
   static constexpr unsigned kEntries = 64;
 
@@ -36,22 +36,25 @@ class RingEngine final : public WriteEngine {
 
   void Write(int fd, uint64_t offset, std::span<const std::byte> data, Done done) override
       EXCLUDES(mutex_);
+  void Read(int fd, uint64_t offset, std::span<std::byte> space, Done done) override
+      EXCLUDES(mutex_);
   std::string_view Name() const override { return "io_uring"; }
 
  private:
   class Loop;
   struct Arrivals {
-    std::deque<PendingWrite> writes;
+    std::deque<PendingOperation> operations;
     bool stopping = false;
   };
 
   explicit RingEngine(UniqueFd wake) : wake_(std::move(wake)) {}
+  void Add(PendingOperation operation) EXCLUDES(mutex_);
   Arrivals TakeArrivals() EXCLUDES(mutex_);
   void Wake();
 
   const UniqueFd wake_;  ///< eventfd
   Mutex mutex_;
-  std::deque<PendingWrite> queue_ GUARDED_BY(mutex_);
+  std::deque<PendingOperation> queue_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::jthread thread_;
 };

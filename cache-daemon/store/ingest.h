@@ -20,6 +20,11 @@ class StagedIngest final : public Ingest {
   int fd() const override { return file_.fd.get(); }
   bool direct() const override { return file_.mode == io::IoMode::kDirect; }
   const std::string& path() const override { return path_; }
+  const std::vector<ByteRange>& resumed() const override { return resumed_; }
+  Result<> RecordDurable(const std::vector<ByteRange>&) override {
+    return store_.filesystem_.SyncData(fd(), path_);
+  }
+  void Discard() override {}
   Result<> Commit(const std::string& snapshot_id, const FileIdentity& identity, Bytes size,
                   const Digest& sha256) override;
 
@@ -48,6 +53,7 @@ class StagedIngest final : public Ingest {
   const Bytes size_;
   const std::string path_;
   io::OpenedFile file_;
+  const std::vector<ByteRange> resumed_;
   Step step_ = Step::kWriting;
 };
 

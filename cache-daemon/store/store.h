@@ -92,6 +92,15 @@ class Ingest {
   virtual bool direct() const = 0;
   /// Where the staged bytes can be read back.
   virtual const std::string& path() const = 0;
+  /// What an earlier ingest of this id left that is known to be on the disk: sorted, disjoint
+  /// ranges. Fixed at StartIngest.
+  virtual const std::vector<ByteRange>& resumed() const = 0;
+  /// Makes `written` (ranges completely written before the call) survive a power cut: syncs the
+  /// staged file's data, then records them durably. Any thread, one call at a time; writes to other
+  /// ranges may be under way.
+  virtual Result<> RecordDurable(const std::vector<ByteRange>& written) = 0;
+  /// The staged bytes are wrong: nothing of them may be resumed. Nothing more is recorded.
+  virtual void Discard() = 0;
   /// Publishes the bytes as the blob `sha256`, which the caller computed over all of them and
   /// checked against the file's identity; records that `snapshot_id`'s files with this identity are
   /// that blob. Durable when it returns. If the blob is there already, ours is dropped.

@@ -59,7 +59,7 @@ log:
   EXPECT_EQ(config.fill.connections, 70u);
   EXPECT_EQ(config.fill.connections_per_host, 7u);
   EXPECT_EQ(config.transport.stall_timeout, 45s);
-  EXPECT_EQ(config.write_engine, io::WriteEngineChoice::kPwrite);
+  EXPECT_EQ(config.write_engine, io::IoEngineChoice::kPwrite);
   EXPECT_EQ(config.buffer_memory, 64 * kMiB);
   EXPECT_EQ(config.hub_endpoint, "https://hub.example");
   EXPECT_TRUE(config.allow_plain_http);

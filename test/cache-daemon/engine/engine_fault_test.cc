@@ -196,9 +196,8 @@ TEST_F(PrivateModelTest, ItsDigestInAnotherListingIsNoKeyToItsBytes) {
   EXPECT_EQ(blob(other), 3U) << "then one copy: the blob and two trees";
 }
 
-/// File sizes around the edges of blocks, buffers and ranges; both write engines.
-class EdgeSizeTest : public EngineTest,
-                     public ::testing::WithParamInterface<io::WriteEngineChoice> {};
+/// File sizes around the edges of blocks, buffers and ranges; both I/O engines.
+class EdgeSizeTest : public EngineTest, public ::testing::WithParamInterface<io::IoEngineChoice> {};
 
 TEST_P(EdgeSizeTest, IsRight) {
   std::vector<size_t> sizes = {0, 1, 4095, 4096, 4097};
@@ -219,11 +218,10 @@ TEST_P(EdgeSizeTest, IsRight) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, EdgeSizeTest,
-                         ::testing::Values(io::WriteEngineChoice::kIoUring,
-                                           io::WriteEngineChoice::kPwrite),
+                         ::testing::Values(io::IoEngineChoice::kIoUring,
+                                           io::IoEngineChoice::kPwrite),
                          [](const auto& test) {
-                           return test.param == io::WriteEngineChoice::kIoUring ? "IoUring"
-                                                                                : "Pwrite";
+                           return test.param == io::IoEngineChoice::kIoUring ? "IoUring" : "Pwrite";
                          });
 
 TEST_F(EngineTest, FillsALargeFileWithTheSmallestPool) {

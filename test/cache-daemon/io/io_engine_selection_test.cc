@@ -9,9 +9,9 @@
 #include <gtest/gtest.h>
 
 #include "cache-daemon/io/filesystem.h"
+#include "cache-daemon/io/io_engine.h"
 #include "cache-daemon/io/ring.h"
 #include "cache-daemon/io/ring_refusal.h"
-#include "cache-daemon/io/write_engine.h"
 #include "test/cache-daemon/io/denied_calls.h"
 #include "test/support/temporary_directory.h"
 
@@ -22,7 +22,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-void ExpectThatItWrites(WriteEngine& engine) {
+void ExpectThatItWrites(IoEngine& engine) {
   TemporaryDirectory directory;
   PosixFilesystem filesystem;
   std::string path = (directory / "data").string();
@@ -34,17 +34,17 @@ void ExpectThatItWrites(WriteEngine& engine) {
   EXPECT_EQ(filesystem.ReadFile(path, 100).value(), "text");
 }
 
-TEST(SelectWriteEngineTest, TakesPwriteWhereItIsAskedFor) {
-  Result<WriteEngineSelection> selection = SelectWriteEngine(WriteEngineChoice::kPwrite);
+TEST(SelectIoEngineTest, TakesPwriteWhereItIsAskedFor) {
+  Result<IoEngineSelection> selection = SelectIoEngine(IoEngineChoice::kPwrite);
   ASSERT_TRUE(selection.has_value());
   EXPECT_EQ(selection->engine->Name(), "pwrite");
   EXPECT_THAT(selection->fallback_reason, IsEmpty());
 }
 
-TEST(SelectWriteEngineTest, TakesIoUringWhereItIsAllowed) {
+TEST(SelectIoEngineTest, TakesIoUringWhereItIsAllowed) {
   if (!RingEngine::Create()) GTEST_SKIP() << "io_uring is denied on this machine";
-  for (WriteEngineChoice choice : {WriteEngineChoice::kAuto, WriteEngineChoice::kIoUring}) {
-    Result<WriteEngineSelection> selection = SelectWriteEngine(choice);
+  for (IoEngineChoice choice : {IoEngineChoice::kAuto, IoEngineChoice::kIoUring}) {
+    Result<IoEngineSelection> selection = SelectIoEngine(choice);
     ASSERT_TRUE(selection.has_value());
     EXPECT_EQ(selection->engine->Name(), "io_uring");
     EXPECT_THAT(selection->fallback_reason, IsEmpty());
@@ -62,7 +62,7 @@ class SelectWithout : public testing::TestWithParam<Denial> {};
 
 TEST_P(SelectWithout, FallsBackToPwriteAndSaysWhy) {
   RunWithDenied({GetParam().call}, [] {
-    Result<WriteEngineSelection> selection = SelectWriteEngine(WriteEngineChoice::kAuto);
+    Result<IoEngineSelection> selection = SelectIoEngine(IoEngineChoice::kAuto);
     ASSERT_TRUE(selection.has_value());
     EXPECT_EQ(selection->engine->Name(), "pwrite");
     for (const std::string& part : GetParam().reason) {
@@ -74,7 +74,7 @@ TEST_P(SelectWithout, FallsBackToPwriteAndSaysWhy) {
 
 TEST_P(SelectWithout, RefusesWhereIoUringIsDemanded) {
   RunWithDenied({GetParam().call}, [] {
-    Result<WriteEngineSelection> selection = SelectWriteEngine(WriteEngineChoice::kIoUring);
+    Result<IoEngineSelection> selection = SelectIoEngine(IoEngineChoice::kIoUring);
     ASSERT_FALSE(selection.has_value());
     EXPECT_EQ(selection.error().code, Code::kFailedPrecondition);
     EXPECT_THAT(selection.error().message,

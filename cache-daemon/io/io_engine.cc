@@ -1,4 +1,4 @@
-#include "cache-daemon/io/write_engine.h"
+#include "cache-daemon/io/io_engine.h"
 
 #include <utility>
 
@@ -10,20 +10,20 @@
 
 namespace weighhouse::io {
 
-Result<WriteEngineSelection> SelectWriteEngine(WriteEngineChoice choice) {
-  if (choice == WriteEngineChoice::kPwrite) {
-    return WriteEngineSelection{.engine = std::make_unique<PwriteEngine>()};
+Result<IoEngineSelection> SelectIoEngine(IoEngineChoice choice) {
+  if (choice == IoEngineChoice::kPwrite) {
+    return IoEngineSelection{.engine = std::make_unique<PwriteEngine>()};
   }
   std::expected<std::unique_ptr<RingEngine>, RingRefusal> ring = RingEngine::Create();
-  if (ring) return WriteEngineSelection{.engine = std::move(*ring)};
+  if (ring) return IoEngineSelection{.engine = std::move(*ring)};
   std::string reason = ExplainRefusal(ring.error(), ReadRingFacts());
-  if (choice == WriteEngineChoice::kIoUring) {
+  if (choice == IoEngineChoice::kIoUring) {
     return Fail(Code::kFailedPrecondition,
                 fmt::format("io_uring was asked for and is denied: {}; or choose the pwrite engine",
                             reason));
   }
-  return WriteEngineSelection{.engine = std::make_unique<PwriteEngine>(),
-                              .fallback_reason = std::move(reason)};
+  return IoEngineSelection{.engine = std::make_unique<PwriteEngine>(),
+                           .fallback_reason = std::move(reason)};
 }
 
 }  // namespace weighhouse::io

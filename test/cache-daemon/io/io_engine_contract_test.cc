@@ -1,4 +1,6 @@
-// What every WriteEngine promises.
+// What every IoEngine promises of writing, and of its threads.
+
+#include "test/cache-daemon/io/io_engine_contract.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -34,77 +36,13 @@
 namespace weighhouse::io {
 namespace {
 
-struct Implementation {
-  std::string name;
-  std::string thread_prefix;
-  /// Null where this machine doesn't allow it.
-  std::function<std::unique_ptr<WriteEngine>()> make;
-};
-
-std::unique_ptr<WriteEngine> MakeRing(RingEngine::Setup setup) {
+std::unique_ptr<IoEngine> MakeRing(RingEngine::Setup setup) {
   auto ring = RingEngine::Create(setup);
   if (!ring) return nullptr;
   return std::move(*ring);
 }
 
-std::span<const std::byte> BytesOf(std::string_view text) { return std::as_bytes(std::span(text)); }
-
-/// Counts the ends of many writes.
-class Tally {
- public:
-  WriteEngine::Done Expect() {
-    MutexLock lock(mutex_);
-    ++expected_;
-    return [this](int error_number) {
-      MutexLock inner(mutex_);
-      errors_.push_back(error_number);
-      changed_.NotifyAll();
-    };
-  }
-  /// The errors of all expected writes, in the order they came, once the last has ended.
-  std::vector<int> Wait() {
-    auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
-    MutexLock lock(mutex_);
-    while (errors_.size() < expected_ && changed_.WaitUntil(lock, deadline)) continue;
-    return errors_;
-  }
-  std::vector<int> ErrorsNow() {
-    MutexLock lock(mutex_);
-    return errors_;
-  }
-
- private:
-  Mutex mutex_;
-  ConditionVariable changed_;
-  size_t expected_ GUARDED_BY(mutex_) = 0;
-  std::vector<int> errors_ GUARDED_BY(mutex_);
-};
-
-class WriteEngineContract : public testing::TestWithParam<Implementation> {
- protected:
-  void SetUp() override {
-    engine_ = GetParam().make();
-    if (engine_ == nullptr) GTEST_SKIP() << "io_uring is denied on this machine";
-  }
-
-  OpenedFile NewFile(const std::string& name, IoMode mode = IoMode::kBuffered) {
-    return std::move(filesystem_.CreateFile((directory_ / name).string(), mode).value());
-  }
-  std::string Content(const std::string& name) { return ReadTestFile(directory_ / name); }
-
-  int WriteAndWait(int fd, uint64_t offset, std::span<const std::byte> data) {
-    Tally tally;
-    engine_->Write(fd, offset, data, tally.Expect());
-    std::vector<int> errors = tally.Wait();
-    return errors.size() == 1 ? errors[0] : -1;
-  }
-
-  TemporaryDirectory directory_;
-  PosixFilesystem filesystem_;
-  std::unique_ptr<WriteEngine> engine_;
-};
-
-TEST_P(WriteEngineContract, WritesEveryByteWhereItBelongs) {
+TEST_P(IoEngineContract, WritesEveryByteWhereItBelongs) {
   const std::string content = PatternBytes(3 * kMiB + 12345, 1);
   OpenedFile file = NewFile("data");
   std::vector<size_t> offsets;
@@ -120,7 +58,7 @@ TEST_P(WriteEngineContract, WritesEveryByteWhereItBelongs) {
   EXPECT_EQ(Content("data"), content);
 }
 
-TEST_P(WriteEngineContract, TakesManyWritesFromSeveralThreads) {
+TEST_P(IoEngineContract, TakesManyWritesFromSeveralThreads) {
   constexpr size_t kThreads = 4;
   constexpr size_t kWrites = 300;
   constexpr size_t kSize = 4096;
@@ -145,7 +83,7 @@ TEST_P(WriteEngineContract, TakesManyWritesFromSeveralThreads) {
   EXPECT_EQ(Content("data"), content);
 }
 
-TEST_P(WriteEngineContract, WritesPastFourGibibytes) {
+TEST_P(IoEngineContract, WritesPastFourGibibytes) {
   OpenedFile file = NewFile("sparse");
   constexpr uint64_t kOffset = (uint64_t{5} << 30) + 4096;
   ASSERT_EQ(WriteAndWait(file.fd.get(), kOffset, BytesOf("far")), 0);
@@ -161,7 +99,7 @@ TEST_P(WriteEngineContract, WritesPastFourGibibytes) {
 #endif
 #endif
 
-TEST_P(WriteEngineContract, ContinuesWhatTheKernelTakesInPieces) {
+TEST_P(IoEngineContract, ContinuesWhatTheKernelTakesInPieces) {
 #ifdef WEIGHHOUSE_NOTES_EVERY_BYTE
   if (engine_->Name() == "pwrite") GTEST_SKIP() << "not under ThreadSanitizer";
 #endif
@@ -176,13 +114,13 @@ TEST_P(WriteEngineContract, ContinuesWhatTheKernelTakesInPieces) {
   ::munmap(memory, kSize);
 }
 
-TEST_P(WriteEngineContract, WritingNothingSucceeds) {
+TEST_P(IoEngineContract, WritingNothingSucceeds) {
   OpenedFile file = NewFile("data");
   EXPECT_EQ(WriteAndWait(file.fd.get(), 10, {}), 0);
   EXPECT_EQ(Content("data"), "");
 }
 
-TEST_P(WriteEngineContract, ReportsABadDescriptor) {
+TEST_P(IoEngineContract, ReportsABadDescriptor) {
   EXPECT_EQ(WriteAndWait(-1, 0, BytesOf("x")), EBADF);
   WriteTestFile(directory_ / "data", "old");
   std::string path = (directory_ / "data").string();
@@ -191,7 +129,7 @@ TEST_P(WriteEngineContract, ReportsABadDescriptor) {
   EXPECT_EQ(Content("data"), "old");
 }
 
-TEST_P(WriteEngineContract, ReportsAFullDisk) {
+TEST_P(IoEngineContract, ReportsAFullDisk) {
   UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
   ASSERT_TRUE(static_cast<bool>(full));
   EXPECT_EQ(WriteAndWait(full.get(), 0, BytesOf("x")), ENOSPC);
@@ -217,7 +155,7 @@ class FileSizeLimit {
   void (*handler_)(int);
 };
 
-TEST_P(WriteEngineContract, ReportsTheErrorThatEndsAShortWrite) {
+TEST_P(IoEngineContract, ReportsTheErrorThatEndsAShortWrite) {
   OpenedFile file = NewFile("data");
   const std::string content = PatternBytes(10000, 3);
   int error_number = 0;
@@ -229,7 +167,7 @@ TEST_P(WriteEngineContract, ReportsTheErrorThatEndsAShortWrite) {
   EXPECT_EQ(Content("data"), content.substr(0, 6000));
 }
 
-TEST_P(WriteEngineContract, OneFailureSparesTheOthers) {
+TEST_P(IoEngineContract, OneFailureSparesTheOthers) {
   OpenedFile file = NewFile("data");
   Tally good;
   Tally bad;
@@ -242,7 +180,7 @@ TEST_P(WriteEngineContract, OneFailureSparesTheOthers) {
   EXPECT_EQ(Content("data"), std::string(200, 'x'));
 }
 
-TEST_P(WriteEngineContract, WritesDirectlyFromThePool) {
+TEST_P(IoEngineContract, WritesDirectlyFromThePool) {
   constexpr size_t kBuffers = 4;
   auto pool = std::move(BufferPool::Create(kBuffers).value());
   OpenedFile file = NewFile("data", IoMode::kDirect);
@@ -261,7 +199,7 @@ TEST_P(WriteEngineContract, WritesDirectlyFromThePool) {
   EXPECT_EQ(Content("data"), content);
 }
 
-TEST_P(WriteEngineContract, ReportsAMisalignedDirectWrite) {
+TEST_P(IoEngineContract, ReportsAMisalignedDirectWrite) {
   OpenedFile file = NewFile("data", IoMode::kDirect);
   if (file.mode != IoMode::kDirect) GTEST_SKIP() << "no O_DIRECT below TMPDIR";
   auto pool = std::move(BufferPool::Create(1).value());
@@ -271,7 +209,7 @@ TEST_P(WriteEngineContract, ReportsAMisalignedDirectWrite) {
               testing::AnyOf(EINVAL, 0));  // some filesystems mend it through the page cache
 }
 
-TEST_P(WriteEngineContract, CallsBackOnItsOwnNamedThread) {
+TEST_P(IoEngineContract, CallsBackOnItsOwnNamedThread) {
   OpenedFile file = NewFile("data");
   std::promise<std::string> name;
   std::thread::id caller = std::this_thread::get_id();
@@ -284,7 +222,7 @@ TEST_P(WriteEngineContract, CallsBackOnItsOwnNamedThread) {
   EXPECT_THAT(name.get_future().get(), testing::StartsWith(GetParam().thread_prefix));
 }
 
-TEST_P(WriteEngineContract, AFinishedWriteMayQueueTheNext) {
+TEST_P(IoEngineContract, AFinishedWriteMayQueueTheNext) {
   OpenedFile file = NewFile("data");
   constexpr size_t kWrites = 500;
   std::promise<void> finished;
@@ -301,7 +239,7 @@ TEST_P(WriteEngineContract, AFinishedWriteMayQueueTheNext) {
   EXPECT_EQ(Content("data"), std::string(kWrites, 'x'));
 }
 
-TEST_P(WriteEngineContract, DestructionEndsEveryWriteFirst) {
+TEST_P(IoEngineContract, DestructionEndsEveryWriteFirst) {
   constexpr size_t kWrites = 1000;
   constexpr size_t kSize = 16384;
   const std::string content = PatternBytes(kWrites * kSize, 5);
@@ -318,10 +256,10 @@ TEST_P(WriteEngineContract, DestructionEndsEveryWriteFirst) {
   EXPECT_EQ(Content("data"), content);
 }
 
-TEST_P(WriteEngineContract, DestructionEndsWritesThatCallbacksQueue) {
+TEST_P(IoEngineContract, DestructionEndsWritesThatCallbacksQueue) {
   OpenedFile file = NewFile("data");
   std::atomic<int> ended = 0;
-  WriteEngine* engine = engine_.get();
+  IoEngine* engine = engine_.get();
   for (int i = 0; i < 100; ++i) {
     engine->Write(file.fd.get(), 0, BytesOf("x"), [&, engine](int) {
       engine->Write(file.fd.get(), 0, {}, [&, engine](int) {
@@ -333,10 +271,10 @@ TEST_P(WriteEngineContract, DestructionEndsWritesThatCallbacksQueue) {
   EXPECT_EQ(ended, 100);
 }
 
-TEST_P(WriteEngineContract, CanBeDestroyedUnused) { engine_.reset(); }
+TEST_P(IoEngineContract, CanBeDestroyedUnused) { engine_.reset(); }
 
 INSTANTIATE_TEST_SUITE_P(
-    All, WriteEngineContract,
+    All, IoEngineContract,
     testing::Values(
         Implementation{"Ring", "ring", [] { return MakeRing(RingEngine::Setup::kBest); }},
         Implementation{"PlainRing", "ring", [] { return MakeRing(RingEngine::Setup::kPlain); }},

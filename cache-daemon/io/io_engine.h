@@ -12,27 +12,30 @@
 
 namespace weighhouse::io {
 
-/// Writes buffers to files without making the caller wait. Thread-safe. Destroying it waits for the
-/// writes under way.
-class WriteEngine {
+/// Writes buffers to files and reads them back without making the caller wait. Thread-safe.
+/// Operations under way run in any order. Destroying it waits for them.
+class IoEngine {
  public:
-  /// Called once per write on the engine's own thread: 0 or an errno value. Must not block.
+  /// Called once per operation on the engine's own thread: 0 or an errno value. Must not block.
   using Done = std::function<void(int error_number)>;
 
-  virtual ~WriteEngine() = default;
+  virtual ~IoEngine() = default;
   /// Writes all of `data` (short writes are continued) to `fd` at `offset`. For an O_DIRECT
   /// descriptor `data`, its size and `offset` are multiples of 4096. `data` and `fd` stay valid
   /// until `done` ran.
   virtual void Write(int fd, uint64_t offset, std::span<const std::byte> data, Done done) = 0;
+  /// Fills all of `space` (short reads are continued) from `fd` at `offset`; EIO if the file ends
+  /// before. Alignment and lifetimes as for `Write`.
+  virtual void Read(int fd, uint64_t offset, std::span<std::byte> space, Done done) = 0;
   /// "io_uring" or "pwrite", for status.
   virtual std::string_view Name() const = 0;
 };
 
 /// Which engine to use.
-enum class WriteEngineChoice { kAuto, kIoUring, kPwrite };
+enum class IoEngineChoice { kAuto, kIoUring, kPwrite };
 
-struct WriteEngineSelection {
-  std::unique_ptr<WriteEngine> engine;
+struct IoEngineSelection {
+  std::unique_ptr<IoEngine> engine;
   /// Why io_uring was not taken (seccomp, sysctl, memlock …), for the log; empty if it was or
   /// wasn't asked for.
   std::string fallback_reason;
@@ -40,6 +43,6 @@ struct WriteEngineSelection {
 
 /// kAuto takes io_uring where the kernel, its sysctl and the seccomp profile allow it (tried with a
 /// real write), else pwrite threads. kIoUring fails with kFailedPrecondition where it is denied.
-Result<WriteEngineSelection> SelectWriteEngine(WriteEngineChoice choice);
+Result<IoEngineSelection> SelectIoEngine(IoEngineChoice choice);
 
 }  // namespace weighhouse::io

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "cache-daemon/store/store.h"
+
+namespace weighhouse::fill {
+
+/// A store with one real staged file, which resumes what was recorded, and with one snapshot, which
+/// is what BeginSnapshot was given. All else of a store is refused. Thread-safe.
+class FakeStore final : public store::Store {
+ public:
+  explicit FakeStore(std::string path) : path_(std::move(path)) {}
+
+  /// The staged file's content before the first ingest, and what of it is recorded.
+  void Leave(std::string_view content, std::vector<ByteRange> recorded);
+  const std::string& path() const { return path_; }
+  std::vector<ByteRange> recorded() EXCLUDES(mutex_);
+  /// What each RecordDurable was given.
+  std::vector<std::vector<ByteRange>> recordings() EXCLUDES(mutex_);
+  int discards() EXCLUDES(mutex_);
+  std::optional<Digest> committed() EXCLUDES(mutex_);
+  /// RecordDurable runs this first, and fails if it does.
+  void OnRecord(std::function<Result<>()> action) { on_record_ = std::move(action); }
+
+  Result<std::unique_ptr<store::Ingest>> StartIngest(const std::string& id, Bytes size) override
+      EXCLUDES(mutex_);
+  Result<store::Snapshot> BeginSnapshot(const Listing& listing) override;
+  Result<> CompleteSnapshot(const std::string&) override { return {}; }
+  Result<store::Reservation> Reserve(Bytes, const std::string&) override {
+    return store::Reservation();
+  }
+  std::shared_ptr<void> HoldForFill(const std::string&) override { return nullptr; }
+
+  const std::string& root() const override { return path_; }
+  const std::string& root_id() const override { return path_; }
+  const std::string& boot_id() const override { return path_; }
+  const store::RecoverySummary& recovery() const override { return recovery_; }
+  std::optional<store::Snapshot> FindSnapshot(const std::string&) const override { return {}; }
+  std::vector<store::Snapshot> Snapshots() const override { return {}; }
+  Result<std::string> EnsureTree(const std::string&, Layout, const std::string&) override {
+    return Refused();
+  }
+  Result<std::string> SnapshotOfTree(const std::string&) const override { return Refused(); }
+  void Touch(const std::string&) override {}
+  bool CanReuse(const std::string&, const Digest&) const override { return false; }
+  Result<std::optional<std::string>> VerifyBlob(const Digest&,
+                                                const std::function<bool()>&) override {
+    return Refused();
+  }
+  std::vector<BlobUse> Blobs(const std::string&) const override { return {}; }
+  Result<> RecordReference(const store::ReferenceRecord&) override { return Refused(); }
+  std::optional<store::ReferenceRecord> FindReference(const std::string&) const override {
+    return {};
+  }
+  std::vector<store::ReferenceRecord> References() const override { return {}; }
+  Result<> TakeLease(const store::LeaseRecord&) override { return Refused(); }
+  Result<> DropLease(const std::string&) override { return Refused(); }
+  std::optional<store::LeaseRecord> FindLease(const std::string&) const override { return {}; }
+  std::vector<store::LeaseRecord> Leases() const override { return {}; }
+  Result<store::SpaceSums> Space() const override { return Refused(); }
+  Result<Bytes> Evict(const std::string&) override { return Refused(); }
+
+ private:
+  class StagedIngest;
+  static std::unexpected<Error> Refused() { return Fail(Code::kUnimplemented, "a fake"); }
+
+  const std::string path_;
+  const store::RecoverySummary recovery_;
+  std::function<Result<>()> on_record_;
+  Mutex mutex_;
+  bool busy_ GUARDED_BY(mutex_) = false;
+  std::vector<ByteRange> recorded_ GUARDED_BY(mutex_);
+  std::vector<std::vector<ByteRange>> recordings_ GUARDED_BY(mutex_);
+  int discards_ GUARDED_BY(mutex_) = 0;
+  std::optional<Digest> committed_ GUARDED_BY(mutex_);
+};
+
+}  // namespace weighhouse::fill

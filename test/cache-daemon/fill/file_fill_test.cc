@@ -1,0 +1,189 @@
+#include "cache-daemon/fill/file_fill.h"
+
+#include <atomic>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "test/cache-daemon/fill/fill_fixture.h"
+
+namespace weighhouse::fill {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+using Asked = std::vector<std::optional<ByteRange>>;
+
+/// Knows where everything is.
+class FakeSource final : public source::Source {
+ public:
+  Result<Listing> Resolve(const ModelReference&, const Credentials&, std::stop_token) override {
+    return Fail(Code::kUnimplemented, "a fake");
+  }
+  Result<source::FileLocation> Locate(const ModelReference&, const Listing&, const ListedFile&,
+                                      const Credentials&, std::stop_token) override {
+    return source::FileLocation{.url = "fake:"};
+  }
+};
+
+class FileFillTest : public FillTest {
+ protected:
+  void SetUp() override {
+    FillTest::SetUp();
+    if (IsSkipped()) return;
+    MakeContext(8);
+    transport_.SkipWaits();
+  }
+  void TearDown() override {
+    if (fill_) fill_->Stop();
+    fill_.reset();
+    FillTest::TearDown();
+  }
+  void Begin(const std::string& content) {
+    transport_.set_content(content);
+    fill_ = std::make_shared<FileFill>(context(), FileOf(content), "id",
+                                       [this](Result<> outcome) { outcome_ = std::move(outcome); });
+    context_->on_buffers_freed = [this] { fill_->ResumePaused(); };
+    auto request = std::make_shared<FillRequest>();
+    request->source = std::make_shared<FakeSource>();
+    fill_->AddAsker(request);
+    fill_->Start();
+  }
+  bool RunToTheEnd() {
+    return transport_.RunUntil([this] { return outcome_.has_value(); });
+  }
+  void ExpectCommitted(const std::string& content) {
+    ASSERT_TRUE(RunToTheEnd());
+    ASSERT_TRUE(*outcome_) << outcome_->error().message;
+    EXPECT_EQ(store_.committed(), Digest::Of(content));
+    EXPECT_EQ(ReadTestFile(store_.path()), content);
+  }
+
+  std::shared_ptr<FileFill> fill_;  // shared with what it has under way
+  std::optional<Result<>> outcome_;
+};
+
+TEST_P(FileFillTest, FetchesAllWhereNothingIsThere) {
+  std::string content = PatternBytes(9 * kPiece + 50, 1);
+  Begin(content);
+  ExpectCommitted(content);
+  EXPECT_EQ(context_->bytes_fetched, content.size());
+  EXPECT_EQ(fill_->resumed(), 0U);
+}
+
+TEST_P(FileFillTest, FetchesOnlyWhatLacks) {
+  std::string content = PatternBytes(9 * kPiece + 50, 2);
+  std::string left = content;
+  left.replace(4 * kPiece, kPiece + 700, kPiece + 700, '#');
+  left.replace(9 * kPiece, 50, 50, '#');
+  store_.Leave(left, {{0, 4 * kPiece}, {5 * kPiece + 700, 9 * kPiece + 20}});
+  Begin(content);
+  ASSERT_TRUE(transport_.RunUntil([&] { return fill_->resumed() > 0; }));
+  EXPECT_EQ(fill_->resumed(), 7 * kPiece);
+  EXPECT_EQ(fill_->received(), 7 * kPiece) << "progress begins with what is present";
+  ExpectCommitted(content);
+  EXPECT_EQ(transport_.asked(),
+            (Asked{ByteRange{4 * kPiece, 6 * kPiece}, ByteRange{9 * kPiece, 9 * kPiece + 50}}));
+  EXPECT_EQ(context_->bytes_fetched, 2 * kPiece + 50);
+}
+
+TEST_P(FileFillTest, AsksForNothingWhereAllIsThere) {
+  std::string content = PatternBytes(5 * kPiece, 3);
+  store_.Leave(content, {{0, 5 * kPiece}});
+  Begin(content);
+  ExpectCommitted(content);
+  EXPECT_THAT(transport_.asked(), IsEmpty());
+}
+
+TEST_P(FileFillTest, WrongResumedBytesAreDiscardedAndFetchedAgain) {
+  std::string content = PatternBytes(6 * kPiece, 4);
+  std::string wrong = content;
+  wrong[kPiece] ^= 1;
+  store_.Leave(wrong, {{0, 5 * kPiece}});
+  Begin(content);
+  ExpectCommitted(content);
+  EXPECT_EQ(store_.discards(), 1);
+  EXPECT_EQ(context_->bytes_fetched, 7 * kPiece);
+}
+
+TEST_P(FileFillTest, WrongBytesOfTheServerAreNotExcusedForever) {
+  std::string content = PatternBytes(6 * kPiece, 5);
+  store_.Leave(content, {{0, kPiece}});
+  Begin(content);
+  std::string wrong = content;
+  wrong.back() ^= 1;
+  transport_.set_content(wrong);
+  ASSERT_TRUE(RunToTheEnd());
+  ASSERT_FALSE(*outcome_);
+  EXPECT_EQ(outcome_->error().code, Code::kDataLoss);
+  EXPECT_EQ(store_.discards(), 3) << "resumed, then the try and the fresh start of every fill";
+  EXPECT_THAT(store_.recorded(), IsEmpty());
+}
+
+TEST_P(FileFillTest, AServerWithoutRangesBringsAllAgain) {
+  std::string content = PatternBytes(6 * kPiece + 1, 6);
+  store_.Leave(content, {{0, 4 * kPiece}});
+  transport_.IgnoreRanges();
+  Begin(content);
+  ExpectCommitted(content);
+  EXPECT_EQ(store_.discards(), 1);
+  EXPECT_EQ(transport_.asked().back(), std::nullopt);
+  EXPECT_EQ(context_->bytes_fetched, content.size());
+}
+
+TEST_P(FileFillTest, AStalledHeadHoldsUpNothingButItself) {
+  MakeContext(3);
+  std::string content = PatternBytes(8 * kPiece, 7);
+  transport_.StallAt(0);
+  Begin(content);
+  ASSERT_TRUE(transport_.RunUntil([&] { return fill_->received() == 6 * kPiece; }))
+      << "the window's other three ranges";
+  transport_.Unstall();
+  ExpectCommitted(content);
+  EXPECT_GT(engine_->reads(), 0);
+}
+
+TEST_P(FileFillTest, AFailedRangeLeavesWhatCameToTheNextFill) {
+  std::string content = PatternBytes(8 * kPiece, 8);
+  transport_.StallAt(2 * kPiece);
+  Begin(content);
+  ASSERT_TRUE(transport_.RunUntil([&] { return fill_->received() >= 6 * kPiece; }));
+  fill_->Stop();
+  ASSERT_TRUE(transport_.RunUntil([&] { return !store_.recorded().empty(); }));
+  transport_.Unstall();
+  Bytes before = context_->bytes_fetched;
+  Begin(content);
+  ExpectCommitted(content);
+  EXPECT_EQ(context_->bytes_fetched - before, 2 * kPiece);
+}
+
+INSTANTIATE_WITH_BOTH_ENGINES(FileFillTest);
+
+class FillerStopTest : public FillTest {};
+
+TEST_P(FillerStopTest, RecordsWhatIsWrittenAndNothingMoreIsLost) {
+  MakeContext(16);  // only its pools are used
+  std::string content = PatternBytes(12 * kPiece, 9);
+  transport_.set_content(content);
+  transport_.StallAt(0);
+  std::atomic<bool> stop = false;
+  std::jthread loop([&] { transport_.RunUntil([&] { return stop.load(); }); });
+  {
+    FillerOptions options{.max_active_files = 1, .range_size = 2 * kPiece};
+    std::unique_ptr<Filler> filler = Filler::Create(options, Parts());
+    Listing listing{.origin = "fake", .revision = "1", .files = {FileOf(content)}};
+    FillRequest request{.snapshot_id = "snapshot", .listing = listing};
+    request.source = std::make_shared<FakeSource>();
+    filler->Fill(std::move(request), {});
+    while (filler->CurrentActivity().bytes_fetched < 6 * kPiece) std::this_thread::yield();
+  }
+  EXPECT_THAT(store_.recorded(), ElementsAre(ByteRange{2 * kPiece, 8 * kPiece}));
+  transport_.Post([&] { stop = true; });
+}
+
+INSTANTIATE_WITH_BOTH_ENGINES(FillerStopTest);
+
+}  // namespace
+}  // namespace weighhouse::fill
