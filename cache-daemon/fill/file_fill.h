@@ -11,11 +11,11 @@
 
 namespace weighhouse::fill {
 
-/// Brings one file: locates it, fetches its ranges in file order inside a sliding window, those that
-/// an earlier attempt left excepted, over as many connections as the governor lets it have, retries
-/// what fails, hedges a first range that lags, checks the digest and commits the blob. A wrong
-/// digest or a server whose answers don't fit together costs the staged bytes and one fresh start,
-/// then it is an error. On the loop thread, but for what it posts to the workers. Held by
+/// Brings one file: locates it, fetches its ranges in file order inside a sliding window, those
+/// that an earlier attempt left excepted, over as many connections as the governor lets it have,
+/// retries what fails, hedges a first range that lags, checks the digest and commits the blob. A
+/// wrong digest or a server whose answers don't fit together costs the staged bytes and one fresh
+/// start, then it is an error. On the loop thread, but for what it posts to the workers. Held by
 /// shared_ptr: tasks under way keep it.
 class FileFill : public RangeOwner,
                  public ConnectionUser,
