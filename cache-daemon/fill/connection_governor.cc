@@ -198,6 +198,7 @@ size_t ConnectionGovernor::ExpectedConnections(const ConnectionUser& user) const
 
 std::vector<HostConnections> ConnectionGovernor::Hosts() const {
   std::vector<HostConnections> figures;
+  figures.reserve(hosts_.size());
   for (const auto& [name, host] : hosts_) figures.push_back(FiguresOf(*host));
   return figures;
 }
