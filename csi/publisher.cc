@@ -72,8 +72,9 @@ void Publisher::RunUnpublish(const TargetPath& target, const Done& done) {
   }
   published_.Erase(target.path);
   // The guard stays until the lease is released: a publish that came before would lose its own
-  // lease.
-  auto held = std::make_shared<VolumeLocks::Guard>(std::move(*guard));
+  // lease. It goes before the answer, whoever still has a copy of the callback: kubelet's next call
+  // must find the volume free.
+  auto held = std::make_shared<std::optional<VolumeLocks::Guard>>(std::move(*guard));
   auto released = [end, held,
                    path = target.path](const Result<cache::v1::ReleaseResponse>& response) mutable {
     if (response) {
@@ -82,7 +83,7 @@ void Publisher::RunUnpublish(const TargetPath& target, const Done& done) {
       spdlog::info("unpublished {}; its lease stays until the daemon answers: {}", path,
                    response.error().message);
     }
-    held.reset();
+    held->reset();
     end({});
   };
   daemon_.Release(target.LeaseId(), kReleasePatience, released)->Start();

@@ -11,8 +11,8 @@
 namespace weighhouse::fill {
 namespace {
 
-using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::SizeIs;
 
 using Asked = std::vector<std::optional<ByteRange>>;
 
@@ -85,7 +85,9 @@ TEST_P(FileFillTest, FetchesOnlyWhatLacks) {
   EXPECT_EQ(fill_->received(), 7 * kPiece) << "progress begins with what is present";
   ExpectCommitted(content);
   EXPECT_EQ(transport_.asked(),
-            (Asked{ByteRange{4 * kPiece, 6 * kPiece}, ByteRange{9 * kPiece, 9 * kPiece + 50}}));
+            (Asked{ByteRange{4 * kPiece, 5 * kPiece}, ByteRange{5 * kPiece, 6 * kPiece},
+                   ByteRange{9 * kPiece, 9 * kPiece + 50}}))
+      << "nothing but what lacks, in ranges that all fit into so small a pool";
   EXPECT_EQ(context_->bytes_fetched, 2 * kPiece + 50);
 }
 
@@ -138,8 +140,8 @@ TEST_P(FileFillTest, AStalledHeadHoldsUpNothingButItself) {
   std::string content = PatternBytes(8 * kPiece, 7);
   transport_.StallAt(0);
   Begin(content);
-  ASSERT_TRUE(transport_.RunUntil([&] { return fill_->received() == 6 * kPiece; }))
-      << "the window's other three ranges";
+  ASSERT_TRUE(transport_.RunUntil([&] { return fill_->received() == 2 * kPiece; }))
+      << "the rest of the window";
   transport_.Unstall();
   ExpectCommitted(content);
   EXPECT_GT(engine_->reads(), 0);
@@ -179,7 +181,9 @@ TEST_P(FillerStopTest, RecordsWhatIsWrittenAndNothingMoreIsLost) {
     filler->Fill(std::move(request), {});
     while (filler->CurrentActivity().bytes_fetched < 6 * kPiece) std::this_thread::yield();
   }
-  EXPECT_THAT(store_.recorded(), ElementsAre(ByteRange{2 * kPiece, 8 * kPiece}));
+  ASSERT_THAT(store_.recorded(), SizeIs(1));
+  EXPECT_EQ(store_.recorded()[0].begin, 2 * kPiece) << "all but the stalled range";
+  EXPECT_GE(store_.recorded()[0].end, 8 * kPiece);
   transport_.Post([&] { stop = true; });
 }
 
