@@ -3,6 +3,8 @@
 # Debian's tools first, whatever else a machine puts in front.
 export PATH := /usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin
 JOBS := $(shell nproc)
+# The image is named as deploy/daemonset/kustomization.yaml names it.
+VERSION := $(shell awk '/^project.weighhouse VERSION/ { print $$3 }' CMakeLists.txt)
 
 .PHONY: help setup build release test check demo image clean
 
@@ -39,7 +41,7 @@ demo: release
 
 image:
 	@command -v docker >/dev/null || { echo 'make image: docker is not installed'; exit 1; }
-	docker build --tag weighhouse:dev .
+	docker build --tag weighhouse:$(VERSION) .
 
 clean:
 	rm -rf build
