@@ -135,6 +135,7 @@ void FileAssembly::NotifyBuffersFreed() {
 
 bool FileAssembly::Accept(Bytes position, std::span<const std::byte> bytes) {
   CHECK(position + bytes.size() <= size_);
+  size_t head = table_.first_missing();
   bool taken = true;
   while (taken && !bytes.empty()) {
     size_t index = position / piece_size_;
@@ -145,7 +146,8 @@ bool FileAssembly::Accept(Bytes position, std::span<const std::byte> bytes) {
     position += count;
     bytes = bytes.subspan(count);
   }
-  SubmitHashes();
+  // Only a head that became whole gives the hasher or a reader something to do.
+  if (table_.first_missing() != head) SubmitHashes();
   return taken;
 }
 
