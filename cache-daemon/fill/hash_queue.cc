@@ -78,13 +78,13 @@ void HashQueue::Run() {
     stream->sha256.Update(piece.bytes);
     if (stream->git_sha1) stream->git_sha1->Update(piece.bytes);
     {
-      // Handed back before `done`, whose news may let the owner finish the stream.
+      // Handed back before `done`, whose news may let the owner finish the stream. Nobody is woken:
+      // this thread comes for what is ready next, and a file stays on a warm core.
       MutexLock lock(mutex_);
       if (stream->pieces.empty()) {
         stream->busy = false;
       } else {
         ready_.push_back(stream);
-        changed_.NotifyOne();
       }
     }
     piece.done();
