@@ -70,7 +70,7 @@ class FileFill : public RangeOwner,
   void OnPrepareFailed(const Error& error, Want want);
   void BeginAssembly(std::unique_ptr<store::Ingest> ingest);
   void Claim();
-  bool Expired() const { return context_->parts.clock.Now() >= location_.expires_at; }
+  bool Expired() const { return context_->parts.clock.Steady() >= location_.expires_at; }
   /// Starts what may be started now.
   void Pump();
   /// At most so long a next range is.

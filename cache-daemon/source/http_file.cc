@@ -115,7 +115,7 @@ Result<FileLocation> HttpFile::Locate(const ModelReference& reference, const Lis
                     found.file.size, Printable(found.file.identity.value, 80)));
   }
   FileLocation location{.url = found.url.ToString(), .headers = std::move(found.conditions)};
-  if (IsSigned(found.url)) location.expires_at = SignedUrlExpiry(found.url, system_clock::now());
+  if (IsSigned(found.url)) location.expires_at = SignedUrlDeadline(found.url);
   return location;
 }
 

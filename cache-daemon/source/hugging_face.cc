@@ -191,8 +191,7 @@ Result<FileLocation> HuggingFace::LocateFile(const std::string& commit, const Li
     answer = TRY(AskFile(answer.url, file, asker, std::move(stop)));
   }
   if (answer.left_origin) {
-    return FileLocation{.url = answer.url.ToString(),
-                        .expires_at = SignedUrlExpiry(answer.url, system_clock::now())};
+    return FileLocation{.url = answer.url.ToString(), .expires_at = SignedUrlDeadline(answer.url)};
   }
   if (!IsSuccess(answer.response.status())) return std::unexpected(Failure(answer, asker));
   FileLocation location{.url = answer.url.ToString()};

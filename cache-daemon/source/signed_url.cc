@@ -68,4 +68,9 @@ TimePoint SignedUrlExpiry(const Url& url, TimePoint now) {
   return expiry - std::min<system_clock::duration>(minutes(5), left / 10);
 }
 
+std::chrono::steady_clock::time_point SignedUrlDeadline(const Url& url) {
+  TimePoint now = system_clock::now();
+  return std::chrono::steady_clock::now() + (SignedUrlExpiry(url, now) - now);
+}
+
 }  // namespace weighhouse::source

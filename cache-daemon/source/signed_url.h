@@ -16,4 +16,7 @@ bool IsSigned(const Url& url);
 std::chrono::system_clock::time_point SignedUrlExpiry(const Url& url,
                                                       std::chrono::system_clock::time_point now);
 
+/// The same moment for a URL that was handed out now, by the clock that doesn't jump.
+std::chrono::steady_clock::time_point SignedUrlDeadline(const Url& url);
+
 }  // namespace weighhouse::source

@@ -14,8 +14,9 @@ namespace weighhouse::source {
 struct FileLocation {
   std::string url;                   ///< http(s)://… or file:///…
   std::vector<std::string> headers;  ///< "Name: value", secrets included: never log them
-  /// After this the URL must be located again (a signed URL's expiry, less a margin).
-  std::chrono::system_clock::time_point expires_at = std::chrono::system_clock::time_point::max();
+  /// After this the URL must be located again (a signed URL's expiry, less a margin). Not by the
+  /// wall clock, which may jump.
+  std::chrono::steady_clock::time_point expires_at = std::chrono::steady_clock::time_point::max();
 };
 
 /// One kind of place where models come from. Thread-safe; calls block for network time, bounded by

@@ -16,16 +16,25 @@ using testing::SizeIs;
 
 using Asked = std::vector<std::optional<ByteRange>>;
 
-/// Knows where everything is.
+/// Knows where everything is, for a while.
 class FakeSource final : public source::Source {
  public:
+  explicit FakeSource(const Clock& clock) : clock_(clock) {}
+  int locates() const { return locates_; }
+
   Result<Listing> Resolve(const ModelReference&, const Credentials&, std::stop_token) override {
     return Fail(Code::kUnimplemented, "a fake");
   }
   Result<source::FileLocation> Locate(const ModelReference&, const Listing&, const ListedFile&,
                                       const Credentials&, std::stop_token) override {
-    return source::FileLocation{.url = "fake:"};
+    ++locates_;
+    return source::FileLocation{.url = "fake:",
+                                .expires_at = clock_.Steady() + std::chrono::hours(1)};
   }
+
+ private:
+  const Clock& clock_;
+  std::atomic<int> locates_ = 0;
 };
 
 class FileFillTest : public FillTest {
@@ -47,7 +56,7 @@ class FileFillTest : public FillTest {
                                        [this](Result<> outcome) { outcome_ = std::move(outcome); });
     context_->on_buffers_freed = [this] { fill_->ResumePaused(); };
     auto request = std::make_shared<FillRequest>();
-    request->source = std::make_shared<FakeSource>();
+    request->source = source_;
     fill_->AddAsker(request);
     fill_->Start();
   }
@@ -61,6 +70,7 @@ class FileFillTest : public FillTest {
     EXPECT_EQ(ReadTestFile(store_.path()), content);
   }
 
+  std::shared_ptr<FakeSource> source_ = std::make_shared<FakeSource>(clock_);  // as requests do
   std::shared_ptr<FileFill> fill_;  // shared with what it has under way
   std::optional<Result<>> outcome_;
 };
@@ -161,6 +171,28 @@ TEST_P(FileFillTest, AFailedRangeLeavesWhatCameToTheNextFill) {
   EXPECT_EQ(context_->bytes_fetched - before, 2 * kPiece);
 }
 
+TEST_P(FileFillTest, AJumpOfTheWallClockNeitherExpiresNorStallsAnything) {
+  std::string content = PatternBytes(20 * kPiece, 10);
+  Begin(content);
+  for (Bytes part : {4 * kPiece, 8 * kPiece, 12 * kPiece}) {
+    ASSERT_TRUE(transport_.RunUntil([&] { return fill_->received() >= part; }));
+    clock_.JumpWall(part == 8 * kPiece ? std::chrono::hours(-30) : std::chrono::hours(20));
+  }
+  ExpectCommitted(content);
+  EXPECT_EQ(source_->locates(), 1);
+  EXPECT_EQ(context_->bytes_fetched, content.size());
+}
+
+TEST_P(FileFillTest, LocatesTheFileAgainOnceForAllItsRangesWhenTheUrlExpires) {
+  std::string content = PatternBytes(20 * kPiece, 11);
+  Begin(content);
+  ASSERT_TRUE(transport_.RunUntil([&] { return fill_->received() >= 4 * kPiece; }));
+  clock_.PassTime(std::chrono::minutes(61));
+  ExpectCommitted(content);
+  EXPECT_EQ(source_->locates(), 2);
+  EXPECT_EQ(context_->bytes_fetched, content.size()) << "what is under way goes on";
+}
+
 INSTANTIATE_WITH_BOTH_ENGINES(FileFillTest);
 
 class FillerStopTest : public FillTest {};
@@ -177,7 +209,7 @@ TEST_P(FillerStopTest, RecordsWhatIsWrittenAndNothingMoreIsLost) {
     std::unique_ptr<Filler> filler = Filler::Create(options, Parts());
     Listing listing{.origin = "fake", .revision = "1", .files = {FileOf(content)}};
     FillRequest request{.snapshot_id = "snapshot", .listing = listing};
-    request.source = std::make_shared<FakeSource>();
+    request.source = std::make_shared<FakeSource>(clock_);
     filler->Fill(std::move(request), {});
     while (filler->CurrentActivity().bytes_fetched < 6 * kPiece) std::this_thread::yield();
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -39,6 +40,23 @@ class ObservedEngine final : public io::IoEngine {
   std::atomic<int> read_error_ = 0;
 };
 
+/// The machine's clocks, which the test makes jump. Thread-safe.
+class JumpingClock final : public Clock {
+ public:
+  std::chrono::system_clock::time_point Now() const override {
+    return std::chrono::system_clock::now() + wall_.load();
+  }
+  std::chrono::steady_clock::time_point Steady() const override {
+    return std::chrono::steady_clock::now() + steady_.load();
+  }
+  void JumpWall(std::chrono::minutes by) { wall_ = wall_.load() + by; }
+  void PassTime(std::chrono::minutes by) { steady_ = steady_.load() + by; }
+
+ private:
+  std::atomic<std::chrono::minutes> wall_{};
+  std::atomic<std::chrono::minutes> steady_{};
+};
+
 /// What the fills of one Filler share, over small pieces, a fake store with a real file, both I/O
 /// engines, and a transport that the test moves: the test's thread is the loop.
 class FillTest : public testing::TestWithParam<io::IoEngineChoice> {
@@ -64,7 +82,7 @@ class FillTest : public testing::TestWithParam<io::IoEngineChoice> {
   TemporaryDirectory directory_;
   FakeStore store_;
   ManualTransport transport_;
-  SystemClock clock_;
+  JumpingClock clock_;
   std::unique_ptr<ObservedEngine> engine_;
   std::unique_ptr<io::BufferPool> buffers_;
   std::unique_ptr<io::BufferPool> read_buffers_;

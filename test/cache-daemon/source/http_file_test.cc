@@ -138,7 +138,7 @@ TEST(HttpFileTest, KeepsTheQueryToItself) {
   auto location =
       MakeSource().Locate({.uri = server.Url("/f") + query}, *listing, listing->files[0], {}, {});
   ASSERT_TRUE(location);
-  EXPECT_LT(location->expires_at, std::chrono::system_clock::now() + std::chrono::hours(1));
+  EXPECT_LT(location->expires_at, std::chrono::steady_clock::now() + std::chrono::hours(1));
   for (int refused : {403, 404, 500, 400}) {
     status = refused;
     auto failed = Resolve(server.Url("/f") + query);
