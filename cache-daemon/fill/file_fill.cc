@@ -7,7 +7,6 @@
 #include <spdlog/spdlog.h>
 
 #include "base/fault.h"
-#include "cache-daemon/fill/retry.h"
 
 namespace weighhouse::fill {
 namespace {
@@ -23,16 +22,6 @@ constexpr std::chrono::milliseconds kIngestBusyDelay{20};
 constexpr std::chrono::milliseconds kHedgePause{250};
 constexpr std::chrono::milliseconds kLongestHedgePause{30000};
 
-RetryLimits LimitsOf(const FillerOptions& options) {
-  return {.max_attempts = options.max_attempts,
-          .backoff_start = options.backoff_start,
-          .backoff_limit = options.backoff_limit};
-}
-
-bool IsRefusal(const Error& error) {
-  return error.code == Code::kUnauthenticated || error.code == Code::kPermissionDenied;
-}
-
 }  // namespace
 
 FileFill::FileFill(std::shared_ptr<FillContext> context, ListedFile file, std::string ingest_id,
@@ -41,12 +30,9 @@ FileFill::FileFill(std::shared_ptr<FillContext> context, ListedFile file, std::s
       file_(std::move(file)),
       ingest_id_(std::move(ingest_id)),
       done_(std::move(done)),
+      askers_(context_->options.origin_window),
       ranges_(*this, context_->parts.transport),
       hedge_pause_(kHedgePause) {}
-
-void FileFill::AddAsker(std::shared_ptr<const FillRequest> asker) {
-  askers_.push_back(std::move(asker));
-}
 
 void FileFill::RaisePriority(FillPriority priority) {
   if (priority <= priority_) return;
@@ -65,10 +51,6 @@ void FileFill::Stop() {
   context_->governor.Leave(*this);
 }
 
-double FileFill::Jitter() {
-  return std::uniform_real_distribution<double>(0.5, 1.0)(context_->random);
-}
-
 void FileFill::After(std::chrono::milliseconds delay, std::function<void(FileFill&)> task) {
   context_->parts.transport.PostAfter(
       delay, [self = shared_from_this(), attempt = attempt_, task = std::move(task)] {
@@ -81,22 +63,24 @@ void FileFill::Prepare(Want want) {
   located_ = false;
   if (context_->stopped) return;
   context_->workers->Post(
-      [self = shared_from_this(), asker = askers_[asker_], attempt = attempt_, want] {
+      [self = shared_from_this(), asker = askers_.current(), number = ++prepares_, want] {
         // Shared, because std::function copies its captures.
-        auto outcome = std::make_shared<Result<Prepared>>(self->LocateAndStage(*asker, want));
-        self->context_->parts.transport.Post([self, attempt, want, outcome] {
+        auto outcome = std::make_shared<Result<Prepared>>(self->LocateAndStage(asker, want));
+        self->context_->parts.transport.Post([self, number, want, outcome] {
+          if (self->finished_ || self->prepares_ != number) return;
           self->locating_ = false;
-          if (self->finished_ || self->attempt_ != attempt) return;
           if (!*outcome) return self->OnPrepareFailed(outcome->error(), want);
           self->OnPrepared(std::move(**outcome));
         });
       });
 }
 
-Result<FileFill::Prepared> FileFill::LocateAndStage(const FillRequest& asker, Want want) const {
+Result<FileFill::Prepared> FileFill::LocateAndStage(const FileAskers::Asker& asker,
+                                                    Want want) const {
+  const FillRequest& request = *asker.request;
   Prepared prepared;
-  prepared.location = TRY(asker.source->Locate(asker.reference, asker.listing, file_,
-                                               asker.credentials, context_->stop.get_token()));
+  prepared.location = TRY(request.source->Locate(request.reference, request.listing, asker.file,
+                                                 request.credentials, context_->stop.get_token()));
   FaultPoint("fill.located");
   if (want == Want::kLocationAndIngest) {
     prepared.ingest = TRY(context_->parts.store.StartIngest(ingest_id_, file_.size));
@@ -119,14 +103,11 @@ void FileFill::OnPrepareFailed(const Error& error, Want want) {
   if (error.code == Code::kAlreadyExists) {
     return After(kIngestBusyDelay, [want](FileFill& self) { self.Prepare(want); });
   }
-  if (IsRefusal(error) && asker_ + 1 < askers_.size()) {
-    ++asker_;
-    return Prepare(want);
-  }
-  auto delay = NextDelay(error, ++prepare_failures_, LimitsOf(context_->options), Jitter());
   // No room on the disk is temporary for the pod, but waiting here would only keep the others
   // waiting.
-  if (!delay || error.code == Code::kResourceExhausted) return Finish(std::unexpected(error));
+  if (error.code == Code::kResourceExhausted) return Finish(std::unexpected(error));
+  auto delay = context_->DelayAfter(error, ++prepare_failures_);
+  if (!delay) return GiveUp(error);
   waiting_for_ = error.message;
   After(*delay, [want](FileFill& self) { self.Prepare(want); });
 }
@@ -163,7 +144,7 @@ void FileFill::BeginAssembly(std::unique_ptr<store::Ingest> ingest) {
 
 void FileFill::Claim() {
   context_->governor.SetClaim(*this, {.host = HostOfUrl(location_.url),
-                                      .fill = askers_.front()->snapshot_id,
+                                      .fill = askers_.first().request->snapshot_id,
                                       .priority = priority_});
 }
 
@@ -205,13 +186,17 @@ Bytes FileFill::WindowEnd() const {
   return assembly_->HeadPosition() + std::max(RangeBytes(), context_->WindowBytes() * own / all);
 }
 
+void FileFill::Rewind(RangeTransfer& range) {
+  Bytes position = range.position();
+  range.set_position(assembly_->ForgetPartialPiece(position));
+  received_ -= position - range.position();
+}
+
 void FileFill::PutBack(RangeTransfer& range) {
   range.Cancel();
   // The piece after a complete range belongs to the next one.
   if (range.Complete()) return ranges_.Erase(range);
-  Bytes position = range.position();
-  range.set_position(assembly_->ForgetPartialPiece(position));
-  received_ -= position - range.position();
+  Rewind(range);
 }
 
 void FileFill::OnYield() {
@@ -225,6 +210,13 @@ void FileFill::OnYield() {
 
 void FileFill::Tick() {
   RangeTransfer* head = ranges_.Head();
+  bool waits_for_disk = head != nullptr && head->state() == RangeTransfer::State::kPaused;
+  bool all_here = assembly_ && received_ == file_.size;
+  if (finished_ || waits_for_disk || all_here) {
+    askers_.ExcuseSlowness();
+  } else if (!locating_ && askers_.MoveOnIfSlow(context_->parts.clock.Steady(), fetched_)) {
+    return ChangeOrigin("another origin may be faster");
+  }
   if (finished_ || locating_ || whole_file_ || head == nullptr || head->hedged()) return;
   bool slow = head->state() == RangeTransfer::State::kActive && head->IsLagging();
   if (!slow || context_->parts.clock.Steady() < next_hedge_ || Expired()) return;
@@ -256,6 +248,7 @@ bool FileFill::AcceptBytes(RangeTransfer& range, std::span<const std::byte> byte
   if (!assembly_->Accept(range.position(), bytes)) return false;
   if (received_ == 0) FaultPoint("fill.first_bytes");
   received_ += bytes.size();
+  fetched_ += bytes.size();
   refusals_ = 0;
   waiting_for_.clear();
   context_->bytes_fetched.fetch_add(bytes.size(), std::memory_order_relaxed);
@@ -283,7 +276,7 @@ void FileFill::RangeEnded(RangeTransfer& range, const source::TransferEnd& end) 
     DropAttempt();
     return Prepare(Want::kLocationAndIngest);
   }
-  if (IsRefusal(error)) return OnRangeRefused(range, error);
+  if (IsDenial(error)) return OnRangeRefused(range, error);
   if (error.code == Code::kOutOfRange || (whole_file_ && IsTemporary(error.code))) {
     return StartAfresh(error);
   }
@@ -292,25 +285,18 @@ void FileFill::RangeEnded(RangeTransfer& range, const source::TransferEnd& end) 
 
 void FileFill::OnRangeRefused(RangeTransfer& range, const Error& error) {
   spdlog::warn("fill {}: {}: locating it again", file_.path, error.message);
-  Bytes position = range.position();
-  range.set_position(assembly_->ForgetPartialPiece(position));
-  received_ -= position - range.position();
+  Rewind(range);
   if (locating_) return;  // another range of the same URL was refused first
   if (range.generation() != location_generation_) return Pump();
   if (++refusals_ <= kMaxRefusals) return Prepare(Want::kLocation);
-  if (asker_ + 1 >= askers_.size()) return Finish(std::unexpected(error));
-  ++asker_;
-  refusals_ = 0;
-  Prepare(Want::kLocation);
+  GiveUp(error);
 }
 
 void FileFill::RetryRange(RangeTransfer& range, const Error& error) {
-  auto delay = NextDelay(error, range.CountFailure(), LimitsOf(context_->options), Jitter());
-  if (!delay) return Finish(std::unexpected(error));
+  Rewind(range);
+  auto delay = context_->DelayAfter(error, range.CountFailure());
+  if (!delay) return GiveUp(error);
   waiting_for_ = fmt::format("{}; trying again in {}", error.message, FormatDuration(*delay));
-  Bytes position = range.position();
-  range.set_position(assembly_->ForgetPartialPiece(position));
-  received_ -= position - range.position();
   range.set_backoff(true);
   ResumePaused();
   After(*delay, [begin = range.range().begin](FileFill& self) {
@@ -321,54 +307,73 @@ void FileFill::RetryRange(RangeTransfer& range, const Error& error) {
 
 void FileFill::StartAfresh(const Error& reason) {
   bool restartable = whole_file_ && IsTemporary(reason.code);
-  bool resumed = assembly_ && assembly_->resumed_bytes() > 0;
+  bool foreign = assembly_ && (assembly_->resumed_bytes() > 0 || mixed_);
   if (assembly_) assembly_->Discard();
-  // Bytes that were here before may be the wrong ones: once, that isn't the server's fault.
-  bool excused = resumed && !std::exchange(excused_, true);
-  if (!excused &&
-      ++fresh_starts_ > (restartable ? context_->options.max_attempts : kMaxFreshStarts)) {
-    return Finish(std::unexpected(reason));
-  }
-  spdlog::warn("fill {}: {}: dropped what had come, starting afresh", file_.path, reason.message);
-  auto delay = NextDelay(reason, std::max(1, fresh_starts_), LimitsOf(context_->options), Jitter());
+  // Bytes that were here before, or came from elsewhere, may be the wrong ones: once, that isn't
+  // the server's fault.
+  bool excused = foreign && !std::exchange(excused_, true);
+  int most = restartable            ? context_->options.max_attempts
+             : askers_.OthersWait() ? 0
+                                    : kMaxFreshStarts;
+  bool enough = !excused && ++fresh_starts_ > most;
   DropAttempt();
+  if (enough) return GiveUp(reason);
+  spdlog::warn("fill {}: {}: dropped what had come, starting afresh", file_.path, reason.message);
+  auto delay = context_->DelayAfter(reason, std::max(1, fresh_starts_));
   waiting_for_ = reason.message;
   After(delay.value_or(std::chrono::milliseconds(0)),
         [](FileFill& self) { self.Prepare(Want::kLocationAndIngest); });
 }
 
+void FileFill::GiveUp(Error error) {
+  // What the server says of its own bytes doesn't fit together: no range of ours is out of bounds.
+  if (error.code == Code::kOutOfRange) error.code = Code::kDataLoss;
+  std::string origin = askers_.current_origin();
+  if (!askers_.MoveOn(error)) return Finish(std::unexpected(std::move(error)));
+  if (askers_.current_origin() != origin) return ChangeOrigin(error.message);
+  spdlog::warn("fill {}: {}: going on for the next who asked", file_.path, error.message);
+  refusals_ = prepare_failures_ = 0;
+  Prepare(assembly_ ? Want::kLocation : Want::kLocationAndIngest);
+}
+
+void FileFill::ChangeOrigin(std::string_view reason) {
+  spdlog::warn("fill {}: {}: going on from {}", file_.path, reason, askers_.current_origin());
+  refusals_ = prepare_failures_ = fresh_starts_ = 0;
+  excused_ = false;
+  if (whole_file_) {
+    whole_file_ = false;
+    if (assembly_) assembly_->Discard();
+    DropAttempt();
+  }
+  ranges_.ForgetFailures();
+  while (RangeTransfer* last = ranges_.LastRunning()) PutBack(*last);
+  if (RangeTransfer* head = ranges_.Head(); head != nullptr && head->running()) PutBack(*head);
+  mixed_ = received_ > 0;
+  Prepare(assembly_ ? Want::kLocation : Want::kLocationAndIngest);
+}
+
 void FileFill::DropAttempt() {
   ++attempt_;
+  ++prepares_;
+  locating_ = false;
   ranges_.Reset({});
   if (assembly_) assembly_->Abandon();
   assembly_.reset();
   received_ = 0;
+  mixed_ = false;
 }
 
 void FileFill::OnAssembled() {
-  Result<Digest> sha256 = CheckDigests(assembly_->Digests());
+  Result<Digest> sha256 = CheckDigests(assembly_->Digests(), file_.identity);
   if (!sha256) return StartAfresh(sha256.error());
   Commit(*sha256);
-}
-
-Result<Digest> FileFill::CheckDigests(const ContentDigests& digests) const {
-  const FileIdentity& want = file_.identity;
-  const std::string* got = nullptr;
-  if (want.kind == FileIdentity::Kind::kSha256) got = &digests.sha256;
-  if (want.kind == FileIdentity::Kind::kGitSha1) got = &digests.git_sha1;
-  if (got != nullptr && *got != want.value) {
-    std::string_view kind = IdentityKindName(want.kind);
-    return Fail(Code::kDataLoss,
-                fmt::format("digest mismatch: want {}:{} got {}:{}", kind, want.value, kind, *got));
-  }
-  return Digest::FromHex(digests.sha256);
 }
 
 void FileFill::Commit(const Digest& sha256) {
   if (context_->stopped) return;
   // The loop thread lets go of the assembly, not the worker.
   auto job = [self = shared_from_this(), assembly = assembly_, sha256,
-              asker = askers_[asker_]]() mutable {
+              asker = askers_.current().request]() mutable {
     Result<> committed = assembly->ingest().Commit(asker->snapshot_id, self->file_.identity,
                                                    self->file_.size, sha256);
     FaultPoint("fill.file_done");
@@ -386,13 +391,7 @@ void FileFill::Finish(Result<> outcome) {
   DropAttempt();
   context_->governor.Leave(*this);
   std::shared_ptr<FileFill> keep = shared_from_this();
-  if (!outcome) {
-    Error error = std::move(outcome).error().Within(file_.path);
-    // What the server says of its own bytes doesn't fit together: no range of ours is out of
-    // bounds.
-    if (error.code == Code::kOutOfRange) error.code = Code::kDataLoss;
-    outcome = std::unexpected(std::move(error));
-  }
+  if (!outcome) outcome = std::unexpected(std::move(outcome).error().Within(file_.path));
   std::exchange(done_, nullptr)(std::move(outcome));
 }
 

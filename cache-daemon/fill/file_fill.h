@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cache-daemon/fill/file_askers.h"
 #include "cache-daemon/fill/file_assembly.h"
 #include "cache-daemon/fill/file_ranges.h"
 
@@ -15,8 +16,8 @@ namespace weighhouse::fill {
 /// that an earlier attempt left excepted, over as many connections as the governor lets it have,
 /// retries what fails, hedges a first range that lags, checks the digest and commits the blob. A
 /// wrong digest or a server whose answers don't fit together costs the staged bytes and one fresh
-/// start, then it is an error. On the loop thread, but for what it posts to the workers. Held by
-/// shared_ptr: tasks under way keep it.
+/// start, then it is an error. An error is the end only where no other asker is left. On the loop
+/// thread, but for what it posts to the workers. Held by shared_ptr: tasks under way keep it.
 class FileFill : public RangeOwner,
                  public ConnectionUser,
                  public std::enable_shared_from_this<FileFill> {
@@ -26,9 +27,9 @@ class FileFill : public RangeOwner,
 
   FileFill(std::shared_ptr<FillContext> context, ListedFile file, std::string ingest_id, Done done);
 
-  /// Somebody who wants this file. The first one's credentials are used; if the source refuses them
-  /// in mid-fill, the next one's.
-  void AddAsker(std::shared_ptr<const FillRequest> asker);
+  /// Somebody who wants this file. It is fetched for the first one, and where that fails, for the
+  /// next.
+  void AddAsker(std::shared_ptr<const FillRequest> asker) { askers_.Add(std::move(asker), file_); }
   /// At least `priority` from now on.
   void RaisePriority(FillPriority priority);
   void Start();
@@ -44,6 +45,7 @@ class FileFill : public RangeOwner,
   /// Of the file's bytes, those that were here before this fill.
   Bytes resumed() const { return resumed_; }
   const ListedFile& file() const { return file_; }
+  const FileAskers& askers() const { return askers_; }
   const std::string& waiting_for() const { return waiting_for_; }
   FillPriority priority() const { return priority_; }
   size_t connections() const { return context_->governor.InUse(*this); }
@@ -65,7 +67,7 @@ class FileFill : public RangeOwner,
 
   void Prepare(Want want);
   /// On a worker: what Prepare is for.
-  Result<Prepared> LocateAndStage(const FillRequest& asker, Want want) const;
+  Result<Prepared> LocateAndStage(const FileAskers::Asker& asker, Want want) const;
   void OnPrepared(Prepared prepared);
   void OnPrepareFailed(const Error& error, Want want);
   void BeginAssembly(std::unique_ptr<store::Ingest> ingest);
@@ -77,34 +79,38 @@ class FileFill : public RangeOwner,
   Bytes RangeBytes() const;
   /// How far ahead of the hasher ranges may begin.
   Bytes WindowEnd() const;
+  /// What is missing of the range begins with a whole piece again.
+  void Rewind(RangeTransfer& range);
   /// Ends the range's transfer; the range waits to be started again.
   void PutBack(RangeTransfer& range);
   void RetryRange(RangeTransfer& range, const Error& error);
   void OnRangeRefused(RangeTransfer& range, const Error& error);
   void StartAfresh(const Error& reason);
+  /// The current asker can't have the file: the next one's turn, or the end.
+  void GiveUp(Error error);
+  /// The bytes come from another origin from now on.
+  void ChangeOrigin(std::string_view reason);
   void DropAttempt();
   void OnAssembled();
-  Result<Digest> CheckDigests(const ContentDigests& digests) const;
   void Commit(const Digest& sha256);
   void Finish(Result<> outcome);
   void After(std::chrono::milliseconds delay, std::function<void(FileFill&)> task);
-  double Jitter();
 
   const std::shared_ptr<FillContext> context_;  // shared: see FillContext
   const ListedFile file_;
   const std::string ingest_id_;
   Done done_;
-  std::vector<std::shared_ptr<const FillRequest>>
-      askers_;  // shared with the fills that want this file
-  size_t asker_ = 0;
+  FileAskers askers_;
   /// Counts fresh starts: what an earlier attempt still reports is ignored.
   uint64_t attempt_ = 0;
   bool finished_ = false;
   bool locating_ = false;
+  uint64_t prepares_ = 0;  ///< only the last one's outcome counts
   bool located_ = false;
   bool whole_file_ = false;  ///< the server ignores Range: one transfer, from the start
   int fresh_starts_ = 0;
-  bool excused_ = false;  ///< a fresh start because of resumed bytes is not counted, once
+  bool mixed_ = false;    ///< some of what is present came from another origin
+  bool excused_ = false;  ///< a fresh start because of resumed or mixed bytes is not counted, once
   int prepare_failures_ = 0;
   int refusals_ = 0;  ///< 401/403 answers since the last byte
   source::FileLocation location_;
@@ -115,6 +121,7 @@ class FileFill : public RangeOwner,
   std::chrono::steady_clock::time_point next_hedge_{};
   std::chrono::milliseconds hedge_pause_;
   Bytes received_ = 0;
+  Bytes fetched_ = 0;  ///< over the network, in all attempts
   Bytes resumed_ = 0;
   std::string waiting_for_;
 };

@@ -35,6 +35,10 @@ void FileRanges::Erase(const RangeTransfer& range) {
   ranges_.remove_if([&](const RangeTransfer& other) { return &other == &range; });
 }
 
+void FileRanges::ForgetFailures() {
+  for (RangeTransfer& range : ranges_) range.ForgetFailures();
+}
+
 RangeTransfer* FileRanges::InBackoff(Bytes begin) {
   for (RangeTransfer& range : ranges_) {
     if (range.state() == RangeTransfer::State::kBackoff && range.range().begin == begin) {

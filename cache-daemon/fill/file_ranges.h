@@ -24,6 +24,8 @@ class FileRanges {
   /// A new range of at most `size` bytes, up to a multiple of `size`, where what has none begins.
   RangeTransfer& Cut(Bytes size);
   void Erase(const RangeTransfer& range);
+  /// All that wait because they failed may be started at once, as if they hadn't.
+  void ForgetFailures();
   /// The range that waits for the end of its back-off and begins at `begin`; null: none does.
   RangeTransfer* InBackoff(Bytes begin);
   /// The one that holds the lowest missing byte; null: none is begun.

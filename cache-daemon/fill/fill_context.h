@@ -14,6 +14,7 @@
 #include "cache-daemon/fill/connection_governor.h"
 #include "cache-daemon/fill/filler.h"
 #include "cache-daemon/fill/hash_queue.h"
+#include "cache-daemon/fill/retry.h"
 
 namespace weighhouse::fill {
 
@@ -55,6 +56,15 @@ struct FillContext : std::enable_shared_from_this<FillContext> {
 
   /// How many bytes beyond their files' heads all ranges may begin: more would find no buffers.
   Bytes WindowBytes() const { return parts.buffers.count() * parts.buffers.buffer_size() / 4 * 3; }
+
+  /// How long to wait after `failures` in a row (NextDelay).
+  std::optional<std::chrono::milliseconds> DelayAfter(const Error& error, int failures) {
+    return NextDelay(error, failures,
+                     {.max_attempts = options.max_attempts,
+                      .backoff_start = options.backoff_start,
+                      .backoff_limit = options.backoff_limit},
+                     std::uniform_real_distribution<double>(0.5, 1.0)(random));
+  }
 
   const FillerOptions options;
   const Filler::Parts parts;

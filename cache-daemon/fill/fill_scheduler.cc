@@ -29,18 +29,27 @@ FillScheduler::FillScheduler(std::shared_ptr<FillContext> context) : context_(st
 
 void FillScheduler::Join(FillRequest request, std::weak_ptr<FillObserver> observer) {
   if (context_->stopped) return;
-  auto found = flights_.find(request.snapshot_id);
-  if (found != flights_.end()) {
-    Raise(*found->second, request.priority);
-    return found->second->AddObserver(std::move(observer));
-  }
-  auto flight =
-      std::make_shared<SnapshotFill>(std::make_shared<const FillRequest>(std::move(request)));
+  auto shared = std::make_shared<const FillRequest>(std::move(request));
+  auto found = flights_.find(shared->snapshot_id);
+  if (found != flights_.end()) return JoinFlight(*found->second, shared, std::move(observer));
+  auto flight = std::make_shared<SnapshotFill>(std::move(shared));
   flight->AddObserver(std::move(observer));
   flights_.emplace(flight->id(), flight);
   Publish();
   TakeStock(flight);
   if (!std::exchange(ticking_, true)) Tick();
+}
+
+void FillScheduler::JoinFlight(SnapshotFill& flight,
+                               const std::shared_ptr<const FillRequest>& request,
+                               std::weak_ptr<FillObserver> observer) {
+  flight.AddObserver(std::move(observer));
+  Raise(flight, request->priority);
+  if (!flight.AddRequest(request)) return;
+  for (const std::string& ingest_id : flight.running()) {
+    auto file = files_.find(ingest_id);
+    if (file != files_.end()) file->second.fill->AddAsker(request);
+  }
 }
 
 void FillScheduler::Raise(SnapshotFill& flight, FillPriority priority) {
@@ -72,7 +81,7 @@ void FillScheduler::OnBuffersFreed() {
 void FillScheduler::TakeStock(const Flight& flight) {
   context_->workers->Post([self = shared_from_this(), flight] {
     Result<std::shared_ptr<Stock>> shared;  // shared: std::function copies its captures
-    Result<Stock> stock = self->ReadStock(*flight->request());
+    Result<Stock> stock = self->ReadStock(flight->request());
     if (stock) {
       shared = std::make_shared<Stock>(std::move(*stock));
     } else {
@@ -143,25 +152,35 @@ FillScheduler::Flight FillScheduler::TakeTurn(FillPriority priority) {
   return flight;
 }
 
+std::string FillScheduler::IngestFor(const Listing& listing, const ListedFile& file) const {
+  std::string own = IngestIdOf(listing.origin, file);
+  bool named = file.identity.kind == FileIdentity::Kind::kSha256;
+  if (!named || files_.contains(own)) return own;
+  std::string common = IngestIdOf(kPublicOrigins, file);
+  if (listing.anonymous) return common;
+  auto found = files_.find(common);
+  bool is_public = found != files_.end() && found->second.fill->askers().HasOrigin(listing.origin);
+  return is_public ? common : own;
+}
+
 bool FillScheduler::BeginNextFile(const Flight& flight) {
   std::optional<ListedFile> next = flight->NextFile();
   if (!next) return false;
-  std::string ingest_id = IngestIdOf(flight->request()->listing.origin, *next);
+  std::string ingest_id = IngestFor(flight->request().listing, *next);
   flight->FileBegun(ingest_id);
   ActiveFile& active = files_[ingest_id];
   active.flights.push_back(flight);
-  if (active.fill) {
-    active.fill->AddAsker(flight->request());
-    active.fill->RaisePriority(flight->priority());
-    return true;
+  bool begins = active.fill == nullptr;
+  if (begins) {
+    auto done = [weak = weak_from_this(), ingest_id](const Result<>& outcome) {
+      if (std::shared_ptr<FillScheduler> self = weak.lock()) self->OnFileDone(ingest_id, outcome);
+    };
+    active.fill =
+        std::make_shared<FileFill>(context_, *std::move(next), ingest_id, std::move(done));
   }
-  auto done = [weak = weak_from_this(), ingest_id, flight](const Result<>& outcome) {
-    if (std::shared_ptr<FillScheduler> self = weak.lock()) self->OnFileDone(ingest_id, outcome);
-  };
-  active.fill = std::make_shared<FileFill>(context_, *std::move(next), ingest_id, std::move(done));
-  active.fill->AddAsker(flight->request());
+  for (const auto& request : flight->requests()) active.fill->AddAsker(request);
   active.fill->RaisePriority(flight->priority());
-  active.fill->Start();
+  if (begins) active.fill->Start();
   return true;
 }
 
@@ -171,11 +190,12 @@ void FillScheduler::OnFileDone(const std::string& ingest_id, const Result<>& out
   for (const Flight& flight : node.mapped().flights) {
     auto current = flights_.find(flight->id());
     if (current == flights_.end() || current->second != flight) continue;  // it ended before
+    const FileFill& fill = *node.mapped().fill;
     if (!outcome) {
-      EndFlight(flight, outcome);
+      EndFlight(flight,
+                std::unexpected(fill.askers().FailureOf(flight->id()).value_or(outcome.error())));
       continue;
     }
-    const FileFill& fill = *node.mapped().fill;
     flight->FileDone(ingest_id, fill.file(), fill.file().size - fill.resumed());
     if (flight->Idle()) TakeStock(flight);
   }

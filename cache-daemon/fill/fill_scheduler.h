@@ -14,8 +14,10 @@ namespace weighhouse::fill {
 
 /// The id of the ingest that brings `file` from `origin`: files with the same identity there are
 /// fetched once, whoever asks. The origin is part of it, because a digest alone is no key to
-/// another origin's bytes, staged ones included.
+/// another origin's bytes, staged ones included. `kPublicOrigins` instead of an origin: the ingest
+/// of a file named by its sha256 that all who listed it without credentials share.
 std::string IngestIdOf(const std::string& origin, const ListedFile& file);
+inline constexpr char kPublicOrigins[] = "";
 
 /// Decides which files are fetched when: snapshots take turns, those that somebody waits for before
 /// prefetches, at most `max_active_files` files at a time, of which prefetches get at most half;
@@ -58,8 +60,12 @@ class FillScheduler : public std::enable_shared_from_this<FillScheduler> {
   /// Takes the flight whose turn it is to begin a file; null: none may begin one now.
   Flight TakeTurn();
   Flight TakeTurn(FillPriority priority);
+  void JoinFlight(SnapshotFill& flight, const std::shared_ptr<const FillRequest>& request,
+                  std::weak_ptr<FillObserver> observer);
   void Raise(SnapshotFill& flight, FillPriority priority);
   bool BeginNextFile(const Flight& flight);
+  /// The ingest that `listing`'s file comes by: one that is under way, where its bytes may be used.
+  std::string IngestFor(const Listing& listing, const ListedFile& file) const;
   void OnFileDone(const std::string& ingest_id, const Result<>& outcome);
   void EndFlight(const Flight& flight, Result<> outcome);
   FillProgress Measure(SnapshotFill& flight) const;

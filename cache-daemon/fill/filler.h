@@ -58,6 +58,8 @@ struct FillerOptions {
   int max_attempts = 6;              ///< of one range without a byte of progress between them
   std::chrono::milliseconds backoff_start{500};
   std::chrono::milliseconds backoff_limit{8000};
+  /// Where public origins share a fill, the one that is asked has this long to show its speed.
+  std::chrono::milliseconds origin_window{10000};
   size_t hash_threads = 2;
 };
 
@@ -74,8 +76,8 @@ struct FillRequest {
 };
 
 /// Makes snapshots complete. Single flight: one fill per snapshot, one ingest per file content and
-/// origin, whoever asks. A fill survives its observers. Thread-safe. Destroying it ends the fills;
-/// what they committed stays.
+/// origin, or for all public origins together, whoever asks. A fill survives its observers.
+/// Thread-safe. Destroying it ends the fills; what they committed stays.
 class Filler {
  public:
   struct Parts {

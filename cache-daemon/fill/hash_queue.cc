@@ -8,6 +8,18 @@
 
 namespace weighhouse::fill {
 
+Result<Digest> CheckDigests(const ContentDigests& digests, const FileIdentity& want) {
+  const std::string* got = nullptr;
+  if (want.kind == FileIdentity::Kind::kSha256) got = &digests.sha256;
+  if (want.kind == FileIdentity::Kind::kGitSha1) got = &digests.git_sha1;
+  if (got != nullptr && *got != want.value) {
+    std::string_view kind = IdentityKindName(want.kind);
+    return Fail(Code::kDataLoss,
+                fmt::format("digest mismatch: want {}:{} got {}:{}", kind, want.value, kind, *got));
+  }
+  return Digest::FromHex(digests.sha256);
+}
+
 /// A stream is in `ready_`, or with one thread, or idle; the queue's mutex hands it from one to the
 /// next, and with it the hashers.
 struct HashStream::State {

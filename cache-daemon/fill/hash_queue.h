@@ -22,6 +22,9 @@ struct ContentDigests {
   std::string git_sha1;  ///< git's blob id; empty unless the file's identity is one
 };
 
+/// The sha256 of content that is what `want` says of it; kDataLoss names both digests.
+Result<Digest> CheckDigests(const ContentDigests& digests, const FileIdentity& want);
+
 class HashQueue;
 
 /// One file's bytes on their way through the hasher, in file order. Used by one thread; destroy it

@@ -72,6 +72,11 @@ class RangeTransfer {
   bool Complete() const { return position_ == range_.end; }
   /// Failures in a row without a byte between them.
   int CountFailure() { return ++failures_; }
+  /// They were another origin's.
+  void ForgetFailures() {
+    failures_ = 0;
+    backoff_ = false;
+  }
   int generation() const { return generation_; }
 
  private:

@@ -6,7 +6,15 @@
 namespace weighhouse::fill {
 
 SnapshotFill::SnapshotFill(std::shared_ptr<const FillRequest> request)
-    : request_(std::move(request)), priority_(request_->priority) {}
+    : requests_{std::move(request)}, priority_(requests_.front()->priority) {}
+
+bool SnapshotFill::AddRequest(std::shared_ptr<const FillRequest> request) {
+  bool known = std::ranges::any_of(requests_, [&](const auto& other) {
+    return other->credentials.values == request->credentials.values;
+  });
+  if (!known) requests_.push_back(std::move(request));
+  return !known;
+}
 
 void SnapshotFill::AddObserver(std::weak_ptr<FillObserver> observer) {
   observers_.push_back(std::move(observer));
@@ -61,7 +69,7 @@ std::optional<ListedFile> SnapshotFill::NextFile() {
 void SnapshotFill::FileDone(const std::string& ingest_id, const ListedFile& file, Bytes fetched) {
   running_.erase(ingest_id);
   bytes_fetched_ += fetched;
-  const std::vector<ListedFile>& files = request_->listing.files;
+  const std::vector<ListedFile>& files = request().listing.files;
   for (const ListedFile& other : files) {
     if (other.identity != file.identity || other.size != file.size) continue;
     bytes_present_ += other.size;

@@ -19,8 +19,13 @@ class SnapshotFill {
  public:
   explicit SnapshotFill(std::shared_ptr<const FillRequest> request);
 
-  const std::string& id() const { return request_->snapshot_id; }
-  const std::shared_ptr<const FillRequest>& request() const { return request_; }
+  const std::string& id() const { return request().snapshot_id; }
+  /// The first who asked: what the snapshot is.
+  const FillRequest& request() const { return *requests_.front(); }
+  /// Those who ask, each with other credentials.
+  const std::vector<std::shared_ptr<const FillRequest>>& requests() const { return requests_; }
+  /// One more who asks; false if somebody with the same credentials does already.
+  bool AddRequest(std::shared_ptr<const FillRequest> request);
 
   FillPriority priority() const { return priority_; }
   void set_priority(FillPriority priority) { priority_ = priority; }
@@ -57,7 +62,8 @@ class SnapshotFill {
   FillProgress Progress(Running running, std::chrono::steady_clock::time_point now);
 
  private:
-  const std::shared_ptr<const FillRequest> request_;  // shared with the files that it asks for
+  // Shared with the files that they ask for.
+  std::vector<std::shared_ptr<const FillRequest>> requests_;
   FillPriority priority_;
   std::vector<std::weak_ptr<FillObserver>> observers_;
   store::Reservation reservation_;

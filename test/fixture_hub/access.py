@@ -25,6 +25,10 @@ class Tokens:
     def __init__(self, valid: list[str]) -> None:
         self._valid = valid
 
+    def replace(self, valid: list[str]) -> None:
+        """From now on these and no others are valid: the rest is revoked."""
+        self._valid = [str(token) for token in valid]
+
     def judge(self, request: Request) -> str:
         """none, ok or bad."""
         header = request.header("Authorization")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from access import Tokens
 from faults import BadRule, FaultRules
 from messages import Request, Response
 from records import Records
@@ -13,8 +14,9 @@ from repository import Catalog
 class Control:
     """Reads and steers the fixture."""
 
-    def __init__(self, catalog: Catalog, rules: FaultRules, records: Records) -> None:
+    def __init__(self, catalog: Catalog, rules: FaultRules, records: Records, tokens: Tokens) -> None:
         self._catalog = catalog
+        self._tokens = tokens
         self._rules = rules
         self._records = records
 
@@ -29,6 +31,8 @@ class Control:
             return self._set_faults(request.body)
         if call == ("DELETE", "faults"):
             self._rules.replace([])
+        elif call == ("POST", "tokens"):
+            self._tokens.replace(json.loads(request.body))
         elif call == ("POST", "reset"):
             self._records.reset()
         elif call == ("POST", "rescan"):

@@ -51,7 +51,7 @@ def _start(arguments: argparse.Namespace) -> dict[str, str]:
     rules, records, signer = FaultRules(), Records(), Signer(arguments.url_lifetime)
     options = Options(arguments.page_size, arguments.api_quota, arguments.resolve_quota, arguments.quota_window)
     tokens = Tokens(arguments.token or [DEFAULT_TOKEN])
-    hub = Hub(catalog, signer, tokens, records, Control(catalog, rules, records), options)
+    hub = Hub(catalog, signer, tokens, records, Control(catalog, rules, records, tokens), options)
     scheme = "https" if tls else "http"
     cdn_server = listen(Cdn(catalog, signer, records), rules, records, tls, both_families=True)
     signer.base = f"{scheme}://localhost:{cdn_server.port}"

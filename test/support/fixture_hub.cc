@@ -111,6 +111,10 @@ void FixtureHub::SetFaults(std::string_view json) {
 
 void FixtureHub::ClearFaults() { Call("DELETE", std::string(kControl) + "faults", ""); }
 
+void FixtureHub::SetTokens(std::string_view json) {
+  Call("POST", std::string(kControl) + "tokens", json);
+}
+
 void FixtureHub::Reset() { Call("POST", std::string(kControl) + "reset", ""); }
 
 void FixtureHub::Rescan() { Call("POST", std::string(kControl) + "rescan", ""); }

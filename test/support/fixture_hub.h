@@ -36,6 +36,8 @@ class FixtureHub {
   /// Puts a JSON list of fault rules in place of those in force (test/fixture_hub/README.md).
   void SetFaults(std::string_view json);
   void ClearFaults();
+  /// From now on the JSON list's tokens and no others are valid.
+  void SetTokens(std::string_view json);
   /// Sets counters and log back.
   void Reset();
   /// Reads the models' directory again: changed content becomes a new commit on main.
