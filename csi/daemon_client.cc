@@ -28,9 +28,12 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& socket) {
 }
 
 /// How a call ended for its caller: a cancellation of ours stays one, the daemon's says that it is
-/// going down.
-Error ToError(const grpc::Status& status, bool cancelled_here, const std::string& socket) {
+/// going down. Only what the daemon did not say itself is about the daemon: it also answers
+/// UNAVAILABLE where the source is.
+Error ToError(const grpc::Status& status, bool cancelled_here, bool answered,
+              const std::string& socket) {
   std::string message = Printable(status.error_message(), kMaxMessage);
+  if (!answered) message = fmt::format("cache daemon at {}: {}", socket, message);
   switch (status.error_code()) {
     case grpc::StatusCode::CANCELLED:
       if (cancelled_here) return {.code = Code::kCancelled, .message = "cancelled"};
@@ -38,8 +41,7 @@ Error ToError(const grpc::Status& status, bool cancelled_here, const std::string
     case grpc::StatusCode::UNAVAILABLE:
     case grpc::StatusCode::UNKNOWN:
     case grpc::StatusCode::UNIMPLEMENTED:
-      return {.code = Code::kUnavailable,
-              .message = fmt::format("cache daemon at {}: {}", socket, message)};
+      return {.code = Code::kUnavailable, .message = std::move(message)};
     default:
       return {.code = static_cast<Code>(status.error_code()), .message = std::move(message)};
   }
@@ -57,7 +59,10 @@ class CallBase : public DaemonCall {
   }
 
  protected:
-  Error Failure(const grpc::Status& status) const { return ToError(status, cancelled_, socket_); }
+  Error Failure(const grpc::Status& status) const {
+    bool answered = context_.GetServerTrailingMetadata().contains("weighhouse-answered");
+    return ToError(status, cancelled_, answered, socket_);
+  }
   grpc::ClientContext context_;
 
  private:

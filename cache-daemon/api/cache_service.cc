@@ -18,6 +18,10 @@ namespace {
 using AcquireStream = UpdateStream<pb::AcquireUpdate>;
 using VerifyStream = UpdateStream<pb::VerifyUpdate>;
 
+/// Trailing metadata of every answer: what comes without it was said by gRPC of a daemon that is
+/// away. Public: cache.proto tells of it.
+constexpr const char* kAnswered = "weighhouse-answered";
+
 /// Who may make a call.
 enum class Audience { kEverybody, kAdmins };
 
@@ -60,8 +64,9 @@ class CacheService final : public pb::Cache::CallbackService {
   CacheService(Engine& engine, Workers& workers, CacheServiceOptions options)
       : engine_(engine), workers_(workers), options_(std::move(options)) {}
 
-  grpc::ServerWriteReactor<pb::AcquireUpdate>* Acquire(grpc::CallbackServerContext*,
+  grpc::ServerWriteReactor<pb::AcquireUpdate>* Acquire(grpc::CallbackServerContext* context,
                                                        const pb::AcquireRequest* request) override {
+    context->AddTrailingMetadata(kAnswered, "1");
     auto stream = std::make_shared<AcquireStream>();
     grpc::Status admitted = Admit("Acquire", Audience::kEverybody);
     Result<AcquireRequest> checked = ToAcquireRequest(*request);
@@ -152,8 +157,9 @@ class CacheService final : public pb::Cache::CallbackService {
     return Run(context, workers_.source, "Stat", Audience::kAdmins, stat);
   }
 
-  grpc::ServerWriteReactor<pb::VerifyUpdate>* Verify(grpc::CallbackServerContext*,
+  grpc::ServerWriteReactor<pb::VerifyUpdate>* Verify(grpc::CallbackServerContext* context,
                                                      const pb::VerifyRequest* request) override {
+    context->AddTrailingMetadata(kAnswered, "1");
     auto stream = std::make_shared<VerifyStream>();
     stream->Begin(options_.draining);
     grpc::Status admitted = Admit("Verify", Audience::kAdmins);
@@ -212,6 +218,7 @@ class CacheService final : public pb::Cache::CallbackService {
   grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext* context, WorkerPool& pool,
                                 std::string_view method, Audience audience,
                                 std::function<Result<>()> work) const {
+    context->AddTrailingMetadata(kAnswered, "1");
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     grpc::Status admitted = Admit(method, audience);
     if (!admitted.ok()) {

@@ -137,6 +137,7 @@ bool FakeDaemon::WaitUntilOpened(grpc::ServerContext& context) {
 
 grpc::Status FakeDaemon::Acquire(grpc::ServerContext* context,
                                  const cache::v1::AcquireRequest* request, Writer* writer) {
+  context->AddTrailingMetadata("weighhouse-answered", "1");
   Script script;
   {
     MutexLock lock(mutex_);

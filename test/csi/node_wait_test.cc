@@ -197,7 +197,9 @@ TEST_F(NodeWaitTest, ADaemonThatDiesInTheMiddleIsUnavailable) {
   auto publish = harness_.PublishLater(harness_.Request("v", target_));
   harness_.daemon().WaitForAcquires(1);
   harness_.daemon().Stop();
-  EXPECT_THAT(publish.get(), HasCode(StatusCode::UNAVAILABLE));
+  grpc::Status status = publish.get();
+  EXPECT_THAT(status, HasCode(StatusCode::UNAVAILABLE));
+  EXPECT_THAT(status.error_message(), HasSubstr("cache daemon at "));
   harness_.daemon().SetScript(FakeDaemon::Answer(PluginHarness::Tree('a')));
   harness_.daemon().Start();
   EXPECT_TRUE(harness_.Publish(harness_.Request("v", target_)).ok());

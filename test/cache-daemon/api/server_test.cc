@@ -122,6 +122,7 @@ TEST_F(ServerTest, BringsTheEnginesErrorWithItsCode) {
   grpc::Status status = stream->Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
   EXPECT_EQ(status.error_message(), "hf://org/name is gated");
+  EXPECT_EQ(context.GetServerTrailingMetadata().count("weighhouse-answered"), 1u);
 }
 
 TEST_F(ServerTest, AnInvalidAcquireNeverReachesTheEngine) {
