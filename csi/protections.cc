@@ -63,4 +63,10 @@ Result<Protection> Protections::Choose(bool readonly, SelinuxState selinux) cons
   return ChooseProtection(*findings_, readonly, selinux);
 }
 
+Result<> Protections::CheckOverlay() const {
+  MutexLock lock(mutex_);
+  if (findings_ && findings_->overlay.holds) return {};
+  return Fail(Code::kUnimplemented, findings_ ? findings_->overlay.reason : failure_);
+}
+
 }  // namespace weighhouse::csi

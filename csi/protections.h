@@ -53,6 +53,9 @@ class Protections {
   Result<> Ensure() EXCLUDES(mutex_);
   /// As ChooseProtection; kUnavailable while the test couldn't be made.
   Result<Protection> Choose(bool readonly, SelinuxState selinux) const EXCLUDES(mutex_);
+  /// OK where an overlay holds, for a filesystem that can't be idmapped; kUnimplemented where it
+  /// doesn't, with what the test found.
+  Result<> CheckOverlay() const EXCLUDES(mutex_);
 
  private:
   Mounter& mounter_;

@@ -68,11 +68,12 @@ Result<PublishOrder> ReadPublishRequest(const ::csi::v1::NodePublishVolumeReques
   StringMap attributes = ToMap(request.volume_context());
   VolumeContext context = TRY(VolumeContext::Parse(attributes));
   if (IsInlineVolume(request.volume_id(), attributes)) TRY(CheckPodInfo(context, target.pod_uid));
+  Credentials credentials = TRY(SelectCredentials(ToMap(request.secrets())));
   int mode = request.volume_capability().access_mode().mode();
   return PublishOrder{.volume_id = request.volume_id(),
                       .target = target,
                       .context = std::move(context),
-                      .credentials = SelectCredentials(ToMap(request.secrets())),
+                      .credentials = std::move(credentials),
                       .readonly = request.readonly(),
                       .single_writer = mode == Mode::SINGLE_NODE_SINGLE_WRITER,
                       .access_mode = mode};

@@ -142,13 +142,23 @@ Result<> CheckPodInfo(const VolumeContext& context, std::string_view target_pod_
   return {};
 }
 
-Credentials SelectCredentials(const StringMap& secrets) {
+Result<Credentials> SelectCredentials(const StringMap& secrets) {
   Credentials credentials;
-  for (std::string_view key : kCredentialKeys) {
-    auto found = secrets.find(std::string(key));
-    if (found != secrets.end()) credentials.values.insert(*found);
+  std::vector<std::string> others;
+  for (const auto& entry : secrets) {
+    if (IsForeign(entry.first)) continue;
+    if (std::ranges::find(kCredentialKeys, entry.first) != kCredentialKeys.end()) {
+      credentials.values.insert(entry);
+    } else {
+      others.push_back(entry.first);
+    }
   }
-  return credentials;
+  if (!credentials.values.empty() || others.empty()) return credentials;
+  return Fail(
+      Code::kInvalidArgument,
+      fmt::format("the volume's secret has the keys {}, of which none is a credential: give "
+                  "it one of {}",
+                  Printable(Join(others, ", "), 200), fmt::join(kCredentialKeys, ", ")));
 }
 
 }  // namespace weighhouse::csi

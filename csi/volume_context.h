@@ -38,7 +38,9 @@ bool IsInlineVolume(std::string_view volume_id, const StringMap& attributes);
 /// or with another uid than the one in the target's path, which the author can't have known.
 Result<> CheckPodInfo(const VolumeContext& context, std::string_view target_pod_uid);
 
-/// The keys of a secret that a source may need; the rest stays with us.
-Credentials SelectCredentials(const StringMap& secrets);
+/// The keys of a secret that a source may need; the rest stays with us. A secret that has none of
+/// them is kInvalidArgument and says which it has: without it the model would only seem to be
+/// missing.
+Result<Credentials> SelectCredentials(const StringMap& secrets);
 
 }  // namespace weighhouse::csi

@@ -113,22 +113,23 @@ Result<UniqueFd> VolumeDisk::OpenTree(const std::string& tree) const {
 
 Result<> VolumeDisk::MountProtected(const MountOrder& order) const {
   Result<> mounted = mounter_.Mount(order);
-  bool retry = !mounted && mounted.error().code == Code::kUnimplemented &&
-               order.protection == Protection::kIdmappedBind;
-  if (retry) {
-    // The self-test's filesystem could be idmapped, the cache's can't.
-    spdlog::warn("{}: {}; mounting an overlay instead", order.tree_name, mounted.error().message);
-    Result<Protection> fallback = protections_.Choose(/*readonly=*/false, SelinuxState::kOn);
-    if (!fallback) return std::unexpected(std::move(fallback).error());
-    MountOrder overlay = order;
-    overlay.protection = *fallback;
-    mounted = mounter_.Mount(overlay);
-  }
   if (mounted || mounted.error().code != Code::kUnimplemented) return mounted;
-  return Fail(
-      Code::kFailedPrecondition,
-      fmt::format("this node can't mount {} as {}: {}; set `readOnly: true` on the volume",
-                  order.tree_name, ProtectionName(order.protection), mounted.error().message));
+  std::string why =
+      fmt::format("{}: {}", ProtectionName(order.protection), mounted.error().message);
+  if (order.protection == Protection::kIdmappedBind) {
+    // The self-test's filesystem could be idmapped, the cache's can't.
+    spdlog::warn("{}: {}; mounting an overlay instead", order.tree_name, why);
+    MountOrder overlay = order;
+    overlay.protection = Protection::kOverlay;
+    Result<> holds = protections_.CheckOverlay();
+    mounted = holds ? mounter_.Mount(overlay) : std::move(holds);
+    if (mounted || mounted.error().code != Code::kUnimplemented) return mounted;
+    why += fmt::format("; {}: {}", ProtectionName(overlay.protection), mounted.error().message);
+  }
+  return Fail(Code::kFailedPrecondition,
+              fmt::format("this node can't mount {} so that no container can write to it ({}): set "
+                          "`readOnly: true` on the volume",
+                          order.tree_name, why));
 }
 
 Result<> VolumeDisk::Mount(const TargetPath& target, const std::string& tree, bool readonly) const {

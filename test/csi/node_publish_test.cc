@@ -168,7 +168,9 @@ TEST_F(NodePublishTest, WhereNothingHoldsItIsFailedPreconditionAndLeavesNothing)
   std::string target = harness_.MakeTarget("u");
   grpc::Status status = harness_.Publish(harness_.Request("v", target));
   EXPECT_THAT(status, HasCode(StatusCode::FAILED_PRECONDITION));
-  EXPECT_THAT(status.error_message(), HasSubstr("readOnly: true"));
+  EXPECT_THAT(status.error_message(),
+              AllOf(HasSubstr("idmapped bind: filesystem can't"), HasSubstr("overlay: no overlay"),
+                    HasSubstr("readOnly: true")));
   EXPECT_FALSE(fs::exists(target));
   EXPECT_THAT(harness_.daemon().releases(), ElementsAre(LeaseOf(target)));
 }

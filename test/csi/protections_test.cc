@@ -43,6 +43,15 @@ TEST(ProtectionsTest, WithoutAnythingThatHoldsReadOnlyIsTheWayOut) {
   EXPECT_THAT(error.message, HasSubstr("readOnly: true"));
 }
 
+TEST(ProtectionsTest, AnOverlayForAFilesystemThatCanNotBeIdmappedMustHold) {
+  FakeMounter mounter;
+  EXPECT_TRUE(Protections(mounter, Findings(true, true)).CheckOverlay().has_value());
+  Result<> refused = Protections(mounter, Findings(true, false)).CheckOverlay();
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kUnimplemented);
+  EXPECT_EQ(refused.error().message, "no overlay");
+}
+
 TEST(ProtectionsTest, UntilTheTestCouldBeMadeOnlyReadOnlyVolumesAreMounted) {
   FakeMounter mounter;
   Protections protections(mounter, "/proc/no/such/place");

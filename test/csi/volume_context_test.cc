@@ -119,9 +119,28 @@ TEST(VolumeContextTest, PodInfoMustBeCompleteAndMatchTheTarget) {
 }
 
 TEST(VolumeContextTest, OnlyKnownCredentialsAreTaken) {
-  Credentials credentials = SelectCredentials({{"HF_TOKEN", "a"}, {"token", "b"}, {"other", "c"}});
-  EXPECT_THAT(credentials.values,
+  auto credentials = SelectCredentials({{"HF_TOKEN", "a"}, {"token", "b"}, {"other", "c"}});
+  ASSERT_TRUE(credentials.has_value());
+  EXPECT_THAT(credentials->values,
               UnorderedElementsAre(testing::Pair("HF_TOKEN", "a"), testing::Pair("token", "b")));
+}
+
+TEST(VolumeContextTest, ASecretWithoutAKnownKeyIsRefusedByTheNamesOfItsKeys) {
+  auto credentials = SelectCredentials({{"HF_TOKN", "s3cret"}, {"other", "s3cret"}});
+  ASSERT_FALSE(credentials.has_value());
+  EXPECT_EQ(credentials.error().code, Code::kInvalidArgument);
+  EXPECT_THAT(credentials.error().message,
+              AllOf(HasSubstr("HF_TOKN, other"), HasSubstr("HF_TOKEN, token"),
+                    testing::Not(HasSubstr("s3cret"))));
+}
+
+TEST(VolumeContextTest, NoSecretAndKubeletsOwnKeysAreNoCredentials) {
+  for (const StringMap& secrets :
+       {StringMap{}, StringMap{{"csi.storage.k8s.io/serviceAccount.tokens", "{}"}}}) {
+    auto credentials = SelectCredentials(secrets);
+    ASSERT_TRUE(credentials.has_value()) << credentials.error().message;
+    EXPECT_TRUE(credentials->values.empty());
+  }
 }
 
 }  // namespace
