@@ -48,6 +48,8 @@ void ProgressPrinter::Resolving() {
 }
 
 void ProgressPrinter::Filling(const Progress& progress) {
+  // Before the fill has counted its files: 0 of 0 would read as done.
+  if (progress.files_total == 0) return;
   if (!IsDue(Stage::kFilling, progress.waiting_for)) return;
   Show(style_ == Style::kBar ? ProgressBar(name_, progress, Width())
                              : ProgressLine(name_, progress));

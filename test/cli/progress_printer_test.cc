@@ -45,6 +45,16 @@ class ProgressPrinterTest : public ::testing::Test {
   UniqueFd read_, write_;
 };
 
+TEST_F(ProgressPrinterTest, AFillWithoutSumsYetIsNoNews) {
+  ProgressPrinter printer(write_.get(), ProgressPrinter::Style::kLines, "m", clock_);
+  printer.Resolving();
+  EXPECT_EQ(Written(), "m: asking the source\n");
+  printer.Filling({.waiting_for = ""});
+  EXPECT_EQ(Written(), "");
+  printer.Filling(At(1));
+  EXPECT_EQ(Written(), "m: 1/100 B (1 %), 0 of 1 files\n");
+}
+
 TEST_F(ProgressPrinterTest, LinesComeAtStageChangesAndEveryFiveSeconds) {
   ProgressPrinter printer(write_.get(), ProgressPrinter::Style::kLines, "m", clock_);
   printer.Resolving();
