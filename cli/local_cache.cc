@@ -1,5 +1,6 @@
 #include "cli/local_cache.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,10 +42,36 @@ Owner OwnerOfNew() {
   return {.uid = kDaemonUid, .gid = kDaemonUid};
 }
 
+/// 0 if `owner` may use the directory, else the errno. For root only.
+int AccessErrorOf(const std::string& root, Owner owner) {
+  int error_number = 0;
+  if (::setegid(owner.gid) != 0 || ::seteuid(owner.uid) != 0 ||
+      ::faccessat(AT_FDCWD, root.c_str(), R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
+    error_number = errno;
+  }
+  // Root's real and saved ids stay, so the way back is open.
+  CHECK(::seteuid(0) == 0 && ::setegid(0) == 0);
+  return error_number;
+}
+
+Error NoAccess(const std::string& root, uid_t uid, int error_number) {
+  return FailErrno(error_number,
+                   fmt::format("uid {} can't use {} (every directory above must let it through, "
+                               "and it needs read and write there)",
+                               uid, root))
+      .error();
+}
+
 /// Makes the directory if it is missing, and says who owns it.
 Result<Owner> EnsureDirectory(const std::string& root) {
   struct stat status{};
-  if (::stat(root.c_str(), &status) == 0) return Owner{.uid = status.st_uid, .gid = status.st_gid};
+  if (::stat(root.c_str(), &status) == 0) {
+    if (S_ISDIR(status.st_mode)) return Owner{.uid = status.st_uid, .gid = status.st_gid};
+    return Fail(Code::kFailedPrecondition,
+                fmt::format("--root {} is not a directory: give one, or a path that doesn't exist "
+                            "yet",
+                            root));
+  }
   if (errno != ENOENT) return FailErrno(errno, fmt::format("look at {}", root));
   std::error_code failed;
   std::filesystem::create_directories(root, failed);
@@ -54,19 +81,35 @@ Result<Owner> EnsureDirectory(const std::string& root) {
   if (::chown(root.c_str(), owner.uid, owner.gid) != 0) {
     return FailErrno(errno, fmt::format("give {} to uid {}", root, owner.uid));
   }
+  if (int unreachable = AccessErrorOf(root, owner)) {
+    // While this is root still: nobody else could remove it.
+    std::filesystem::remove(root, failed);
+    return std::unexpected(NoAccess(root, owner.uid, unreachable));
+  }
   return owner;
+}
+
+Error BelongsToRoot(const std::string& root) {
+  std::error_code failed;
+  bool empty = std::filesystem::is_empty(root, failed);
+  bool cache = std::filesystem::exists(root + "/format", failed);
+  // Advice to give away whatever the directory is, such as /etc, would be followed one day.
+  std::string way_out =
+      empty || cache
+          ? fmt::format("give the directory away first: chown -R {0}:{0} {1}", kDaemonUid, root)
+          : fmt::format(
+                "{} holds files but no cache: give a directory that is empty or doesn't "
+                "exist yet",
+                root);
+  return {.code = Code::kFailedPrecondition,
+          .message = fmt::format("{} belongs to root, and model files must not: root inside a "
+                                 "container could write to them; {}",
+                                 root, way_out)};
 }
 
 Result<> Become(const std::string& root, Owner owner) {
   if (::geteuid() != 0) return {};
-  if (owner.uid == 0) {
-    return Fail(
-        Code::kFailedPrecondition,
-        fmt::format(
-            "{} belongs to root, and model files must not: root inside a container could write to "
-            "them; give the directory away first: chown -R {}:{} {}",
-            root, kDaemonUid, kDaemonUid, root));
-  }
+  if (owner.uid == 0) return std::unexpected(BelongsToRoot(root));
   // Groups first: without uid 0 they can't be changed any more.
   if (::setgroups(0, nullptr) != 0 || ::setgid(owner.gid) != 0 || ::setuid(owner.uid) != 0) {
     return FailErrno(errno, fmt::format("become uid {}, the owner of {}", owner.uid, root));
@@ -76,10 +119,7 @@ Result<> Become(const std::string& root, Owner owner) {
 
 Result<> CheckAccess(const std::string& root) {
   if (::access(root.c_str(), R_OK | W_OK | X_OK) == 0) return {};
-  return FailErrno(
-      errno, fmt::format("uid {} can't use {} (every directory above must let it through, and it "
-                         "needs read and write there)",
-                         ::geteuid(), root));
+  return std::unexpected(NoAccess(root, ::geteuid(), errno));
 }
 
 }  // namespace

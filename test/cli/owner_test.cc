@@ -84,6 +84,31 @@ TEST_F(OwnerTest, ADirectoryOfRootIsRefusedWithTheWayOut) {
   EXPECT_TRUE(std::filesystem::is_empty(Cache()));
 }
 
+TEST_F(OwnerTest, ADirectoryOfTheSystemIsNotAdvisedToBeGivenAway) {
+  ASSERT_EQ(::mkdir(Cache().c_str(), 0755), 0);
+  std::ofstream(Cache() + "/passwd") << "root:x:0:0";
+  ProgramResult result = Pull();
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr(Cache() + " holds files but no cache"));
+  EXPECT_THAT(result.err, ::testing::Not(HasSubstr("chown")));
+}
+
+TEST_F(OwnerTest, AFileIsNoCache) {
+  std::ofstream{Cache()};
+  ProgramResult result = Pull();
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr(Cache() + " is not a directory"));
+  EXPECT_THAT(result.err, ::testing::Not(HasSubstr("chown")));
+}
+
+TEST_F(OwnerTest, WhatItsOwnerCouldNotUseIsNotLeftBehind) {
+  ASSERT_EQ(::chmod(directory_.c_str(), 0700), 0);
+  ProgramResult result = Pull();
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("uid 64100 can't use " + Cache()));
+  EXPECT_FALSE(std::filesystem::exists(Cache()));
+}
+
 TEST_F(OwnerTest, ADirectoryThatItsOwnerCannotReachIsRefused) {
   ASSERT_EQ(::mkdir(Cache().c_str(), 0755), 0);
   ASSERT_EQ(::chown(Cache().c_str(), kSomebody, kSomebody), 0);
