@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/digest.h"
+#include "base/model.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "cli/commands.h"
@@ -63,10 +64,15 @@ Result<std::string> ReadToken(const Options& options) {
 Result<std::vector<std::string>> SnapshotIdsOf(const std::string& subject,
                                                const pb::ListResponse& list) {
   bool is_reference = subject.contains("://");
+  std::string name = subject;
+  if (is_reference) {
+    ModelReference reference = TRY(ModelReference::Parse(subject));
+    name = reference.ToString();  // as the daemon records it: hf://org/name:rev is …@rev
+  }
   std::vector<std::string> ids;
   for (const pb::Snapshot& snapshot : list.snapshots()) {
-    bool named = std::ranges::any_of(snapshot.references(),
-                                     [&](const auto& r) { return Names(subject, r); });
+    bool named =
+        std::ranges::any_of(snapshot.references(), [&](const auto& r) { return Names(name, r); });
     if (is_reference ? named : snapshot.id().starts_with(subject)) ids.push_back(snapshot.id());
   }
   if (!is_reference && (subject.size() < kLeastIdDigits || subject.size() > kIdDigits ||

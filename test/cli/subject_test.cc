@@ -30,6 +30,12 @@ TEST(SubjectTest, AReferenceNamesItsSnapshots) {
   EXPECT_EQ(SnapshotIdsOf("hf://org/nam", Listed()).error().code, Code::kNotFound);
 }
 
+TEST(SubjectTest, AReferenceMayBeWrittenInAnyOfItsForms) {
+  EXPECT_THAT(SnapshotIdsOf("hf://org/name:v1", Listed()).value(), ElementsAre(Id("aaaa2")));
+  EXPECT_THAT(SnapshotIdsOf("hf://models/org/name@v1", Listed()).value(), ElementsAre(Id("aaaa2")));
+  EXPECT_EQ(SnapshotIdsOf("hf://org", Listed()).error().code, Code::kInvalidArgument);
+}
+
 TEST(SubjectTest, TheBeginningOfAnIdIsEnoughIfItIsUnambiguous) {
   EXPECT_THAT(SnapshotIdsOf("bbbb", Listed()).value(), ElementsAre(Id("bbbb")));
   EXPECT_THAT(SnapshotIdsOf(Id("aaaa1"), Listed()).value(), ElementsAre(Id("aaaa1")));
