@@ -85,7 +85,7 @@ class Demo:
         calls = self.node.kubelet.calls(pod)
         away = waited > SOURCE_PATIENCE and all(call.code.name == "UNAVAILABLE" for call in calls)
         if calls and (is_final(calls[-1].code) or away or waited > timeout):
-            self.report.claim(False, pod.name, calls[-1].code.name.lower(), calls[-1].message)
+            self.report.claim(False, pod.name, "refused", f"{calls[-1].code.name}: {calls[-1].message}")
         elif calls:
             self.report.note(calls[-1].message)
 
@@ -102,14 +102,19 @@ class Demo:
         return max((p for p in self.path(number).rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
 
     def cold(self) -> int:
+        """Bytes of one copy: files that are equal are one."""
         took = self.publish("pod-1", 6 * 3600)
-        size = sum(p.stat().st_size for p in self.path(0).rglob("*") if p.is_file())
+        files = {p.stat().st_ino: p.stat().st_size for p in self.path(0).rglob("*") if p.is_file()}
+        size = sum(files.values())
         self.report.row("pod-1, cold publish", seconds_text(took),
                         f"{bytes_text(size)} fetched, verified and mounted: {bytes_text(size / took)}/s")
         return size
 
     def tensors(self) -> None:
         count, files = read_tensors(self.path(0))
+        if not files:
+            self.report.row("safetensors in pod-1", "none", "the model's weights are in another format")
+            return
         self.report.claim(count > 0, "safetensors in pod-1", f"{count} tensors", f"read from {files} on the mount")
 
     def warm(self) -> None:
@@ -134,7 +139,10 @@ class Demo:
         self.report.claim(not reader.failure and self.fetched() == 0, "pod-3, after its restart", seconds_text(took),
                           reader.failure or "0 bytes fetched")
         total = self.origin.fetched() or fetched
-        self.report.claim(total == size, "fetched in all", bytes_text(total), "one copy, for three pods")
+        # A range that lags is raced by a second transfer, and one that was cut off begins again.
+        twice = f"; {bytes_text(total - size)} came twice, from connections that lagged" if total > size else ""
+        self.report.claim(size <= total < 1.5 * size, "fetched in all", bytes_text(total),
+                          f"one copy of {bytes_text(size)}, for three pods{twice}")
 
     def refusals(self) -> None:
         target = self.path(1)
@@ -157,7 +165,11 @@ class Demo:
     def digests(self) -> None:
         with self.node.daemon.client() as cache:
             commit = cache.call("List").snapshots[0].revision
-        same, wrong, left_out = check_files(self.path(2), self.origin, commit)
+        try:
+            same, wrong, left_out = check_files(self.path(2), self.origin, commit)
+        except OSError as error:
+            self.report.claim(False, "files equal to the Hub's", "unknown", f"{self.origin.name} lists nothing: {error}")
+            return
         detail = f"sha256 or git's sha1 as the Hub lists it; {left_out} left out by the default patterns"
         self.report.claim(same > 0 and not wrong, "files equal to the Hub's", f"{same} of {same + len(wrong)}",
                           ", ".join(wrong) or detail)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 import urllib.parse
 import urllib.request
@@ -18,11 +19,18 @@ sys.path.insert(0, str(workspace.PROJECT / "test/models"))
 import minilm  # noqa: E402
 
 
+_MODEL = re.compile(r"hf://(?:models/)?([\w.-]+/[\w.-]+)(?:[@:].+)?")
+
+
 class HubOrigin:
     """A model of the Hub that HF_ENDPOINT names."""
 
     def __init__(self, model: str) -> None:
+        found = _MODEL.fullmatch(model)
+        if not found:
+            sys.exit(f"demo: MODEL={model}: the demo compares with a Hub's listing: give hf://org/name[@revision]")
         self.model = model
+        self.repository = found[1]
         self.url = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
         self.name = urllib.parse.urlsplit(self.url).netloc
         self.secrets = {"HF_TOKEN": os.environ["HF_TOKEN"]} if os.environ.get("HF_TOKEN") else {}
@@ -44,10 +52,11 @@ class FixtureOrigin(HubOrigin):
         models.mkdir(parents=True, exist_ok=True)
         minilm.place(models)
         super().__init__(f"hf://{minilm.REPOSITORY}")
+        os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
         self.secrets = {}
         self.hub = self._hub = Hub(models, workspace.directory() / "hub.log")
         self.url = self._hub.url
-        self.name = "the fixture Hub"
+        self.name = "the fixture Hub on this machine"
 
     def fetched(self) -> int:
         """Bytes of files by the Hub's log, on both its hosts."""
@@ -62,8 +71,7 @@ Origin = HubOrigin
 
 def listing(origin: Origin, commit: str) -> dict[str, tuple[str, str]]:
     """Path -> (kind, digest) of every file that the Hub lists for `commit`."""
-    repository = origin.model.removeprefix("hf://").partition("@")[0]
-    url = f"{origin.url}/api/models/{repository}/tree/{commit}?recursive=true&expand=false"
+    url = f"{origin.url}/api/models/{origin.repository}/tree/{commit}?recursive=true&expand=false"
     found: dict[str, tuple[str, str]] = {}
     while url:
         request = urllib.request.Request(url)

@@ -33,7 +33,7 @@ class Report:
 
     def row(self, what: str, figure: str, detail: str) -> None:
         """One step that is done."""
-        print(f"  {self._in(_GREEN, '✓')} {what:<25} {figure:>10}   {self._in(_DIM, detail)}", flush=True)
+        print(f"  {self._in(_GREEN, '✓')} {what:<25} {figure:>12}   {self._in(_DIM, detail)}", flush=True)
 
     def note(self, text: str) -> None:
         """Something on the way; once, however often it is said."""
@@ -47,7 +47,7 @@ class Report:
         if true:
             self.row(what, figure, detail)
             return
-        print(f"  {self._in(_RED, '✗')} {what:<25} {figure:>10}   {detail}", flush=True)
+        print(f"  {self._in(_RED, '✗')} {what:<25} {figure:>12}   {detail}", flush=True)
         sys.exit(f"\ndemo: {what}: not as promised")
 
     def end(self) -> None:
