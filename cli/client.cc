@@ -166,7 +166,8 @@ Result<std::unique_ptr<Client>> OpenLocal(const Options& options) {
   Local local;
   local.engine = TRY(OpenLocalCache({.root = *options.root,
                                      .hf_endpoint = options.hf_endpoint,
-                                     .allow_plain_http = options.allow_plain_http}));
+                                     .allow_plain_http = options.allow_plain_http,
+                                     .bandwidth_limit = options.bandwidth_limit}));
   local.server = TRY(api::Server::StartInProcess(*local.engine));
   std::shared_ptr<grpc::Channel> channel = local.server->InProcessChannel();
   return std::make_unique<GrpcClient>(std::move(local), channel);

@@ -138,6 +138,7 @@ Result<std::unique_ptr<Engine>> OpenLocalCache(const LocalCacheOptions& options)
   engine.store.root = root;
   engine.hub_endpoint = options.hf_endpoint;
   engine.allow_plain_http = options.allow_plain_http;
+  engine.fill.bandwidth_limit = options.bandwidth_limit;
   engine.local_roots = {"/"};  // whoever runs this may read what the files' modes let them read
   return Engine::Open(engine);
 }

@@ -13,6 +13,7 @@ struct LocalCacheOptions {
   std::string root;
   std::string hf_endpoint;  ///< empty: the engine's default
   bool allow_plain_http = false;
+  Bytes bandwidth_limit = 0;  ///< bytes a second; 0: none
 };
 
 /// Opens the cache in a directory inside this process. The directory is made if missing. As root

@@ -12,6 +12,9 @@
 namespace weighhouse::cli {
 namespace {
 
+/// As fill.bandwidthLimit.
+constexpr Bytes kMinimumBandwidth = 64 * kKiB;
+
 constexpr const char* kFooter =
     "Exit codes: 0 done; 1 failed for good (not found, denied, bad data); 2 wrong usage; 3 failed "
     "for now, try again; "
@@ -93,6 +96,18 @@ void DescribeCommands(CLI::App& app, Options& options) {
           "files (default): the model's files; hub: a Hugging Face cache directory")
       ->type_name("LAYOUT")
       ->check(CLI::IsMember({"files", "hub"}).description(""));
+  pull.add_option_function<std::string>(
+          "--bandwidth-limit",
+          [&](const std::string& text) {
+            Result<Bytes> bytes = ParseBytes(text);
+            if (!bytes) throw CLI::ValidationError("--bandwidth-limit", bytes.error().message);
+            if (*bytes != 0 && *bytes < kMinimumBandwidth) {
+              throw CLI::ValidationError("--bandwidth-limit", "give at least 64Ki, or 0 for none");
+            }
+            options.bandwidth_limit = *bytes;
+          },
+          "With --root: fetch at most so many bytes a second, such as 100Mi")
+      ->type_name("BYTES");
   pull.add_flag("-q,--quiet", options.quiet, "No progress");
   Add(app, "ls", "List the models in the cache, most recently used first");
   Add(app, "status", "Show space, fills and how the daemon runs");
@@ -145,6 +160,11 @@ std::optional<Printout> CheckTogether(const Options& options) {
     return Mistake(
         "--hf-endpoint and --allow-plain-http go with --root: with a daemon, its configuration "
         "counts");
+  }
+  if (!options.root && options.bandwidth_limit != 0) {
+    return Mistake(
+        "--bandwidth-limit goes with --root: with a daemon, fill.bandwidthLimit of its "
+        "configuration counts");
   }
   if (options.root && options.root->empty()) return Mistake("--root is empty: give a directory");
   return std::nullopt;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/model.h"
+#include "base/units.h"
 
 namespace weighhouse::cli {
 
@@ -31,6 +32,7 @@ struct Options {
   std::optional<std::string> token_file;
   Layout layout = Layout::kFiles;  ///< pull
   bool quiet = false;              ///< pull: no progress
+  Bytes bandwidth_limit = 0;       ///< pull with `root`: bytes a second; 0: none
   bool all = false;                ///< verify
 };
 

@@ -9,6 +9,8 @@ namespace {
 
 constexpr Bytes kMinimumLimit = kMiB;
 constexpr Bytes kMinimumBufferMemory = 16 * kMiB;
+/// Less would be a few pieces of 16 KiB a second.
+constexpr Bytes kMinimumBandwidth = 64 * kKiB;
 
 /// The one scalar of `value`, or nothing.
 std::optional<std::string_view> Scalar(const ConfigValue& value) {
@@ -40,6 +42,11 @@ bool TakeBytes(const ConfigValue& value, Bytes least, Bytes& out) {
   if (!bytes || *bytes < least) return false;
   out = *bytes;
   return true;
+}
+
+/// 0 says that there is no limit.
+bool TakeBandwidth(const ConfigValue& value, Bytes& out) {
+  return TakeBytes(value, 0, out) && (out == 0 || out >= kMinimumBandwidth);
 }
 
 bool TakeShare(const ConfigValue& value, Bytes least, std::optional<SpaceShare>& out) {
@@ -134,6 +141,12 @@ constexpr std::array kKeys = {
               "Connections to one host, at most; as many as bring more are used.",
               [](const ConfigValue& value, Config& config) {
                 return TakeNumber<size_t>(value, 1, 256, config.fill.connections_per_host);
+              }},
+    ConfigKey{"fill.bandwidthLimit",
+              "bytes a second of at least 64Ki, such as 100Mi, or 0 for no limit", "0",
+              "What all fills together fetch a second, at most.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeBandwidth(value, config.fill.bandwidth_limit);
               }},
     ConfigKey{"fill.stallTimeout", "seconds from 1s to 3600s, such as 30s", "30s",
               "A connection that brings no byte for this long is given up and tried again.",

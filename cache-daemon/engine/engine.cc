@@ -103,7 +103,12 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
                                                  .local_roots = options.local_roots,
                                                  .allow_plain_http = options.allow_plain_http,
                                                  .ca_file = options.transport.ca_file}));
-  transport_ = TRY(source::CreateTransport(options.transport));
+  source::TransportOptions transport = options.transport;
+  // With fewer kept than are used at once, ends of ranges would close connections that the next
+  // ranges open again. One more: a hedge goes beyond the limit.
+  transport.max_connections =
+      std::max(transport.max_connections, static_cast<int>(options.fill.connections) + 1);
+  transport_ = TRY(source::CreateTransport(std::move(transport)));
   filler_ = fill::Filler::Create(options.fill, {.transport = *transport_,
                                                 .io = *io_.engine,
                                                 .buffers = *buffers_,

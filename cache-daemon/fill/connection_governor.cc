@@ -112,6 +112,10 @@ void ConnectionGovernor::Offer() {
   }
 }
 
+void ConnectionGovernor::OnLimited(const ConnectionUser& user) {
+  if (Entry* entry = Find(user)) entry->host->pace().OnLimited();
+}
+
 void ConnectionGovernor::Tick() {
   auto now = clock_.Steady();
   for (auto& [name, host] : hosts_) {

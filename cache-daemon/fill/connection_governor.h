@@ -55,6 +55,8 @@ class ConnectionGovernor {
   /// Offers what is free to those who want it, the best claim first, and asks a prefetch to yield
   /// where a fill that somebody waits for finds none.
   void Offer();
+  /// `user` didn't take what came, because of the bandwidth limit: that says nothing of its host.
+  void OnLimited(const ConnectionUser& user);
   /// About every 100 ms.
   void Tick();
 

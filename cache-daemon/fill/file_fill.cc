@@ -45,10 +45,15 @@ void FileFill::Start() {
   Prepare(Want::kLocationAndIngest);
 }
 
+void FileFill::LeaveOthers() {
+  context_->governor.Leave(*this);
+  if (context_->bandwidth) context_->bandwidth->Leave(*this);
+}
+
 void FileFill::Stop() {
   finished_ = true;
   DropAttempt();
-  context_->governor.Leave(*this);
+  LeaveOthers();
 }
 
 void FileFill::After(std::chrono::milliseconds delay, std::function<void(FileFill&)> task) {
@@ -233,6 +238,12 @@ void FileFill::HedgeSettled(Hedge outcome) {
   hedge_pause_ = std::min(hedge_pause_ * 2, kLongestHedgePause);
 }
 
+bool FileFill::MayTakeBytes() {
+  if (!context_->bandwidth || context_->bandwidth->MayTake(*this, BandwidthClaim())) return true;
+  context_->governor.OnLimited(*this);
+  return false;
+}
+
 bool FileFill::AcceptBytes(RangeTransfer& range, std::span<const std::byte> bytes) {
   if (bytes.size() > range.range().end - range.position()) {
     // Only a transfer without a Range can bring too much; it is ended when it is safe to.
@@ -243,9 +254,11 @@ bool FileFill::AcceptBytes(RangeTransfer& range, std::span<const std::byte> byte
     });
     return true;
   }
+  if (!MayTakeBytes()) return false;
   // Buffers are shared between the files that have connections.
   context_->active_files = context_->governor.users_in_use();
   if (!assembly_->Accept(range.position(), bytes)) return false;
+  if (context_->bandwidth) context_->bandwidth->Took(*this, BandwidthClaim(), bytes.size());
   if (received_ == 0) FaultPoint("fill.first_bytes");
   received_ += bytes.size();
   fetched_ += bytes.size();
@@ -389,7 +402,7 @@ void FileFill::Commit(const Digest& sha256) {
 void FileFill::Finish(Result<> outcome) {
   if (std::exchange(finished_, true)) return;
   DropAttempt();
-  context_->governor.Leave(*this);
+  LeaveOthers();
   std::shared_ptr<FileFill> keep = shared_from_this();
   if (!outcome) outcome = std::unexpected(std::move(outcome).error().Within(file_.path));
   std::exchange(done_, nullptr)(std::move(outcome));

@@ -20,6 +20,7 @@ namespace weighhouse::fill {
 /// thread, but for what it posts to the workers. Held by shared_ptr: tasks under way keep it.
 class FileFill : public RangeOwner,
                  public ConnectionUser,
+                 public BandwidthUser,
                  public std::enable_shared_from_this<FileFill> {
  public:
   /// Called once, with the bytes committed as a blob or the reason why not.
@@ -57,6 +58,7 @@ class FileFill : public RangeOwner,
   void HedgeSettled(Hedge outcome) override;
   void OnConnectionFree() override { Pump(); }
   void OnYield() override;
+  void OnBandwidth() override { ranges_.ResumeInTurn(); }
 
  private:
   struct Prepared {
@@ -79,6 +81,10 @@ class FileFill : public RangeOwner,
   Bytes RangeBytes() const;
   /// How far ahead of the hasher ranges may begin.
   Bytes WindowEnd() const;
+  BandwidthLimit::Claim BandwidthClaim() const {
+    return {.fill = askers_.first().request->snapshot_id, .priority = priority_};
+  }
+  bool MayTakeBytes();
   /// What is missing of the range begins with a whole piece again.
   void Rewind(RangeTransfer& range);
   /// Ends the range's transfer; the range waits to be started again.
@@ -94,6 +100,7 @@ class FileFill : public RangeOwner,
   void OnAssembled();
   void Commit(const Digest& sha256);
   void Finish(Result<> outcome);
+  void LeaveOthers();
   void After(std::chrono::milliseconds delay, std::function<void(FileFill&)> task);
 
   const std::shared_ptr<FillContext> context_;  // shared: see FillContext

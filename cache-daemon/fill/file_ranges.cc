@@ -65,4 +65,11 @@ void FileRanges::Resume() {
   for (RangeTransfer& range : ranges_) range.Resume();
 }
 
+void FileRanges::ResumeInTurn() {
+  if (ranges_.empty()) return;
+  auto first = std::next(ranges_.begin(), static_cast<std::ptrdiff_t>(turn_++ % ranges_.size()));
+  for (auto range = first; range != ranges_.end(); ++range) range->Resume();
+  for (auto range = ranges_.begin(); range != first; ++range) range->Resume();
+}
+
 }  // namespace weighhouse::fill

@@ -34,12 +34,15 @@ class FileRanges {
   RangeTransfer* LastRunning();
   bool AnyActive() const;
   void Resume();
+  /// The same, beginning with another one each time, where there isn't enough for all.
+  void ResumeInTurn();
 
  private:
   RangeOwner& owner_;
   source::Transport& transport_;
   std::list<RangeTransfer> ranges_;
   std::deque<ByteRange> missing_;
+  size_t turn_ = 0;
 };
 
 }  // namespace weighhouse::fill

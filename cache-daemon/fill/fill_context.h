@@ -10,6 +10,7 @@
 
 #include "base/mutex.h"
 #include "base/worker_pool.h"
+#include "cache-daemon/fill/bandwidth_limit.h"
 #include "cache-daemon/fill/buffer_budget.h"
 #include "cache-daemon/fill/connection_governor.h"
 #include "cache-daemon/fill/filler.h"
@@ -52,7 +53,12 @@ struct FillContext : std::enable_shared_from_this<FillContext> {
         parts(fill_parts),
         budget(fill_parts.buffers.count(), fill_options.max_active_files),
         governor({.total = fill_options.connections, .per_host = fill_options.connections_per_host},
-                 fill_parts.clock, [this] { PostOffer(); }) {}
+                 fill_parts.clock, [this] { PostOffer(); }) {
+    if (options.bandwidth_limit == 0) return;
+    bandwidth = std::make_unique<BandwidthLimit>(
+        options.bandwidth_limit, parts.clock,
+        [this](std::chrono::milliseconds delay) { PostBandwidth(delay); });
+  }
 
   /// How many bytes beyond their files' heads all ranges may begin: more would find no buffers.
   Bytes WindowBytes() const { return parts.buffers.count() * parts.buffers.buffer_size() / 4 * 3; }
@@ -70,7 +76,8 @@ struct FillContext : std::enable_shared_from_this<FillContext> {
   const Filler::Parts parts;
   BufferBudget budget;
   ConnectionGovernor governor;
-  size_t active_files = 0;  ///< files that the buffers are shared between
+  std::unique_ptr<BandwidthLimit> bandwidth;  ///< null: none
+  size_t active_files = 0;                    ///< files that the buffers are shared between
   /// After this no task may touch `hashes` or `workers`: the Filler is going away.
   bool stopped = false;
   std::function<void()> on_buffers_freed;
@@ -92,6 +99,12 @@ struct FillContext : std::enable_shared_from_this<FillContext> {
     parts.transport.Post([weak = weak_from_this()] {
       std::shared_ptr<FillContext> self = weak.lock();
       if (self && !self->stopped) self->governor.Offer();
+    });
+  }
+  void PostBandwidth(std::chrono::milliseconds delay) {
+    parts.transport.PostAfter(delay, [weak = weak_from_this()] {
+      std::shared_ptr<FillContext> self = weak.lock();
+      if (self && !self->stopped) self->bandwidth->Offer();
     });
   }
 };

@@ -69,6 +69,7 @@ void HostPace::AddBytes(Bytes count) {
 void HostPace::BeginInterval(Time now) {
   interval_begin_ = now;
   bytes_ = 0;
+  limited_ = false;
   connection_seconds_ = 0;
 }
 
@@ -86,10 +87,20 @@ void HostPace::Measure(Time now) {
   if (elapsed < kInterval || !enough) return;
   double rate = static_cast<double>(bytes_) / Seconds(elapsed).count();
   double used = connection_seconds_ / Seconds(elapsed).count();
+  bool limited = limited_;
   BeginInterval(now);
   rate_ = rate;
   if (now < hold_until_ || used < kFullyUsed * static_cast<double>(allowance_)) return;
+  if (limited) return GiveUpTrial(now);
   Judge(rate, now);
+}
+
+void HostPace::GiveUpTrial(Time now) {
+  if (phase_ == Phase::kHolding) return;
+  more_next_ = true;
+  descending_ = false;
+  Change(good_, now);
+  Hold(now, kTrialPause);
 }
 
 void HostPace::Judge(double rate, Time now) {

@@ -35,6 +35,9 @@ class HostPace {
   /// A connection was lost. One now and then is no reason to change anything; more than one per
   /// range's worth of bytes is.
   void OnLost(Time now);
+  /// Bytes that came weren't taken, because of our own limit: the interval says nothing of the
+  /// host.
+  void OnLimited() { limited_ = true; }
   /// Judges the interval, if it is over. Call it about every 100 ms.
   void Measure(Time now);
 
@@ -49,6 +52,8 @@ class HostPace {
   /// From now on `allowance`; what comes before it has taken hold is not measured.
   void Change(size_t allowance, Time now);
   void Judge(double rate, Time now);
+  /// Ends a trial that can't be judged.
+  void GiveUpTrial(Time now);
   void Grow(Time now);
   void Hold(Time now, std::chrono::milliseconds until_trial);
   void TryAnother(Time now);
@@ -78,6 +83,7 @@ class HostPace {
   Time interval_begin_;
   Time integrated_;
   Bytes bytes_ = 0;
+  bool limited_ = false;
   double connection_seconds_ = 0;
 };
 

@@ -31,9 +31,27 @@ TEST(OptionsTest, GlobalFlagsMayStandBeforeAndBehindTheCommand) {
 }
 
 TEST(OptionsTest, TakesAPull) {
-  auto options = Parse({"pull", "hf://org/name", "--revision", "v1", "--allow", "*.json",
-                        "--ignore", "a", "--ignore", "b", "--token-file", "/t", "--layout", "hub",
-                        "-q", "--root", "/r", "--hf-endpoint", "http://localhost"})
+  auto options = Parse({"pull",
+                        "hf://org/name",
+                        "--revision",
+                        "v1",
+                        "--allow",
+                        "*.json",
+                        "--ignore",
+                        "a",
+                        "--ignore",
+                        "b",
+                        "--token-file",
+                        "/t",
+                        "--layout",
+                        "hub",
+                        "-q",
+                        "--root",
+                        "/r",
+                        "--hf-endpoint",
+                        "http://localhost",
+                        "--bandwidth-limit",
+                        "10Mi"})
                      .value();
   EXPECT_EQ(options.command, Command::kPull);
   EXPECT_EQ(options.subject, "hf://org/name");
@@ -43,6 +61,7 @@ TEST(OptionsTest, TakesAPull) {
   EXPECT_EQ(options.layout, Layout::kHub);
   EXPECT_TRUE(options.quiet);
   EXPECT_EQ(options.root, "/r");
+  EXPECT_EQ(options.bandwidth_limit, 10 * kMiB);
 }
 
 TEST(OptionsTest, AnEmptyGlobListIsNotTheDefault) {
@@ -55,6 +74,11 @@ TEST(OptionsTest, RefusesWhatDoesNotFit) {
   EXPECT_THAT(MistakeOf({"verify"}), HasSubstr("give a model or an id, or --all"));
   EXPECT_THAT(MistakeOf({"verify", "x", "--all"}), HasSubstr("give a model or an id, or --all"));
   EXPECT_THAT(MistakeOf({"ls", "--hf-endpoint", "http://x"}), HasSubstr("go with --root"));
+  EXPECT_THAT(MistakeOf({"pull", "a", "--bandwidth-limit", "1Mi"}), HasSubstr("goes with --root"));
+  EXPECT_THAT(MistakeOf({"pull", "a", "--root", "/r", "--bandwidth-limit", "fast"}),
+              HasSubstr("--bandwidth-limit"));
+  EXPECT_THAT(MistakeOf({"pull", "a", "--root", "/r", "--bandwidth-limit", "1Ki"}),
+              HasSubstr("at least 64Ki"));
   EXPECT_THAT(MistakeOf({"ls", "--output", "yaml"}), HasSubstr("--output"));
   EXPECT_THAT(MistakeOf({"frobnicate"}),
               HasSubstr("unknown command 'frobnicate': see weighhouse --help"));

@@ -38,6 +38,7 @@ fill:
   files: 3
   connections: 70
   connectionsPerHost: 7
+  bandwidthLimit: 100Mi
   stallTimeout: 45s
   engine: pwrite
   bufferMemory: 64Mi
@@ -58,6 +59,7 @@ log:
   EXPECT_EQ(config.fill.max_active_files, 3u);
   EXPECT_EQ(config.fill.connections, 70u);
   EXPECT_EQ(config.fill.connections_per_host, 7u);
+  EXPECT_EQ(config.fill.bandwidth_limit, 100 * kMiB);
   EXPECT_EQ(config.transport.stall_timeout, 45s);
   EXPECT_EQ(config.write_engine, io::IoEngineChoice::kPwrite);
   EXPECT_EQ(config.buffer_memory, 64 * kMiB);
@@ -114,6 +116,7 @@ TEST(ConfigTest, RefusesBadValuesOfEveryKind) {
                            "fill: {connections: 1.5}",
                            "fill: {connections: 0}",
                            "fill: {connectionsPerHost: 257}",
+                           "fill: {bandwidthLimit: 1Ki}",
                            "fill: {stallTimeout: 30}",
                            "fill: {stallTimeout: 0s}",
                            "fill: {engine: aio}",
