@@ -6,7 +6,7 @@ JOBS := $(shell nproc)
 # The image is named as deploy/daemonset/kustomization.yaml names it.
 VERSION := $(shell awk '/^project.weighhouse VERSION/ { print $$3 }' CMakeLists.txt)
 
-.PHONY: help setup build release test check demo image clean
+.PHONY: help setup build release test check demo bench image clean
 
 help:
 	@echo 'make demo    the whole way of a volume with a real model, on this machine (MODEL=hf://org/name: the real Hub)'
@@ -14,6 +14,7 @@ help:
 	@echo 'make check   format, clang-tidy, thread-safety, layering, limits, shellcheck, yamllint'
 	@echo 'make build   build/dev: everything with tests and fault points'
 	@echo 'make release build/release: what the image ships'
+	@echo 'make bench   fills against other tools and the machine'"'"'s ceilings, 45 minutes (QUICK=1: under 10)'
 	@echo 'make image   the container image (needs docker)'
 	@echo 'make setup   install what packages.txt lists, and the tests'"'"' Python environment'
 	@echo 'make clean   remove build/'
@@ -38,6 +39,12 @@ check: setup
 
 demo: release
 	@MODEL='$(MODEL)' demo/demo
+
+bench: setup
+	@.ci/step 'setup bench' .ci/setup bench
+	@cmake --preset bench
+	@cmake --build --preset bench --parallel $(JOBS)
+	@build/venv/bin/python -B test/bench/bench.py --plan $(if $(QUICK),quick,full)
 
 image:
 	@command -v docker >/dev/null || { echo 'make image: docker is not installed'; exit 1; }

@@ -34,6 +34,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--api-quota", type=int, default=1_000_000, help="API requests a window")
     parser.add_argument("--resolve-quota", type=int, default=1_000_000, help="resolve requests a window")
     parser.add_argument("--quota-window", type=int, default=300, help="seconds (the Hub: 300)")
+    parser.add_argument("--cdn-base", default="", metavar="URL", help="files are at URL/org/name/path instead")
     parser.add_argument("--tls-cert", type=Path, help="PEM chain: serve https on both sides")
     parser.add_argument("--tls-key", type=Path, help="PEM key of --tls-cert")
     return parser.parse_args()
@@ -55,6 +56,7 @@ def _start(arguments: argparse.Namespace) -> dict[str, str]:
     scheme = "https" if tls else "http"
     cdn_server = listen(Cdn(catalog, signer, records), rules, records, tls, both_families=True)
     signer.base = f"{scheme}://localhost:{cdn_server.port}"
+    signer.elsewhere = arguments.cdn_base.rstrip("/")
     hub_server = listen(hub, rules, records, tls, both_families=False)
     hub.base = f"{scheme}://127.0.0.1:{hub_server.port}"
     return {"hub": hub.base, "cdn": signer.base}
