@@ -43,7 +43,7 @@ demo: release
 bench: setup
 	@.ci/step 'setup bench' .ci/setup bench
 	@cmake --preset bench
-	@cmake --build --preset bench --parallel $(JOBS)
+	@cmake --build --preset bench --parallel $(JOBS) --target weighhouse weighhouse-cached bench-programs
 	@build/venv/bin/python -B test/bench/bench.py --plan $(if $(QUICK),quick,full)
 
 image:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,7 @@ from targets import (
     shards_figure,
     single_figures,
     slow_first_figure,
-    tls_figures,
+    tls_figure,
 )
 from tools import PEERS, Origin
 
@@ -180,7 +181,7 @@ def measure(session: Session) -> None:
     single = session.pairs["single"]
     session.figures = [
         *single_figures(single, session.cores), shards_figure(single, session.pairs["llama8b"]),
-        *tls_figures(session.pairs["tls"]), *memory_figures(every, daemon_rss), *session.figures,
+        tls_figure(session.pairs["tls"]), *memory_figures(every, daemon_rss), *session.figures,
     ]
 
 
@@ -210,6 +211,7 @@ def main() -> None:
     needed = plan.bytes * 2 + 2 * GIB
     if shutil.disk_usage(parent).free < needed:
         sys.exit(f"{parent} has less than {needed / GIB:.0f} GiB free: name another WEIGHHOUSE_BENCH_PARENT")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers, namespaces and files go with us
     with tempfile.TemporaryDirectory(prefix="weighhouse-bench.", dir=parent) as name:
         session = Session(plan, Path(name), core_count())
         session.work.chmod(0o755)

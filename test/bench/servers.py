@@ -74,12 +74,12 @@ def make_certificate(directory: Path) -> tuple[Path, Path]:
 
 
 class Child:
-    """A server process that ends with its `with` block."""
+    """A server process that ends with its `with` block, and with us if we are killed."""
 
     def __init__(self, arguments: Sequence[str], namespace: str = "", log: Path | None = None) -> None:
-        inside = ["ip", "netns", "exec", namespace] if namespace else []
+        begin = ["setpriv", "--pdeathsig", "TERM"] + (["ip", "netns", "exec", namespace] if namespace else [])
         with (log or Path("/dev/null")).open("ab") as errors:
-            self.process = subprocess.Popen([*inside, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            self.process = subprocess.Popen([*begin, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                             stderr=errors, text=True)
 
     def __enter__(self) -> "Child":
