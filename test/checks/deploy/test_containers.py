@@ -63,7 +63,15 @@ class Node(unittest.TestCase):
         output = process.communicate(timeout=SECONDS)[0]
         self.assertEqual(process.returncode, 0, output)
 
-    def serve(self, text, seccomp):
+    def probe(self, seccomp):
+        """What the liveness probe says of a daemon that serves: it runs with the rights of the cache container."""
+        program, *flags = self.containers["cache"]["livenessProbe"]["exec"]["command"]
+        arguments = ["/programs/" + os.path.basename(program), *flags]
+        process = self.run_container("cache", arguments, ("run",), seccomp)
+        output = process.communicate(timeout=SECONDS)[0]
+        return output, process.returncode
+
+    def serve(self, text, seccomp, while_serving=lambda: None):
         """Starts the daemon with the configuration `text`; returns its output until it serves, and its exit code."""
         (self.volumes["config"] / "config.yaml").write_text(text, encoding="utf-8")
         program, *flags = command_line(self.containers["cache"])
@@ -73,6 +81,7 @@ class Node(unittest.TestCase):
         for line in process.stdout:
             output += line
             if " serves " in line:
+                while_serving()
                 break
         process.terminate()
         process.stdout.read()
@@ -98,6 +107,13 @@ class CacheContainer(Node):
         self.assertEqual(code, 0, output)
         owners = {path.stat().st_uid for path in self.volumes["cache"].rglob("*")}
         self.assertEqual(owners, {UID})
+
+    def test_is_alive_by_its_probe_while_it_serves_and_not_without(self):
+        self.prepare()
+        said = []
+        self.serve(configuration(), profile(), lambda: said.append(self.probe(profile())))
+        self.assertEqual([code for _, code in said], [0], said)
+        self.assertNotEqual(self.probe(profile())[1], 0)
 
     def test_serves_without_io_uring_and_says_why(self):
         self.prepare()

@@ -75,8 +75,9 @@ class Programs(unittest.TestCase):
 
     def test_are_in_the_image(self):
         dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-        for name in ("cache", "csi"):
-            program = command_line(containers(load("daemonset.yaml"))[name])[0]
+        found = containers(load("daemonset.yaml"))
+        probe = found["cache"]["livenessProbe"]["exec"]["command"][0]
+        for program in (command_line(found["cache"])[0], command_line(found["csi"])[0], probe):
             self.assertTrue(program.startswith("/usr/bin/"))
             self.assertIn("/src/build/release/bin/" + os.path.basename(program), dockerfile)
 
@@ -104,6 +105,11 @@ class Rights(unittest.TestCase):
     def setUp(self):
         self.daemonset = load("daemonset.yaml")
         self.containers = containers(self.daemonset)
+
+    def test_only_pods_get_what_the_plugin_mounts(self):
+        shared = {(name, mount["name"]) for name, item in self.containers.items()
+                  for mount in item.get("volumeMounts", []) if mount.get("mountPropagation") == "Bidirectional"}
+        self.assertEqual(shared, {("csi", "pods")})
 
     def test_only_the_plugin_is_privileged(self):
         privileged = [name for name, item in self.containers.items() if item["securityContext"].get("privileged")]
