@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -66,6 +67,28 @@ def test_root_in_a_container_changes_nothing(node: Node, served: Callable[..., P
     evidence = Evidence(node, path)
     bundle = make_bundle(tmp_path / f"{runtime}-{layout}", path, ["rw"], ["/attacker", "/model"])
     assert attacked(run_container(runtime, bundle)) > 100
+    assert evidence.unchanged()
+
+
+def test_the_owner_succeeds_where_it_may(node: Node) -> None:
+    """The control of the next test."""
+    victim = node.directory / "victim"
+    shutil.copytree(node.hub.models / "acme/tiny", victim)
+    for path in [victim, *victim.rglob("*")]:
+        os.chown(path, workspace.DAEMON_UID, workspace.DAEMON_UID)
+    command = [workspace.binaries() / "e2e-attacker", "--as", str(workspace.DAEMON_UID), victim]
+    outcome = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert "allowed: chmod " in outcome.stdout and "allowed: rename " in outcome.stdout, outcome.stdout
+
+
+# The owner of the cache's files, whose right to them no capability is needed for, and the one id that the mount maps.
+@pytest.mark.parametrize("user", [workspace.DAEMON_UID, 2**32 - 2])
+def test_the_files_owner_in_a_container_changes_nothing(node: Node, served: Callable[..., Path], tmp_path: Path,
+                                                        user: int) -> None:
+    path = served()
+    evidence = Evidence(node, path)
+    bundle = make_bundle(tmp_path / "crun", path, ["rw"], ["/attacker", "--as", str(user), "--remount", "/model"])
+    assert attacked(run_container("crun", bundle)) > 100
     assert evidence.unchanged()
 
 

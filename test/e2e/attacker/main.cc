@@ -4,8 +4,11 @@
 //   attacker DIRECTORY                  as it is mounted
 //   attacker --remount DIRECTORY        after clearing the mount's read-only flag
 //   attacker --clone TARGET DIRECTORY   on a clone of the mount at TARGET with the flag cleared
+//   attacker --as ID …                  any of these as this user and group (such as the files'
+//                                       owner), which leaves root's rights to files behind
 //   attacker --read FILE                only prints the file
 
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -15,6 +18,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,6 +65,20 @@ int Refused(const char* what) {
   return 2;
 }
 
+/// Takes `--as ID` from the front; the ids change with `Become`, after the mounts are prepared.
+std::optional<unsigned> TakeId(std::vector<std::string>& arguments) {
+  if (arguments.size() < 2 || arguments[0] != "--as") return std::nullopt;
+  auto id = static_cast<unsigned>(std::stoul(arguments[1]));
+  arguments.erase(arguments.begin(), arguments.begin() + 2);
+  return id;
+}
+
+void Become(std::optional<unsigned> id) {
+  if (!id) return;
+  ::setfsgid(*id);
+  ::setfsuid(*id);
+}
+
 int Print(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::cout << file.rdbuf();
@@ -73,18 +91,23 @@ int Print(const std::string& path) {
 int main(int argc, char** argv) {
   using namespace weighhouse::attacker;
   std::vector<std::string> arguments(argv + 1, argv + argc);
+  std::optional<unsigned> id = TakeId(arguments);
   if (arguments.size() == 3 && arguments[0] == "--clone") {
     if (!CloneWritable(arguments[2], arguments[1])) return Refused("clone");
+    Become(id);
     return Report(Attack(arguments[1]));
   }
   if (arguments.size() == 2 && arguments[0] == "--remount") {
     if (!RemountWritable(arguments[1])) return Refused("remount");
+    Become(id);
     return Report(Attack(arguments[1]));
   }
   if (arguments.size() == 2 && arguments[0] == "--read") return Print(arguments[1]);
   if (arguments.size() != 1) {
-    std::fprintf(stderr, "usage: attacker [--remount | --clone TARGET] DIRECTORY | --read FILE\n");
+    std::fprintf(
+        stderr, "usage: attacker [--as ID] [--remount | --clone TARGET] DIRECTORY | --read FILE\n");
     return 64;
   }
+  Become(id);
   return Report(Attack(arguments[0]));
 }
