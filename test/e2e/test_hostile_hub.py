@@ -133,7 +133,9 @@ def test_hub_that_is_down_is_a_temporary_error(node: Node) -> None:
     pod = node.pod("pod")
     node.kubelet.run(pod)
     node.kubelet.wait(lambda: bool(node.kubelet.calls(pod)), 60, "an answer")
-    assert node.kubelet.calls(pod)[0].code in (Code.UNAVAILABLE, Code.ABORTED, Code.DEADLINE_EXCEEDED)
+    call = node.kubelet.calls(pod)[0]
+    assert call.code in (Code.UNAVAILABLE, Code.ABORTED, Code.DEADLINE_EXCEEDED)
+    assert "HTTP 500" in call.message and "cache daemon" not in call.message, "the wrong one is blamed"
     node.hub.faults()
     node.kubelet.wait_mounted(pod)
     node.end(pod)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import grpc
 import pytest
@@ -210,7 +211,9 @@ def test_volume_statistics_are_those_of_the_model(node: Node, layout: str) -> No
     reply = node.csi.call("Node", "NodeGetVolumeStats", node.csi.messages.NodeGetVolumeStatsRequest(
         volume_id=pod.volumes[0].handle(pod), volume_path=str(path)), 5)
     usage = {entry.unit: entry for entry in reply.usage}
-    assert usage[node.csi.messages.VolumeUsage.BYTES].used >= MIB
+    files = [file.stat().st_size for file in path.rglob("*") if file.is_file() and file.parent.name != "refs"]
+    assert usage[node.csi.messages.VolumeUsage.BYTES].used == sum(files) > MIB
+    assert usage[node.csi.messages.VolumeUsage.INODES].used == len(files)
     with pytest.raises(grpc.RpcError) as failure:
         node.csi.call("Node", "NodeGetVolumeStats", node.csi.messages.NodeGetVolumeStatsRequest(
             volume_id="unknown", volume_path=str(path)), 5)
@@ -231,3 +234,5 @@ def test_inode_and_owner_of_files_are_not_the_readers(node: Node) -> None:
     [path] = node.start(node.pod("pod"))
     status = os.stat(path / "model.safetensors")
     assert status.st_mode & 0o222 == 0 and status.st_mode & 0o444 == 0o444
+    overflow = int(Path("/proc/sys/kernel/overflowuid").read_text())
+    assert (status.st_uid, status.st_gid) == (overflow, overflow), "the owner has a mapping"
