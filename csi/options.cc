@@ -3,6 +3,8 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <string_view>
@@ -17,15 +19,46 @@ namespace {
 
 constexpr std::string_view kUnixScheme = "unix://";
 
-/// Declares a flag that takes a duration such as 10s, 500ms or 2m.
+/// The duration that `text` says, such as 10s, 500ms or 2m; nothing if it says none.
+std::optional<std::chrono::milliseconds> ParseDuration(std::string_view text) {
+  constexpr std::array<std::pair<std::string_view, int64_t>, 4> kUnits = {
+      {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}}};
+  constexpr int64_t kMost = 1'000'000'000;  // in any unit far beyond use, and far from overflow
+  int64_t count = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc() || count < 0 || count > kMost) return std::nullopt;
+  std::string_view given(end, static_cast<size_t>(text.data() + text.size() - end));
+  for (const auto& [unit, milliseconds] : kUnits) {
+    if (given == unit) return std::chrono::milliseconds(count * milliseconds);
+  }
+  return std::nullopt;
+}
+
+/// What is wrong with `text` as a duration; "" if nothing is.
+std::string DurationFault(const std::string& text) {
+  if (ParseDuration(text)) return "";
+  return fmt::format("'{}' is no duration: give a number and a unit, such as 500ms, 10s or 2m",
+                     Printable(text, 40));
+}
+
+/// Declares a flag that takes a duration.
 void AddDuration(CLI::App& app, const std::string& flag, std::chrono::milliseconds& value,
                  const std::string& help) {
-  std::map<std::string, int64_t> units = {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}};
-  auto* option = app.add_option_function<int64_t>(
-      flag, [&value](int64_t count) { value = std::chrono::milliseconds(count); }, help);
-  option->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::UNIT_REQUIRED))
+  auto take = [&value](const std::string& text) { value = ParseDuration(text).value_or(value); };
+  app.add_option_function<std::string>(flag, take, help)
+      ->check(CLI::Validator(DurationFault, ""))
       ->default_str(fmt::format("{}s", value.count() / 1000))
       ->type_name("DURATION");
+}
+
+std::string UnknownArgument(const CLI::App& app, const std::string& given) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) names.push_back(option->get_name());
+  std::vector<std::string_view> candidates(names.begin(), names.end());
+  std::string_view nearest = Nearest(given.substr(0, given.find('=')), candidates);
+  return nearest.empty()
+             ? fmt::format("unknown argument '{}': see --help", Printable(given))
+             : fmt::format("unknown argument '{}': did you mean {}?", Printable(given), nearest);
 }
 
 /// Absolute, without `.`, `..`, doubled or trailing slashes; "" if that can't be had.
@@ -69,23 +102,8 @@ Result<> CheckEndpoint(Options& options) {
   return {};
 }
 
-}  // namespace
-
-std::string Options::SocketPath() const {
-  std::string_view path = endpoint;
-  if (path.starts_with(kUnixScheme)) {
-    path.remove_prefix(kUnixScheme.size());
-  } else if (path.starts_with("unix:")) {
-    path.remove_prefix(std::string_view("unix:").size());
-  }
-  return std::string(path);
-}
-
-CommandLine ParseCommandLine(int argc, char** argv) {
-  CommandLine line;
-  Options& options = line.options;
-  CLI::App app("The CSI plugin of weighhouse: mounts models that weighhouse-cached keeps.");
-  app.set_version_flag("--version", WEIGHHOUSE_VERSION);
+void Describe(CLI::App& app, Options& options) {
+  app.set_version_flag("--version", "weighhouse-csi " WEIGHHOUSE_VERSION);
   app.option_defaults()->always_capture_default();
   app.add_option("--endpoint", options.endpoint, "unix socket that kubelet calls")
       ->envname("CSI_ENDPOINT");
@@ -107,20 +125,42 @@ CommandLine ParseCommandLine(int argc, char** argv) {
                  "label of volumes that aren't readOnly, where SELinux is on");
   app.add_option("--log-level", options.log_level, "what goes to stderr")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}));
-  try {
+}
+
+/// Ends the program over a mistake of its caller's.
+CommandLine Mistake(std::string_view message) {
+  fmt::print(stderr, "weighhouse-csi: {}\n", message);
+  return CommandLine{.options = {}, .exit_code = 2};
+}
+
+}  // namespace
+
+CommandLine ParseCommandLine(int argc, char** argv) {
+  Options options;
+  CLI::App app("The CSI plugin of weighhouse: mounts models that weighhouse-cached keeps.");
+  Describe(app, options);
+  app.allow_extras();
+  try {  // CLI11 speaks in exceptions
     app.parse(argc, argv);
+  } catch (const CLI::Success& help_or_version) {
+    return CommandLine{.options = {}, .exit_code = app.exit(help_or_version)};
   } catch (const CLI::ParseError& error) {
-    line.exit_code = app.exit(error);
-    return line;
+    return Mistake(error.what());
   }
+  if (!app.remaining().empty()) return Mistake(UnknownArgument(app, app.remaining().front()));
   Result<Options> checked = Validate(options);
-  if (!checked) {
-    fmt::print(stderr, "weighhouse-csi: {}\n", checked.error().message);
-    line.exit_code = 2;
-    return line;
+  if (!checked) return Mistake(checked.error().message);
+  return CommandLine{.options = std::move(*checked), .exit_code = std::nullopt};
+}
+
+std::string Options::SocketPath() const {
+  std::string_view path = endpoint;
+  if (path.starts_with(kUnixScheme)) {
+    path.remove_prefix(kUnixScheme.size());
+  } else if (path.starts_with("unix:")) {
+    path.remove_prefix(std::string_view("unix:").size());
   }
-  line.options = *checked;
-  return line;
+  return std::string(path);
 }
 
 Result<Options> Validate(Options options) {
@@ -130,10 +170,12 @@ Result<Options> Validate(Options options) {
   TRY(CleanDirectoryFlag(options.daemon_socket, "--daemon-socket"));
   constexpr size_t kMaxNodeId = 192;  // CSI specification, NodeGetInfoResponse.node_id
   if (options.node_id.empty() || options.node_id.size() > kMaxNodeId ||
-      Printable(options.node_id, kMaxNodeId) != options.node_id) {
-    return Fail(Code::kInvalidArgument,
-                fmt::format("--node-id `{}`: give the node's name, 1 to {} bytes (or NODE_NAME)",
-                            Printable(options.node_id, 80), kMaxNodeId));
+      Printable(options.node_id, kMaxNodeId) != options.node_id || options.node_id.contains(' ')) {
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("--node-id `{}`: give the node's name, 1 to {} bytes without spaces (or "
+                    "NODE_NAME)",
+                    Printable(options.node_id, 80), kMaxNodeId));
   }
   if (!IsDriverName(options.driver_name)) {
     return Fail(Code::kInvalidArgument,

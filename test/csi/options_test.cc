@@ -67,6 +67,25 @@ TEST_F(OptionsTest, HelpAndErrorsEndTheProgram) {
   EXPECT_NE(Parse({}).exit_code.value_or(0), 0) << "no node id";
 }
 
+TEST_F(OptionsTest, AMistakeIsSaidWithItsValueAndTheWayOut) {
+  auto complaint = [](const std::string& argument) {
+    testing::internal::CaptureStderr();
+    CommandLine line = Parse({"--node-id=n", argument});
+    EXPECT_EQ(line.exit_code, 2) << argument;
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(
+      complaint("--publish-margin=5"),
+      "weighhouse-csi: --publish-margin: '5' is no duration: give a number and a unit, such as "
+      "500ms, 10s or 2m\n");
+  for (const char* wrong : {"s", "-1s", "10 parsecs", "99999999999999999999s", "1.5s"}) {
+    EXPECT_THAT(complaint(std::string("--publish-margin=") + wrong), HasSubstr("such as 500ms"));
+  }
+  EXPECT_EQ(complaint("--kubelet-rot=/x"),
+            "weighhouse-csi: unknown argument '--kubelet-rot=/x': did you mean --kubelet-root?\n");
+  EXPECT_EQ(complaint("extra"), "weighhouse-csi: unknown argument 'extra': see --help\n");
+}
+
 TEST_F(OptionsTest, PathsAreCleaned) {
   Options options{.node_id = "n", .kubelet_root = "/var/lib/kubelet/", .cache_root = "/a/./b//c"};
   Result<Options> checked = Validate(options);
@@ -81,6 +100,7 @@ TEST_F(OptionsTest, WrongValuesAreNamed) {
   EXPECT_THAT(Refusal({.endpoint = "tcp://1.2.3.4:5"}), HasSubstr("--endpoint"));
   EXPECT_THAT(Refusal({.endpoint = "unix:///" + std::string(200, 'x')}), HasSubstr("107"));
   EXPECT_THAT(Refusal({.node_id = std::string(193, 'n')}), HasSubstr("--node-id"));
+  EXPECT_THAT(Refusal({.node_id = " "}), HasSubstr("--node-id"));
   for (const char* name : {"9a", "a9", "A.b", "a", "a..b", "a_b"}) {
     EXPECT_THAT(Refusal({.driver_name = name}), HasSubstr("--driver-name")) << name;
   }
