@@ -59,6 +59,8 @@ void DescribeGlobal(CLI::App& app, Options& options) {
 
 CLI::App& Add(CLI::App& app, std::string_view name, const char* description) {
   CLI::App& command = *app.add_subcommand(std::string(name), description);
+  command.footer(fmt::format(
+      "--socket, --root and --output go with every command: see weighhouse --help.\n{}", kFooter));
   command.fallthrough();
   command.allow_extras();
   return command;

@@ -6,6 +6,7 @@
 namespace weighhouse::cli {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 std::expected<Options, Printout> Parse(std::vector<const char*> arguments) {
@@ -64,8 +65,18 @@ TEST(OptionsTest, TakesAPull) {
   EXPECT_EQ(options.bandwidth_limit, 10 * kMiB);
 }
 
-TEST(OptionsTest, AnEmptyGlobListIsNotTheDefault) {
-  EXPECT_FALSE(Parse({"pull", "hf://org/name"}).value().ignore);
+TEST(OptionsTest, WithoutPatternsTheDefaultsCount) {
+  auto options = Parse({"pull", "hf://org/name"}).value();
+  EXPECT_FALSE(options.allow.has_value());
+  EXPECT_FALSE(options.ignore.has_value());
+}
+
+TEST(OptionsTest, HelpOfACommandNamesTheFlagsOfEveryCommand) {
+  auto help = Parse({"pull", "--help"});
+  ASSERT_FALSE(help.has_value());
+  EXPECT_EQ(help.error().exit_code, 0);
+  EXPECT_THAT(help.error().text,
+              AllOf(HasSubstr("--layout"), HasSubstr("--root"), HasSubstr("Exit codes")));
 }
 
 TEST(OptionsTest, RefusesWhatDoesNotFit) {
