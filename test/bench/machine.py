@@ -106,7 +106,7 @@ def description() -> str:
     info = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), "unknown CPU")
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / (1 << 20)
-    return f"{core_count()} x {model}, {memory:.0f} GiB, Linux {os.uname().release}"
+    return f"{core_count()} cores of {model}, {memory:.0f} GiB, Linux {os.uname().release.partition('-')[0]}"
 
 
 def wait_until(what: str, ready: object, seconds: float = 20) -> None:

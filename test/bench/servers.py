@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Sequence
+from typing import Self, Sequence
 
 from machine import PROGRAMS, PROJECT, children, cpu_seconds, wait_until
 
@@ -82,7 +82,7 @@ class Child:
             self.process = subprocess.Popen([*begin, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                             stderr=errors, text=True)
 
-    def __enter__(self) -> "Child":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
