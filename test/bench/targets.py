@@ -69,10 +69,11 @@ def tls_figure(pairs: list[Pair]) -> Figure:
 
 
 def shards_figure(single: list[Pair], shards: list[Pair]) -> Figure:
-    """Four shards against the one file, by their medians: they were measured one shape after the other."""
+    """Four shards against the one file. They were measured minutes apart: each speed counts by the hashing beside it."""
     ours = Case("weighhouse", "llama8b", verified=True)
-    speeds = [median(pair.runs[case].gbps for pair in pairs) for pairs, case in ((shards, ours), (single, OUR_SINGLE))]
-    return Figure("llama8b: part of the single file's speed", speeds[0] / speeds[1], 0.9)
+    speeds = [median(pair.runs[case].gbps / pair.sha256.gbps for pair in pairs)
+              for pairs, case in ((shards, ours), (single, OUR_SINGLE))]
+    return Figure("llama8b: part of the single file's speed, each by hashing's", speeds[0] / speeds[1], 0.9)
 
 
 def memory_figures(pairs: list[Pair], daemon_rss_kib: int) -> list[Figure]:

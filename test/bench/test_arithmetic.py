@@ -105,8 +105,8 @@ def test_the_other_figures() -> None:
     steady, troubled = far_figures(0.1, [0.09, 0.1, 0.08], [0.08], [12])
     assert (steady.value, troubled.value) == (pytest.approx(0.9), pytest.approx(0.8))
     assert slow_first_figure([1.0, 2.0, 3.0], [1.0, 5.0]).value == pytest.approx(2.5)
-    shards = Pair(Ceiling(1, 1, 1), {Case("weighhouse", "llama8b", verified=True): run(1.25)})
-    assert shards_figure([pair(1, ours=run(1.0))], [shards]).value == pytest.approx(0.8)
+    shards = Pair(Ceiling(BILLION, 1, 1), {Case("weighhouse", "llama8b", verified=True): run(1.25)})
+    assert shards_figure([pair(0.5, ours=run(0.5))], [shards]).value == pytest.approx(0.8)
     pairs = [pair(1, ours=run(1, rss=1 << 10), peer=run(1, rss=1 << 20)), pair(1, ours=run(1, rss=2 << 10))]
     peaks = memory_figures(pairs, 3 << 10)
     assert [figure.value for figure in peaks] == [2.0, 3.0]
