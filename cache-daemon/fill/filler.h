@@ -55,7 +55,7 @@ struct FillerOptions {
   size_t connections = 64;           ///< at the same moment, over all fills and hosts
   size_t connections_per_host = 32;  ///< at most; as many as bring more are used
   Bytes range_size = 8 * kMiB;       ///< at most; smaller where many connections share the buffers
-  int max_attempts = 6;              ///< of one range without a byte of progress between them
+  int max_attempts = 6;              ///< of one range without a piece of progress between them
   std::chrono::milliseconds backoff_start{500};
   std::chrono::milliseconds backoff_limit{8000};
   /// Where public origins share a fill, the one that is asked has this long to show its speed.

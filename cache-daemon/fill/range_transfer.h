@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "cache-daemon/fill/connection.h"
 #include "cache-daemon/source/transport.h"
@@ -54,10 +55,7 @@ class RangeTransfer {
   void Resume();
   /// Ends its transfers; what they brought stays.
   void Cancel();
-  void Advance(Bytes count) {
-    position_ += count;
-    failures_ = 0;
-  }
+  void Advance(Bytes count) { position_ += count; }
 
   State state() const;
   /// Without a transfer only: kIdle or kBackoff.
@@ -70,8 +68,11 @@ class RangeTransfer {
   Bytes position() const { return position_; }
   void set_position(Bytes position) { position_ = position; }
   bool Complete() const { return position_ == range_.end; }
-  /// Failures in a row without a byte between them.
-  int CountFailure() { return ++failures_; }
+  /// Failures in a row at the same position: what comes and must come again is no progress.
+  int CountFailure() {
+    if (std::exchange(failed_at_, position_) != position_) failures_ = 0;
+    return ++failures_;
+  }
   /// They were another origin's.
   void ForgetFailures() {
     failures_ = 0;
@@ -107,6 +108,7 @@ class RangeTransfer {
   std::unique_ptr<Carrier> hedge_;  ///< only beside a first
   bool backoff_ = false;
   int failures_ = 0;
+  Bytes failed_at_ = 0;
   int generation_ = 0;
 };
 

@@ -211,3 +211,17 @@ def test_what_was_asked_is_counted_and_logged(hub: RunningHub) -> None:
     assert [entry["side"] for entry in log] == ["hub", "hub", "cdn"]
     assert [entry["authorization"] for entry in log] == ["ok", "none", "none"]
     assert (log[2]["file"], log[2]["range"], log[2]["status"]) == (f"{REPO}/{SHARD}", "bytes=0-99", 206)
+
+
+def test_a_token_can_be_revoked(hub: RunningHub) -> None:
+    def asked() -> int:
+        return hub.get(f"/api/models/{REPO}", Authorization=bearer(TOKEN)).status
+
+    assert asked() == 200
+    hub.control("POST", "tokens", [OTHER_TOKEN])
+    try:
+        assert asked() == 401
+        assert hub.get(f"/api/models/{REPO}", Authorization=bearer(OTHER_TOKEN)).status == 200
+    finally:
+        hub.control("POST", "tokens", [TOKEN, OTHER_TOKEN])
+    assert asked() == 200
