@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 namespace weighhouse::fill {
 namespace {
@@ -55,7 +54,9 @@ void BandwidthLimit::Took(BandwidthUser& user, const Claim& claim, Bytes bytes) 
   double price = claim.priority == FillPriority::kPrefetch ? kPrefetchPrice : 1;
   virtual_time_ = std::max(virtual_time_, start);
   finished_[claim.fill] = start + static_cast<double>(bytes) * price;
-  std::erase_if(waiting_, [&](const Waiter& waiter) { return waiter.user == &user; });
+  // One that wasn't called yet is: another of its connections may have been refused.
+  std::erase_if(waiting_,
+                [&](const Waiter& waiter) { return waiter.user == &user && waiter.called; });
   if (finished_.size() <= kFillsKept) return;
   std::erase_if(finished_, [&](const auto& each) { return each.second <= virtual_time_; });
 }
@@ -79,12 +80,11 @@ void BandwidthLimit::Leave(const BandwidthUser& user) {
 void BandwidthLimit::Offer() {
   called_later_ = false;
   std::erase_if(waiting_, [](const Waiter& waiter) { return waiter.called; });
-  std::vector<std::pair<double, BandwidthUser*>> turns;
+  std::multimap<double, BandwidthUser*> turns;  // equal ones stay in the order of their refusals
   for (Waiter& waiter : waiting_) {
     waiter.called = true;
-    turns.emplace_back(StartOf(waiter.fill), waiter.user);
+    turns.emplace(StartOf(waiter.fill), waiter.user);
   }
-  std::ranges::stable_sort(turns, {}, &std::pair<double, BandwidthUser*>::first);
   for (auto& [start, user] : turns) {
     // One that was called may have ended another.
     if (std::ranges::find(waiting_, user, &Waiter::user) != waiting_.end()) user->OnBandwidth();

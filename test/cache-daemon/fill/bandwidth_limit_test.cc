@@ -142,6 +142,18 @@ TEST_F(BandwidthLimitTest, GivesWhatASlowOneDoesNotUseToTheOthers) {
   EXPECT_NEAR(PartOf(fast, 10s), 0.95, 0.04);
 }
 
+TEST_F(BandwidthLimitTest, CallsAFileOneOfWhoseConnectionsWasRefusedThoughAnotherTookSince) {
+  File& file = Add("fill");
+  file.paused = true;
+  BandwidthLimit::Claim claim{.fill = file.fill, .priority = file.priority};
+  EXPECT_FALSE(limit_.MayTake(file, claim)) << "a bucket begins empty";
+  clock_.Advance(1ms);
+  ASSERT_TRUE(limit_.MayTake(file, claim));
+  limit_.Took(file, claim, 1);
+  Run(20ms);
+  EXPECT_GT(file.taken, 0U) << "it was called";
+}
+
 TEST_F(BandwidthLimitTest, WaitsForNobodyWhoLeftOrWantsNothingMore) {
   File& behind = Add("behind");
   File& leaving = Add("leaving");
