@@ -20,6 +20,12 @@ inline constexpr std::array kFaultPoints = {
     // store: one blob on its way in
     std::string_view("ingest.created"),
     std::string_view("ingest.allocated"),
+    std::string_view("ingest.data_synced"),
+    std::string_view("ingest.state_written"),
+    std::string_view("ingest.state_renamed"),
+    std::string_view("ingest.recorded"),
+    std::string_view("ingest.resumed"),
+    std::string_view("ingest.state_removed"),
     std::string_view("ingest.before_commit"),
     std::string_view("ingest.truncated"),
     std::string_view("ingest.synced"),

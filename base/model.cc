@@ -238,6 +238,14 @@ std::string_view IdentityKindName(FileIdentity::Kind kind) {
   return "version";
 }
 
+std::optional<FileIdentity::Kind> ParseIdentityKind(std::string_view name) {
+  using enum FileIdentity::Kind;
+  for (FileIdentity::Kind kind : {kSha256, kGitSha1, kVersionToken}) {
+    if (name == IdentityKindName(kind)) return kind;
+  }
+  return std::nullopt;
+}
+
 Bytes Listing::TotalBytes() const {
   return std::accumulate(files.begin(), files.end(), Bytes{0},
                          [](Bytes sum, const ListedFile& file) { return sum + file.size; });

@@ -82,6 +82,8 @@ struct FileIdentity {
 
 /// "sha256", "git-sha1" or "version".
 std::string_view IdentityKindName(FileIdentity::Kind kind);
+/// The kind of that name; nothing if there is none.
+std::optional<FileIdentity::Kind> ParseIdentityKind(std::string_view name);
 
 /// One file of a listing.
 struct ListedFile {

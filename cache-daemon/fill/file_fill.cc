@@ -88,7 +88,8 @@ Result<FileFill::Prepared> FileFill::LocateAndStage(const FileAskers::Asker& ask
                                                  request.credentials, context_->stop.get_token()));
   FaultPoint("fill.located");
   if (want == Want::kLocationAndIngest) {
-    prepared.ingest = TRY(context_->parts.store.StartIngest(ingest_id_, file_.size));
+    prepared.ingest =
+        TRY(context_->parts.store.StartIngest(ingest_id_, file_.identity, file_.size));
   }
   return prepared;
 }

@@ -56,6 +56,8 @@ class Filesystem {
   /// where asked and possible.
   virtual Result<OpenedFile> CreateFile(const std::string& path, IoMode mode) = 0;
   virtual Result<OpenedFile> OpenForRead(const std::string& path, IoMode mode) = 0;
+  /// A file that is there, for reading and writing.
+  virtual Result<OpenedFile> OpenForWrite(const std::string& path, IoMode mode) = 0;
   /// Allocates [0, size) (fallocate(2)); where the filesystem can't, sets the length and succeeds.
   virtual Result<> Allocate(int fd, Bytes size, const std::string& path) = 0;
   virtual Result<> Truncate(int fd, Bytes size, const std::string& path) = 0;
@@ -94,6 +96,7 @@ class PosixFilesystem final : public Filesystem {
  public:
   Result<OpenedFile> CreateFile(const std::string& path, IoMode mode) override;
   Result<OpenedFile> OpenForRead(const std::string& path, IoMode mode) override;
+  Result<OpenedFile> OpenForWrite(const std::string& path, IoMode mode) override;
   Result<> Allocate(int fd, Bytes size, const std::string& path) override;
   Result<> Truncate(int fd, Bytes size, const std::string& path) override;
   Result<> ChangeMode(int fd, unsigned mode, const std::string& path) override;

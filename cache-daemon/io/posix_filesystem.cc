@@ -115,6 +115,11 @@ Result<OpenedFile> PosixFilesystem::OpenForRead(const std::string& path, IoMode 
   return WithMode(std::move(fd), mode, path);
 }
 
+Result<OpenedFile> PosixFilesystem::OpenForWrite(const std::string& path, IoMode mode) {
+  UniqueFd fd = TRY(Open(path, O_RDWR));
+  return WithMode(std::move(fd), mode, path);
+}
+
 Result<> PosixFilesystem::Allocate(int fd, Bytes size, const std::string& path) {
   if (size == 0) return {};  // fallocate(2) calls it EINVAL
   off_t length = TRY(FileOffset(size, "allocate", path));

@@ -18,6 +18,13 @@ std::optional<Digest> KnownBlob(const Index& index, const std::string& origin,
   return *named;
 }
 
+bool Lacks(const Snapshot& snapshot, const IngestContent& content) {
+  return !snapshot.complete && std::ranges::any_of(snapshot.files, [&](const SnapshotFile& file) {
+    return !file.blob && file.listed.size == content.size &&
+           file.listed.identity == content.identity;
+  });
+}
+
 Bytes CopiedBytes(const Index& index, const std::string& id) {
   Bytes sum = 0;
   for (const TreeRecord& tree : index.trees.Records(id)) sum += tree.copied;
@@ -85,6 +92,28 @@ Bytes Index::PaddingOf(const std::string& id) const {
   return padding;
 }
 
+bool Index::IsWanted(const IngestContent& content) const {
+  return std::ranges::any_of(
+      catalog.entries(), [&](const auto& entry) { return Lacks(entry.second.snapshot, content); });
+}
+
+bool Index::IsPromised(const IngestContent& content) const {
+  return std::ranges::any_of(catalog.entries(), [&](const auto& entry) {
+    return ledger.HasClaim(entry.first) && Lacks(entry.second.snapshot, content);
+  });
+}
+
+std::vector<Candidate> Index::IngestCandidates(const std::string& except) const {
+  const SnapshotEntry* entry = catalog.Find(except);
+  std::vector<Candidate> candidates;
+  for (const auto& [id, ingest] : idle_ingests.entries()) {
+    bool kept = entry != nullptr && Lacks(entry->snapshot, ingest.content);
+    if (kept || ingest.leaving || IsPromised(ingest.content)) continue;
+    candidates.push_back({.id = id, .own = ingest.allocated});
+  }
+  return candidates;
+}
+
 bool Index::IsIdle(const std::string& id) const {
   return leases.CountOnSnapshot(id) == 0 && !fill_holds.contains(id) && !ledger.HasClaim(id);
 }
@@ -120,14 +149,25 @@ SpaceInputs Index::Sums(const std::string& except) const {
       if (counts && held.insert(sha256).second) held_bytes += RoundUpToBlock(blobs.SizeOf(sha256));
     }
   }
+  const SnapshotEntry* own = catalog.Find(except);
+  Bytes waiting = 0;  // for their fills, which were promised their bytes
+  Bytes left = 0;
+  Bytes resumable = 0;
+  for (const auto& [id, ingest] : idle_ingests.entries()) {
+    bool promised = IsPromised(ingest.content);
+    (promised ? waiting : left) += ingest.allocated;
+    bool resumes = own != nullptr && !ingest.leaving && Lacks(own->snapshot, ingest.content);
+    if (!promised && resumes) resumable += ingest.allocated;
+  }
   Bytes others = blobs.allocated() - std::min(blobs.allocated(), held_bytes + ledger.covered());
   SpaceInputs sums;
-  sums.used =
-      blobs.allocated() + ledger.ingesting() + ledger.quarantined() + held_copies + idle_copies;
-  sums.held = held_bytes + ledger.quarantined() + held_copies + ledger.Unpromised();
+  sums.used = blobs.allocated() + ledger.ingesting() + waiting + left + ledger.quarantined() +
+              held_copies + idle_copies;
+  sums.held = held_bytes + ledger.quarantined() + held_copies + ledger.Unpromised(waiting);
   sums.reserved = ledger.reserved();
-  sums.unallocated = ledger.Unallocated();
-  sums.evictable = others + idle_copies;
+  sums.unallocated = ledger.Unallocated(waiting);
+  sums.evictable = others + idle_copies + left;
+  sums.resumable = resumable;
   return sums;
 }
 

@@ -8,6 +8,7 @@
 #include "base/mutex.h"
 #include "cache-daemon/store/blob_index.h"
 #include "cache-daemon/store/busy_set.h"
+#include "cache-daemon/store/idle_ingests.h"
 #include "cache-daemon/store/lease_book.h"
 #include "cache-daemon/store/ledger.h"
 #include "cache-daemon/store/reference_book.h"
@@ -26,6 +27,7 @@ struct Index {
   LeaseBook leases;
   ReferenceBook references;
   Ledger ledger;
+  IdleIngests idle_ingests;
   BusySet busy;
   std::map<std::string, size_t> fill_holds;  ///< by snapshot id, known or not
   std::set<std::string> journals;            ///< of these snapshots the journal's name is durable
@@ -49,11 +51,19 @@ struct Index {
   /// blocks.
   Bytes PaddingOf(const std::string& id) const;
 
+  /// A snapshot lacks the file.
+  bool IsWanted(const IngestContent& content) const;
+  /// Bytes are promised to a fill that will bring the file: what is staged of it is a part of them.
+  bool IsPromised(const IngestContent& content) const;
+  /// The idle ingests that may be given up; what the snapshot `except` lacks is not among them.
+  std::vector<Candidate> IngestCandidates(const std::string& except) const;
+
   /// Nobody leases it, fills it or was promised bytes for it.
   bool IsIdle(const std::string& id) const;
   /// The idle snapshots that may be evicted, least recently used first; `except` is not among them.
   std::vector<Candidate> Candidates(const std::string& except) const;
-  /// The sums without the disk's (`limit`, `free`, `min_free` are 0). `except` counts as held.
+  /// The sums without the disk's (`limit`, `free`, `min_free` are 0). `except` counts as held, and
+  /// what its fill could resume as resumable.
   SpaceInputs Sums(const std::string& except) const;
 };
 

@@ -12,6 +12,7 @@
 namespace weighhouse::store {
 namespace {
 
+constexpr unsigned kStagedMode = 0600;
 constexpr unsigned kReadOnlyMode = 0444;
 
 bool IsOf(const SnapshotFile& file, const FileIdentity& identity, Bytes size) {
@@ -20,65 +21,105 @@ bool IsOf(const SnapshotFile& file, const FileIdentity& identity, Bytes size) {
 
 }  // namespace
 
-Result<std::unique_ptr<Ingest>> StoreImpl::StartIngest(const std::string& id, Bytes size) {
-  if (!IsHex(id, 64)) {
-    return Fail(Code::kInvalidArgument,
-                fmt::format("'{}' is not an ingest's id: give 64 lower-case hexadecimal digits",
-                            Printable(id)));
-  }
-  {
-    MutexLock lock(state_->mutex);
-    if (!state_->index.ledger.BeginIngest(id)) {
-      return Fail(Code::kAlreadyExists, fmt::format("ingest {} is under way", id));
-    }
-  }
-  auto created = StagedIngest::Create(*this, id, size);
-  if (created.has_value()) return std::move(created).value();
-  auto removed = io::RemoveTree(filesystem_, layout_.Ingest(id));
-  if (!removed.has_value()) {
-    spdlog::warn("store: an ingest stays until the next start: {}", removed.error().message);
-  }
-  MutexLock lock(state_->mutex);
-  state_->index.ledger.EndIngest(id);
-  return std::unexpected(std::move(created).error());
-}
-
 Result<std::unique_ptr<StagedIngest>> StagedIngest::Create(StoreImpl& store, const std::string& id,
-                                                           Bytes size) {
+                                                           const IngestContent& content) {
   io::Filesystem& filesystem = store.filesystem_;
   std::string path = store.layout_.IngestData(id);
   TRY(io::RemoveTree(filesystem, store.layout_.Ingest(id)));
   TRY(filesystem.MakeDirectory(store.layout_.Ingest(id)));
   io::OpenedFile file = TRY(filesystem.CreateFile(path, io::IoMode::kDirect));
   FaultPoint("ingest.created");
-  Bytes allocated = RoundUpToBlock(size);
+  Bytes allocated = RoundUpToBlock(content.size);
   if (allocated > 0) TRY(filesystem.Allocate(file.fd.get(), allocated, path));
   FaultPoint("ingest.allocated");
   MutexLock lock(store.state_->mutex);
   store.state_->index.ledger.SetIngestBytes(id, allocated);
-  return std::make_unique<StagedIngest>(store, id, size, std::move(file));
+  return std::make_unique<StagedIngest>(store, id, content, std::move(file),
+                                        std::vector<ByteRange>());
 }
 
-StagedIngest::StagedIngest(StoreImpl& store, std::string id, Bytes size, io::OpenedFile file)
+Result<std::unique_ptr<StagedIngest>> StagedIngest::Resume(StoreImpl& store, const std::string& id,
+                                                           const IngestContent& content) {
+  io::Filesystem& filesystem = store.filesystem_;
+  IngestState state = TRY(ReadIngestState(filesystem, store.layout_, id));
+  if (state.content != content) return Fail(Code::kDataLoss, "it is another file's");
+  std::string path = store.layout_.IngestData(id);
+  {
+    // A commit that came to nothing has made it read-only and cut it to its size.
+    io::OpenedFile sealed = TRY(filesystem.OpenForRead(path, io::IoMode::kBuffered));
+    TRY(filesystem.ChangeMode(sealed.fd.get(), kStagedMode, path));
+  }
+  io::OpenedFile file = TRY(filesystem.OpenForWrite(path, io::IoMode::kDirect));
+  Bytes allocated = RoundUpToBlock(content.size);
+  TRY(filesystem.Allocate(file.fd.get(), allocated, path));
+  FaultPoint("ingest.resumed");
+  MutexLock lock(store.state_->mutex);
+  store.state_->index.ledger.SetIngestBytes(id, allocated);
+  return std::make_unique<StagedIngest>(store, id, content, std::move(file),
+                                        std::move(state.durable));
+}
+
+StagedIngest::StagedIngest(StoreImpl& store, std::string id, IngestContent content,
+                           io::OpenedFile file, std::vector<ByteRange> resumed)
     : store_(store),
       id_(std::move(id)),
-      size_(size),
+      content_(std::move(content)),
+      size_(content_.size),
       path_(store.layout_.IngestData(id_)),
-      file_(std::move(file)) {}
+      file_(std::move(file)),
+      resumed_(std::move(resumed)),
+      recorded_(!resumed_.empty()) {}
 
 StagedIngest::~StagedIngest() {
+  file_.fd.reset();
+  if (!Leave()) Remove();
+}
+
+bool StagedIngest::Leave() {
+  if (!recorded_ || discarded_ || step_ >= Step::kPlaced) return false;
+  MutexLock lock(store_.state_->mutex);
+  Index& index = store_.state_->index;
+  if (!index.IsWanted(content_)) return false;
+  index.ledger.EndIngest(id_);
+  index.idle_ingests.Add(id_, content_, RoundUpToBlock(size_));
+  return true;
+}
+
+void StagedIngest::Remove() {
   {
     // Before the bytes go: the ledger may promise too little for a moment, never too much.
     MutexLock lock(store_.state_->mutex);
     store_.state_->index.ledger.SetIngestBytes(id_, 0);
   }
-  file_.fd.reset();
-  auto removed = io::RemoveTree(store_.filesystem_, store_.layout_.Ingest(id_));
-  if (!removed.has_value()) {
+  io::Filesystem& filesystem = store_.filesystem_;
+  Result<> removed;
+  if (recorded_ && discarded_) {
+    // First, and for good: no crash may bring wrong bytes back.
+    removed = filesystem.Unlink(store_.layout_.IngestState(id_));
+    if (removed) removed = filesystem.SyncDirectory(store_.layout_.Ingest(id_));
+    FaultPoint("ingest.state_removed");
+  }
+  if (removed) removed = io::RemoveTree(filesystem, store_.layout_.Ingest(id_));
+  if (!removed) {
     spdlog::warn("store: an ingest stays until the next start: {}", removed.error().message);
   }
   MutexLock lock(store_.state_->mutex);
   store_.state_->index.ledger.EndIngest(id_);
+}
+
+Result<> StagedIngest::RecordDurable(const std::vector<ByteRange>& written) {
+  io::Filesystem& filesystem = store_.filesystem_;
+  // After a failed sync the kernel takes the pages for clean: the next one would say nothing.
+  if (lost_) return std::unexpected(*lost_);
+  Result<> synced = filesystem.SyncData(fd(), path_);
+  if (!synced) lost_ = synced.error();
+  TRY(std::move(synced));
+  FaultPoint("ingest.data_synced");
+  TRY(WriteIngestState(filesystem, store_.layout_, id_, {.content = content_, .durable = written}));
+  if (!recorded_) TRY(filesystem.SyncDirectory(store_.layout_.IngestsDirectory()));
+  recorded_ = true;
+  FaultPoint("ingest.recorded");
+  return {};
 }
 
 Result<> StagedIngest::CheckCommit(const std::string& snapshot_id, const FileIdentity& identity,

@@ -76,13 +76,13 @@ Bytes Ledger::quarantined() const {
   return sum;
 }
 
-Bytes Ledger::Unallocated() const {
-  Bytes allocated = ingesting_ + covered();
+Bytes Ledger::Unallocated(Bytes waiting) const {
+  Bytes allocated = ingesting_ + covered() + waiting;
   return reserved_ > allocated ? reserved_ - allocated : 0;
 }
 
-Bytes Ledger::Unpromised() const {
-  Bytes allocated = ingesting_ + covered();
+Bytes Ledger::Unpromised(Bytes waiting) const {
+  Bytes allocated = ingesting_ + covered() + waiting;
   return allocated > reserved_ ? allocated - reserved_ : 0;
 }
 

@@ -9,7 +9,8 @@
 
 namespace weighhouse::store {
 
-/// What is promised or allocated besides the blobs of snapshots: reservations, ingests, quarantine.
+/// What is promised or allocated besides the blobs of snapshots: reservations, ingests under way,
+/// quarantine.
 /// Guarded by the store's mutex; does no I/O.
 class Ledger {
  public:
@@ -36,10 +37,11 @@ class Ledger {
   /// Of the covered blobs.
   Bytes covered() const;
   Bytes quarantined() const;
-  /// The part of `reserved` that nothing was allocated for yet.
-  Bytes Unallocated() const;
+  /// The part of `reserved` that nothing was allocated for yet. `waiting`: allocated by ingests
+  /// that their fills go on with later.
+  Bytes Unallocated(Bytes waiting) const;
   /// Ingests beyond what was promised.
-  Bytes Unpromised() const;
+  Bytes Unpromised(Bytes waiting) const;
   /// Changes whenever an ingest's bytes do: whoever compares them with the disk's free space reads
   /// it before and after.
   uint64_t epoch() const { return epoch_; }

@@ -37,7 +37,6 @@ class Recovery {
       : filesystem_(filesystem), layout_(layout), trash_(filesystem, layout) {}
 
   Result<Recovered> Run() {
-    TRY(DropIngests());
     TRY(ScanBlobs());
     TRY(ReadSnapshots());
     TRY(ReadLeases());
@@ -45,6 +44,7 @@ class Recovery {
     TRY(ScanTrees());
     RecordLostBlobs();
     TRY(InsertSnapshots());
+    TRY(ScanIngests());
     DropStrayLeases();
     TRY(ReadReferences());
     DropOrphanBlobs();
@@ -57,7 +57,6 @@ class Recovery {
   }
 
  private:
-  Result<> DropIngests();
   Result<> ScanBlobs();
   Result<> ReadSnapshots();
   void ReadSnapshot(const std::string& id);
@@ -67,6 +66,8 @@ class Recovery {
   void AdoptTree(const std::string& path);
   void RecordLostBlobs();
   Result<> InsertSnapshots();
+  Result<> ScanIngests();
+  Result<> AdoptIngest(const std::string& id);
   bool HasStrayLeases() const;
   void DropStrayLeases();
   Result<> ReadReferences();
@@ -109,15 +110,6 @@ Result<std::vector<std::string>> Recovery::Names(const std::string& directory) {
     }
   }
   return names;
-}
-
-// Staged bytes have no durable record of their progress in this format: nothing says which of them
-// reached the disk, so none can be trusted after a crash.
-Result<> Recovery::DropIngests() {
-  std::vector<std::string> names = TRY(Names(layout_.IngestsDirectory()));
-  for (const std::string& name : names) Remove(layout_.Ingest(name));
-  summary_.dropped_ingests = names.size();
-  return {};
 }
 
 Result<> Recovery::ScanBlobs() {
@@ -265,6 +257,33 @@ Result<> Recovery::InsertSnapshots() {
   }
   for (const auto& [id, record] : records_) index_.Insert(record);
   for (const auto& [sha256, size] : sizes) index_.blobs.Unpin(sha256);
+  return {};
+}
+
+Result<> Recovery::ScanIngests() {
+  std::vector<std::string> ids = TRY(Names(layout_.IngestsDirectory()));
+  for (const std::string& id : ids) {
+    Result<> adopted = AdoptIngest(id);
+    if (adopted) continue;
+    ++summary_.dropped_ingests;
+    spdlog::info("store: dropped ingest {}: {}", Printable(id), adopted.error().message);
+    Remove(layout_.Ingest(id));
+  }
+  summary_.kept_ingests = index_.idle_ingests.entries().size();
+  return {};
+}
+
+/// An error says why nothing can go on with it.
+Result<> Recovery::AdoptIngest(const std::string& id) {
+  if (!IsHex(id, 64)) return Fail(Code::kDataLoss, "not an ingest's name");
+  IngestState state = TRY(ReadIngestState(filesystem_, layout_, id));
+  if (!index_.IsWanted(state.content)) {
+    return Fail(Code::kNotFound, "no incomplete snapshot lists its file");
+  }
+  TRY(Names(layout_.Ingest(id)));  // a state that was half written goes
+  io::FileStatus data = TRY(filesystem_.Status(layout_.IngestData(id)));
+  Bytes allocated = std::min(RoundUpToBlock(data.allocated), RoundUpToBlock(state.content.size));
+  index_.idle_ingests.Add(id, std::move(state.content), allocated);
   return {};
 }
 

@@ -14,12 +14,12 @@ struct Recovered {
   RecoverySummary summary;
 };
 
-/// Rebuilds the index from the names below a prepared root, and removes what a crash left: staged
-/// bytes, half-written files, half-built and half-removed trees, trees and blobs that no record
-/// names, leases and references to unknown snapshots. It never removes a blob that a record lists
-/// (by a sha256 identity or as verified), nor a tree that is leased. No blob is looked at: sizes
-/// come from the records. Garbage that can't be removed is logged and stays for the next start; a
-/// directory that can't be listed fails.
+/// Rebuilds the index from the names below a prepared root, and removes what a crash left: ingests
+/// that can't be resumed or that no incomplete snapshot wants, half-written files, half-built and
+/// half-removed trees, trees and blobs that no record names, leases and references to unknown
+/// snapshots. It never removes a blob that a record lists (by a sha256 identity or as verified),
+/// nor a tree that is leased. No blob is looked at: sizes come from the records. Garbage that can't
+/// be removed is logged and stays for the next start; a directory that can't be listed fails.
 Result<Recovered> Recover(io::Filesystem& filesystem, const RootLayout& layout);
 
 }  // namespace weighhouse::store

@@ -34,6 +34,8 @@ class RootLayout {
   std::string IngestsDirectory() const { return Absolute("ingests"); }
   std::string Ingest(const std::string& id) const { return Absolute("ingests/" + id); }
   std::string IngestData(const std::string& id) const { return Ingest(id) + "/data"; }
+  /// Which ranges of the data are known to be on the disk.
+  std::string IngestState(const std::string& id) const { return Ingest(id) + "/state"; }
 
   std::string SnapshotsDirectory() const { return Absolute("snapshots"); }
   std::string SnapshotRecord(const std::string& id) const;

@@ -19,14 +19,6 @@ namespace {
 /// UTF-8 without control characters: what JSON gives back as it was.
 bool IsPlainText(std::string_view text) { return Printable(text, text.size()) == text; }
 
-std::optional<FileIdentity::Kind> ParseIdentityKind(std::string_view name) {
-  using enum FileIdentity::Kind;
-  for (FileIdentity::Kind kind : {kSha256, kGitSha1, kVersionToken}) {
-    if (name == IdentityKindName(kind)) return kind;
-  }
-  return std::nullopt;
-}
-
 /// The blob that the identity itself names.
 std::optional<Digest> NamedBlob(const FileIdentity& identity) {
   if (identity.kind != FileIdentity::Kind::kSha256) return std::nullopt;

@@ -46,8 +46,9 @@ Bytes Available(const SpaceInputs& inputs) {
 }
 
 Bytes Shortfall(const SpaceInputs& inputs, Bytes need) {
-  Bytes over_limit = Minus(inputs.used + inputs.unallocated + need, inputs.limit);
-  Bytes over_disk = Minus(inputs.min_free + inputs.unallocated + need, inputs.free);
+  Bytes unallocated = inputs.unallocated + Minus(need, inputs.resumable);
+  Bytes over_limit = Minus(inputs.used + unallocated, inputs.limit);
+  Bytes over_disk = Minus(inputs.min_free + unallocated, inputs.free);
   return std::max(over_limit, over_disk);
 }
 

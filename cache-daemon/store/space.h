@@ -20,6 +20,7 @@ struct SpaceInputs {
   Bytes reserved = 0;  ///< R: promised to fills, what they allocated of it included
   Bytes unallocated = 0;  ///< U: the part of R not yet allocated
   Bytes evictable = 0;    ///< E
+  Bytes resumable = 0;    ///< of E: ingests that the next promise's fill goes on with
   Bytes free = 0;         ///< of the filesystem, for us
   Bytes min_free = 0;
 };
@@ -27,15 +28,15 @@ struct SpaceInputs {
 /// min(limit − H − R, free − minFree + E − U), not below 0: what one more promise may be at most.
 Bytes Available(const SpaceInputs& inputs);
 
-/// What must be evicted before `need` more bytes may be promised. Meaningful if `need` is at most
-/// Available().
+/// What must be evicted before `need` more bytes may be promised, `resumable` left alone: it is a
+/// part of `need` that is allocated. Meaningful if `need` is at most Available().
 Bytes Shortfall(const SpaceInputs& inputs, Bytes need);
 
 /// kOutOfRange if `need` can never fit (it names need and limit), kResourceExhausted with the sums
 /// if not now.
 Result<> CheckFits(const SpaceInputs& inputs, Bytes filesystem_total, Bytes need);
 
-/// An idle snapshot, as eviction sees it.
+/// An idle snapshot, or an ingest that no fill has, as eviction sees it.
 struct Candidate {
   struct Share {
     Digest sha256;
@@ -44,7 +45,7 @@ struct Candidate {
   };
   std::string id;
   std::vector<Share> shares;
-  Bytes own = 0;  ///< what goes with it besides blobs (copies in its trees)
+  Bytes own = 0;  ///< what goes with it besides blobs (copies in its trees, staged bytes)
 };
 
 /// Which of `oldest_first` to evict so that at least `bytes` are freed: the least recently used

@@ -82,7 +82,8 @@ class Reservation {
 };
 
 /// One blob on its way in: a staged file that nobody sees until `Commit`. Destroyed uncommitted,
-/// its bytes are removed. Used by one thread at a time.
+/// what was recorded durable stays to be resumed, as long as a snapshot lacks it and nobody needs
+/// its space. Used by one thread at a time.
 class Ingest {
  public:
   virtual ~Ingest() = default;
@@ -92,14 +93,15 @@ class Ingest {
   virtual bool direct() const = 0;
   /// Where the staged bytes can be read back.
   virtual const std::string& path() const = 0;
-  /// What an earlier ingest of this id left that is known to be on the disk: sorted, disjoint
-  /// ranges. Fixed at StartIngest.
+  /// What an earlier ingest of this id and content left that is known to be on the disk: sorted,
+  /// disjoint ranges. Fixed at StartIngest.
   virtual const std::vector<ByteRange>& resumed() const = 0;
   /// Makes `written` (ranges completely written before the call) survive a power cut: syncs the
   /// staged file's data, then records them durably. Any thread, one call at a time; writes to other
   /// ranges may be under way.
   virtual Result<> RecordDurable(const std::vector<ByteRange>& written) = 0;
-  /// The staged bytes are wrong: nothing of them may be resumed. Nothing more is recorded.
+  /// The staged bytes are wrong: nothing of them may be resumed, they go with this object. Nothing
+  /// more is recorded.
   virtual void Discard() = 0;
   /// Publishes the bytes as the blob `sha256`, which the caller computed over all of them and
   /// checked against the file's identity; records that `snapshot_id`'s files with this identity are
@@ -117,7 +119,8 @@ struct StoreOptions {
 
 /// What recovery found at start, for one log line.
 struct RecoverySummary {
-  size_t blobs = 0, snapshots = 0, leases = 0, dropped_ingests = 0, dropped_orphans = 0;
+  size_t blobs = 0, snapshots = 0, leases = 0;
+  size_t kept_ingests = 0, dropped_ingests = 0, dropped_orphans = 0;
   std::chrono::milliseconds took{0};
 };
 
@@ -163,9 +166,11 @@ class Store {
   /// True if the blob is here and was once fetched, verified, from `origin` or from an anonymous
   /// origin: a digest alone is no key to bytes.
   virtual bool CanReuse(const std::string& origin, const Digest& sha256) const = 0;
-  /// Opens staging for a blob of `size` bytes. `id`: 64 hex digits. kAlreadyExists while another
+  /// Opens staging for a file of `size` bytes that is `identity` at its origin; goes on with what
+  /// an earlier ingest of the same three left. `id`: 64 hex digits. kAlreadyExists while another
   /// ingest has that id.
-  virtual Result<std::unique_ptr<Ingest>> StartIngest(const std::string& id, Bytes size) = 0;
+  virtual Result<std::unique_ptr<Ingest>> StartIngest(const std::string& id,
+                                                      const FileIdentity& identity, Bytes size) = 0;
   /// Re-reads a blob and hashes it: nothing if right, else what it hashes to (the blob is then in
   /// quarantine and its snapshots incomplete). `stop` is polled between pieces.
   virtual Result<std::optional<std::string>> VerifyBlob(const Digest& sha256,
@@ -193,12 +198,13 @@ class Store {
   virtual const std::string& boot_id() const = 0;
 
   // Space
-  /// Promises `bytes` to a fill, evicting idle snapshots, oldest first, as far as needed.
+  /// Promises `bytes` to a fill, what its snapshot's ingests have allocated included; gives up
+  /// other ingests that no fill has, and evicts idle snapshots, oldest first, as far as needed.
   /// kOutOfRange: can never fit (names limit and need); kResourceExhausted: not now, with the sums.
   virtual Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot) = 0;
   virtual Result<SpaceSums> Space() const = 0;
-  /// Removes an idle snapshot, its trees, and the blobs that no other snapshot lists; returns the
-  /// bytes freed. kFailedPrecondition while leased or filling, kNotFound if unknown.
+  /// Removes an idle snapshot, its trees, and the blobs and ingests that no other snapshot lists;
+  /// returns the bytes freed. kFailedPrecondition while leased or filling, kNotFound if unknown.
   virtual Result<Bytes> Evict(const std::string& snapshot_id) = 0;
   /// While held, the snapshot is filling: not evictable. (Not durable.)
   virtual std::shared_ptr<void> HoldForFill(const std::string& snapshot_id) = 0;

@@ -30,7 +30,7 @@ Result<Bytes> StoreImpl::Evict(const std::string& snapshot_id) {
     state_->index.Erase(snapshot_id);
   }
   ForgetReferences(snapshot_id);
-  Bytes freed = SweepBlobs();
+  Bytes freed = SweepIngests() + SweepBlobs();
   for (const TreeRecord& tree : trees) freed += tree.copied;
   trash_.Empty();
   FaultPoint("evict.tree_removed");

@@ -16,8 +16,8 @@
 namespace weighhouse::store {
 
 /// The store on a real root. Its operations stand in one file per noun: store_snapshots.cc,
-/// store_trees.cc, ingest.cc, store_blobs.cc, store_leases.cc, store_references.cc, store_space.cc,
-/// store_evict.cc. Thread-safe.
+/// store_trees.cc, store_ingests.cc, store_blobs.cc, store_leases.cc, store_references.cc,
+/// store_space.cc, store_evict.cc. Thread-safe.
 ///
 /// Order of what an operation may hold, from first to last; nobody waits for something to the left
 /// of what it holds:
@@ -60,7 +60,8 @@ class StoreImpl final : public Store {
   void Touch(const std::string& id) override;
 
   bool CanReuse(const std::string& origin, const Digest& sha256) const override;
-  Result<std::unique_ptr<Ingest>> StartIngest(const std::string& id, Bytes size) override;
+  Result<std::unique_ptr<Ingest>> StartIngest(const std::string& id, const FileIdentity& identity,
+                                              Bytes size) override;
   Result<std::optional<std::string>> VerifyBlob(const Digest& sha256,
                                                 const std::function<bool()>& stop) override;
   std::vector<BlobUse> Blobs(const std::string& snapshot_id) const override;
@@ -100,6 +101,12 @@ class StoreImpl final : public Store {
   /// Removes the snapshot's withdrawn trees that nobody leases.
   void DiscardUnusedTrees(const std::string& snapshot_id);
 
+  // Ingests
+  /// Removes an ingest that no fill has or was promised; returns the bytes freed.
+  Result<Bytes> GiveUpIngest(const std::string& id);
+  /// Removes the idle ingests that no snapshot lacks any more; returns the bytes freed.
+  Bytes SweepIngests();
+
   // Blobs
   /// Takes the blob's file out of use, if it is still the one of that version, with all that
   /// depends on it.
@@ -114,11 +121,12 @@ class StoreImpl final : public Store {
   Result<> WriteLease(const LeaseRecord& lease);
 
   // Space
-  /// One attempt of Reserve: the reservation, or the victims to evict first.
-  /// Neither: the sums changed meanwhile.
+  /// One attempt of Reserve: the reservation, or what must go first. Neither: the sums changed
+  /// meanwhile.
   struct Attempt {
     std::optional<Reservation> reservation;
-    std::vector<std::string> victims;
+    std::vector<std::string> ingests;
+    std::vector<std::string> snapshots;
   };
   Result<Attempt> TryReserve(Bytes need, const std::string& for_snapshot);
   /// Marks an idle snapshot as going away; returns its trees.

@@ -107,6 +107,7 @@ Result<> StoreImpl::CompleteSnapshot(const std::string& id) {
   if (!removed.has_value() && removed.error().code != Code::kNotFound) {
     spdlog::warn("store: a journal that is no longer needed stays: {}", removed.error().message);
   }
+  SweepIngests();
   return {};
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -95,15 +96,21 @@ Result<StoreImpl::Attempt> StoreImpl::TryReserve(Bytes need, const std::string& 
     attempt.reservation = Reservation(std::make_shared<Claim>(state_, claim));
     return attempt;
   }
-  auto victims = ChooseVictims(index.Candidates(for_snapshot), shortfall);
-  if (!victims) {
+  // Staged bytes go before what is whole.
+  std::vector<Candidate> ingests = index.IngestCandidates(for_snapshot);
+  Bytes staged = 0;
+  for (const Candidate& ingest : ingests) staged += ingest.own;
+  attempt.ingests = *ChooseVictims(ingests, std::min(shortfall, staged));
+  auto snapshots =
+      ChooseVictims(index.Candidates(for_snapshot), shortfall - std::min(shortfall, staged));
+  if (!snapshots) {
     return Fail(
         Code::kResourceExhausted,
         fmt::format("need {}, but {} of what could be evicted is in use by another operation: try "
                     "again",
                     FormatBytes(need), FormatBytes(shortfall)));
   }
-  attempt.victims = std::move(*victims);
+  attempt.snapshots = std::move(*snapshots);
   return attempt;
 }
 
@@ -116,7 +123,8 @@ Result<Reservation> StoreImpl::Reserve(Bytes bytes, const std::string& for_snaps
   for (int round = 0; round < kMaxRounds; ++round) {
     Attempt attempt = TRY(TryReserve(need, for_snapshot));
     if (attempt.reservation) return std::move(*attempt.reservation);
-    for (const std::string& victim : attempt.victims) {
+    for (const std::string& ingest : attempt.ingests) TRY(GiveUpIngest(ingest));
+    for (const std::string& victim : attempt.snapshots) {
       auto evicted = Evict(victim);
       // Taken into use or gone since it was chosen: count again.
       bool raced = !evicted.has_value() && (evicted.error().code == Code::kFailedPrecondition ||

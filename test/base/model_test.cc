@@ -52,6 +52,10 @@ TEST(FileIdentityTest, NamesItsKinds) {
   EXPECT_EQ(IdentityKindName(FileIdentity::Kind::kSha256), "sha256");
   EXPECT_EQ(IdentityKindName(FileIdentity::Kind::kGitSha1), "git-sha1");
   EXPECT_EQ(IdentityKindName(FileIdentity::Kind::kVersionToken), "version");
+  for (std::string_view name : {"sha256", "git-sha1", "version"}) {
+    EXPECT_EQ(IdentityKindName(ParseIdentityKind(name).value()), name);
+  }
+  EXPECT_EQ(ParseIdentityKind("sha1"), std::nullopt);
 }
 
 Listing Example() {

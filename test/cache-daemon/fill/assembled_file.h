@@ -24,9 +24,9 @@ class AssembledFile {
     FileAssembly::Events events = {
         .on_complete = [this] { ++completions_; },
         .on_disk_failed = [this](Error error) { errors_.push_back(std::move(error)); }};
-    assembly_ =
-        FileAssembly::Start(std::move(context), std::move(store.StartIngest("", file.size).value()),
-                            file, FileAssembly::Resume::kUse, std::move(events));
+    assembly_ = FileAssembly::Start(
+        std::move(context), std::move(store.StartIngest("", file.identity, file.size).value()),
+        file, FileAssembly::Resume::kUse, std::move(events));
   }
   ~AssembledFile() { assembly_->Abandon(); }
   AssembledFile(const AssembledFile&) = delete;

@@ -55,7 +55,8 @@ void FakeStore::Leave(std::string_view content, std::vector<ByteRange> recorded)
   recorded_ = std::move(recorded);
 }
 
-Result<std::unique_ptr<store::Ingest>> FakeStore::StartIngest(const std::string&, Bytes size) {
+Result<std::unique_ptr<store::Ingest>> FakeStore::StartIngest(const std::string&,
+                                                              const FileIdentity&, Bytes size) {
   MutexLock lock(mutex_);
   if (busy_) return Fail(Code::kAlreadyExists, "busy");
   UniqueFd fd(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));

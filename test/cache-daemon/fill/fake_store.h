@@ -28,8 +28,9 @@ class FakeStore final : public store::Store {
   /// RecordDurable runs this first, and fails if it does.
   void OnRecord(std::function<Result<>()> action) { on_record_ = std::move(action); }
 
-  Result<std::unique_ptr<store::Ingest>> StartIngest(const std::string& id, Bytes size) override
-      EXCLUDES(mutex_);
+  Result<std::unique_ptr<store::Ingest>> StartIngest(const std::string& id,
+                                                     const FileIdentity& identity,
+                                                     Bytes size) override EXCLUDES(mutex_);
   Result<store::Snapshot> BeginSnapshot(const Listing& listing) override;
   Result<> CompleteSnapshot(const std::string&) override { return {}; }
   Result<store::Reservation> Reserve(Bytes, const std::string&) override {

@@ -18,7 +18,7 @@ class StagedFileTest : public FillTest {
   std::shared_ptr<StagedFile> Begin(const std::vector<ByteRange>& present = {}) {
     MakeContext(3);
     return std::make_shared<StagedFile>(
-        context(), std::move(store_.StartIngest("", 1000 * kMiB).value()), present);
+        context(), std::move(store_.StartIngest("", {}, 1000 * kMiB).value()), present);
   }
   void WaitForRecordings(size_t count) {
     ASSERT_TRUE(transport_.RunUntil([&] { return store_.recordings().size() >= count; }));

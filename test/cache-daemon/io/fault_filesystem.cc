@@ -75,6 +75,11 @@ Result<OpenedFile> FaultFilesystem::OpenForRead(const std::string& path, IoMode 
   return wrapped_.OpenForRead(path, mode);
 }
 
+Result<OpenedFile> FaultFilesystem::OpenForWrite(const std::string& path, IoMode mode) {
+  TRY(Pass("OpenForWrite", path));
+  return wrapped_.OpenForWrite(path, mode);
+}
+
 Result<> FaultFilesystem::Allocate(int fd, Bytes size, const std::string& path) {
   TRY(Pass("Allocate", path));
   return wrapped_.Allocate(fd, size, path);

@@ -37,6 +37,7 @@ class FaultFilesystem final : public Filesystem {
 
   Result<OpenedFile> CreateFile(const std::string& path, IoMode mode) override;
   Result<OpenedFile> OpenForRead(const std::string& path, IoMode mode) override;
+  Result<OpenedFile> OpenForWrite(const std::string& path, IoMode mode) override;
   Result<> Allocate(int fd, Bytes size, const std::string& path) override;
   Result<> Truncate(int fd, Bytes size, const std::string& path) override;
   Result<> ChangeMode(int fd, unsigned mode, const std::string& path) override;

@@ -96,6 +96,18 @@ TEST_P(FilesystemContract, CreatesAFileForItsOwnerOnly) {
   EXPECT_NE(::fcntl(file->fd.get(), F_GETFD) & FD_CLOEXEC, 0);
 }
 
+TEST_P(FilesystemContract, OpensWhatIsThereForWriting) {
+  WriteFile("data", "old");
+  Result<OpenedFile> file = filesystem_.OpenForWrite(Path("data"), IoMode::kBuffered);
+  ASSERT_TRUE(file.has_value());
+  EXPECT_EQ(::pwrite(file->fd.get(), "N", 1, 0), 1);
+  EXPECT_EQ(Content("data"), "Nld") << "neither truncated nor made anew";
+  ExpectCode(filesystem_.OpenForWrite(Path("missing"), IoMode::kDirect), Code::kNotFound,
+             "missing");
+  MakeLink(Path("data"), "link");
+  EXPECT_FALSE(filesystem_.OpenForWrite(Path("link"), IoMode::kBuffered).has_value());
+}
+
 TEST_P(FilesystemContract, RefusesToCreateWhatIsThere) {
   WriteFile("data", "old");
   ExpectCode(filesystem_.CreateFile(Path("data"), IoMode::kDirect), Code::kAlreadyExists,

@@ -122,6 +122,72 @@ TEST_F(ConcurrencyTest, PromisesNeverExceedTheLimit) {
   ExpectOnlyTrueBytes(*store_);
 }
 
+/// Models of one file of four blocks, which comes a block at a time.
+class IngestRaceTest : public ConcurrencyTest {
+ protected:
+  static std::string Content(unsigned model) { return PatternBytes(4 * 4096, 50 + model); }
+  static Listing Model(unsigned model) {
+    return ListingOf({{"weights", Content(model)}}, {.revision = fmt::format("{:040x}", model)});
+  }
+  Result<std::unique_ptr<Ingest>> Start(unsigned model) {
+    std::string content = Content(model);
+    return store_->StartIngest(IngestIdOf(content), Sha256Of(content), content.size());
+  }
+  static void ExpectTrue(const Ingest& ingest, unsigned model) {
+    std::string staged = ReadTestFile(ingest.path());
+    for (const ByteRange& range : ingest.resumed()) {
+      EXPECT_EQ(staged.substr(range.begin, range.size()),
+                Content(model).substr(range.begin, range.size()));
+    }
+  }
+  /// One attempt that brings the block after those from before, and goes away without an end.
+  bool BringOneBlock(unsigned model, bool discard) {
+    auto hold = store_->HoldForFill(Model(model).SnapshotId());
+    EXPECT_TRUE(store_->BeginSnapshot(Model(model)).has_value());
+    auto reservation = store_->Reserve(4 * 4096, Model(model).SnapshotId());
+    if (!reservation.has_value()) return false;
+    auto ingest = Start(model);
+    if (!ingest.has_value()) return false;
+    ExpectTrue(**ingest, model);
+    bool resumed = !(*ingest)->resumed().empty();
+    Bytes end = resumed ? (*ingest)->resumed()[0].end : 0;
+    if (end == 4 * 4096) discard = true;
+    if (discard) {
+      (*ingest)->Discard();
+    } else {
+      ByteRange block{.begin = end, .end = end + 4096};
+      EXPECT_TRUE(WriteStaged(**ingest, Content(model), block).has_value());
+      EXPECT_TRUE((*ingest)->RecordDurable({{.begin = 0, .end = block.end}}).has_value());
+    }
+    auto space = store_->Space();
+    EXPECT_LE(space->used, space->limit);
+    EXPECT_LE(space->held + space->reserved, space->limit);
+    return resumed;
+  }
+};
+
+TEST_F(IngestRaceTest, ResumedGivenUpAndEvictedAtTheSameMoment) {
+  options_.limit = 14 * 4096;
+  Reopen();
+  std::atomic<int> resumed = 0;
+  Race(4, 60, [&](std::mt19937& random, int number) {
+    unsigned model = static_cast<unsigned>(random()) % 3;
+    if (number == 0 && random() % 3 == 0) {
+      static_cast<void>(store_->Evict(Model(model).SnapshotId()).has_value());
+    } else {
+      resumed += BringOneBlock(model, random() % 8 == 0) ? 1 : 0;
+    }
+  });
+  EXPECT_GT(resumed.load(), 0);
+  Bytes used = store_->Space()->used;
+  EXPECT_EQ(used, store_->Space()->evictable);
+  Reopen();
+  EXPECT_EQ(store_->recovery().dropped_ingests, 0u);
+  EXPECT_EQ(store_->Space()->used, used);
+  ExpectNoGarbage(Root());
+  for (unsigned model = 0; model < 3; ++model) ExpectTrue(**Start(model), model);
+}
+
 TEST_F(ConcurrencyTest, LeaseOrEvictionNeverBoth) {
   for (int round = 0; round < 20; ++round) {
     Listing listing = ModelListing(0);

@@ -175,7 +175,7 @@ TEST_F(EvictTest, FillIsCountedOnceFromItsPromiseToItsLease) {
   };
   expect(0, 0, 3, 0);
   {
-    auto ingest = store_->StartIngest(std::string(64, '1'), 3 * 4096);
+    auto ingest = store_->StartIngest(std::string(64, '1'), Sha256Of(""), 3 * 4096);
     expect(3, 0, 3, 0);
   }
   ASSERT_TRUE(Fill(*store_, listing, files).has_value());

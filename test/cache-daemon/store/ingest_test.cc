@@ -22,7 +22,7 @@ class IngestTest : public StoreTest {
     snapshot_id_ = store_->BeginSnapshot(ListingOf({{"a", kContent}, {"copy/of/a", kContent}}))->id;
   }
   std::unique_ptr<Ingest> Start(Bytes size = kContent.size()) {
-    auto ingest = store_->StartIngest(IngestIdOf(kContent), size);
+    auto ingest = store_->StartIngest(IngestIdOf(kContent), Sha256Of(kContent), size);
     EXPECT_TRUE(ingest.has_value());
     return std::move(*ingest);
   }
@@ -57,11 +57,11 @@ TEST_F(IngestTest, AbortsWhenDestroyedUncommitted) {
 
 TEST_F(IngestTest, OneIdIsUnderWayOnce) {
   auto ingest = Start();
-  auto second = store_->StartIngest(IngestIdOf(kContent), 1);
+  auto second = store_->StartIngest(IngestIdOf(kContent), Sha256Of(kContent), 1);
   ASSERT_FALSE(second.has_value());
   EXPECT_EQ(second.error().code, Code::kAlreadyExists);
-  EXPECT_TRUE(store_->StartIngest(std::string(64, '1'), 1).has_value());
-  EXPECT_EQ(store_->StartIngest("../x", 1).error().code, Code::kInvalidArgument);
+  EXPECT_TRUE(store_->StartIngest(std::string(64, '1'), Sha256Of(""), 1).has_value());
+  EXPECT_EQ(store_->StartIngest("../x", {}, 1).error().code, Code::kInvalidArgument);
 }
 
 TEST_F(IngestTest, EmptyFileIsABlobToo) {

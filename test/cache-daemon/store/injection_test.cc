@@ -81,7 +81,7 @@ TEST_F(InjectionTest, CommitOfTheSameIngestGoesOnWhereItStopped) {
   FailEverywhere(
       [&] {
         ASSERT_TRUE(store_->BeginSnapshot(ListingOf({{"empty", ""}})).has_value());
-        ingest = std::move(*store_->StartIngest(IngestIdOf(""), 0));
+        ingest = std::move(*store_->StartIngest(IngestIdOf(""), Sha256Of(""), 0));
       },
       [&] {
         auto committed = ingest->Commit(ListingOf({{"empty", ""}}).SnapshotId(), Sha256Of(""), 0,

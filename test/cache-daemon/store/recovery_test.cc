@@ -161,7 +161,7 @@ TEST_F(RecoveryTest, GarbageThatCantBeRemovedDoesNotStopTheStart) {
   Open();
   filesystem_.ClearFaults();
   EXPECT_TRUE(store_->FindSnapshot(id_)->complete);
-  EXPECT_TRUE(store_->StartIngest(std::string(64, '1'), 4).has_value());
+  EXPECT_TRUE(store_->StartIngest(std::string(64, '1'), Sha256Of(""), 4).has_value());
 }
 
 TEST_F(RecoveryTest, DirectoryThatCantBeListedFailsTheStart) {

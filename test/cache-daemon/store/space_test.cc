@@ -41,6 +41,14 @@ TEST(ShortfallTest, IsNothingWhereItFitsAsItIs) {
   EXPECT_EQ(Shortfall({.limit = kMany, .unallocated = 10, .free = 50, .min_free = 20}, 25), 5u);
 }
 
+TEST(ShortfallTest, CountsWhatTheFillResumesAsAllocated) {
+  SpaceInputs inputs{
+      .limit = 100, .used = 60, .evictable = 60, .resumable = 50, .free = 40, .min_free = 0};
+  EXPECT_EQ(Shortfall(inputs, 90), 0u);
+  EXPECT_EQ(Shortfall(inputs, 100), 10u) << "the other 10 that are evictable";
+  EXPECT_EQ(Shortfall(inputs, 20), 0u);
+}
+
 TEST(CheckFitsTest, TellsNeverFromNotNow) {
   SpaceInputs inputs{.limit = 50 * kGiB, .held = 40 * kGiB, .reserved = 2 * kGiB, .free = kMany};
   auto never = CheckFits(inputs, 2 * kMany, 51 * kGiB);
@@ -190,6 +198,7 @@ TEST(AvailableTest, AgreesWithSignedArithmetic) {
                    .evictable = number(),
                    .free = number(),
                    .min_free = number()};
+    in.resumable = number() % (in.evictable + 1);
     auto s = [](Bytes bytes) { return static_cast<int64_t>(bytes); };
     int64_t by_limit = s(in.limit) - s(in.held) - s(in.reserved);
     int64_t by_disk = s(in.free) - s(in.min_free) + s(in.evictable) - s(in.unallocated);
@@ -197,23 +206,31 @@ TEST(AvailableTest, AgreesWithSignedArithmetic) {
     // What is available can be had by evicting no more than what is evictable.
     in.used = in.held + in.evictable + in.reserved - std::min(in.reserved, in.unallocated);
     in.unallocated = std::min(in.reserved, in.unallocated);
-    if (Available(in) == 0) continue;
-    ASSERT_LE(Shortfall(in, Available(in)), in.evictable);
+    Bytes need = Available(in);
+    if (need == 0) continue;
+    ASSERT_LE(Shortfall(in, need), in.evictable);
+    if (need < in.resumable) continue;
+    // And then what the fill resumes is not among it, and both sums hold once it is promised.
+    Bytes evicted = Shortfall(in, need);
+    ASSERT_LE(evicted, in.evictable - in.resumable);
+    Bytes unallocated = in.unallocated + need - in.resumable;
+    ASSERT_LE(in.used - evicted + unallocated, in.limit);
+    ASSERT_LE(in.min_free + unallocated, in.free + evicted);
   }
 }
 
 TEST(LedgerTest, PromiseIsUnallocatedUntilIngestsAndCommitsUseIt) {
   Ledger ledger;
   uint64_t claim = ledger.Promise("s", 100);
-  EXPECT_EQ(ledger.Unallocated(), 100u);
+  EXPECT_EQ(ledger.Unallocated(0), 100u);
   ASSERT_TRUE(ledger.BeginIngest("i"));
   EXPECT_FALSE(ledger.BeginIngest("i"));
   ledger.SetIngestBytes("i", 40);
-  EXPECT_EQ(ledger.Unallocated(), 60u);
+  EXPECT_EQ(ledger.Unallocated(0), 60u);
   ledger.SetIngestBytes("i", 0);
   ledger.Cover("s", Digest::Of("1"), 40);
   ledger.Cover("s", Digest::Of("1"), 40);
-  EXPECT_EQ(ledger.Unallocated(), 60u);
+  EXPECT_EQ(ledger.Unallocated(0), 60u);
   EXPECT_EQ(ledger.covered(), 40u);
   ledger.Cover("s", Digest::Of("too large"), 61);
   EXPECT_FALSE(ledger.IsCovered(Digest::Of("too large")));
@@ -229,10 +246,14 @@ TEST(LedgerTest, IngestsBeyondThePromisesAreCountedApart) {
   Ledger ledger;
   ledger.BeginIngest("i");
   ledger.SetIngestBytes("i", 30);
-  EXPECT_EQ(ledger.Unpromised(), 30u);
+  EXPECT_EQ(ledger.Unpromised(0), 30u);
   ledger.Promise("s", 20);
-  EXPECT_EQ(ledger.Unpromised(), 10u);
-  EXPECT_EQ(ledger.Unallocated(), 0u);
+  EXPECT_EQ(ledger.Unpromised(0), 10u);
+  EXPECT_EQ(ledger.Unallocated(0), 0u);
+  EXPECT_EQ(ledger.Unpromised(5), 15u);
+  ledger.Promise("t", 30);
+  EXPECT_EQ(ledger.Unallocated(0), 20u);
+  EXPECT_EQ(ledger.Unallocated(5), 15u) << "an ingest that waits for its fill is allocated";
   ledger.SetQuarantined(Digest::Of("q"), 8);
   EXPECT_EQ(ledger.quarantined(), 8u);
 }

@@ -23,10 +23,14 @@ namespace fs = std::filesystem;
 const TestFiles kFirst = {{"config.json", "{}"}, {"dir/model", PatternBytes(10000, 1)}};
 const TestFiles kSecond = {{"config.json", "{}"}, {"other", PatternBytes(20000, 2)}};
 const TestFiles kRotting = {{"rotting", "these bytes will rot"}};
+const TestFiles kInterrupted = {{"interrupted", PatternBytes(5 * 4096 + 7, 3)}};
 constexpr const char* kChildRoot = "STORE_CRASH_ROOT";
 
 Listing First() { return ListingOf(kFirst, {.identify = GitSha1Of}); }
 Listing Second() { return ListingOf(kSecond, {.revision = std::string(40, 'b')}); }
+Listing Interrupted() {
+  return ListingOf(kInterrupted, {.revision = std::string(40, 'd'), .identify = Sha256Of});
+}
 Listing Rotting() { return ListingOf(kRotting, {.revision = std::string(40, 'c')}); }
 
 /// One model's way through the store: begin, ingest, commit, complete, trees in both layouts,
@@ -43,6 +47,40 @@ Result<> Serve(Store& store, const Listing& listing, const TestFiles& files,
   return store.DropLease(LeaseOn(snapshot.id, pod).id);
 }
 
+/// What an ingest resumes is what was written there.
+void CheckResumed(const Ingest& ingest, const std::string& content) {
+  std::string staged = ReadTestFile(ingest.path());
+  for (const ByteRange& range : ingest.resumed()) {
+    EXPECT_EQ(Digest::Of(std::string_view(staged).substr(range.begin, range.size())),
+              Digest::Of(std::string_view(content).substr(range.begin, range.size())));
+  }
+}
+
+/// A file that comes in two attempts, the second going on with the first's bytes, and one whose
+/// bytes prove wrong.
+Result<> FillInterrupted(Store& store) {
+  const std::string& content = kInterrupted.at("interrupted");
+  Snapshot snapshot = TRY(store.BeginSnapshot(Interrupted()));
+  auto begin = [&](FileIdentity identity) {
+    return store.StartIngest(IngestIdOf(content), identity, content.size());
+  };
+  const ByteRange head{.begin = 0, .end = 8192};
+  if (!snapshot.files[0].blob) {
+    std::unique_ptr<Ingest> wrong = TRY(begin(Sha256Of(content)));
+    CheckResumed(*wrong, content);
+    TRY(WriteStaged(*wrong, content, head));
+    TRY(wrong->RecordDurable({head}));
+    wrong->Discard();
+    wrong.reset();
+    std::unique_ptr<Ingest> first = TRY(begin(Sha256Of(content)));
+    CheckResumed(*first, content);
+    TRY(WriteStaged(*first, content, head));
+    TRY(first->RecordDurable({head}));
+  }
+  TRY(Fill(store, Interrupted(), kInterrupted));
+  return {};
+}
+
 /// The blob of the rotting file gets other bytes, behind the store's back.
 void Rot(Store& store) {
   std::string blob = RootLayout(store.root()).Blob(Digest::Of(kRotting.at("rotting")));
@@ -57,6 +95,7 @@ Result<> Workload(Store& store) {
   TRY(Serve(store, First(), kFirst, "first"));
   TRY(Serve(store, Second(), kSecond, "second"));
   TRY(store.Evict(First().SnapshotId()));
+  TRY(FillInterrupted(store));
   TRY(Fill(store, Rotting(), kRotting));
   Rot(store);
   TRY(store.VerifyBlob(Digest::Of(kRotting.at("rotting")), {}));
@@ -139,9 +178,11 @@ class StoreCrashTest : public StoreTest {
     Close();
   }
 
-  /// How many files the workload must bring: those that no known snapshot has.
+  /// How many files the workload must bring: those that no known snapshot has, and once more the
+  /// one that it discards.
   size_t Lacking() const {
-    size_t lacking = 0;
+    auto interrupted = store_->FindSnapshot(Interrupted().SnapshotId());
+    size_t lacking = interrupted && interrupted->files[0].blob ? 0 : 2;
     for (const Listing& listing : {First(), Second(), Rotting()}) {
       auto known = store_->FindSnapshot(listing.SnapshotId());
       if (!known) lacking += listing.files.size();

@@ -52,6 +52,8 @@ struct ListingOptions {
 };
 Listing ListingOf(const TestFiles& files, ListingOptions options = {});
 
+/// Writes `range` of `content` where it belongs; it begins with a block.
+Result<> WriteStaged(Ingest& ingest, std::string_view content, ByteRange range);
 /// Stages `content` in an ingest of its own and commits it.
 Result<> Put(Store& store, const std::string& snapshot_id, const FileIdentity& identity,
              const std::string& content);
@@ -69,7 +71,8 @@ TestFiles FilesBelow(const std::filesystem::path& directory);
 /// Fails the test for each thing that no cache may show to anybody: a blob that isn't what its name
 /// says, a tree of a complete snapshot with a file that isn't, half-written files.
 void ExpectOnlyTrueBytes(Store& store);
-/// Fails the test for each file that recovery should have removed.
+/// Fails the test for each file that recovery should have removed. What is left of ingests must be
+/// fit to be resumed.
 void ExpectNoGarbage(const std::filesystem::path& root);
 
 /// A store in a directory of its own, on a disk that fails when told.
