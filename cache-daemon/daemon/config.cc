@@ -156,6 +156,7 @@ EngineOptions ToEngineOptions(const Config& config, Bytes filesystem_total) {
   options.hub_endpoint = config.hub_endpoint;
   options.local_roots = config.local_roots;
   options.allow_plain_http = config.allow_plain_http;
+  options.resume_fills = true;
   return options;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/worker_pool.h"
 #include "cache-daemon/engine/acquisition.h"
+#include "cache-daemon/engine/fill_resumer.h"
 #include "cache-daemon/engine/lease_gate.h"
 #include "cache-daemon/engine/lease_policy.h"
 #include "cache-daemon/io/buffer_pool.h"
@@ -90,9 +91,11 @@ class EngineImpl final : public Engine {
 Result<> EngineImpl::Start(const EngineOptions& options) {
   store_ = TRY(store::Store::Open(filesystem_, clock_, options.store));
   const store::RecoverySummary& recovery = store_->recovery();
-  spdlog::info("cache {}: {} snapshots, {} blobs, {} leases; {} ingests and {} orphans dropped, {}",
-               store_->root(), recovery.snapshots, recovery.blobs, recovery.leases,
-               recovery.dropped_ingests, recovery.dropped_orphans, FormatDuration(recovery.took));
+  spdlog::info(
+      "cache {}: {} snapshots, {} blobs, {} leases, {} ingests to go on with; {} ingests and {} "
+      "orphans dropped, {}",
+      store_->root(), recovery.snapshots, recovery.blobs, recovery.leases, recovery.kept_ingests,
+      recovery.dropped_ingests, recovery.dropped_orphans, FormatDuration(recovery.took));
   leases_ = std::make_unique<LeaseGate>(*store_, clock_);
   size_t buffers = std::max<size_t>(options.buffer_bytes / io::BufferPool::kBufferSize,
                                     3 * options.fill.max_active_files);
@@ -116,6 +119,7 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
                                                 .store = *store_,
                                                 .clock = clock_});
   workers_ = std::make_unique<WorkerPool>("engine", static_cast<int>(options.resolve_threads));
+  if (options.resume_fills) std::make_shared<FillResumer>(Parts(), *transport_)->Start();
   return {};
 }
 

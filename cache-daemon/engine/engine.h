@@ -28,6 +28,8 @@ struct EngineOptions {
       local_roots;  ///< file:// models must lie below one of these; empty: none allowed
   bool allow_plain_http = false;  ///< http:// origins other than the loopback
   size_t resolve_threads = 8;
+  /// Interrupted fills of public models go on by themselves.
+  bool resume_fills = false;
 };
 
 /// Who holds a lease: see cache.proto Holder.
