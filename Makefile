@@ -6,11 +6,12 @@ JOBS := $(shell nproc)
 # The image is named as deploy/daemonset/kustomization.yaml names it.
 VERSION := $(shell awk '/^project.weighhouse VERSION/ { print $$3 }' CMakeLists.txt)
 
-.PHONY: help setup build release test check demo bench image clean
+.PHONY: help setup build release test check resume demo bench image clean
 
 help:
 	@echo 'make demo    the whole way of a volume with a real model, on this machine (MODEL=hf://org/name: the real Hub)'
 	@echo 'make test    build, then unit, contract, crash and e2e tests, the engine also under asan and tsan'
+	@echo 'make resume  kills and power cuts in the middle of a 4 GiB file, ten of each: how much is fetched twice'
 	@echo 'make check   format, clang-tidy, thread-safety, layering, limits, shellcheck, yamllint'
 	@echo 'make build   build/dev: everything with tests and fault points'
 	@echo 'make release build/release: what the image ships'
@@ -36,6 +37,10 @@ test: setup
 
 check: setup
 	@.ci/check
+
+resume: build
+	@WEIGHHOUSE_RESUME_MIB=4096 WEIGHHOUSE_RESUME_ROUNDS=10 WEIGHHOUSE_BIN=$(CURDIR)/build/dev/bin \
+	  test/e2e/in-namespace build/venv/bin/python -m pytest -q -p no:cacheprovider test/e2e/test_resume.py
 
 demo: release
 	@MODEL='$(MODEL)' demo/demo

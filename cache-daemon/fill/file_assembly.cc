@@ -20,7 +20,7 @@ std::shared_ptr<FileAssembly> FileAssembly::Start(std::shared_ptr<FillContext> c
   std::erase_if(all, [](const auto& other) { return other.expired(); });
   all.push_back(assembly);
   assembly->staged_->set_on_recorded([weak = std::weak_ptr(assembly)] {
-    if (std::shared_ptr<FileAssembly> self = weak.lock()) self->EndIfComplete();
+    if (std::shared_ptr<FileAssembly> self = weak.lock()) self->OnRecorded();
   });
   assembly->ReadBack();
   return assembly;
@@ -154,6 +154,10 @@ bool FileAssembly::Accept(Bytes position, std::span<const std::byte> bytes) {
 bool FileAssembly::AcceptInto(size_t index, Bytes position, std::span<const std::byte> bytes) {
   auto found = held_.find(index);
   if (found == held_.end()) {
+    // The disk is slower than the network. What makes it an end: a recording is under way, or
+    // becomes due with the pieces that are begun.
+    awaits_recording_ = accepted_ - staged_->settled() >= context_->options.most_at_risk;
+    if (awaits_recording_) return false;
     std::optional<Held> taken = TakeBuffer(index);
     if (!taken) return false;
     table_.Hold(index);
@@ -163,6 +167,7 @@ bool FileAssembly::AcceptInto(size_t index, Bytes position, std::span<const std:
   CHECK(index * piece_size_ + held.filled == position);
   std::memcpy(held.buffer.memory().data() + held.filled, bytes.data(), bytes.size());
   held.filled += bytes.size();
+  accepted_ += bytes.size();
   if (held.filled < PieceBytes(index)) return true;
   table_.Fill(index);
   SubmitWrite(index, held);
@@ -174,6 +179,7 @@ Bytes FileAssembly::ForgetPartialPiece(Bytes position) {
   auto found = held_.find(index);
   if (found == held_.end() || found->second.filled == PieceBytes(index)) return position;
   table_.Forget(index);
+  accepted_ -= found->second.filled;
   GiveBack(found);
   return index * piece_size_;
 }
@@ -285,6 +291,11 @@ void FileAssembly::EndPiece(size_t index) {
     WakeReaders(*context_);  // others first: what is in their readers' way is longer there
     ReadBack();
   }
+  EndIfComplete();
+}
+
+void FileAssembly::OnRecorded() {
+  if (std::exchange(awaits_recording_, false) && !context_->stopped) context_->on_buffers_freed();
   EndIfComplete();
 }
 

@@ -38,8 +38,9 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
   FileAssembly(const FileAssembly&) = delete;
   FileAssembly& operator=(const FileAssembly&) = delete;
 
-  /// Takes all of `bytes` at `position`; false while there is no buffer for them: then the same
-  /// bytes, or others from `position` on, are given again. A piece's bytes come in order.
+  /// Takes all of `bytes` at `position`; false while there is no buffer for them, or while too much
+  /// is not recorded: then the same bytes, or others from `position` on, are given again. A piece's
+  /// bytes come in order.
   bool Accept(Bytes position, std::span<const std::byte> bytes);
   /// Forgets what a piece that isn't full holds, so that its buffer is free while its range waits;
   /// returns where that range must begin again: the start of the piece at `position`.
@@ -89,6 +90,7 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
   void OnHashed(size_t index);
   void OnDiskFailed(std::string_view operation, int error_number);
   void EndPiece(size_t index);
+  void OnRecorded();
   void EndIfComplete();
 
   const std::shared_ptr<FillContext> context_;  // shared: see FillContext
@@ -103,6 +105,8 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
   PieceTable table_;
   std::map<size_t, Held> held_;             // from the network
   std::map<size_t, io::Buffer> read_back_;  // from the disk
+  Bytes accepted_ = 0;
+  bool awaits_recording_ = false;
   bool waiting_reader_ = false;
   bool abandoned_ = false;
 };

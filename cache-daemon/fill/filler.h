@@ -62,6 +62,9 @@ struct FillerOptions {
   std::chrono::milliseconds origin_window{10000};
   size_t hash_threads = 2;
   Bytes bandwidth_limit = 0;  ///< bytes a second, over all fills; 0: none
+  /// So many bytes of one file may have come that a crash would cost; more wait until what is
+  /// written is recorded.
+  Bytes most_at_risk = 192 * kMiB;
 };
 
 /// What must be filled, and how to ask for it.

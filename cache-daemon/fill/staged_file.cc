@@ -74,6 +74,7 @@ void StagedFile::OnRecorded(Bytes bytes, const Result<>& outcome) {
   recording_ = false;
   // Also after a failure: the next recording names these bytes again, and has its time.
   unrecorded_ -= bytes;
+  settled_ += bytes;
   if (!outcome && !std::exchange(warned_, true)) {
     spdlog::warn("fill: a restart would fetch {} again: {}", ingest_->path(),
                  outcome.error().message);

@@ -29,6 +29,8 @@ class StagedFile : public std::enable_shared_from_this<StagedFile> {
   store::Ingest& ingest() { return *ingest_; }
   /// `range` is written completely. Given once.
   void Add(ByteRange range);
+  /// Of the given bytes, those that a recording was over with.
+  Bytes settled() const { return settled_; }
   /// A recording is under way: nobody else may use the ingest but for its descriptor. It ends with
   /// `on_recorded`.
   bool recording() const { return recording_; }
@@ -56,6 +58,7 @@ class StagedFile : public std::enable_shared_from_this<StagedFile> {
   std::function<void()> on_recorded_;
   std::map<Bytes, Bytes> written_;  // begin → end, apart from each other
   Bytes unrecorded_ = 0;
+  Bytes settled_ = 0;
   bool recording_ = false;
   bool timer_armed_ = false;
   bool ending_ = false;

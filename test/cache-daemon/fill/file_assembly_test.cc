@@ -46,6 +46,23 @@ TEST_P(FileAssemblyTest, PutsPiecesTogetherInAnyOrder) {
   EXPECT_EQ(store_.discards(), 0);
 }
 
+TEST_P(FileAssemblyTest, TakesNoMoreThanACrashMayCostUntilItIsRecorded) {
+  MakeContext(8, 1, 2, 2 * kPiece);
+  int freed = 0;
+  context()->on_buffers_freed = [&] { ++freed; };
+  std::string content = PatternBytes(5 * kPiece, 4);
+  auto file = Begin(content);
+  ASSERT_TRUE(file->Accept({.begin = 0, .end = 2 * kPiece}));
+  ByteRange third{.begin = 2 * kPiece, .end = 3 * kPiece};
+  EXPECT_FALSE(file->Accept(third));
+  ASSERT_TRUE(transport_.RunUntil([&] { return freed == 2; }));
+  EXPECT_FALSE(file->Accept(third)) << "what is written isn't recorded yet";
+  transport_.Advance(StagedFile::kMaxDelay);
+  ASSERT_TRUE(transport_.RunUntil([&] { return freed == 3; })) << "it may come again";
+  EXPECT_THAT(store_.recorded(), testing::ElementsAre(ByteRange{0, 2 * kPiece}));
+  EXPECT_TRUE(file->Accept(third));
+}
+
 TEST_P(FileAssemblyTest, ResumesAtEveryPlace) {
   MakeContext(4);
   for (Bytes size : {Bytes{1}, kPiece - 1, kPiece, kPiece + 1, 4 * kPiece, 3 * kPiece + 4097}) {

@@ -17,7 +17,8 @@ Filler::Parts FillTest::Parts() {
           .clock = clock_};
 }
 
-void FillTest::MakeContext(size_t buffers, size_t max_files, size_t read_buffers) {
+void FillTest::MakeContext(size_t buffers, size_t max_files, size_t read_buffers,
+                           Bytes most_at_risk) {
   StopContext();
   buffers_ = std::move(io::BufferPool::Create(buffers, kPiece).value());
   read_buffers_ = std::move(io::BufferPool::Create(read_buffers, kPiece).value());
@@ -25,7 +26,8 @@ void FillTest::MakeContext(size_t buffers, size_t max_files, size_t read_buffers
   workers_ = std::make_unique<WorkerPool>("fill", 2);
   FillerOptions options{.max_active_files = max_files,
                         .range_size = 2 * kPiece,
-                        .backoff_start = std::chrono::milliseconds(1)};
+                        .backoff_start = std::chrono::milliseconds(1),
+                        .most_at_risk = most_at_risk};
   context_ = std::make_shared<FillContext>(options, Parts());
   context_->active_files = max_files;
   context_->hashes = hashes_.get();

@@ -68,7 +68,8 @@ class FillTest : public testing::TestWithParam<io::IoEngineChoice> {
   void TearDown() override { StopContext(); }
 
   /// Parts and context; 3 buffers a file are the fewest.
-  void MakeContext(size_t buffers, size_t max_files = 1, size_t read_buffers = 2);
+  void MakeContext(size_t buffers, size_t max_files = 1, size_t read_buffers = 2,
+                   Bytes most_at_risk = kGiB);
   /// As the Filler's destructor.
   void StopContext();
   std::shared_ptr<FillContext> context() { return context_; }
