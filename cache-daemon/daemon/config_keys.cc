@@ -148,6 +148,12 @@ constexpr std::array kKeys = {
               [](const ConfigValue& value, Config& config) {
                 return TakeBandwidth(value, config.fill.bandwidth_limit);
               }},
+    ConfigKey{"fill.loops", "a number from 0 to 32", "0",
+              "Threads that receive, at most; they are begun as they are needed, and 0 lets the "
+              "number of hardware threads decide.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeNumber<int>(value, 0, 32, config.transport.max_loops);
+              }},
     ConfigKey{"fill.stallTimeout", "seconds from 1s to 3600s, such as 30s", "30s",
               "A connection that brings no byte for this long is given up and tried again.",
               [](const ConfigValue& value, Config& config) {

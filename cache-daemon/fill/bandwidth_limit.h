@@ -24,7 +24,7 @@ class BandwidthUser {
 /// in the sockets, and TCP slows the servers down. Fills that have bytes at hand get equal parts,
 /// whatever their files and connections are; a prefetch beside a fill that somebody waits for gets
 /// an eighth of its part. (Start-time fair queueing: each fill has a virtual time that its bytes
-/// move on, and the one that is behind goes first.) No I/O and no thread of its own: on the loop.
+/// move on, and the one that is behind goes first.) No I/O and no thread of its own: on the strand.
 class BandwidthLimit {
  public:
   struct Claim {

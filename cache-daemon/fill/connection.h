@@ -24,7 +24,7 @@ class ConnectionUser {
 };
 
 /// Leave to use one connection to one host; destroying it gives it back. It must not outlive its
-/// governor. On the loop thread.
+/// governor. On the strand.
 class Connection {
  public:
   using Time = std::chrono::steady_clock::time_point;

@@ -27,7 +27,7 @@ struct ConnectionClaim {
 /// a limit. Within them: fills that somebody waits for before prefetches (which keep one connection
 /// among them); among equals the fill that has the fewest at that host; within a fill the first
 /// files, two at a time. What one doesn't want the others get. No I/O and no thread of its own: on
-/// the loop thread.
+/// the strand.
 class ConnectionGovernor {
  public:
   struct Options {

@@ -184,7 +184,7 @@ Bytes FileAssembly::ForgetPartialPiece(Bytes position) {
   return index * piece_size_;
 }
 
-/// What runs when a disk operation on a piece ends: `then`, on the loop thread.
+/// What runs when a disk operation on a piece ends: `then`, on the strand.
 io::IoEngine::Done FileAssembly::OnLoop(size_t index, void (FileAssembly::*then)(size_t, int)) {
   context_->disk_operations.Begin();
   return [self = shared_from_this(), index, then](int error_number) mutable {
@@ -208,7 +208,7 @@ void FileAssembly::SubmitHashes() {
     auto read_back = read_back_.find(*index);
     const io::Buffer& buffer =
         read_back != read_back_.end() ? read_back->second : held_.at(*index).buffer;
-    // The loop thread lets go of the assembly, not the hasher's.
+    // The strand lets go of the assembly, not the hasher's.
     auto done = [self = shared_from_this(), index = *index]() mutable {
       source::Transport& transport = self->context_->parts.transport;
       transport.Post([self = std::move(self), index] { self->OnHashed(index); });

@@ -17,7 +17,7 @@ namespace weighhouse::fill {
 /// fill up and hashed in file order, whatever order they arrive in. A piece's buffer goes back when
 /// it is both written and hashed; where buffers are short and an earlier piece keeps it from the
 /// hasher, when it is written. Such a piece, and those that an earlier ingest left, are read back
-/// into readers' buffers when their turn comes. Owned by the loop thread; held by shared_ptr
+/// into readers' buffers when their turn comes. Used on the strand; held by shared_ptr
 /// because disk operations and hashes under way keep it (and with it the staged file) alive.
 /// `Abandon` it before letting go: what is written then is recorded, to be resumed.
 class FileAssembly : public std::enable_shared_from_this<FileAssembly> {

@@ -385,7 +385,7 @@ void FileFill::OnAssembled() {
 
 void FileFill::Commit(const Digest& sha256) {
   if (context_->stopped) return;
-  // The loop thread lets go of the assembly, not the worker.
+  // The strand lets go of the assembly, not the worker.
   auto job = [self = shared_from_this(), assembly = assembly_, sha256,
               asker = askers_.current().request]() mutable {
     Result<> committed = assembly->ingest().Commit(asker->snapshot_id, self->file_.identity,

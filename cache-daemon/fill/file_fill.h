@@ -16,8 +16,8 @@ namespace weighhouse::fill {
 /// that an earlier attempt left excepted, over as many connections as the governor lets it have,
 /// retries what fails, hedges a first range that lags, checks the digest and commits the blob. A
 /// wrong digest or a server whose answers don't fit together costs the staged bytes and one fresh
-/// start, then it is an error. An error is the end only where no other asker is left. On the loop
-/// thread, but for what it posts to the workers. Held by shared_ptr: tasks under way keep it.
+/// start, then it is an error. An error is the end only where no other asker is left. On the strand,
+/// but for what it posts to the workers. Held by shared_ptr: tasks under way keep it.
 class FileFill : public RangeOwner,
                  public ConnectionUser,
                  public BandwidthUser,

@@ -9,7 +9,7 @@
 namespace weighhouse::fill {
 
 /// The ranges of one file, in file order: those begun and not complete, and what is still to be cut
-/// into ranges. On the loop thread.
+/// into ranges. On the strand.
 class FileRanges {
  public:
   FileRanges(RangeOwner& owner, source::Transport& transport)

@@ -44,9 +44,9 @@ class OperationCounter {
 
 class FileAssembly;
 
-/// What the fills of one Filler share. The loop thread (the transport's) owns all that isn't marked
-/// otherwise. Held by shared_ptr, because tasks that are still queued in the transport outlive the
-/// Filler.
+/// What the fills of one Filler share. What isn't marked otherwise is used on the transport's
+/// strand only. Held by shared_ptr, because tasks that are still queued in the transport outlive
+/// the Filler.
 struct FillContext : std::enable_shared_from_this<FillContext> {
   FillContext(FillerOptions fill_options, Filler::Parts fill_parts)
       : options(fill_options),

@@ -21,7 +21,7 @@ inline constexpr char kPublicOrigins[] = "";
 
 /// Decides which files are fetched when: snapshots take turns, those that somebody waits for before
 /// prefetches, at most `max_active_files` files at a time, of which prefetches get at most half;
-/// files that two snapshots want are fetched once. Its methods run on the loop thread, but for
+/// files that two snapshots want are fetched once. Its methods run on the strand, but for
 /// those that are marked. Held by shared_ptr, because timers and workers outlive the Filler.
 class FillScheduler : public std::enable_shared_from_this<FillScheduler> {
  public:

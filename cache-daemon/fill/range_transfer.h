@@ -11,7 +11,7 @@ namespace weighhouse::fill {
 
 class RangeTransfer;
 
-/// The file that a range belongs to, as the range sees it. On the loop thread.
+/// The file that a range belongs to, as the range sees it. On the strand.
 class RangeOwner {
  public:
   virtual ~RangeOwner() = default;
@@ -29,7 +29,7 @@ class RangeOwner {
 
 /// One range of a file and the transfer that brings it now, if any: two, while a hedge races the
 /// first. Each byte is handed on once, by the transfer that brings it first; when the hedge does,
-/// the first is cancelled. On the loop thread.
+/// the first is cancelled. On the strand.
 class RangeTransfer {
  public:
   enum class State {

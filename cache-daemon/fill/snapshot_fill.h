@@ -14,7 +14,7 @@
 namespace weighhouse::fill {
 
 /// One snapshot on its way to being complete: which of its files still lack their blob, and who
-/// waits. On the loop thread.
+/// waits. On the strand.
 class SnapshotFill {
  public:
   explicit SnapshotFill(std::shared_ptr<const FillRequest> request);

@@ -14,7 +14,7 @@ namespace weighhouse::fill {
 /// by. "file://" for local files.
 std::string HostOfUrl(std::string_view url);
 
-/// One host that files come from: the connections to it, and how many it gets. On the loop thread.
+/// One host that files come from: the connections to it, and how many it gets. On the strand.
 class SourceHost {
  public:
   using Time = HostPace::Time;

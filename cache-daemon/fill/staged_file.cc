@@ -59,7 +59,7 @@ void StagedFile::End() {
 void StagedFile::Record() {
   if (!HasNews() || recording_ || context_->stopped) return;
   recording_ = true;
-  // The job lets go of the file on the loop thread, not when the worker drops it.
+  // The job lets go of the file on the strand, not when the worker drops it.
   auto job = [self = shared_from_this(), bytes = unrecorded_, written = Written()]() mutable {
     Result<> outcome = self->ingest_->RecordDurable(written);
     source::Transport& transport = self->context_->parts.transport;

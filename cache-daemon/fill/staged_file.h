@@ -11,7 +11,7 @@ namespace weighhouse::fill {
 
 /// The staged file of one assembly, and how much of it a crash would cost: has the store record
 /// what is written whenever kMaxUnrecorded bytes or kMaxDelay have gathered, on a worker, one
-/// recording at a time. Owned by the loop thread. Held by shared_ptr, because a recording under way
+/// recording at a time. Used on the strand. Held by shared_ptr, because a recording under way
 /// keeps it.
 class StagedFile : public std::enable_shared_from_this<StagedFile> {
  public:
@@ -43,7 +43,8 @@ class StagedFile : public std::enable_shared_from_this<StagedFile> {
 
   /// Nothing more is written: records the rest now, and then lets the file go.
   void End();
-  /// The same on the calling thread, when the workers are gone and the loop has nothing left to do.
+  /// The same on the calling thread, when the workers are gone and the strand has nothing left to
+  /// do.
   void RecordLast();
 
  private:

@@ -23,8 +23,17 @@ std::unexpected<Error> Shorter(const std::string& path, Bytes size) {
 }  // namespace
 
 FileTransfer::FileTransfer(TransferId id, const std::string& url, std::optional<ByteRange> range,
-                           TransferSink& sink)
-    : id_(id), path_(url.substr(std::string_view("file://").size())), range_(range), sink_(&sink) {}
+                           Strand& strand, TransferSink& sink)
+    : id_(id),
+      path_(url.substr(std::string_view("file://").size())),
+      range_(range),
+      strand_(strand),
+      sink_(&sink) {}
+
+bool FileTransfer::Offer(std::span<const std::byte> bytes) {
+  MutexLock lock(strand_);
+  return sink_ != nullptr && sink_->OnBytes(bytes);
+}
 
 FileTransfer::Turn FileTransfer::Serve(std::span<std::byte> buffer) {
   if (!fd_) status_ = Open();
@@ -35,7 +44,7 @@ FileTransfer::Turn FileTransfer::Serve(std::span<std::byte> buffer) {
     return Turn::kEnded;
   }
   if (*read == 0) return Turn::kEnded;
-  paused_ = !sink_->OnBytes(buffer.first(*read));
+  paused_ = !Offer(buffer.first(*read));
   if (paused_) return Turn::kPaused;
   position_ += *read;
   return position_ == end_ ? Turn::kEnded : Turn::kMore;

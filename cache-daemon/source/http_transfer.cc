@@ -19,8 +19,13 @@ constexpr long kReceiveBuffer = 512 * 1024;
 }  // namespace
 
 HttpTransfer::HttpTransfer(TransferId id, const FileLocation& location,
-                           std::optional<ByteRange> range, TransferSink& sink)
-    : id_(id), location_(location), range_(range), sink_(&sink) {}
+                           std::optional<ByteRange> range, Strand& strand, TransferSink& sink)
+    : id_(id), location_(location), range_(range), strand_(strand), sink_(&sink) {}
+
+std::string HttpTransfer::HostOf(const std::string& url) {
+  Result<Url> parsed = Url::Parse(url);
+  return parsed ? parsed->Origin() : "";
+}
 
 Result<> HttpTransfer::CheckUrl() const {
   TRY(Url::Parse(location_.url));
@@ -74,17 +79,24 @@ size_t HttpTransfer::TakeHeader(std::string_view line) {
 }
 
 size_t HttpTransfer::TakeBody(std::span<const std::byte> bytes) {
-  if (broken_ || silenced() || bytes.empty()) return 0;
+  if (broken_ || bytes.empty()) return 0;
   if (!HasContent(headers_.status())) return TakeErrorBody(bytes);
   if (range_ && received_ + bytes.size() > range_->size()) {
     return Break(
         {Code::kOutOfRange, fmt::format("sent more than the {} bytes asked for", range_->size())});
   }
-  paused_ = !sink_->OnBytes(bytes);
+  if (!Offer(bytes)) return 0;
   if (paused_) return CURL_WRITEFUNC_PAUSE;
   received_ += bytes.size();
   last_activity_ = std::chrono::steady_clock::now();
   return bytes.size();
+}
+
+bool HttpTransfer::Offer(std::span<const std::byte> bytes) {
+  MutexLock lock(strand_);
+  if (sink_ == nullptr) return false;
+  paused_ = !sink_->OnBytes(bytes);
+  return true;
 }
 
 size_t HttpTransfer::TakeErrorBody(std::span<const std::byte> bytes) {

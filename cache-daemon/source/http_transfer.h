@@ -6,19 +6,22 @@
 
 #include "cache-daemon/source/curl_handle.h"
 #include "cache-daemon/source/http_headers.h"
+#include "cache-daemon/source/strand.h"
 #include "cache-daemon/source/transport.h"
 
 namespace weighhouse::source {
 
 /// One byte range on its way over HTTP: checks what the server promises and sends, before it hands
-/// bytes on. Owned by the transport's loop thread; libcurl holds its address from `Begin` to the
-/// handle's removal.
+/// bytes on, under the strand. Owned by its loop's thread, but for what concerns the sink; libcurl
+/// holds its address from `Begin` to the handle's removal.
 class HttpTransfer {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
   HttpTransfer(TransferId id, const FileLocation& location, std::optional<ByteRange> range,
-               TransferSink& sink);
+               Strand& strand, TransferSink& sink);
+  /// What connections are reused by.
+  static std::string HostOf(const std::string& url);
 
   /// kInvalidArgument for a location that is no http(s) URL.
   Result<> CheckUrl() const;
@@ -28,15 +31,23 @@ class HttpTransfer {
   CurlEasy TakeEasy();
 
   TransferId id() const { return id_; }
-  TransferSink& sink() { return *sink_; }
+  std::string host() const { return HostOf(location_.url); }
   /// True for a range of no bytes: HTTP can't ask for it.
   bool empty() const { return range_ && range_->size() == 0; }
   bool paused() const { return paused_; }
   /// True if a callback ended the transfer; libcurl may not have noticed yet.
   bool broken() const { return broken_; }
+
+  // On the strand.
+  TransferSink& sink() {
+    strand_.AssertHeld();
+    return *sink_;
+  }
   /// No callback reaches the sink after this.
-  void Silence() { sink_ = nullptr; }
-  bool silenced() const { return sink_ == nullptr; }
+  void Silence() {
+    strand_.AssertHeld();
+    sink_ = nullptr;
+  }
 
   /// Offers what was refused again. The sink may refuse once more.
   void Resume(Time now);
@@ -53,6 +64,8 @@ class HttpTransfer {
   static size_t OnBody(char* data, size_t size, size_t count, void* self);
   size_t TakeHeader(std::string_view line);
   size_t TakeBody(std::span<const std::byte> bytes);
+  /// False if nobody hears of this transfer any more.
+  bool Offer(std::span<const std::byte> bytes) EXCLUDES(strand_);
   size_t TakeErrorBody(std::span<const std::byte> bytes);
   /// Ends the transfer with `error`; returns what tells libcurl so.
   size_t Break(Error error);
@@ -62,7 +75,8 @@ class HttpTransfer {
   const TransferId id_;
   const FileLocation location_;
   const std::optional<ByteRange> range_;
-  TransferSink* sink_;
+  Strand& strand_;
+  TransferSink* sink_ GUARDED_BY(strand_);  ///< null: silenced
   CurlEasy easy_;
   CurlList request_headers_;
   char error_text_[CURL_ERROR_SIZE] = "";

@@ -24,7 +24,7 @@ struct TransferEnd {
   int http_status = 0;  ///< 0 for file:// and where no answer came
 };
 
-/// Receives one transfer. All calls come from the transport's loop thread.
+/// Receives one transfer. All calls come on the transport's strand.
 class TransferSink {
  public:
   virtual ~TransferSink() = default;
@@ -37,21 +37,23 @@ class TransferSink {
 
 using TransferId = uint64_t;
 
-/// An event loop on a thread of its own that brings byte ranges (libcurl's multi interface,
-/// HTTP/1.1 with keep-alive, redirects refused: a location is final; file:// is read with pread).
-/// Everything that a fill does happens on this thread, so fills need no locks. Destroying it ends
-/// the loop: unfinished transfers get no OnEnd.
+/// Event loops on threads of their own that bring byte ranges (libcurl's multi interface, HTTP/1.1
+/// with keep-alive, redirects refused: a location is final; file:// is read with pread). One loop
+/// is enough for plain HTTP; further ones are begun where those that run have no time left, as TLS
+/// may need it. Whichever loop they come from, tasks and calls of sinks run one at a time: they are
+/// "on the strand". Everything that a fill does happens there, so fills need no locks. Destroying
+/// it ends the loops: unfinished transfers get no OnEnd.
 class Transport {
  public:
   virtual ~Transport() = default;
 
-  /// Runs `task` on the loop thread, in order. Thread-safe. Tasks posted after the loop ended are
+  /// Runs `task` on the strand, in order. Thread-safe. Tasks posted after the loops ended are
   /// dropped.
   virtual void Post(std::function<void()> task) = 0;
   /// The same, not before `delay` has passed.
   virtual void PostAfter(std::chrono::milliseconds delay, std::function<void()> task) = 0;
 
-  // On the loop thread only.
+  // On the strand only.
   /// Starts bringing `range` (nothing: the whole file without a Range header). `sink` stays valid
   /// until OnEnd or Cancel. Never calls the sink before it has returned.
   virtual TransferId Start(const FileLocation& location, std::optional<ByteRange> range,
@@ -65,8 +67,12 @@ struct TransportOptions {
   std::chrono::milliseconds connect_timeout{10000};
   /// A transfer that brings no byte for this long (and isn't paused) ends with kUnavailable.
   std::chrono::milliseconds stall_timeout{30000};
-  /// Connections kept for reuse.
+  /// Connections that each loop keeps for reuse.
   int max_connections = 64;
+  /// Loops, at most; 0: as many as there are hardware threads but one, up to 8.
+  int max_loops = 0;
+  /// A loop needs help if it is busy for more than this part of the time; 0: use all alike.
+  double busy_part = 0.75;
   /// A PEM file of certificate authorities instead of the system's; empty: the system's.
   std::string ca_file;
 };

@@ -39,6 +39,7 @@ fill:
   connections: 70
   connectionsPerHost: 7
   bandwidthLimit: 100Mi
+  loops: 3
   stallTimeout: 45s
   engine: pwrite
   bufferMemory: 64Mi
@@ -60,6 +61,7 @@ log:
   EXPECT_EQ(config.fill.connections, 70u);
   EXPECT_EQ(config.fill.connections_per_host, 7u);
   EXPECT_EQ(config.fill.bandwidth_limit, 100 * kMiB);
+  EXPECT_EQ(config.transport.max_loops, 3);
   EXPECT_EQ(config.transport.stall_timeout, 45s);
   EXPECT_EQ(config.write_engine, io::IoEngineChoice::kPwrite);
   EXPECT_EQ(config.buffer_memory, 64 * kMiB);
@@ -117,6 +119,7 @@ TEST(ConfigTest, RefusesBadValuesOfEveryKind) {
                            "fill: {connections: 0}",
                            "fill: {connectionsPerHost: 257}",
                            "fill: {bandwidthLimit: 1Ki}",
+                           "fill: {loops: 33}",
                            "fill: {stallTimeout: 30}",
                            "fill: {stallTimeout: 0s}",
                            "fill: {engine: aio}",

@@ -76,6 +76,17 @@ TEST_F(EnginePaceTest, OpensMoreConnectionsWhileTheyBringMore) {
   EXPECT_GT(info->hosts[0].allowance, 4U);
 }
 
+TEST_F(EnginePaceTest, FillsOverSeveralLoops) {
+  EngineOptions options = Options();
+  options.transport.max_loops = 3;
+  options.transport.busy_part = 0;  // use all alike
+  options.buffer_bytes = 32 * kMiB;
+  OpenEngine(options);
+  std::string content = PatternBytes(96 * kMiB + 7, 6);
+  TimeToFill("fast.bin", content, [](int) { return 1e9; });
+  TimeToFill("uneven.bin", content, [](int number) { return number % 3 == 0 ? 8e6 : 80e6; });
+}
+
 TEST_F(EnginePaceTest, LetsAPublishGoBeforeAPrefetchThatKeepsOneConnection) {
   EngineOptions options = Options();
   options.fill.connections = 4;

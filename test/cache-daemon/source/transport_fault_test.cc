@@ -17,13 +17,17 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
-class TransportFaultTest : public testing::Test {
+class TransportFaultTest : public testing::TestWithParam<int> {
  protected:
   TransportFaultTest() {
     WriteTestFile(models_ / "org/name/model.safetensors", weights_);
     hub_ = FixtureHub::Start(models_.path().string()).value();
-    transport_ = CreateTransport({.stall_timeout = kTestPatience}).value();
+    transport_ = CreateTransport(Options()).value();
     location_ = LocateAgain();
+  }
+  /// With so many loops, all of them used alike.
+  static TransportOptions Options(std::chrono::milliseconds stall_timeout = kTestPatience) {
+    return {.stall_timeout = stall_timeout, .max_loops = GetParam(), .busy_part = 0};
   }
   FileLocation LocateAgain() {
     auto source = SourceRegistry::Create({.hub_endpoint = hub_->hub_url()})
@@ -57,13 +61,15 @@ class TransportFaultTest : public testing::Test {
   FileLocation location_;
 };
 
-TEST_F(TransportFaultTest, BringsARangeFromTheCdn) {
+INSTANTIATE_TEST_SUITE_P(Loops, TransportFaultTest, testing::Values(1, 3));
+
+TEST_P(TransportFaultTest, BringsARangeFromTheCdn) {
   RecordingSink sink;
   EXPECT_TRUE(Bring(*transport_, location_, kRange, sink).status);
   EXPECT_EQ(sink.bytes(), weights_.substr(kRange.begin, kRange.size()));
 }
 
-TEST_F(TransportFaultTest, CallsCutsAndShortBodiesTemporary) {
+TEST_P(TransportFaultTest, CallsCutsAndShortBodiesTemporary) {
   for (const char* action : {R"({"kind":"cut","after":200000})", R"({"kind":"cut","after":0})",
                              R"({"kind":"cut","after":200000,"reset":true})"}) {
     EXPECT_EQ(FailureUnder(action).code, Code::kUnavailable) << action;
@@ -72,30 +78,30 @@ TEST_F(TransportFaultTest, CallsCutsAndShortBodiesTemporary) {
   EXPECT_TRUE(code == Code::kUnavailable || code == Code::kOutOfRange);
 }
 
-TEST_F(TransportFaultTest, RefusesBytesBeyondThePromise) {
+TEST_P(TransportFaultTest, RefusesBytesBeyondThePromise) {
   EXPECT_EQ(FailureUnder(R"({"kind":"long_body"})").code, Code::kOutOfRange);
 }
 
-TEST_F(TransportFaultTest, EndsStalls) {
-  transport_ = CreateTransport({.stall_timeout = 500ms}).value();
+TEST_P(TransportFaultTest, EndsStalls) {
+  transport_ = CreateTransport(Options(500ms)).value();
   EXPECT_EQ(FailureUnder(R"({"kind":"stall","after":300000,"seconds":30})").code,
             Code::kUnavailable);
   EXPECT_EQ(FailureUnder(R"({"kind":"delay","seconds":30})").code, Code::kUnavailable);
 }
 
-TEST_F(TransportFaultTest, SurvivesStallsBelowTheLimit) {
+TEST_P(TransportFaultTest, SurvivesStallsBelowTheLimit) {
   RecordingSink sink;
   TransferEnd end = EndUnder(R"({"kind":"stall","after":300000,"seconds":0.2})", sink);
   EXPECT_TRUE(end.status) << end.status.error().message;
 }
 
-TEST_F(TransportFaultTest, NoticesIgnoredAndWrongRanges) {
+TEST_P(TransportFaultTest, NoticesIgnoredAndWrongRanges) {
   EXPECT_EQ(FailureUnder(R"({"kind":"ignore_range"})").code, Code::kUnimplemented);
   EXPECT_EQ(FailureUnder(R"({"kind":"content_range","value":"bytes 0-799999/1000000"})").code,
             Code::kOutOfRange);
 }
 
-TEST_F(TransportFaultTest, TellsExpiryFromTrouble) {
+TEST_P(TransportFaultTest, TellsExpiryFromTrouble) {
   Error expired = FailureUnder(R"({"kind":"expire"})");
   EXPECT_EQ(expired.code, Code::kPermissionDenied);
   Error limited = FailureUnder(
@@ -108,12 +114,12 @@ TEST_F(TransportFaultTest, TellsExpiryFromTrouble) {
             Code::kUnavailable);
 }
 
-TEST_F(TransportFaultTest, DoesNotMindAnotherEtagOfTheCdn) {
+TEST_P(TransportFaultTest, DoesNotMindAnotherEtagOfTheCdn) {
   RecordingSink sink;
   EXPECT_TRUE(EndUnder(R"({"kind":"etag","value":"\"else\""})", sink).status);
 }
 
-TEST_F(TransportFaultTest, GoesOnWhereACutTransferEnded) {
+TEST_P(TransportFaultTest, GoesOnWhereACutTransferEnded) {
   Fault(R"({"kind":"cut","after":123456})", R"("times":1)");
   RecordingSink first, second;
   EXPECT_FALSE(Bring(*transport_, location_, kRange, first).status);
@@ -122,7 +128,7 @@ TEST_F(TransportFaultTest, GoesOnWhereACutTransferEnded) {
   EXPECT_EQ(first.bytes() + second.bytes(), weights_.substr(kRange.begin, kRange.size()));
 }
 
-TEST_F(TransportFaultTest, BringsRangesSideBySideThroughPausesAndCuts) {
+TEST_P(TransportFaultTest, BringsRangesSideBySideThroughPausesAndCuts) {
   hub_->SetFaults(R"([{"side":"cdn","skip":2,"times":1,"action":{"kind":"cut","after":1000}},
                       {"side":"cdn","times":-1,"action":{"kind":"rate","bytes_per_second":4000000}}])");
   constexpr size_t kParts = 8;

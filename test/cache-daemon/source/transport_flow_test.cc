@@ -19,13 +19,20 @@ using namespace std::chrono_literals;
 using Reply = ScriptedServer::Reply;
 using Request = ScriptedServer::Request;
 
-std::unique_ptr<Transport> MakeTransport(TransportOptions options = {}) {
-  auto transport = CreateTransport(std::move(options));
-  EXPECT_TRUE(transport) << transport.error().message;
-  return std::move(transport).value();
-}
+/// With so many loops, all of them used alike.
+class TransportFlowTest : public testing::TestWithParam<int> {
+ protected:
+  static std::unique_ptr<Transport> MakeTransport(TransportOptions options = {}) {
+    options.max_loops = GetParam();
+    options.busy_part = 0;
+    auto transport = CreateTransport(std::move(options));
+    EXPECT_TRUE(transport) << transport.error().message;
+    return std::move(transport).value();
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Loops, TransportFlowTest, testing::Values(1, 3));
 
-TEST(TransportFlowTest, OffersRefusedBytesAgainAfterResume) {
+TEST_P(TransportFlowTest, OffersRefusedBytesAgainAfterResume) {
   std::string body(1'000'000, 'w');
   for (size_t i = 0; i < body.size(); ++i) body[i] = static_cast<char>('a' + i % 23);
   ScriptedServer server([&](const Request&) { return Reply{HttpAnswer(200, {}, body)}; });
@@ -43,7 +50,7 @@ TEST(TransportFlowTest, OffersRefusedBytesAgainAfterResume) {
   EXPECT_EQ(sink.bytes(), body);
 }
 
-TEST(TransportFlowTest, TakesAResumeFromWithinTheRefusal) {
+TEST_P(TransportFlowTest, TakesAResumeFromWithinTheRefusal) {
   ScriptedServer server([&](const Request&) { return Reply{HttpAnswer(200, {}, "weights")}; });
   auto transport = MakeTransport();
   RecordingSink sink;
@@ -60,7 +67,7 @@ TEST(TransportFlowTest, TakesAResumeFromWithinTheRefusal) {
   EXPECT_EQ(sink.bytes(), "weights");
 }
 
-TEST(TransportFlowTest, CountsNoPauseAsAStall) {
+TEST_P(TransportFlowTest, CountsNoPauseAsAStall) {
   ScriptedServer server([&](const Request&) { return Reply{HttpAnswer(200, {}, "weights")}; });
   auto transport = MakeTransport({.stall_timeout = 1s});
   RecordingSink sink;
@@ -77,7 +84,7 @@ TEST(TransportFlowTest, CountsNoPauseAsAStall) {
   EXPECT_EQ(sink.bytes(), "weights");
 }
 
-TEST(TransportFlowTest, CancelsFromATaskPostedWithinOnBytesWithoutAnEnd) {
+TEST_P(TransportFlowTest, CancelsFromATaskPostedWithinOnBytesWithoutAnEnd) {
   ScriptedServer server([&](const Request&) {
     return Reply{"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nstart", Reply::Then::kHold};
   });
@@ -100,7 +107,7 @@ TEST(TransportFlowTest, CancelsFromATaskPostedWithinOnBytesWithoutAnEnd) {
   EXPECT_FALSE(sink.ended());
 }
 
-TEST(TransportFlowTest, LetsASinkCancelAndStartOthersWithinItsCalls) {
+TEST_P(TransportFlowTest, LetsASinkCancelAndStartOthersWithinItsCalls) {
   ScriptedServer server([&](const Request& request) {
     if (request.target == "/held") return Reply{"", Reply::Then::kHold};
     return Reply{HttpAnswer(200, {}, request.target)};
@@ -126,7 +133,7 @@ TEST(TransportFlowTest, LetsASinkCancelAndStartOthersWithinItsCalls) {
   EXPECT_FALSE(held.ended());
 }
 
-TEST(TransportFlowTest, TakesUnknownIds) {
+TEST_P(TransportFlowTest, TakesUnknownIds) {
   auto transport = MakeTransport();
   RunOnLoop(*transport, [&] {
     transport->Cancel(99);
@@ -134,7 +141,7 @@ TEST(TransportFlowTest, TakesUnknownIds) {
   });
 }
 
-TEST(TransportFlowTest, LetsASinkEndItselfInOnEnd) {
+TEST_P(TransportFlowTest, LetsASinkEndItselfInOnEnd) {
   ScriptedServer server([&](const Request&) { return Reply{HttpAnswer(200, {}, "weights")}; });
   auto transport = MakeTransport();
   struct OwnSink final : TransferSink {
@@ -153,7 +160,7 @@ TEST(TransportFlowTest, LetsASinkEndItselfInOnEnd) {
   EXPECT_EQ(ended.get_future().wait_for(kTestPatience), std::future_status::ready);
 }
 
-TEST(TransportFlowTest, DropsTransfersAndTasksWhenDestroyed) {
+TEST_P(TransportFlowTest, DropsTransfersAndTasksWhenDestroyed) {
   ScriptedServer server([&](const Request&) {
     return Reply{"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nstart", Reply::Then::kHold};
   });
@@ -173,7 +180,7 @@ TEST(TransportFlowTest, DropsTransfersAndTasksWhenDestroyed) {
   EXPECT_EQ(held.use_count(), 1);
 }
 
-TEST(TransportFlowTest, RunsTasksInOrderAndNotBeforeTheirTime) {
+TEST_P(TransportFlowTest, RunsTasksInOrderAndNotBeforeTheirTime) {
   auto transport = MakeTransport();
   std::string ran;
   std::promise<void> done;
@@ -189,7 +196,7 @@ TEST(TransportFlowTest, RunsTasksInOrderAndNotBeforeTheirTime) {
   EXPECT_EQ(ran, "abc");
 }
 
-TEST(TransportFlowTest, BringsManyRangesAtOnce) {
+TEST_P(TransportFlowTest, BringsManyRangesAtOnce) {
   std::string content = PatternBytes(1 << 20, 7);
   ScriptedServer server([&](const Request& request) {
     size_t begin = 0, last = 0;
