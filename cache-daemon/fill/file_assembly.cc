@@ -156,8 +156,10 @@ bool FileAssembly::AcceptInto(size_t index, Bytes position, std::span<const std:
   if (found == held_.end()) {
     // The disk is slower than the network. What makes it an end: a recording is under way, or
     // becomes due with the pieces that are begun.
-    awaits_recording_ = accepted_ - staged_->settled() >= context_->options.most_at_risk;
-    if (awaits_recording_) return false;
+    if (accepted_ - staged_->settled() >= context_->options.most_at_risk) {
+      awaits_recording_ = true;
+      return false;
+    }
     std::optional<Held> taken = TakeBuffer(index);
     if (!taken) return false;
     table_.Hold(index);
