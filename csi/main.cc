@@ -66,6 +66,16 @@ Result<std::unique_ptr<grpc::Server>> Listen(const Options& options, Plugin& plu
   return server;
 }
 
+/// Every publish checks it anew: a mount that is mended needs no restart.
+void LogKubeletRoot(const Plugin& plugin) {
+  Result<> reached = plugin.CheckKubeletRoot();
+  if (reached) {
+    spdlog::info("self-test: what is mounted for pods reaches the host");
+  } else {
+    spdlog::error("self-test: no volume can be mounted: {}", reached.error().message);
+  }
+}
+
 int Run(const Options& options) {
   SetUpLog(options.log_level);
   sigset_t signals = BlockSignals();
@@ -82,6 +92,7 @@ int Run(const Options& options) {
   }
   spdlog::info("weighhouse-csi {} serves {} on {} as node {}", WEIGHHOUSE_VERSION,
                options.driver_name, options.SocketPath(), options.node_id);
+  LogKubeletRoot(plugin);
   plugin.reconciler().StartThread(options.reconcile_interval);
   spdlog::info("{}: stopping; volumes stay mounted", strsignal(WaitForSignal(signals)));
   auto deadline = std::chrono::steady_clock::now() + kStopPatience;

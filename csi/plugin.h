@@ -29,6 +29,9 @@ class Plugin {
   Reconciler& reconciler() { return reconciler_; }
   Publisher& publisher() { return publisher_; }
 
+  /// Whether what is mounted for pods would reach the host; kUnavailable says how to mend it.
+  Result<> CheckKubeletRoot() const { return disk_.CheckKubeletRoot(); }
+
  private:
   SystemClock clock_;
   PublishedTable published_;

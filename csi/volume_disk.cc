@@ -51,6 +51,12 @@ Result<VolumeMounts> VolumeDisk::Mounts() const {
   return VolumeMounts(std::move(mounts), root.path);
 }
 
+Result<> VolumeDisk::CheckKubeletRoot() const {
+  RootDirectory root = TRY(OpenKubeletRoot());
+  VolumeMounts mounts = TRY(Mounts());
+  return CheckPropagation(mounts, root.path + "/pods");
+}
+
 Result<VolumeDisk::Inspection> VolumeDisk::Inspect(const TargetPath& target) const {
   RootDirectory root = TRY(OpenKubeletRoot());
   // The walk refuses a symlink on the way before anything else is believed of the path.

@@ -42,6 +42,9 @@ class VolumeDisk {
   /// All mounts, with an eye for ours. Needs the cache root to exist (kUnavailable).
   Result<VolumeMounts> Mounts() const;
 
+  /// Whether mounts below the kubelet root's `pods` reach the host.
+  Result<> CheckKubeletRoot() const;
+
   struct Inspection {
     VolumeMounts::Found found;  ///< what is mounted at the target
     Result<> propagation;       ///< whether a mount there would reach the host

@@ -108,7 +108,11 @@ TEST_F(PluginRootTest, AMountInsideTheCacheIsNotFollowed) {
 }
 
 TEST_F(PluginRootTest, WithoutPropagationNothingIsMounted) {
+  EXPECT_TRUE(harness_->plugin().CheckKubeletRoot().has_value());
   MakePrivate();
+  Result<> checked = harness_->plugin().CheckKubeletRoot();
+  ASSERT_FALSE(checked.has_value());
+  EXPECT_THAT(checked.error().message, HasSubstr("mountPropagation: Bidirectional"));
   std::string target = harness_->MakeTarget("u");
   EXPECT_EQ(harness_->Publish(harness_->Request("v", target)).error_code(),
             StatusCode::UNAVAILABLE);
