@@ -69,7 +69,7 @@ def tls_figure(pairs: list[Pair]) -> Figure:
 
 
 def shards_figure(single: list[Pair], shards: list[Pair]) -> Figure:
-    """Four shards against the one file. They were measured minutes apart: each speed counts by the hashing beside it."""
+    """Four shards against the one file; minutes lie between the two, so each speed counts by the hashing beside it."""
     ours = Case("weighhouse", "llama8b", verified=True)
     speeds = [median(pair.runs[case].gbps / pair.sha256.gbps for pair in pairs)
               for pairs, case in ((shards, ours), (single, OUR_SINGLE))]
