@@ -46,6 +46,13 @@ void Index::Replace(const SnapshotRecord& record) {
   for (const auto& [sha256, size] : before) blobs.DropUser(sha256);
 }
 
+void Index::Deliver(const std::string& id, const Delivery& delivery) {
+  if (!catalog.Lists(id, delivery.sha256)) blobs.AddUser(delivery.sha256, delivery.size);
+  for (const Digest& replaced : catalog.Deliver(id, delivery)) {
+    if (!catalog.Lists(id, replaced)) blobs.DropUser(replaced);
+  }
+}
+
 void Index::Erase(const std::string& id) {
   std::map<Digest, Bytes> listed = ListedBlobs(catalog.Find(id)->snapshot);
   catalog.Erase(id);

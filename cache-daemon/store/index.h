@@ -37,6 +37,9 @@ struct Index {
   /// Replaces a snapshot's record and lists its blobs.
   void Replace(const SnapshotRecord& record);
   void Erase(const std::string& id);
+  /// The snapshot's origin delivered what all its files of that identity and size are. Cheap, where
+  /// Replace is not: it happens as often as a snapshot has files.
+  void Deliver(const std::string& id, const Delivery& delivery);
   /// What its file on disk should say.
   SnapshotRecord RecordOf(const std::string& id) const;
 

@@ -16,7 +16,7 @@ constexpr unsigned kStagedMode = 0600;
 constexpr unsigned kReadOnlyMode = 0444;
 
 bool IsOf(const SnapshotFile& file, const FileIdentity& identity, Bytes size) {
-  return file.listed.identity == identity && file.listed.size == size;
+  return file.listed.size == size && file.listed.identity == identity;
 }
 
 }  // namespace
@@ -235,16 +235,9 @@ void StagedIngest::Publish(const std::string& snapshot_id, const FileIdentity& i
                            const Digest& sha256) {
   MutexLock lock(store_.state_->mutex);
   Index& index = store_.state_->index;
-  SnapshotRecord record = index.RecordOf(snapshot_id);
-  for (size_t i = 0; i < record.snapshot.files.size(); ++i) {
-    SnapshotFile& file = record.snapshot.files[i];
-    if (!IsOf(file, identity, size_)) continue;
-    file.blob = sha256;
-    record.borrowed[i] = false;
-  }
   bool fresh = !index.blobs.IsPresent(sha256);
   index.blobs.MarkPresent(sha256);
-  index.Replace(record);
+  index.Deliver(snapshot_id, {.identity = identity, .size = size_, .sha256 = sha256});
   index.ledger.SetIngestBytes(id_, 0);
   if (fresh) index.ledger.Cover(snapshot_id, sha256, RoundUpToBlock(size_));
   step_ = Step::kCommitted;

@@ -16,12 +16,15 @@ void SnapshotCatalog::AddEvidence(const SnapshotEntry& entry) {
 
 void SnapshotCatalog::RemoveEvidence(const SnapshotEntry& entry) {
   for (const SnapshotFile& file : entry.snapshot.files) {
-    if (!file.blob) continue;
-    auto found = delivered_to_.find(*file.blob);
-    if (found == delivered_to_.end()) continue;
-    found->second.erase(entry.snapshot.id);
-    if (found->second.empty()) delivered_to_.erase(found);
+    if (file.blob) Forget(*file.blob, entry.snapshot.id);
   }
+}
+
+void SnapshotCatalog::Forget(const Digest& blob, const std::string& id) {
+  auto found = delivered_to_.find(blob);
+  if (found == delivered_to_.end()) return;
+  found->second.erase(id);
+  if (found->second.empty()) delivered_to_.erase(found);
 }
 
 void SnapshotCatalog::Insert(const SnapshotRecord& record) {
@@ -52,6 +55,35 @@ void SnapshotCatalog::Replace(const SnapshotRecord& record) {
   entry.snapshot.last_used = last_used;
   entry.borrowed = record.borrowed;
   AddEvidence(entry);
+}
+
+bool SnapshotCatalog::Lists(const std::string& id, const Digest& sha256) const {
+  const std::string hex = sha256.Hex();
+  return std::ranges::any_of(entries_.at(id).snapshot.files, [&](const SnapshotFile& file) {
+    const FileIdentity& identity = file.listed.identity;
+    bool named = identity.kind == FileIdentity::Kind::kSha256 && identity.value == hex;
+    return named || file.blob == sha256;
+  });
+}
+
+std::set<Digest> SnapshotCatalog::Deliver(const std::string& id, const Delivery& delivery) {
+  SnapshotEntry& entry = entries_.at(id);
+  std::set<Digest> replaced;
+  for (size_t i = 0; i < entry.snapshot.files.size(); ++i) {
+    SnapshotFile& file = entry.snapshot.files[i];
+    bool meant = file.listed.size == delivery.size && file.listed.identity == delivery.identity;
+    if (!meant) continue;
+    if (file.blob && *file.blob != delivery.sha256) replaced.insert(*file.blob);
+    file.blob = delivery.sha256;
+    entry.borrowed[i] = false;
+  }
+  delivered_to_[delivery.sha256].insert(id);
+  for (const Digest& blob : replaced) {
+    bool still = std::ranges::any_of(entry.snapshot.files,
+                                     [&](const SnapshotFile& file) { return file.blob == blob; });
+    if (!still) Forget(blob, id);
+  }
+  return replaced;
 }
 
 void SnapshotCatalog::SetLeaving(const std::string& id, bool leaving) {

@@ -22,6 +22,13 @@ struct SnapshotEntry {
   uint64_t use = 0;
 };
 
+/// Bytes that came from a snapshot's own origin, and what that calls them.
+struct Delivery {
+  FileIdentity identity;
+  Bytes size = 0;
+  Digest sha256;
+};
+
 /// The snapshots by id, and who may speak for which blob. Guarded by the store's mutex; does no
 /// I/O.
 class SnapshotCatalog {
@@ -32,6 +39,12 @@ class SnapshotCatalog {
   const SnapshotEntry* Find(const std::string& id) const;
   /// Replaces what is known of the snapshot `record.snapshot.id` (last use excepted).
   void Replace(const SnapshotRecord& record);
+
+  /// True if one of the snapshot's files is this blob, or is named by it.
+  bool Lists(const std::string& id, const Digest& sha256) const;
+  /// Gives the blob to all files of the snapshot that are meant. Returns the blobs that they were
+  /// before.
+  std::set<Digest> Deliver(const std::string& id, const Delivery& delivery);
 
   void SetLeaving(const std::string& id, bool leaving);
   /// Sets the last use to `now`, or to the newest use known if the clock was set back. Returns it.
@@ -58,6 +71,8 @@ class SnapshotCatalog {
  private:
   void AddEvidence(const SnapshotEntry& entry);
   void RemoveEvidence(const SnapshotEntry& entry);
+  /// The snapshot speaks for the blob no more.
+  void Forget(const Digest& blob, const std::string& id);
 
   std::map<std::string, SnapshotEntry> entries_;
   std::map<Digest, std::set<std::string>>

@@ -17,9 +17,11 @@ namespace {
 
 }  // namespace
 
-TemporaryDirectory::TemporaryDirectory() {
-  const char* parent = std::getenv("TMPDIR");
-  std::string name = std::string(parent != nullptr ? parent : "/tmp") + "/weighhouse-XXXXXX";
+TemporaryDirectory::TemporaryDirectory()
+    : TemporaryDirectory(std::getenv("TMPDIR") != nullptr ? std::getenv("TMPDIR") : "/tmp") {}
+
+TemporaryDirectory::TemporaryDirectory(const std::filesystem::path& parent) {
+  std::string name = (parent / "weighhouse-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) Die("mkdtemp " + name);
   path_ = std::filesystem::canonical(name);
 }

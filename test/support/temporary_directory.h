@@ -13,6 +13,8 @@ namespace weighhouse {
 class TemporaryDirectory {
  public:
   TemporaryDirectory();
+  /// Below `parent` instead.
+  explicit TemporaryDirectory(const std::filesystem::path& parent);
   ~TemporaryDirectory();
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;

@@ -5,7 +5,7 @@
 namespace weighhouse {
 namespace {
 
-constexpr std::chrono::seconds kPatience{60};
+constexpr std::chrono::minutes kPatience{3};
 
 }  // namespace
 

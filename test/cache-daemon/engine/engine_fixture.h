@@ -16,7 +16,7 @@
 
 namespace weighhouse {
 
-/// Collects what one Acquire says, and waits for its end (at most a minute).
+/// Collects what one Acquire says, and waits for its end (at most three minutes).
 class RecordingObserver final : public AcquireObserver {
  public:
   void OnResolving() override;

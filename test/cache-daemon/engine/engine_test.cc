@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <nlohmann/json.hpp>
 
 #include "test/cache-daemon/engine/engine_fixture.h"
@@ -189,6 +191,24 @@ TEST_F(TinyModelTest, FindsAFlippedByteAndFetchesTheFileAgain) {
   ASSERT_OK_AND_ASSIGN(again, Acquire(Request(kModel)));
   EXPECT_EQ(Read(again, "model.safetensors"), weights_);
   EXPECT_EQ(again.bytes_fetched, weights_.size());
+}
+
+TEST_F(EngineTest, FillsTenThousandFiles) {
+  constexpr int kFiles = 10000;
+  std::filesystem::path model = directory_ / "many";
+  for (int i = 0; i < kFiles; ++i) {
+    WriteTestFile(model / std::to_string(i / 100) / std::to_string(i), "file " + std::to_string(i));
+  }
+  // A disk takes minutes for the syncs of so many files, which are not what is tested.
+  constexpr char kMemory[] = "/dev/shm";
+  std::optional<TemporaryDirectory> memory;
+  if (::access(kMemory, W_OK) == 0) root_ = memory.emplace(kMemory) / "cache";
+  OpenEngine();
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request("file://" + model.string())));
+  EXPECT_EQ(tree.files, kFiles);
+  EXPECT_EQ(Read(tree, "99/9999"), "file 9999");
+  EXPECT_TRUE(Names("ingests").empty());
+  engine_.reset();
 }
 
 TEST_F(TinyModelTest, MakesNoLeaseForAMountThatWentMeanwhile) {
