@@ -61,6 +61,8 @@ class CacheDaemon:
         self.root = owned_by_daemon(directory / "cache")
         self.sockets = owned_by_daemon(directory / "run")
         self.log = directory / "cached.log"
+        self.launcher: list[str] = []
+        """A command that runs the daemon's in circumstances of its own."""
         self._config = directory / "config.yaml"
         self.configure(hub_url, limit, local_roots)
         self._process: Process | None = None
@@ -88,7 +90,7 @@ class CacheDaemon:
         return self._process
 
     def command(self, sockets: Path | None = None) -> list[str]:
-        return [*UNPRIVILEGED, str(binaries() / "weighhouse-cached"), "--config", str(self._config),
+        return [*self.launcher, *UNPRIVILEGED, str(binaries() / "weighhouse-cached"), "--config", str(self._config),
                 "--root", str(self.root), "--socket-directory", str(sockets or self.sockets)]
 
     def spawn(self, environment: dict[str, str] | None = None, sockets: Path | None = None) -> Process:
