@@ -99,6 +99,7 @@ void FileFill::OnPrepared(Prepared prepared) {
   located_ = true;
   waiting_for_.clear();
   location_ = std::move(prepared.location);
+  location_.size = file_.size;
   ++location_generation_;
   Claim();
   if (prepared.ingest) BeginAssembly(std::move(prepared.ingest));

@@ -2,11 +2,13 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include "base/model.h"
+#include "base/units.h"
 
 namespace weighhouse::source {
 
@@ -17,6 +19,8 @@ struct FileLocation {
   /// After this the URL must be located again (a signed URL's expiry, less a margin). Not by the
   /// wall clock, which may jump.
   std::chrono::steady_clock::time_point expires_at = std::chrono::steady_clock::time_point::max();
+  /// Of the whole file; set by whoever knows it. A server that has another size has another file.
+  std::optional<Bytes> size;
 };
 
 /// One kind of place where models come from. Thread-safe; calls block for network time, bounded by

@@ -11,7 +11,13 @@ std::unexpected<Error> OtherBytes(std::string message) {
   return Fail(Code::kOutOfRange, std::move(message));
 }
 
-Result<> CheckContentRange(std::string_view content_range, const ByteRange& asked) {
+Result<> CheckSize(std::optional<Bytes> found, std::optional<Bytes> listed) {
+  if (!found || !listed || *found == *listed) return {};
+  return OtherBytes(fmt::format("the file has {} bytes there, {} were listed", *found, *listed));
+}
+
+Result<> CheckContentRange(std::string_view content_range, const ByteRange& asked,
+                           std::optional<Bytes> size) {
   auto got = ParseContentRange(content_range);
   if (!got) {
     return OtherBytes(fmt::format("asked for bytes {}-{}, got Content-Range '{}'", asked.begin,
@@ -21,7 +27,7 @@ Result<> CheckContentRange(std::string_view content_range, const ByteRange& aske
     return OtherBytes(fmt::format("asked for bytes {}-{}, got {}-{}", asked.begin, asked.end - 1,
                                   got->range.begin, got->range.end - 1));
   }
-  return {};
+  return CheckSize(got->total, size);
 }
 
 struct Meaning {
@@ -61,20 +67,22 @@ Meaning MeaningOf(int status) {
 
 bool HasContent(int status) { return status == 200 || status == 206; }
 
-Result<> CheckContent(const HttpHeaders& headers, const std::optional<ByteRange>& range) {
+Result<> CheckContent(const HttpHeaders& headers, const std::optional<ByteRange>& range,
+                      std::optional<Bytes> size) {
   std::string encoding = ToLower(headers.Find("content-encoding"));
   if (!encoding.empty() && encoding != "identity") {
     return OtherBytes(fmt::format("the content came encoded ({}), though identity was asked for",
                                   Printable(encoding, 40)));
   }
   if (!range) {
-    if (headers.status() == 200) return {};
+    if (headers.status() == 200)
+      return CheckSize(ParseNumber(headers.Find("content-length")), size);
     return OtherBytes("asked for the whole file, got a part");
   }
   if (headers.status() == 200) {
     return Fail(Code::kUnimplemented, "the server ignores Range: it sends the whole file");
   }
-  TRY(CheckContentRange(headers.Find("content-range"), *range));
+  TRY(CheckContentRange(headers.Find("content-range"), *range, size));
   if (!headers.Has("content-length")) return {};
   if (ParseNumber(headers.Find("content-length")) == range->size()) return {};
   return OtherBytes(fmt::format("asked for {} bytes, Content-Length is '{}'", range->size(),

@@ -13,10 +13,11 @@ namespace weighhouse::source {
 /// explains an error.
 bool HasContent(int status);
 
-/// Whether an answer with content brings exactly `range` (nothing: the whole file): kUnimplemented
-/// for a 200 to a ranged request, kOutOfRange for another range, total or length than asked for,
-/// and for encoded content.
-Result<> CheckContent(const HttpHeaders& headers, const std::optional<ByteRange>& range);
+/// Whether an answer with content brings exactly `range` (nothing: the whole file) of a file of
+/// `size` bytes (nothing: of any size): kUnimplemented for a 200 to a ranged request, kOutOfRange
+/// for another range, total or length than asked for, and for encoded content.
+Result<> CheckContent(const HttpHeaders& headers, const std::optional<ByteRange>& range,
+                      std::optional<Bytes> size);
 
 /// The failure that an answer without content means (see TransferEnd), with `body`, the printable
 /// start of it, and retry_after where the server gave one.

@@ -41,6 +41,8 @@ std::vector<CdnFault> CdnFaults() {
       {"FewerBytes", R"("kind":"short_length")", kModel, Code::kDataLoss},
       {"OtherContentRange", R"("kind":"content_range","value":"bytes 1-2/3")", kModel,
        Code::kDataLoss},
+      {"OtherTotal", R"("kind":"content_range","value":"bytes BEGIN-END/98765432100")", kModel,
+       Code::kDataLoss},
       {"NoContentRange", R"("kind":"header","name":"Content-Range")", kModel, Code::kDataLoss},
       {"Encoded", R"("kind":"header","name":"Content-Encoding","value":"gzip")", kModel,
        Code::kDataLoss},
@@ -111,6 +113,11 @@ class FaultMatrixTest : public EngineTest {
 
 using Case = std::tuple<CdnFault, Position, int>;
 
+void Replace(std::string& text, std::string_view word, Bytes number) {
+  size_t place = text.find(word);
+  if (place != std::string::npos) text.replace(place, word.size(), std::to_string(number));
+}
+
 std::string NameOf(const ::testing::TestParamInfo<Case>& test) {
   const auto& [fault, position, times] = test.param;
   return fmt::format("{}In{}{}", fault.name, position.name, times == 1 ? "Once" : "ForEver");
@@ -122,9 +129,10 @@ TEST_P(CdnFaultTest, EndsInAModelOrOneError) {
   const auto& [fault, position, times] = GetParam();
   std::string offset = std::to_string(position.offset);
   std::string action = fault.action;
-  if (size_t place = action.find("OFFSET"); place != std::string::npos) {
-    action.replace(place, std::string_view("OFFSET").size(), offset);
-  }
+  Bytes begin = position.offset / kRange * kRange;
+  Replace(action, "OFFSET", position.offset);
+  Replace(action, "BEGIN", begin);
+  Replace(action, "END", std::min(begin + kRange, kSize) - 1);
   shared_hub_->SetFaults(fmt::format(R"([{{"side":"cdn","covers":{},"times":{},"action":{{{}}}}}])",
                                      offset, times, action));
   ExpectEnd(times == 1 ? fault.once : fault.for_ever);

@@ -16,8 +16,9 @@ HttpHeaders HeadersOf(std::initializer_list<std::string_view> lines) {
   return headers;
 }
 
-Code CheckCode(std::initializer_list<std::string_view> lines, std::optional<ByteRange> range) {
-  Result<> fits = CheckContent(HeadersOf(lines), range);
+Code CheckCode(std::initializer_list<std::string_view> lines, std::optional<ByteRange> range,
+               std::optional<Bytes> size = std::nullopt) {
+  Result<> fits = CheckContent(HeadersOf(lines), range, size);
   return fits ? Code{} : fits.error().code;
 }
 
@@ -37,6 +38,15 @@ TEST(CheckContentTest, RefusesOtherRanges) {
     EXPECT_EQ(CheckCode({"HTTP/1.1 206 P", line}, kRange), Code::kOutOfRange) << range;
   }
   EXPECT_EQ(CheckCode({"HTTP/1.1 206 P"}, kRange), Code::kOutOfRange);
+}
+
+TEST(CheckContentTest, RefusesAFileOfAnotherSize) {
+  for (auto [size, code] :
+       {std::pair{Bytes{100}, Code{}}, std::pair{Bytes{99}, Code::kOutOfRange}}) {
+    EXPECT_EQ(CheckCode({"HTTP/1.1 206 P", "Content-Range: bytes 10-19/100"}, kRange, size), code);
+    EXPECT_EQ(CheckCode({"HTTP/1.1 200 OK", "Content-Length: 100"}, std::nullopt, size), code);
+    EXPECT_EQ(CheckCode({"HTTP/1.1 200 OK"}, std::nullopt, size), Code{}) << "it doesn't say";
+  }
 }
 
 TEST(CheckContentTest, RefusesALengthThatContradictsTheRange) {
