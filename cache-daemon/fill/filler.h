@@ -64,7 +64,7 @@ struct FillerOptions {
   Bytes bandwidth_limit = 0;  ///< bytes a second, over all fills; 0: none
   /// So many bytes of one file may have come that a crash would cost; more wait until what is
   /// written is recorded.
-  Bytes most_at_risk = 192 * kMiB;
+  Bytes most_at_risk = 160 * kMiB;
 };
 
 /// What must be filled, and how to ask for it.

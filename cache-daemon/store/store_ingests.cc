@@ -77,7 +77,7 @@ Bytes StoreImpl::SweepIngests() {
   std::vector<std::string> unwanted;
   {
     MutexLock lock(state_->mutex);
-    const Index& index = state_->index;
+    Index& index = state_->index;
     for (const auto& [id, idle] : index.idle_ingests.entries()) {
       if (!index.IsWanted(idle.content)) unwanted.push_back(id);
     }
