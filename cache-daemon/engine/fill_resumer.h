@@ -40,7 +40,7 @@ class FillResumer final : public std::enable_shared_from_this<FillResumer> {
   source::Transport& transport_;
   std::deque<Model> waiting_;
   std::deque<Model> away_;  // their sources, when they were asked last
-  std::chrono::seconds pause_{10};
+  std::chrono::seconds pause_{1};
   std::vector<std::shared_ptr<Log>> logs_;  // shared: the filler's observers are weak
 };
 

@@ -106,6 +106,14 @@ TEST_F(EngineResumeTest, PublicModelGoesOnByItself) {
   EXPECT_LT(engine_->Info()->bytes_fetched, kSize);
 }
 
+TEST_F(EngineResumeTest, PublicModelGoesOnOnceItsSourceIsBack) {
+  InterruptFill();
+  hub_->SetFaults(
+      R"([{"side":"hub","path":"","times":1,"action":{"kind":"status","status":503,"headers":{},"body":""}}])");
+  OpenResuming();
+  EXPECT_TRUE(BecomesComplete());
+}
+
 TEST_F(EngineResumeTest, PrivateModelWaitsForItsNextPublish) {
   AddFile("acme/large", ".fixture.json", R"({"private": true})");
   hub_->Rescan();
