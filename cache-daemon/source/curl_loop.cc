@@ -32,6 +32,7 @@ CurlLoop::~CurlLoop() {
 }
 
 void CurlLoop::Start(std::unique_ptr<HttpTransfer> transfer) {
+  strand_.AssertHeld();
   auto idle = idle_connections_.find(transfer->host());
   if (idle != idle_connections_.end() && --idle->second == 0) idle_connections_.erase(idle);
   inbox_.Start(std::move(transfer));
@@ -39,16 +40,19 @@ void CurlLoop::Start(std::unique_ptr<HttpTransfer> transfer) {
 }
 
 void CurlLoop::Resume(TransferId id) {
+  strand_.AssertHeld();
   inbox_.Resume(id);
   Wake();
 }
 
 void CurlLoop::Cancel(TransferId id) {
+  strand_.AssertHeld();
   inbox_.Cancel(id);
   Wake();
 }
 
 LoopLoad CurlLoop::LoadFor(const std::string& host, Time now) const {
+  strand_.AssertHeld();
   return {.busy = load_.Busy(now),
           .transfers = inbox_.live(),
           .keeps_connection = idle_connections_.contains(host)};

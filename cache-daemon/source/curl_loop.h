@@ -34,10 +34,11 @@ class CurlLoop {
   CurlLoop(const CurlLoop&) = delete;
   CurlLoop& operator=(const CurlLoop&) = delete;
 
-  void Start(std::unique_ptr<HttpTransfer> transfer) REQUIRES(strand_);
-  void Resume(TransferId id) REQUIRES(strand_);
-  void Cancel(TransferId id) REQUIRES(strand_);
-  LoopLoad LoadFor(const std::string& host, Time now) const REQUIRES(strand_);
+  // On the strand.
+  void Start(std::unique_ptr<HttpTransfer> transfer);
+  void Resume(TransferId id);
+  void Cancel(TransferId id);
+  LoopLoad LoadFor(const std::string& host, Time now) const;
 
   /// Ends a Wait, or the next one if there is none. Thread-safe; free of cost on the loop's own
   /// thread, which is awake.

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "cache-daemon/source/file_transfer.h"
@@ -16,11 +17,19 @@ class FileLoop {
  public:
   explicit FileLoop(Strand& strand) : strand_(strand) {}
 
-  void Start(std::unique_ptr<FileTransfer> transfer) REQUIRES(strand_) {
+  // On the strand.
+  void Start(std::unique_ptr<FileTransfer> transfer) {
+    strand_.AssertHeld();
     inbox_.Start(std::move(transfer));
   }
-  void Resume(TransferId id) REQUIRES(strand_) { inbox_.Resume(id); }
-  void Cancel(TransferId id) REQUIRES(strand_) { inbox_.Cancel(id); }
+  void Resume(TransferId id) {
+    strand_.AssertHeld();
+    inbox_.Resume(id);
+  }
+  void Cancel(TransferId id) {
+    strand_.AssertHeld();
+    inbox_.Cancel(id);
+  }
 
   // On its thread.
   /// Does what was asked for, then reads a piece of each file.
