@@ -159,6 +159,13 @@ constexpr std::array kKeys = {
               [](const ConfigValue& value, Config& config) {
                 return TakeSeconds(value, 1, 3600, config.transport.stall_timeout);
               }},
+    ConfigKey{"fill.warm", "true or false", "false",
+              "Whether a model that was filled is read ahead into the page cache where memory is "
+              "available; without effect under a memory limit.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeChoice<bool>(value, {{"true", true}, {"false", false}},
+                                        config.fill.warm);
+              }},
     ConfigKey{"fill.engine", "auto, io_uring or pwrite", "auto",
               "How files are written; auto takes io_uring where the node allows it.",
               [](const ConfigValue& value, Config& config) {

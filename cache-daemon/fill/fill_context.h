@@ -43,6 +43,7 @@ class OperationCounter {
 };
 
 class FileAssembly;
+class Warmer;
 
 /// What the fills of one Filler share. What isn't marked otherwise is used on the transport's
 /// strand only. Held by shared_ptr, because tasks that are still queued in the transport outlive
@@ -90,6 +91,7 @@ struct FillContext : std::enable_shared_from_this<FillContext> {
 
   HashQueue* hashes = nullptr;       // any thread; the Filler owns it
   WorkerPool* workers = nullptr;     // any thread; the Filler owns it
+  Warmer* warmer = nullptr;          // any thread; the Filler owns it; null: nothing is warmed
   std::stop_source stop;             // any thread
   OperationCounter disk_operations;  // any thread
   std::atomic<Bytes> bytes_fetched = 0;

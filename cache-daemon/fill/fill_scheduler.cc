@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/fault.h"
+#include "cache-daemon/fill/warmer.h"
 
 namespace weighhouse::fill {
 namespace {
@@ -213,6 +214,7 @@ void FillScheduler::EndFlight(const Flight& flight, Result<> outcome) {
     keep->NotifyDone(std::unexpected(std::move(outcome).error()));
     return;
   }
+  if (context_->warmer != nullptr) context_->warmer->Warm(keep->id());
   keep->NotifyDone(keep->Progress({}, context_->parts.clock.Steady()));
 }
 

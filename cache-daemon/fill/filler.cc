@@ -6,6 +6,7 @@
 
 #include "cache-daemon/fill/file_assembly.h"
 #include "cache-daemon/fill/fill_scheduler.h"
+#include "cache-daemon/fill/warmer.h"
 
 namespace weighhouse::fill {
 namespace {
@@ -19,6 +20,8 @@ class FillerImpl final : public Filler {
         scheduler_(std::make_shared<FillScheduler>(context_)) {
     context_->hashes = hashes_.get();
     context_->workers = workers_.get();
+    if (options.warm) warmer_ = std::make_unique<Warmer>(parts.store);
+    context_->warmer = warmer_.get();
     context_->on_buffers_freed = [weak = std::weak_ptr(scheduler_)] {
       if (std::shared_ptr<FillScheduler> scheduler = weak.lock()) scheduler->OnBuffersFreed();
     };
@@ -33,6 +36,7 @@ class FillerImpl final : public Filler {
       }
       scheduler_->Stop();
     });
+    warmer_.reset();
     workers_.reset();
     hashes_.reset();
     context_->disk_operations.WaitUntilIdle();
@@ -74,6 +78,7 @@ class FillerImpl final : public Filler {
   const std::shared_ptr<FillContext> context_;  // shared: see FillContext
   std::unique_ptr<HashQueue> hashes_;
   std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<Warmer> warmer_;                  // null: nothing is warmed
   const std::shared_ptr<FillScheduler> scheduler_;  // shared: timers and workers keep it
 };
 

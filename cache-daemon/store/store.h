@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/model.h"
+#include "base/unique_fd.h"
 #include "cache-daemon/io/filesystem.h"
 
 namespace weighhouse::store {
@@ -175,6 +176,8 @@ class Store {
   /// quarantine and its snapshots incomplete). `stop` is polled between pieces.
   virtual Result<std::optional<std::string>> VerifyBlob(const Digest& sha256,
                                                         const std::function<bool()>& stop) = 0;
+  /// A blob's bytes, for reading. kNotFound if it isn't here.
+  virtual Result<UniqueFd> OpenBlob(const Digest& sha256) const = 0;
   /// The blobs of one snapshot, or all (empty id), with the "<snapshot id>/<path>" that show each.
   struct BlobUse {
     Digest sha256;

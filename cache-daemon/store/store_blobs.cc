@@ -75,6 +75,11 @@ Result<std::optional<std::string>> StoreImpl::VerifyBlob(const Digest& sha256,
   return found;
 }
 
+Result<UniqueFd> StoreImpl::OpenBlob(const Digest& sha256) const {
+  io::OpenedFile file = TRY(filesystem_.OpenForRead(layout_.Blob(sha256), io::IoMode::kBuffered));
+  return std::move(file.fd);
+}
+
 Result<> StoreImpl::Quarantine(const Digest& sha256, uint64_t version) {
   std::vector<std::string> affected;
   {

@@ -64,6 +64,7 @@ class StoreImpl final : public Store {
                                               Bytes size) override;
   Result<std::optional<std::string>> VerifyBlob(const Digest& sha256,
                                                 const std::function<bool()>& stop) override;
+  Result<UniqueFd> OpenBlob(const Digest& sha256) const override;
   std::vector<BlobUse> Blobs(const std::string& snapshot_id) const override;
 
   Result<> RecordReference(const ReferenceRecord& record) override;

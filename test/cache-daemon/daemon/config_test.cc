@@ -41,6 +41,7 @@ fill:
   bandwidthLimit: 100Mi
   loops: 3
   stallTimeout: 45s
+  warm: true
   engine: pwrite
   bufferMemory: 64Mi
 sources:
@@ -63,6 +64,7 @@ log:
   EXPECT_EQ(config.fill.bandwidth_limit, 100 * kMiB);
   EXPECT_EQ(config.transport.max_loops, 3);
   EXPECT_EQ(config.transport.stall_timeout, 45s);
+  EXPECT_TRUE(config.fill.warm);
   EXPECT_EQ(config.write_engine, io::IoEngineChoice::kPwrite);
   EXPECT_EQ(config.buffer_memory, 64 * kMiB);
   EXPECT_EQ(config.hub_endpoint, "https://hub.example");
@@ -122,6 +124,7 @@ TEST(ConfigTest, RefusesBadValuesOfEveryKind) {
                            "fill: {loops: 33}",
                            "fill: {stallTimeout: 30}",
                            "fill: {stallTimeout: 0s}",
+                           "fill: {warm: maybe}",
                            "fill: {engine: aio}",
                            "fill: {bufferMemory: 1Mi}",
                            "sources: {huggingface: {endpoint: hub}}",

@@ -54,6 +54,7 @@ class FakeStore final : public store::Store {
                                                 const std::function<bool()>&) override {
     return Refused();
   }
+  Result<UniqueFd> OpenBlob(const Digest&) const override { return Refused(); }
   std::vector<BlobUse> Blobs(const std::string&) const override { return {}; }
   Result<> RecordReference(const store::ReferenceRecord&) override { return Refused(); }
   std::optional<store::ReferenceRecord> FindReference(const std::string&) const override {
