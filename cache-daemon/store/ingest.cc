@@ -51,7 +51,10 @@ Result<std::unique_ptr<StagedIngest>> StagedIngest::Resume(StoreImpl& store, con
   }
   io::OpenedFile file = TRY(filesystem.OpenForWrite(path, io::IoMode::kDirect));
   Bytes allocated = RoundUpToBlock(content.size);
-  TRY(filesystem.Allocate(file.fd.get(), allocated, path));
+  io::FileStatus status = TRY(filesystem.Status(path));
+  // xfs wants room for the whole range, also where it is allocated: only a file with holes asks.
+  if (status.allocated < allocated) TRY(filesystem.Allocate(file.fd.get(), allocated, path));
+  TRY(filesystem.Truncate(file.fd.get(), allocated, path));
   FaultPoint("ingest.resumed");
   MutexLock lock(store.state_->mutex);
   store.state_->index.ledger.SetIngestBytes(id, allocated);

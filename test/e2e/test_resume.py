@@ -37,7 +37,7 @@ RANDOM = random.Random(SEED)
 def make_filesystem(image: Path, kind: str, size: int) -> None:
     with image.open("wb") as sparse:
         sparse.truncate(size)
-    options = ["-q", "-s", f"size={SECTOR}", "-m", "reflink=1"] if kind == "xfs" else ["-q", "-F"]
+    options = ["-q", "-s", f"size={SECTOR}", "-m", "reflink=1"] if kind == "xfs" else ["-q", "-F", "-m", "0"]
     subprocess.run([f"mkfs.{kind}", *options, str(image)], check=True)
 
 
@@ -63,12 +63,12 @@ class Round:
     """One interrupted fill: its daemon, and the disk below it."""
 
     def __init__(self, hub: Hub, images: Path, kind: str, name: str) -> None:
-        self.daemon = CacheDaemon(workspace.directory() / f"resume-{name}", hub.url, limit=str(SIZE + 256 * MIB))
+        self.daemon = CacheDaemon(workspace.directory() / f"resume-{name}", hub.url, limit=str(SIZE + 64 * MIB))
         self._hub = hub
         self._kind = kind.removeprefix("cut-")
         self._images = [images / f"{name}.image", images / f"{name}.copy"] if kind != "kill" else []
         if self._images:
-            make_filesystem(self._images[0], self._kind, SIZE + SIZE // 4 + 512 * MIB)
+            make_filesystem(self._images[0], self._kind, SIZE + 384 * MIB)  # no room for the file twice
             self._mount(self._images[0])
 
     def _mount(self, image: Path) -> None:
