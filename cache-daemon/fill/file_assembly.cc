@@ -34,7 +34,8 @@ FileAssembly::FileAssembly(std::shared_ptr<FillContext> context,
       piece_size_(context_->parts.buffers.buffer_size()),
       events_(std::move(events)),
       hash_(*context_->hashes, file.identity.kind, file.size),
-      table_((file.size + piece_size_ - 1) / piece_size_) {
+      table_((file.size + piece_size_ - 1) / piece_size_),
+      starved_since_(context_->parts.clock.Steady()) {
   CHECK(context_->parts.read_buffers.buffer_size() == piece_size_);
   std::vector<ByteRange> present;
   if (resume == Resume::kUse) present = WholePieces(ingest->resumed(), size_, piece_size_);
@@ -110,8 +111,13 @@ bool FileAssembly::MakeRoom() {
   });
 }
 
+bool FileAssembly::IsStarved() const {
+  return hashing_ == 0 &&
+         context_->parts.clock.Steady() - starved_since_ >= context_->options.release_after;
+}
+
 bool FileAssembly::ReleaseFarthest() {
-  if (abandoned_) return false;
+  if (abandoned_ || !IsStarved()) return false;
   for (auto held = held_.end(); held != held_.begin();) {
     --held;
     if (!table_.MayRelease(held->first)) continue;
@@ -215,6 +221,7 @@ void FileAssembly::SubmitHashes() {
       source::Transport& transport = self->context_->parts.transport;
       transport.Post([self = std::move(self), index] { self->OnHashed(index); });
     };
+    ++hashing_;
     hash_.Add(buffer.memory().first(PieceBytes(*index)), std::move(done));
   }
   ReadBack();
@@ -260,6 +267,10 @@ void FileAssembly::OnWritten(size_t index, int error_number) {
   if (context_->short_of_buffers && ReleaseFarthest()) NotifyBuffersFreed();
 }
 
+void FileAssembly::Tick() {
+  if (context_->short_of_buffers && ReleaseFarthest()) NotifyBuffersFreed();
+}
+
 void FileAssembly::OnRead(size_t index, int error_number) {
   if (error_number != 0 || abandoned_) {
     // What can't be read can't be resumed either.
@@ -274,6 +285,7 @@ void FileAssembly::OnRead(size_t index, int error_number) {
 }
 
 void FileAssembly::OnHashed(size_t index) {
+  if (--hashing_ == 0) starved_since_ = context_->parts.clock.Steady();
   table_.Hashed(index);
   if (table_.IsDone(index)) EndPiece(index);
 }

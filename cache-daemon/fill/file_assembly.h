@@ -52,6 +52,8 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
   Bytes HeadPosition() const { return table_.first_missing() * piece_size_; }
   /// Of the bytes present at the start.
   Bytes resumed_bytes() const { return resumed_bytes_; }
+  /// About every 100 ms: lets written pieces go whose bytes the hasher won't get for long.
+  void Tick();
   /// After on_complete.
   ContentDigests Digests() { return hash_.Finish(); }
   /// After on_complete: nothing else uses it any more.
@@ -76,6 +78,8 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
   bool AcceptInto(size_t index, Bytes position, std::span<const std::byte> bytes);
   std::optional<Held> TakeBuffer(size_t index);
   bool MakeRoom();
+  /// The hasher has had nothing of this file for so long that the head is stalled, not just next.
+  bool IsStarved() const;
   bool ReleaseFarthest();
   void GiveBack(std::map<size_t, Held>::iterator held);
   void NotifyBuffersFreed();
@@ -105,6 +109,8 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
   PieceTable table_;
   std::map<size_t, Held> held_;             // from the network
   std::map<size_t, io::Buffer> read_back_;  // from the disk
+  size_t hashing_ = 0;  ///< pieces with the hasher
+  std::chrono::steady_clock::time_point starved_since_;  ///< while there are none
   Bytes accepted_ = 0;
   bool awaits_recording_ = false;
   bool waiting_reader_ = false;

@@ -216,6 +216,7 @@ void FileFill::OnYield() {
 }
 
 void FileFill::Tick() {
+  if (assembly_) assembly_->Tick();
   RangeTransfer* head = ranges_.Head();
   bool waits_for_disk = head != nullptr && head->state() == RangeTransfer::State::kPaused;
   bool all_here = assembly_ && received_ == file_.size;

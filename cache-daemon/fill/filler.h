@@ -61,6 +61,9 @@ struct FillerOptions {
   /// Where public origins share a fill, the one that is asked has this long to show its speed.
   std::chrono::milliseconds origin_window{10000};
   size_t hash_threads = 2;
+  /// A file's written pieces give their buffers back unhashed when the hasher has waited so long
+  /// for an earlier one. Sooner, the network would outrun the hasher and have it read back much.
+  std::chrono::milliseconds release_after{100};
   bool warm = false;          ///< read what was filled ahead into the page cache
   Bytes bandwidth_limit = 0;  ///< bytes a second, over all fills; 0: none
   /// So many bytes of one file may have come that a crash would cost; more wait until what is

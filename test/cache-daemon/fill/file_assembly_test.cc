@@ -146,6 +146,28 @@ TEST_P(FileAssemblyTest, ReleasesNothingWhileOnlyTheHasherIsSlow) {
   EXPECT_TRUE(gone);
 }
 
+TEST_P(FileAssemblyTest, ReleasesNothingBeforeTheHeadHasStalledForAWhile) {
+  release_after_ = std::chrono::minutes(1);
+  MakeContext(3);
+  std::string content = PatternBytes(5 * kPiece, 6);
+  auto file = Begin(content);
+  int freed = 0;
+  context_->on_buffers_freed = [&] { ++freed; };
+  EXPECT_TRUE(file->Accept({.begin = kPiece, .end = 2 * kPiece}));
+  context_->disk_operations.WaitUntilIdle();
+  transport_.RunTasks();
+  EXPECT_FALSE(file->Accept({.begin = 2 * kPiece, .end = 3 * kPiece}));
+  (*file)->Tick();
+  EXPECT_EQ(freed, 0);
+  clock_.PassTime(std::chrono::minutes(1));
+  (*file)->Tick();
+  EXPECT_EQ(freed, 1) << "the range that found no buffer hears of it";
+  EXPECT_TRUE(file->Accept({.begin = 2 * kPiece, .end = 3 * kPiece}));
+  file->GiveAllFrom(transport_, 0, kPiece);
+  file->GiveAllFrom(transport_, 3 * kPiece, content.size());
+  file->ExpectComplete(transport_, store_);
+}
+
 TEST_P(FileAssemblyTest, ReleasesPiecesForAnotherFile) {
   MakeContext(6, 2);  // two files' heads, and two for all others
   context_->active_files = 1;

@@ -27,6 +27,7 @@ void FillTest::MakeContext(size_t buffers, size_t max_files, size_t read_buffers
   FillerOptions options{.max_active_files = max_files,
                         .range_size = 2 * kPiece,
                         .backoff_start = std::chrono::milliseconds(1),
+                        .release_after = release_after_,
                         .most_at_risk = most_at_risk};
   context_ = std::make_shared<FillContext>(options, Parts());
   context_->active_files = max_files;

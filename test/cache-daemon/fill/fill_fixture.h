@@ -84,6 +84,7 @@ class FillTest : public testing::TestWithParam<io::IoEngineChoice> {
   FakeStore store_;
   ManualTransport transport_;
   JumpingClock clock_;
+  std::chrono::milliseconds release_after_{0};  ///< for MakeContext
   std::unique_ptr<ObservedEngine> engine_;
   std::unique_ptr<io::BufferPool> buffers_;
   std::unique_ptr<io::BufferPool> read_buffers_;
