@@ -192,8 +192,10 @@ void Acquisition::Finish(Result<AcquiredTree> outcome) {
     if (!released)
       spdlog::error("lease of {}: {}", request_.holder.target_path, released.error().message);
   }
-  if (!outcome)
-    outcome = std::unexpected(std::move(outcome).error().Within(request_.model.ToString()));
+  std::string model = request_.model.ToString();
+  if (!outcome && !outcome.error().message.starts_with(model)) {
+    outcome = std::unexpected(std::move(outcome).error().Within(model));
+  }
   std::shared_ptr<Acquisition> keep = shared_from_this();
   if (std::shared_ptr<AcquireObserver> observer = observer_.lock()) observer->OnDone(outcome);
   finished_(keep);

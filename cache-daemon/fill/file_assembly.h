@@ -107,9 +107,9 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
   HashStream hash_;
   BufferBudget::Use use_;
   PieceTable table_;
-  std::map<size_t, Held> held_;             // from the network
-  std::map<size_t, io::Buffer> read_back_;  // from the disk
-  size_t hashing_ = 0;  ///< pieces with the hasher
+  std::map<size_t, Held> held_;                          // from the network
+  std::map<size_t, io::Buffer> read_back_;               // from the disk
+  size_t hashing_ = 0;                                   ///< pieces with the hasher
   std::chrono::steady_clock::time_point starved_since_;  ///< while there are none
   Bytes accepted_ = 0;
   bool awaits_recording_ = false;

@@ -18,10 +18,6 @@ constexpr int kMaxRefusals = 2;
 /// An ingest of the attempt before is still being written out: its id is free soon.
 constexpr std::chrono::milliseconds kIngestBusyDelay{20};
 
-/// After a hedge that was of no use, the next one waits, twice as long each time.
-constexpr std::chrono::milliseconds kHedgePause{250};
-constexpr std::chrono::milliseconds kLongestHedgePause{30000};
-
 }  // namespace
 
 FileFill::FileFill(std::shared_ptr<FillContext> context, ListedFile file, std::string ingest_id,
@@ -31,8 +27,7 @@ FileFill::FileFill(std::shared_ptr<FillContext> context, ListedFile file, std::s
       ingest_id_(std::move(ingest_id)),
       done_(std::move(done)),
       askers_(context_->options.origin_window),
-      ranges_(*this, context_->parts.transport),
-      hedge_pause_(kHedgePause) {}
+      ranges_(*this, context_->parts.transport) {}
 
 void FileFill::RaisePriority(FillPriority priority) {
   if (priority <= priority_) return;
@@ -70,7 +65,8 @@ void FileFill::Prepare(Want want) {
   context_->workers->Post(
       [self = shared_from_this(), asker = askers_.current(), number = ++prepares_, want] {
         // Shared, because std::function copies its captures.
-        auto outcome = std::make_shared<Result<Prepared>>(self->LocateAndStage(asker, want));
+        auto outcome = std::make_shared<Result<PreparedFile>>(
+            PrepareFile(*self->context_, asker, self->ingest_id_, want));
         self->context_->parts.transport.Post([self, number, want, outcome] {
           if (self->finished_ || self->prepares_ != number) return;
           self->locating_ = false;
@@ -80,26 +76,11 @@ void FileFill::Prepare(Want want) {
       });
 }
 
-Result<FileFill::Prepared> FileFill::LocateAndStage(const FileAskers::Asker& asker,
-                                                    Want want) const {
-  const FillRequest& request = *asker.request;
-  Prepared prepared;
-  prepared.location = TRY(request.source->Locate(request.reference, request.listing, asker.file,
-                                                 request.credentials, context_->stop.get_token()));
-  FaultPoint("fill.located");
-  if (want == Want::kLocationAndIngest) {
-    prepared.ingest =
-        TRY(context_->parts.store.StartIngest(ingest_id_, file_.identity, file_.size));
-  }
-  return prepared;
-}
-
-void FileFill::OnPrepared(Prepared prepared) {
+void FileFill::OnPrepared(PreparedFile prepared) {
   prepare_failures_ = 0;
   located_ = true;
   waiting_for_.clear();
   location_ = std::move(prepared.location);
-  location_.size = file_.size;
   ++location_generation_;
   Claim();
   if (prepared.ingest) BeginAssembly(std::move(prepared.ingest));
@@ -227,18 +208,14 @@ void FileFill::Tick() {
   }
   if (finished_ || locating_ || whole_file_ || head == nullptr || head->hedged()) return;
   bool slow = head->state() == RangeTransfer::State::kActive && head->IsLagging();
-  if (!slow || context_->parts.clock.Steady() < next_hedge_ || Expired()) return;
+  if (!slow || !hedge_pause_.IsOver(context_->parts.clock.Steady()) || Expired()) return;
   std::unique_ptr<Connection> connection = context_->governor.TryTakeHedge(*this);
   if (connection) head->StartHedge(location_, std::move(connection));
 }
 
 void FileFill::HedgeSettled(Hedge outcome) {
-  if (outcome == Hedge::kOvertook) {
-    hedge_pause_ = kHedgePause;
-    return;
-  }
-  next_hedge_ = context_->parts.clock.Steady() + hedge_pause_;
-  hedge_pause_ = std::min(hedge_pause_ * 2, kLongestHedgePause);
+  if (outcome == Hedge::kOvertook) return hedge_pause_.OnOvertook();
+  hedge_pause_.OnUseless(context_->parts.clock.Steady());
 }
 
 bool FileFill::MayTakeBytes() {
@@ -305,7 +282,11 @@ void FileFill::OnRangeRefused(RangeTransfer& range, const Error& error) {
   if (locating_) return;  // another range of the same URL was refused first
   if (range.generation() != location_generation_) return Pump();
   if (++refusals_ <= kMaxRefusals) return Prepare(Want::kLocation);
-  GiveUp(error);
+  Error reason = error;
+  // The origin has just authorised this asker, whose credentials weren't sent: the server of the
+  // bytes is in trouble, and the pod is to come back.
+  if (location_.headers.empty()) reason.code = Code::kUnavailable;
+  GiveUp(std::move(reason));
 }
 
 void FileFill::RetryRange(RangeTransfer& range, const Error& error) {

@@ -8,7 +8,9 @@
 
 #include "cache-daemon/fill/file_askers.h"
 #include "cache-daemon/fill/file_assembly.h"
+#include "cache-daemon/fill/file_preparation.h"
 #include "cache-daemon/fill/file_ranges.h"
+#include "cache-daemon/fill/hedge_pause.h"
 
 namespace weighhouse::fill {
 
@@ -16,8 +18,8 @@ namespace weighhouse::fill {
 /// that an earlier attempt left excepted, over as many connections as the governor lets it have,
 /// retries what fails, hedges a first range that lags, checks the digest and commits the blob. A
 /// wrong digest or a server whose answers don't fit together costs the staged bytes and one fresh
-/// start, then it is an error. An error is the end only where no other asker is left. On the strand,
-/// but for what it posts to the workers. Held by shared_ptr: tasks under way keep it.
+/// start, then it is an error. An error is the end only where no other asker is left. On the
+/// strand, but for what it posts to the workers. Held by shared_ptr: tasks under way keep it.
 class FileFill : public RangeOwner,
                  public ConnectionUser,
                  public BandwidthUser,
@@ -61,16 +63,8 @@ class FileFill : public RangeOwner,
   void OnBandwidth() override { ranges_.ResumeInTurn(); }
 
  private:
-  struct Prepared {
-    source::FileLocation location;
-    std::unique_ptr<store::Ingest> ingest;  // null when only the location was wanted
-  };
-  enum class Want { kLocation, kLocationAndIngest };
-
   void Prepare(Want want);
-  /// On a worker: what Prepare is for.
-  Result<Prepared> LocateAndStage(const FileAskers::Asker& asker, Want want) const;
-  void OnPrepared(Prepared prepared);
+  void OnPrepared(PreparedFile prepared);
   void OnPrepareFailed(const Error& error, Want want);
   void BeginAssembly(std::unique_ptr<store::Ingest> ingest);
   void Claim();
@@ -125,8 +119,7 @@ class FileFill : public RangeOwner,
   std::shared_ptr<FileAssembly> assembly_;  // shared with its writes and hashes under way
   FileRanges ranges_;
   FillPriority priority_ = FillPriority::kPrefetch;
-  std::chrono::steady_clock::time_point next_hedge_{};
-  std::chrono::milliseconds hedge_pause_;
+  HedgePause hedge_pause_;
   Bytes received_ = 0;
   Bytes fetched_ = 0;  ///< over the network, in all attempts
   Bytes resumed_ = 0;

@@ -1,6 +1,7 @@
 #include "cache-daemon/fill/host_pace.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace weighhouse::fill {
 namespace {
@@ -10,8 +11,11 @@ using std::chrono::seconds;
 using Seconds = std::chrono::duration<double>;
 
 constexpr milliseconds kInterval{500};
+/// While it climbs: half as many connections more show in less time, and each step costs a short
+/// fill a part of what the link could have brought.
+constexpr milliseconds kClimbInterval{300};
 /// So long new connections take to be opened and to come up to speed.
-constexpr milliseconds kSettling{250};
+constexpr milliseconds kSettling{200};
 /// An interval is longer where it would hold too few bytes a connection to mean anything, up to
 /// kLongestInterval.
 constexpr Bytes kIntervalBytes = kMiB;
@@ -21,7 +25,7 @@ constexpr seconds kStale{5};
 /// Less than the whole allowance in use: the interval says nothing of it.
 constexpr double kFullyUsed = 0.9;
 constexpr double kWorthMore = 1.10;
-constexpr double kAsMuch = 0.985;
+constexpr double kAsMuch = 0.993;
 /// Trials end here: a second connection hides the first one's stalls.
 constexpr size_t kFewestTried = 2;
 constexpr seconds kTrialPause{10};
@@ -75,6 +79,7 @@ void HostPace::BeginInterval(Time now) {
 
 void HostPace::Change(size_t allowance, Time now) {
   allowance_ = allowance;
+  doubted_ = false;
   settled_ = now + kSettling;
   BeginInterval(now);
 }
@@ -84,7 +89,7 @@ void HostPace::Measure(Time now) {
   if (now < settled_) return BeginInterval(now);
   auto elapsed = now - interval_begin_;
   bool enough = bytes_ >= allowance_ * kIntervalBytes || elapsed >= kLongestInterval;
-  if (elapsed < kInterval || !enough) return;
+  if (elapsed < (phase_ == Phase::kGrowing ? kClimbInterval : kInterval) || !enough) return;
   double rate = static_cast<double>(bytes_) / Seconds(elapsed).count();
   double used = connection_seconds_ / Seconds(elapsed).count();
   bool limited = limited_;
@@ -112,6 +117,8 @@ void HostPace::Judge(double rate, Time now) {
   bool worth = rate >= baseline_ * (phase_ == Phase::kFewer ? kAsMuch : kWorthMore);
   Phase phase = phase_;
   judged_ = now;
+  // One short interval may have held a stall; it would cost seconds until the next trial.
+  if (phase == Phase::kGrowing && !worth && !std::exchange(doubted_, true)) return;
   if (phase != Phase::kHolding && !worth) {
     more_next_ = phase == Phase::kFewer;
     descending_ = false;

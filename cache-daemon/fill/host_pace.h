@@ -66,7 +66,8 @@ class HostPace {
   double baseline_ = 0;  ///< what `good_` connections brought a second; 0: not measured yet
   double rate_ = 0;
   Phase phase_ = Phase::kGrowing;
-  Time judged_;  ///< when `baseline_` was measured
+  bool doubted_ = false;  ///< the growth under way brought nothing in one interval
+  Time judged_;           ///< when `baseline_` was measured
   Time next_trial_{};
   bool more_next_ = false;   ///< which way the next trial goes
   bool descending_ = false;  ///< the last trial with fewer brought as much

@@ -110,10 +110,11 @@ TEST_F(BrokenHubTest, ASourceThatStaysAwayIsTemporaryAndKeepsTheLease) {
   EXPECT_EQ(Names("leases").size(), 1U) << "kubelet comes back for this volume";
 }
 
-TEST_F(BrokenHubTest, ASignatureThatIsNeverAcceptedIsAnError) {
+TEST_F(BrokenHubTest, ACdnThatRefusesWhatTheHubGrantsIsTemporary) {
   hub_->SetFaults(R"([{"side":"cdn","path":"","times":-1,"action":{"kind":"expire"}}])");
   Error error = AcquireFails();
-  EXPECT_EQ(error.code, Code::kPermissionDenied);
+  EXPECT_EQ(error.code, Code::kUnavailable) << "the credentials aren't what it refuses";
+  EXPECT_THAT(error.message, ::testing::HasSubstr("403"));
   EXPECT_LE(hub_->Stat("resolve_calls"), 4 * 4) << "located again a few times, not for ever";
 }
 

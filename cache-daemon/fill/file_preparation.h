@@ -1,0 +1,24 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cache-daemon/fill/file_askers.h"
+#include "cache-daemon/fill/fill_context.h"
+
+namespace weighhouse::fill {
+
+/// What a file needs before its ranges can be fetched.
+struct PreparedFile {
+  source::FileLocation location;
+  std::unique_ptr<store::Ingest> ingest;  ///< null where only the location was wanted
+};
+
+enum class Want { kLocation, kLocationAndIngest };
+
+/// Asks `asker`'s source, with its rights, where the file is now, and opens its ingest. On a
+/// worker: it blocks on network and disk. Errors: Source::Locate's and Store::StartIngest's.
+Result<PreparedFile> PrepareFile(const FillContext& context, const FileAskers::Asker& asker,
+                                 const std::string& ingest_id, Want want);
+
+}  // namespace weighhouse::fill
