@@ -157,7 +157,7 @@ void PublishFlight::Replay(const std::string& tree) {
              fmt::format("{} is published already, with other arguments", order_.target.path)));
   }
   // This process has not seen the publish. The lease tells whether the arguments are the same.
-  Acquire(std::min(TimeLeft(), kReplayPatience), /*replay=*/true,
+  Acquire(std::min(TimeLeft(), kReplayPatience), /*mounted=*/true,
           [self = shared_from_this(), tree](const Result<cache::v1::Ready>& ready) {
             self->OnReplayed(tree, ready);
           });
@@ -170,24 +170,12 @@ void PublishFlight::OnReplayed(const std::string& tree, const Result<cache::v1::
   bool same = ready && ready->tree() == tree;
   Record(tree, same ? &*ready : nullptr);
   if (same || Interrupted()) return End({});
-  // The pod reads a complete tree, so the answer is yes.
-  bool leases_another = ready || ready.error().code == Code::kCancelled;
-  if (!leases_another) {
-    // Away, or refusing: the lease may still be the right one, and is left alone.
-    spdlog::info("{}: mounted; the daemon could not confirm its lease: {}", order_.target.path,
-                 ready.error().message);
-    tools_.reconcile();
-    return End({});
-  }
-  // The daemon holds another tree for this lease, or fills one: give that up, and let the
-  // reconciler tell what is mounted.
-  spdlog::info("{}: mounted, but the daemon knows no lease of {}: {}", order_.target.path, tree,
-               ready ? "it leased " + Printable(ready->tree(), 120) : ready.error().message);
-  auto released = [self = shared_from_this()](const Result<cache::v1::ReleaseResponse>&) {
-    self->tools_.reconcile();
-    self->End({});
-  };
-  tools_.daemon.Release(order_.target.LeaseId(), kReleasePatience, released)->Start();
+  // The pod reads a complete tree, so the answer is yes. Whatever lease the daemon has may be what
+  // keeps that tree: it is left alone, and the reconciler tells what is mounted.
+  spdlog::info("{}: mounted; the daemon could not confirm its lease of {}: {}", order_.target.path,
+               tree, ready ? "it has " + Printable(ready->tree(), 120) : ready.error().message);
+  tools_.reconcile();
+  End({});
 }
 
 void PublishFlight::AskDaemon() {
@@ -199,7 +187,7 @@ void PublishFlight::AskDaemon() {
     self->Post([self, root] {
       Result<> same = self->tools_.disk.CheckCacheRoot(root);
       if (!same) return self->End(std::move(same));
-      self->Acquire(self->TimeLeft(), /*replay=*/false,
+      self->Acquire(self->TimeLeft(), /*mounted=*/false,
                     [self](Result<cache::v1::Ready> ready) { self->OnAcquired(std::move(ready)); });
     });
   };
@@ -225,19 +213,15 @@ cache::v1::AcquireRequest PublishFlight::MakeRequest() const {
   return request;
 }
 
-void PublishFlight::Acquire(milliseconds timeout, bool replay,
+void PublishFlight::Acquire(milliseconds timeout, bool mounted,
                             DaemonClient::Done<cache::v1::Ready> done) {
-  auto on_progress = [self = shared_from_this(), replay](const Progress& progress) {
-    std::shared_ptr<DaemonCall> unwanted;
-    {
-      MutexLock lock(self->mutex_);
-      self->progress_ = progress;
-      if (replay) unwanted = self->call_;
-    }
-    // What has to be filled is not what is mounted.
-    if (unwanted) unwanted->Cancel();
+  auto on_progress = [self = shared_from_this()](const Progress& progress) {
+    MutexLock lock(self->mutex_);
+    self->progress_ = progress;
   };
-  StartCall(tools_.daemon.Acquire(MakeRequest(), timeout, on_progress, std::move(done)));
+  cache::v1::AcquireRequest request = MakeRequest();
+  request.set_mounted(mounted);
+  StartCall(tools_.daemon.Acquire(std::move(request), timeout, on_progress, std::move(done)));
 }
 
 void PublishFlight::StartCall(std::shared_ptr<DaemonCall> call) {

@@ -75,7 +75,7 @@ class PublishFlight final : public Interruptible,
   void Replay(const std::string& tree);
   void OnReplayed(const std::string& tree, const Result<cache::v1::Ready>& ready);
   void AskDaemon();
-  void Acquire(std::chrono::milliseconds timeout, bool replay,
+  void Acquire(std::chrono::milliseconds timeout, bool mounted,
                DaemonClient::Done<cache::v1::Ready> done);
   void OnAcquired(Result<cache::v1::Ready> ready);
   void Mount(const cache::v1::Ready& ready);

@@ -204,6 +204,9 @@ Result<Credentials> ToCredentials(const google::protobuf::Map<std::string, std::
 }
 
 Result<AcquireRequest> ToAcquireRequest(const pb::AcquireRequest& request) {
+  if (request.mounted() && request.lease_id().empty()) {
+    return Fail(Code::kInvalidArgument, "lease_id is empty: a mounted volume has one");
+  }
   if (!request.lease_id().empty()) {
     TRY(CheckLeaseId(request.lease_id()));
     if (request.holder().target_path().empty()) {
@@ -220,7 +223,8 @@ Result<AcquireRequest> ToAcquireRequest(const pb::AcquireRequest& request) {
                         .holder = std::move(holder),
                         .model = std::move(model),
                         .layout = layout,
-                        .credentials = std::move(credentials)};
+                        .credentials = std::move(credentials),
+                        .mounted = request.mounted()};
 }
 
 Result<SyncRequest> ToSyncRequest(const pb::SyncLeasesRequest& request) {

@@ -70,20 +70,31 @@ Acquisition::Acquisition(const EngineParts& parts, AcquireRequest request,
       intent_(parts.leases.Announce(request_.lease_id)) {}
 
 void Acquisition::Start() {
-  parts_.workers.Post([self = shared_from_this()] { self->Run(); });
+  parts_.workers.Post([self = shared_from_this()] {
+    if (std::shared_ptr<AcquireObserver> observer = self->observer_.lock()) observer->OnResolving();
+    self->Run(&Acquisition::Begin);
+  });
 }
 
-void Acquisition::Run() {
-  if (std::shared_ptr<AcquireObserver> observer = observer_.lock()) observer->OnResolving();
-  Result<std::optional<AcquiredTree>> outcome = Proceed();
+void Acquisition::Run(Step (Acquisition::*step)()) {
+  // Its caller left while it waited for its turn: the next call does it again.
+  if (observer_.expired()) return finished_(shared_from_this());
+  Step outcome = (this->*step)();
   if (!outcome) return Finish(std::unexpected(std::move(outcome).error()));
   if (*outcome) Finish(std::move(**outcome));
 }
 
-/// Nothing: the fill is under way, and OnFillDone goes on.
-Result<std::optional<AcquiredTree>> Acquisition::Proceed() {
+Acquisition::Step Acquisition::Begin() {
   std::optional<AcquiredTree> held = TRY(FromOwnLease());
   if (held) return held;
+  if (request_.mounted) {
+    return Fail(Code::kNotFound, "no lease of the volume has this model complete");
+  }
+  parts_.resolvers.Post([self = shared_from_this()] { self->Run(&Acquisition::Resolve); });
+  return std::nullopt;
+}
+
+Acquisition::Step Acquisition::Resolve() {
   Resolved resolved = TRY(ResolveModel(parts_, request_.model, request_.credentials));
   if (request_.layout == Layout::kHub && resolved.listing.repository.empty()) {
     return Fail(Code::kInvalidArgument, "layout hub needs a Hugging Face model: use layout files");
@@ -187,8 +198,9 @@ void Acquisition::Finish(Result<AcquiredTree> outcome) {
   // A caller does not come back after a final error: nothing of it may stay. (Of a volume published
   // with other arguments, the lease is not ours to drop.)
   bool final = !outcome && !IsTemporary(outcome.error().code);
-  if (final && !request_.lease_id.empty() && outcome.error().code != Code::kAlreadyExists) {
-    Result<> released = parts_.leases.Release(request_.lease_id);
+  bool may_hold = !request_.lease_id.empty() && !request_.mounted;
+  if (final && may_hold && outcome.error().code != Code::kAlreadyExists) {
+    Result<> released = parts_.leases.Undo(*intent_);
     if (!released)
       spdlog::error("lease of {}: {}", request_.holder.target_path, released.error().message);
   }

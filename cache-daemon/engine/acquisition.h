@@ -17,7 +17,8 @@ struct EngineParts {
   store::Store& store;
   source::SourceRegistry& sources;
   fill::Filler& filler;
-  WorkerPool& workers;
+  WorkerPool& workers;    ///< for what takes a moment
+  WorkerPool& resolvers;  ///< for asking sources, which may take minutes
   LeaseGate& leases;
   const Clock& clock;
   std::stop_token stop;
@@ -62,8 +63,11 @@ class Acquisition final : public fill::FillObserver,
   void OnFillDone(const Result<fill::FillProgress>& outcome) override;
 
  private:
-  void Run();
-  Result<std::optional<AcquiredTree>> Proceed();
+  using Step = Result<std::optional<AcquiredTree>>;  // nothing: it goes on elsewhere
+
+  void Run(Step (Acquisition::*step)());
+  Step Begin();
+  Step Resolve();
   Result<std::optional<AcquiredTree>> FromOwnLease();
   Result<AcquiredTree> ReadyTree(const store::Snapshot& snapshot);
   Result<> TakeLease(const std::string& snapshot_id);

@@ -36,6 +36,7 @@ Bytes RecommendedClaim(Bytes bytes) {
 
 /// Two for each of a few files that are read back at once: the disk is busy with less.
 constexpr size_t kReadBuffers = 8;
+constexpr int kWorkers = 4;
 
 class EngineImpl final : public Engine {
  public:
@@ -66,7 +67,8 @@ class EngineImpl final : public Engine {
   Result<> Recreate(const SyncRequest::Live& live, std::chrono::system_clock::time_point epoch);
   std::vector<std::string> SnapshotsNamed(const std::string& model) const;
   EngineParts Parts() {
-    return {*store_, *sources_, *filler_, *workers_, *leases_, clock_, stop_.get_token()};
+    return {*store_,     *sources_, *filler_, *workers_,
+            *resolvers_, *leases_,  clock_,   stop_.get_token()};
   }
 
   // In the order of their making: each uses those before it.
@@ -83,6 +85,7 @@ class EngineImpl final : public Engine {
   std::unique_ptr<source::Transport> transport_;
   std::unique_ptr<fill::Filler> filler_;
   std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<WorkerPool> resolvers_;
 
   Mutex mutex_;
   std::set<std::shared_ptr<Acquisition>> acquisitions_ GUARDED_BY(mutex_);
@@ -118,7 +121,8 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
                                                 .read_buffers = *read_buffers_,
                                                 .store = *store_,
                                                 .clock = clock_});
-  workers_ = std::make_unique<WorkerPool>("engine", static_cast<int>(options.resolve_threads));
+  workers_ = std::make_unique<WorkerPool>("engine", kWorkers);
+  resolvers_ = std::make_unique<WorkerPool>("resolver", static_cast<int>(options.resolve_threads));
   if (options.resume_fills) std::make_shared<FillResumer>(Parts(), *transport_)->Start();
   return {};
 }
@@ -128,6 +132,7 @@ EngineImpl::~EngineImpl() {
   stop_.request_stop();
   // Stopped, not destroyed: a fill that ends right now still posts to them.
   workers_->Stop();
+  resolvers_->Stop();
   filler_.reset();
   {
     MutexLock lock(mutex_);
@@ -158,7 +163,12 @@ Result<> EngineImpl::Release(const std::string& lease_id) {
 }
 
 Result<SyncOutcome> EngineImpl::SyncLeases(const SyncRequest& request) {
-  LeaseChanges changes = PlanLeaseChanges(store_->Leases(), request);
+  auto snapshot_of = [this](const std::string& tree) -> std::optional<std::string> {
+    Result<std::string> id = store_->SnapshotOfTree(tree);
+    if (!id) return std::nullopt;
+    return *std::move(id);
+  };
+  LeaseChanges changes = PlanLeaseChanges(store_->Leases(), request, snapshot_of);
   SyncOutcome outcome;
   for (const std::string& id : changes.drop) {
     TRY(Release(id));
@@ -218,7 +228,9 @@ Result<std::string> EngineImpl::Prefetch(const ModelReference& model,
 std::vector<std::string> EngineImpl::SnapshotsNamed(const std::string& model) const {
   std::set<std::string> ids;
   for (const store::ReferenceRecord& reference : store_->References()) {
-    bool same = reference.text == model || reference.text.starts_with(model + "@");
+    // Elsewhere an @ is a part of the name.
+    bool any_revision = model.starts_with("hf://") && reference.text.starts_with(model + "@");
+    bool same = reference.text == model || any_revision;
     if (same && store_->FindSnapshot(reference.snapshot_id)) ids.insert(reference.snapshot_id);
   }
   return {ids.begin(), ids.end()};
@@ -241,14 +253,19 @@ Result<Engine::EvictOutcome> EngineImpl::Evict(const std::string& snapshot_id,
   std::optional<Error> refusal;
   for (const std::string& id : ids) {
     Result<Bytes> bytes = store_->Evict(id);
-    if (!bytes) {
-      refusal = std::move(bytes).error();
+    if (bytes) {
+      ++outcome.snapshots;
+      outcome.bytes += *bytes;
       continue;
     }
-    ++outcome.snapshots;
-    outcome.bytes += *bytes;
+    Code code = bytes.error().code;
+    if (code == Code::kNotFound) continue;  // somebody else evicted it just now
+    refusal = std::move(bytes).error();
+    if (code != Code::kFailedPrecondition) break;
   }
-  if (outcome.snapshots == 0 && refusal) return std::unexpected(std::move(*refusal).Within(name));
+  // Some in use: what is idle of the model went, as it should. Anything else is a failure.
+  bool partly = outcome.snapshots > 0 && refusal && refusal->code == Code::kFailedPrecondition;
+  if (refusal && !partly) return std::unexpected(std::move(*refusal).Within(name));
   return outcome;
 }
 
@@ -276,22 +293,13 @@ Result<StatView> EngineImpl::Stat(const ModelReference& model, const Credentials
   view.listing = TRY(source->Resolve(model, credentials, stop_.get_token()));
   Listing selected = TRY(source::ApplyPatterns(view.listing, model));
   view.snapshot_id = selected.SnapshotId();
-  std::optional<store::Snapshot> snapshot = store_->FindSnapshot(view.snapshot_id);
-  std::set<std::string> chosen, here;
+  std::set<std::string> chosen;
   for (const ListedFile& file : selected.files) chosen.insert(file.path);
-  if (snapshot) {
-    for (const store::SnapshotFile& file : snapshot->files) {
-      if (file.blob) here.insert(file.listed.path);
-    }
-  }
+  std::set<std::string> here = store_->UsableFiles(view.listing);
   for (const ListedFile& file : view.listing.files) {
     StatView::File item{.listed = file,
                         .present = here.contains(file.path),
                         .selected = chosen.contains(file.path)};
-    if (!item.present && file.identity.kind == FileIdentity::Kind::kSha256) {
-      Result<Digest> sha256 = Digest::FromHex(file.identity.value);
-      item.present = sha256 && store_->CanReuse(view.listing.origin, *sha256);
-    }
     if (item.selected) view.bytes_selected += file.size;
     if (item.selected && !item.present) view.bytes_missing += file.size;
     view.files.push_back(std::move(item));

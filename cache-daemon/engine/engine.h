@@ -43,6 +43,9 @@ struct AcquireRequest {
   ModelReference model;
   Layout layout = Layout::kFiles;
   Credentials credentials;
+  /// A pod reads the volume already: only its lease is asked (kNotFound where that can't tell), and
+  /// left as it is whatever comes of it.
+  bool mounted = false;
 };
 
 /// What an Acquire ends with.

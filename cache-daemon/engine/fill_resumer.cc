@@ -63,7 +63,9 @@ void FillResumer::Start() {
 }
 
 void FillResumer::PostNext() {
-  auto post = [self = shared_from_this()] { self->parts_.workers.Post([self] { self->Next(); }); };
+  auto post = [self = shared_from_this()] {
+    self->parts_.resolvers.Post([self] { self->Next(); });
+  };
   if (!waiting_.empty()) return post();
   if (away_.empty()) return;
   waiting_ = std::exchange(away_, {});

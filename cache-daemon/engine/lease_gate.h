@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@ namespace weighhouse {
 /// Says whether an acquisition may still take its lease. Guarded by its gate.
 struct LeaseIntent {
   std::string lease_id;
+  uint64_t number = 0;  ///< the later announced, the greater
   bool released = false;
 };
 
@@ -27,6 +29,9 @@ class LeaseGate {
   std::shared_ptr<LeaseIntent> Announce(const std::string& lease_id) EXCLUDES(mutex_);
   /// kCancelled if the lease was released since `intent` was announced.
   Result<> Take(const LeaseIntent& intent, const store::LeaseRecord& lease) EXCLUDES(mutex_);
+  /// The acquisition failed for good: releases what it and earlier ones took. A later one's lease
+  /// stays: its caller may have mounted the volume by now.
+  Result<> Undo(const LeaseIntent& intent) EXCLUDES(mutex_);
   /// Takes a lease for a mount that was seen after `epoch` without one. kCancelled if it was
   /// released since: the mount was read before it went.
   Result<> Recreate(const store::LeaseRecord& lease, std::chrono::system_clock::time_point epoch)
@@ -35,9 +40,15 @@ class LeaseGate {
   Result<> Release(const std::string& lease_id) EXCLUDES(mutex_);
 
  private:
+  /// Intents announced after number `latest` may still take it.
+  Result<> ReleaseUpTo(uint64_t latest, const std::string& lease_id) REQUIRES(mutex_);
+
   store::Store& store_;
   const Clock& clock_;
   Mutex mutex_;
+  uint64_t last_number_ GUARDED_BY(mutex_) = 0;
+  /// Which intent took each lease last (of those taken since the start).
+  std::map<std::string, uint64_t> takers_ GUARDED_BY(mutex_);
   std::multimap<std::string, std::weak_ptr<LeaseIntent>> announced_ GUARDED_BY(mutex_);
   /// When leases were released lately.
   std::map<std::string, std::chrono::system_clock::time_point> released_ GUARDED_BY(mutex_);

@@ -17,6 +17,18 @@ class TinyModelTest : public EngineTest {
     AddFile("acme/tiny", "nested/empty.txt", "");
     StartHub();
   }
+  /// Damages a file of the tree, and the blob with it.
+  std::filesystem::path FlipFirstByte(const AcquiredTree& tree, const std::string& name) {
+    std::filesystem::path file = std::filesystem::path(root_) / tree.tree / name;
+    std::filesystem::permissions(file, std::filesystem::perms::owner_write,
+                                 std::filesystem::perm_options::add);
+    std::FILE* stream = std::fopen(file.c_str(), "r+");
+    EXPECT_NE(stream, nullptr);
+    if (stream == nullptr) return file;
+    std::fputc(weights_[0] ^ 1, stream);
+    std::fclose(stream);
+    return file;
+  }
   const std::string weights_;
   const std::string config_;
 };
@@ -172,13 +184,7 @@ TEST_F(TinyModelTest, SaysWhatAReferenceMeansWithoutFetchingIt) {
 TEST_F(TinyModelTest, FindsAFlippedByteAndFetchesTheFileAgain) {
   OpenEngine();
   ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
-  std::filesystem::path file = std::filesystem::path(root_) / tree.tree / "model.safetensors";
-  std::filesystem::permissions(file, std::filesystem::perms::owner_write,
-                               std::filesystem::perm_options::add);
-  std::FILE* stream = std::fopen(file.c_str(), "r+");
-  ASSERT_NE(stream, nullptr);
-  std::fputc(weights_[0] ^ 1, stream);
-  std::fclose(stream);
+  FlipFirstByte(tree, "model.safetensors");
   std::vector<VerifyFinding> findings;
   auto note = [&](const VerifyFinding& finding) {
     findings.push_back(finding);
@@ -191,6 +197,38 @@ TEST_F(TinyModelTest, FindsAFlippedByteAndFetchesTheFileAgain) {
   ASSERT_OK_AND_ASSIGN(again, Acquire(Request(kModel)));
   EXPECT_EQ(Read(again, "model.safetensors"), weights_);
   EXPECT_EQ(again.bytes_fetched, weights_.size());
+}
+
+TEST_F(TinyModelTest, LeavesTheLeaseOfAMountedVolumeAloneWhateverItsModelHasBecome) {
+  OpenEngine();
+  AcquireRequest request = LeasedRequest(kModel, "pod");
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(request));
+  std::filesystem::path file = FlipFirstByte(tree, "model.safetensors");
+  ASSERT_OK_AND_ASSIGN(sums, engine_->Verify("", [](const VerifyFinding&) { return true; }, {}));
+  ASSERT_EQ(sums.bad, 1U);
+  hub_->SetFaults(
+      R"([{"side":"hub","path":"/api/models","action":{"kind":"status","status":404}}])");
+
+  request.mounted = true;
+  Result<AcquiredTree> replayed = Acquire(request);
+  ASSERT_FALSE(replayed);
+  EXPECT_EQ(replayed.error().code, Code::kNotFound);
+  EXPECT_EQ(Names("leases"), std::vector<std::string>{request.lease_id});
+  EXPECT_TRUE(std::filesystem::exists(file)) << "a pod reads it";
+}
+
+TEST_F(TinyModelTest, FailureOfAnEarlierAcquireLeavesTheLeaseOfALaterOne) {
+  OpenEngine();
+  hub_->SetFaults(
+      R"([{"side":"hub","path":"/api/models/acme/none","action":{"kind":"delay","seconds":0.4}}])");
+  auto earlier = std::make_shared<RecordingObserver>();
+  engine_->Acquire(LeasedRequest("hf://acme/none", "pod"), earlier);
+  AcquireRequest later = LeasedRequest(kModel, "pod");
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(later));
+  Result<AcquiredTree> failed = earlier->Wait();
+  ASSERT_FALSE(failed);
+  EXPECT_FALSE(IsTemporary(failed.error().code)) << failed.error().message;
+  EXPECT_EQ(Names("leases"), std::vector<std::string>{later.lease_id});
 }
 
 TEST_F(EngineTest, FillsTenThousandFiles) {
