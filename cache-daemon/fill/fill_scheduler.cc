@@ -1,6 +1,7 @@
 #include "cache-daemon/fill/fill_scheduler.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,6 +18,22 @@ constexpr int kTicksPerPublish = 2;
 /// Files that another flight brought are usable at once if they came from the same origin, so a
 /// second round is rare, and a third means that blobs vanish under us.
 constexpr int kMaxRounds = 4;
+
+/// The ingest that a fill of the listing starts, where none of the file is under way.
+std::string FreshIngestFor(const Listing& listing, const ListedFile& file) {
+  bool shared = listing.anonymous && file.identity.kind == FileIdentity::Kind::kSha256;
+  return IngestIdOf(shared ? kPublicOrigins : listing.origin, file);
+}
+
+/// What a fill of the listing will start for what the snapshot lacks. (Where it joins others'
+/// ingests instead, those are promised to them.)
+std::set<std::string> FreshIngests(const Listing& listing, const store::Snapshot& snapshot) {
+  std::set<std::string> ids;
+  for (const store::SnapshotFile& file : snapshot.files) {
+    if (!file.blob) ids.insert(FreshIngestFor(listing, file.listed));
+  }
+  return ids;
+}
 
 }  // namespace
 
@@ -100,7 +117,10 @@ Result<FillScheduler::Stock> FillScheduler::ReadStock(const FillRequest& request
   stock.hold = store.HoldForFill(request.snapshot_id);
   stock.snapshot = TRY(store.BeginSnapshot(request.listing));
   Bytes missing = stock.snapshot.TotalBytes() - stock.snapshot.PresentBytes();
-  if (missing > 0) stock.reservation = TRY(store.Reserve(missing, request.snapshot_id));
+  if (missing > 0) {
+    std::set<std::string> ingests = FreshIngests(request.listing, stock.snapshot);
+    stock.reservation = TRY(store.Reserve(missing, request.snapshot_id, ingests));
+  }
   bool lacking = std::ranges::any_of(stock.snapshot.files,
                                      [](const store::SnapshotFile& file) { return !file.blob; });
   if (lacking || stock.snapshot.complete) return stock;
@@ -157,8 +177,8 @@ std::string FillScheduler::IngestFor(const Listing& listing, const ListedFile& f
   std::string own = IngestIdOf(listing.origin, file);
   bool named = file.identity.kind == FileIdentity::Kind::kSha256;
   if (!named || files_.contains(own)) return own;
+  if (listing.anonymous) return FreshIngestFor(listing, file);
   std::string common = IngestIdOf(kPublicOrigins, file);
-  if (listing.anonymous) return common;
   auto found = files_.find(common);
   bool is_public = found != files_.end() && found->second.fill->askers().HasOrigin(listing.origin);
   return is_public ? common : own;

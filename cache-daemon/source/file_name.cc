@@ -1,5 +1,6 @@
 #include "cache-daemon/source/file_name.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include <fmt/format.h>
@@ -8,6 +9,9 @@
 
 namespace weighhouse::source {
 namespace {
+
+// A few thousand paths as deep as their length allows would name more directories than fit memory.
+constexpr auto kMaxComponents = 64;
 
 std::unexpected<Error> BadPath(std::string_view path, std::string_view what) {
   return Fail(Code::kInvalidArgument,
@@ -66,6 +70,7 @@ Result<> CheckPath(std::string_view path) {
   if (Printable(path, path.size() + 1) != path || HasC1Control(path)) {
     return BadPath(path, "has control characters or isn't UTF-8");
   }
+  if (std::ranges::count(path, '/') >= kMaxComponents) return BadPath(path, "is over 64 deep");
   std::string_view rest = path;
   while (true) {
     size_t slash = rest.find('/');

@@ -22,7 +22,8 @@ void BlobIndex::EraseIfUnused(const Digest& sha256) {
 
 void BlobIndex::AddUser(const Digest& sha256, Bytes size) {
   Entry& entry = entries_[sha256];
-  if (entry.state == State::kAbsent) entry.size = size;
+  // While a commit has it pinned, its bytes were counted; a listing only claims a size.
+  if (entry.state == State::kAbsent && entry.pins == 0) entry.size = size;
   ++entry.users;
 }
 

@@ -10,7 +10,8 @@
 namespace weighhouse::store {
 
 /// Holds one busy name of a store, such as a snapshot's id, while an operation on it does I/O. Who
-/// waits for one holds no mutex and no other name. Move-only.
+/// waits for one holds no mutex and no other name, except that a snapshot's may be held while
+/// waiting for a reference's (whose holder waits for nothing). Move-only.
 class BusyScope {
  public:
   /// Waits until the name is free; kAborted after a minute.

@@ -104,18 +104,17 @@ bool Index::IsWanted(const IngestContent& content) const {
       catalog.entries(), [&](const auto& entry) { return Lacks(entry.second.snapshot, content); });
 }
 
-bool Index::IsPromised(const IngestContent& content) const {
-  return std::ranges::any_of(catalog.entries(), [&](const auto& entry) {
-    return ledger.HasClaim(entry.first) && Lacks(entry.second.snapshot, content);
+bool Index::IsPromised(const std::string& ingest_id, const IngestContent& content) const {
+  return std::ranges::any_of(ledger.ClaimantsOf(ingest_id), [&](const std::string& snapshot_id) {
+    const SnapshotEntry* entry = catalog.Find(snapshot_id);
+    return entry != nullptr && Lacks(entry->snapshot, content);
   });
 }
 
-std::vector<Candidate> Index::IngestCandidates(const std::string& except) const {
-  const SnapshotEntry* entry = catalog.Find(except);
+std::vector<Candidate> Index::IngestCandidates(const std::set<std::string>& except) const {
   std::vector<Candidate> candidates;
   for (const auto& [id, ingest] : idle_ingests.entries()) {
-    bool kept = entry != nullptr && Lacks(entry->snapshot, ingest.content);
-    if (kept || ingest.leaving || IsPromised(ingest.content)) continue;
+    if (except.contains(id) || ingest.leaving || IsPromised(id, ingest.content)) continue;
     candidates.push_back({.id = id, .own = ingest.allocated});
   }
   return candidates;
@@ -142,7 +141,7 @@ std::vector<Candidate> Index::Candidates(const std::string& except) const {
   return candidates;
 }
 
-SpaceInputs Index::Sums(const std::string& except) const {
+SpaceInputs Index::Sums(const std::string& except, const std::set<std::string>& its_ingests) const {
   std::set<Digest> held;
   Bytes held_bytes = 0;
   Bytes held_copies = 0;
@@ -156,14 +155,13 @@ SpaceInputs Index::Sums(const std::string& except) const {
       if (counts && held.insert(sha256).second) held_bytes += RoundUpToBlock(blobs.SizeOf(sha256));
     }
   }
-  const SnapshotEntry* own = catalog.Find(except);
   Bytes waiting = 0;  // for their fills, which were promised their bytes
   Bytes left = 0;
   Bytes resumable = 0;
   for (const auto& [id, ingest] : idle_ingests.entries()) {
-    bool promised = IsPromised(ingest.content);
+    bool promised = IsPromised(id, ingest.content);
     (promised ? waiting : left) += ingest.allocated;
-    bool resumes = own != nullptr && !ingest.leaving && Lacks(own->snapshot, ingest.content);
+    bool resumes = its_ingests.contains(id) && !ingest.leaving && IsWanted(ingest.content);
     if (!promised && resumes) resumable += ingest.allocated;
   }
   Bytes others = blobs.allocated() - std::min(blobs.allocated(), held_bytes + ledger.covered());

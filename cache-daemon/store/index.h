@@ -56,18 +56,18 @@ struct Index {
 
   /// A snapshot lacks the file.
   bool IsWanted(const IngestContent& content) const;
-  /// Bytes are promised to a fill that will bring the file: what is staged of it is a part of them.
-  bool IsPromised(const IngestContent& content) const;
-  /// The idle ingests that may be given up; what the snapshot `except` lacks is not among them.
-  std::vector<Candidate> IngestCandidates(const std::string& except) const;
+  /// Bytes are promised to a fill that will go on with this ingest: its own are a part of them.
+  bool IsPromised(const std::string& ingest_id, const IngestContent& content) const;
+  /// The idle ingests that may be given up; those of `except` are not among them.
+  std::vector<Candidate> IngestCandidates(const std::set<std::string>& except) const;
 
   /// Nobody leases it, fills it or was promised bytes for it.
   bool IsIdle(const std::string& id) const;
   /// The idle snapshots that may be evicted, least recently used first; `except` is not among them.
   std::vector<Candidate> Candidates(const std::string& except) const;
-  /// The sums without the disk's (`limit`, `free`, `min_free` are 0). `except` counts as held, and
-  /// what its fill could resume as resumable.
-  SpaceInputs Sums(const std::string& except) const;
+  /// The sums without the disk's (`limit`, `free`, `min_free` are 0). The snapshot `except` counts
+  /// as held, and of `its_ingests` what the next promise may count on as resumable.
+  SpaceInputs Sums(const std::string& except, const std::set<std::string>& its_ingests) const;
 };
 
 /// The index and its lock. Shared by the store and by the reservations and holds it gave out, which

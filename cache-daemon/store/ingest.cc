@@ -71,6 +71,7 @@ StagedIngest::StagedIngest(StoreImpl& store, std::string id, IngestContent conte
       path_(store.layout_.IngestData(id_)),
       file_(std::move(file)),
       resumed_(std::move(resumed)),
+      state_written_(!resumed_.empty()),
       recorded_(!resumed_.empty()) {}
 
 StagedIngest::~StagedIngest() {
@@ -96,7 +97,7 @@ void StagedIngest::Remove() {
   }
   io::Filesystem& filesystem = store_.filesystem_;
   Result<> removed;
-  if (recorded_ && discarded_) {
+  if (state_written_ && discarded_) {
     // First, and for good: no crash may bring wrong bytes back.
     removed = filesystem.Unlink(store_.layout_.IngestState(id_));
     if (removed) removed = filesystem.SyncDirectory(store_.layout_.Ingest(id_));
@@ -112,17 +113,22 @@ void StagedIngest::Remove() {
 
 Result<> StagedIngest::RecordDurable(const std::vector<ByteRange>& written) {
   io::Filesystem& filesystem = store_.filesystem_;
-  // After a failed sync the kernel takes the pages for clean: the next one would say nothing.
-  if (lost_) return std::unexpected(*lost_);
-  Result<> synced = filesystem.SyncData(fd(), path_);
-  if (!synced) lost_ = synced.error();
-  TRY(std::move(synced));
+  TRY(SyncData());
   FaultPoint("ingest.data_synced");
+  state_written_ = true;  // perhaps: what was begun may be found after a crash
   TRY(WriteIngestState(filesystem, store_.layout_, id_, {.content = content_, .durable = written}));
   if (!recorded_) TRY(filesystem.SyncDirectory(store_.layout_.IngestsDirectory()));
   recorded_ = true;
   FaultPoint("ingest.recorded");
   return {};
+}
+
+Result<> StagedIngest::SyncData() {
+  // After a failed sync the kernel takes the pages for clean: the next one would say nothing.
+  if (lost_) return std::unexpected(*lost_);
+  Result<> synced = store_.filesystem_.SyncData(fd(), path_);
+  if (!synced) lost_ = synced.error();
+  return synced;
 }
 
 Result<> StagedIngest::CheckCommit(const std::string& snapshot_id, const FileIdentity& identity,
@@ -184,7 +190,7 @@ Result<> StagedIngest::SyncStaged() {
   TRY(filesystem.Truncate(fd(), size_, path_));
   FaultPoint("ingest.truncated");
   TRY(filesystem.ChangeMode(fd(), kReadOnlyMode, path_));
-  TRY(filesystem.SyncData(fd(), path_));
+  TRY(SyncData());
   FaultPoint("ingest.synced");
   step_ = Step::kSynced;
   return {};

@@ -53,6 +53,7 @@ class StagedIngest final : public Ingest {
                        const Digest& sha256) const;
   Result<> CheckKnown(const std::string& snapshot_id, const FileIdentity& identity,
                       Bytes size) const;
+  Result<> SyncData();
   Result<> SyncStaged();
   Result<> Journal(const std::string& snapshot_id, const FileIdentity& identity,
                    const Digest& sha256);
@@ -68,9 +69,10 @@ class StagedIngest final : public Ingest {
   const std::string path_;
   io::OpenedFile file_;
   const std::vector<ByteRange> resumed_;
-  bool recorded_ = false;      // there is a state on the disk
-  bool discarded_ = false;     // the bytes are wrong
-  std::optional<Error> lost_;  // a sync failed: what it should have written may be lost for good
+  bool state_written_ = false;  // there may be a state on the disk
+  bool recorded_ = false;       // there is one, durably
+  bool discarded_ = false;      // the bytes are wrong
+  std::optional<Error> lost_;   // a sync failed: what it should have written may be lost for good
   Step step_ = Step::kWriting;
 };
 

@@ -1,13 +1,16 @@
 #include "cache-daemon/store/ledger.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 
 namespace weighhouse::store {
 
-uint64_t Ledger::Promise(const std::string& snapshot_id, Bytes bytes) {
-  claims_[++last_claim_] = {.snapshot_id = snapshot_id, .bytes = bytes};
+uint64_t Ledger::Promise(const std::string& snapshot_id, Bytes bytes,
+                         std::set<std::string> ingest_ids) {
+  claims_[++last_claim_] = {
+      .snapshot_id = snapshot_id, .bytes = bytes, .ingest_ids = std::move(ingest_ids)};
   reserved_ += bytes;
   return last_claim_;
 }
@@ -47,6 +50,14 @@ bool Ledger::IsCovered(const Digest& sha256) const {
 bool Ledger::HasClaim(const std::string& snapshot_id) const {
   return std::ranges::any_of(
       claims_, [&](const auto& claim) { return claim.second.snapshot_id == snapshot_id; });
+}
+
+std::vector<std::string> Ledger::ClaimantsOf(const std::string& ingest_id) const {
+  std::vector<std::string> claimants;
+  for (const auto& [number, claim] : claims_) {
+    if (claim.ingest_ids.contains(ingest_id)) claimants.push_back(claim.snapshot_id);
+  }
+  return claimants;
 }
 
 bool Ledger::BeginIngest(const std::string& id) { return ingests_.emplace(id, 0).second; }

@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "base/digest.h"
 #include "base/units.h"
@@ -15,7 +17,8 @@ namespace weighhouse::store {
 class Ledger {
  public:
   /// Promises `bytes` to the fill of a snapshot until Release. Returns the claim's number.
-  uint64_t Promise(const std::string& snapshot_id, Bytes bytes);
+  /// `ingest_ids`: what the fill will start, and what is staged of them is a part of the promise.
+  uint64_t Promise(const std::string& snapshot_id, Bytes bytes, std::set<std::string> ingest_ids);
   void Release(uint64_t claim);
   /// A blob was committed for the snapshot: where a claim of it has room, the blob is a part of the
   /// promise from now on and counts as reserved, not as held.
@@ -24,6 +27,8 @@ class Ledger {
   void Uncover(const Digest& sha256);
   bool IsCovered(const Digest& sha256) const;
   bool HasClaim(const std::string& snapshot_id) const;
+  /// The snapshots whose fills were promised bytes for this ingest.
+  std::vector<std::string> ClaimantsOf(const std::string& ingest_id) const;
 
   /// False if an ingest of that id is under way already.
   bool BeginIngest(const std::string& id);
@@ -50,6 +55,7 @@ class Ledger {
   struct Claim {
     std::string snapshot_id;
     Bytes bytes = 0;
+    std::set<std::string> ingest_ids;
     std::map<Digest, Bytes> covered;
     Bytes covered_bytes = 0;
   };

@@ -59,7 +59,7 @@ class Recovery {
  private:
   Result<> ScanBlobs();
   Result<> ReadSnapshots();
-  void ReadSnapshot(const std::string& id);
+  Result<> ReadSnapshot(const std::string& id);
   Result<> ReadLeases();
   void FindLostBlobs();
   Result<> ScanTrees();
@@ -128,7 +128,7 @@ Result<> Recovery::ScanBlobs() {
 Result<> Recovery::ReadSnapshots() {
   std::vector<std::string> names = TRY(Names(layout_.SnapshotsDirectory()));
   for (const std::string& name : names) {
-    if (std::string id = IdOf(name, ".json"); !id.empty()) ReadSnapshot(id);
+    if (std::string id = IdOf(name, ".json"); !id.empty()) TRY(ReadSnapshot(id));
   }
   for (const std::string& name : names) {
     std::string id = IdOf(name, ".verified");
@@ -140,15 +140,21 @@ Result<> Recovery::ReadSnapshots() {
   return {};
 }
 
-void Recovery::ReadSnapshot(const std::string& id) {
+Result<> Recovery::ReadSnapshot(const std::string& id) {
   auto record = ReadSnapshotRecord(filesystem_, layout_, id);
   if (record.has_value()) {
     records_.emplace(id, std::move(*record));
-    return;
+    return {};
+  }
+  Code code = record.error().code;
+  // What can't be read just now may be whole: its blobs must not be taken for garbage.
+  if (code != Code::kDataLoss && code != Code::kNotFound) {
+    return std::unexpected(std::move(record).error());
   }
   spdlog::error(
       "store: {} can't be read and is taken as absent, its files will be fetched again: {}",
       layout_.SnapshotRecord(id), record.error().message);
+  return {};
 }
 
 Result<> Recovery::ReadLeases() {

@@ -19,7 +19,8 @@ struct Recovered {
 /// half-removed trees, trees and blobs that no record names, leases and references to unknown
 /// snapshots. It never removes a blob that a record lists (by a sha256 identity or as verified),
 /// nor a tree that is leased. No blob is looked at: sizes come from the records. Garbage that can't
-/// be removed is logged and stays for the next start; a directory that can't be listed fails.
+/// be removed is logged and stays for the next start; a directory that can't be listed fails, and a
+/// record that the disk doesn't give (a damaged one is taken as absent).
 Result<Recovered> Recover(io::Filesystem& filesystem, const RootLayout& layout);
 
 }  // namespace weighhouse::store

@@ -1,5 +1,6 @@
 #include "cache-daemon/store/root_layout.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -11,6 +12,8 @@ namespace {
 
 constexpr size_t kMaxNameSize = 255;
 constexpr size_t kMaxPathSize = 2048;
+// Deeper ones serve nobody, and a listing of them would name a million directories.
+constexpr auto kMaxDepth = 64;
 
 /// `path` with `edit` applied to its last component.
 template <class Edit>
@@ -103,6 +106,7 @@ std::string ParentOf(const std::string& path) { return path.substr(0, path.rfind
 bool IsSafeRelativePath(std::string_view path) {
   if (path.empty() || path.size() > kMaxPathSize) return false;
   if (Printable(path, path.size()) != path) return false;
+  if (std::ranges::count(path, '/') >= kMaxDepth) return false;
   while (true) {
     size_t slash = path.find('/');
     std::string_view part = path.substr(0, slash);

@@ -79,8 +79,9 @@ class RootLayout {
 /// The directory part of `path`.
 std::string ParentOf(const std::string& path);
 
-/// True if `path` can be made below a directory without leaving it: relative, components neither
-/// empty nor `.` nor `..` nor over 255 bytes (NAME_MAX), valid UTF-8 without control characters.
+/// True if `path` can be made below a directory without leaving it: relative, at most 64
+/// components, neither empty nor `.` nor `..` nor over 255 bytes (NAME_MAX), valid UTF-8 without
+/// control characters.
 bool IsSafeRelativePath(std::string_view path);
 
 }  // namespace weighhouse::store

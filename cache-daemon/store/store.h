@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -146,6 +147,8 @@ class Store {
   /// Records `listing` durably before its first byte; a snapshot already known is returned as it
   /// is. Files whose blob is here and that this origin may use (CanReuse) get it at once.
   virtual Result<Snapshot> BeginSnapshot(const Listing& listing) = 0;
+  /// The paths of the listing's files whose blob BeginSnapshot would find here. Records nothing.
+  virtual std::set<std::string> UsableFiles(const Listing& listing) const = 0;
   virtual std::optional<Snapshot> FindSnapshot(const std::string& id) const = 0;
   /// Most recently used first.
   virtual std::vector<Snapshot> Snapshots() const = 0;
@@ -201,10 +204,12 @@ class Store {
   virtual const std::string& boot_id() const = 0;
 
   // Space
-  /// Promises `bytes` to a fill, what its snapshot's ingests have allocated included; gives up
-  /// other ingests that no fill has, and evicts idle snapshots, oldest first, as far as needed.
-  /// kOutOfRange: can never fit (names limit and need); kResourceExhausted: not now, with the sums.
-  virtual Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot) = 0;
+  /// Promises `bytes` to a fill, what its own ingests (those it will start, by id) have allocated
+  /// included; gives up other ingests that no fill has, and evicts idle snapshots, oldest first, as
+  /// far as needed. kOutOfRange: can never fit (names limit and need); kResourceExhausted: not now,
+  /// with the sums.
+  virtual Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot,
+                                      const std::set<std::string>& ingest_ids) = 0;
   virtual Result<SpaceSums> Space() const = 0;
   /// Removes an idle snapshot, its trees, and the blobs and ingests that no other snapshot lists;
   /// returns the bytes freed. kFailedPrecondition while leased or filling, kNotFound if unknown.

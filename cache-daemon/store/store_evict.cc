@@ -9,8 +9,9 @@
 namespace weighhouse::store {
 
 // The order is such that a crash anywhere leaves either the snapshot (its trees are made again) or
-// garbage that recovery knows: trees out of sight, then the record, then the blobs, then the space
-// of the trees.
+// garbage that recovery knows: trees out of sight, then the record, then the space of the trees,
+// then the blobs, whose own names are by now their last and free the space that the ledger takes
+// for free from then on.
 Result<Bytes> StoreImpl::Evict(const std::string& snapshot_id) {
   BusyScope busy = TRY(BusyScope::Take(*state_, snapshot_id));
   std::vector<TreeRecord> trees = TRY(MarkLeaving(snapshot_id));
@@ -30,10 +31,10 @@ Result<Bytes> StoreImpl::Evict(const std::string& snapshot_id) {
     state_->index.Erase(snapshot_id);
   }
   ForgetReferences(snapshot_id);
-  Bytes freed = SweepIngests() + SweepBlobs();
-  for (const TreeRecord& tree : trees) freed += tree.copied;
   trash_.Empty();
   FaultPoint("evict.tree_removed");
+  Bytes freed = SweepIngests() + SweepBlobs();
+  for (const TreeRecord& tree : trees) freed += tree.copied;
   FaultPoint("evict.done");
   return freed;
 }

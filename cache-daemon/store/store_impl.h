@@ -51,6 +51,7 @@ class StoreImpl final : public Store {
   const std::string& boot_id() const override { return boot_id_; }
 
   Result<Snapshot> BeginSnapshot(const Listing& listing) override;
+  std::set<std::string> UsableFiles(const Listing& listing) const override;
   std::optional<Snapshot> FindSnapshot(const std::string& id) const override;
   std::vector<Snapshot> Snapshots() const override;
   Result<> CompleteSnapshot(const std::string& id) override;
@@ -76,7 +77,8 @@ class StoreImpl final : public Store {
   std::optional<LeaseRecord> FindLease(const std::string& id) const override;
   std::vector<LeaseRecord> Leases() const override;
 
-  Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot) override;
+  Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot,
+                              const std::set<std::string>& ingest_ids) override;
   Result<SpaceSums> Space() const override;
   Result<Bytes> Evict(const std::string& snapshot_id) override;
   std::shared_ptr<void> HoldForFill(const std::string& snapshot_id) override;
@@ -129,12 +131,14 @@ class StoreImpl final : public Store {
     std::vector<std::string> ingests;
     std::vector<std::string> snapshots;
   };
-  Result<Attempt> TryReserve(Bytes need, const std::string& for_snapshot);
+  Result<Attempt> TryReserve(Bytes need, const std::string& for_snapshot,
+                             const std::set<std::string>& ingest_ids);
   /// Marks an idle snapshot as going away; returns its trees.
   Result<std::vector<TreeRecord>> MarkLeaving(const std::string& snapshot_id);
   Result<> RemoveTrees(const std::vector<TreeRecord>& trees);
   Result<> RemoveRecord(const std::string& snapshot_id);
   void ForgetReferences(const std::string& snapshot_id);
+  Result<> ForgetReference(const std::string& fingerprint, const std::string& snapshot_id);
 
   io::Filesystem& filesystem_;
   const Clock& clock_;

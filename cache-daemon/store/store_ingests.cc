@@ -55,7 +55,7 @@ Result<Bytes> StoreImpl::GiveUpIngest(const std::string& id) {
     Index& index = state_->index;
     const IdleIngests::Entry* idle = index.idle_ingests.Find(id);
     // Taken into use, or going already, since it was chosen.
-    if (idle == nullptr || idle->leaving || index.IsPromised(idle->content)) return Bytes{0};
+    if (idle == nullptr || idle->leaving || index.IsPromised(id, idle->content)) return Bytes{0};
     allocated = idle->allocated;
     // Until it is gone nobody begins one of its name. It allocates nothing of what is promised.
     CHECK(index.ledger.BeginIngest(id));

@@ -8,6 +8,11 @@
 #include "cache-daemon/store/store_impl.h"
 
 namespace weighhouse::store {
+namespace {
+
+std::string BusyName(const std::string& fingerprint) { return "reference/" + fingerprint; }
+
+}  // namespace
 
 Result<> StoreImpl::RecordReference(const ReferenceRecord& record) {
   if (!IsHex(record.fingerprint, 64) || !IsHex(record.snapshot_id, 64)) {
@@ -16,7 +21,7 @@ Result<> StoreImpl::RecordReference(const ReferenceRecord& record) {
         fmt::format("reference '{}' to snapshot '{}': both are 64 lower-case hexadecimal digits",
                     Printable(record.fingerprint), Printable(record.snapshot_id)));
   }
-  BusyScope busy = TRY(BusyScope::Take(*state_, "reference/" + record.fingerprint));
+  BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(record.fingerprint)));
   std::optional<ReferenceRecord> known = FindReference(record.fingerprint);
   bool same = known && known->text == record.text && known->snapshot_id == record.snapshot_id;
   if (same) return {};
@@ -50,14 +55,25 @@ void StoreImpl::ForgetReferences(const std::string& snapshot_id) {
   {
     MutexLock lock(state_->mutex);
     fingerprints = state_->index.references.Naming(snapshot_id);
-    for (const std::string& fingerprint : fingerprints)
-      state_->index.references.Remove(fingerprint);
   }
   for (const std::string& fingerprint : fingerprints) {
-    auto removed = filesystem_.Unlink(layout_.Reference(fingerprint));
+    Result<> forgotten = ForgetReference(fingerprint, snapshot_id);
     // Recovery drops a reference to a snapshot that is gone.
-    if (!removed.has_value()) spdlog::warn("store: {}", removed.error().message);
+    if (!forgotten) spdlog::warn("store: {}", forgotten.error().message);
   }
+}
+
+Result<> StoreImpl::ForgetReference(const std::string& fingerprint,
+                                    const std::string& snapshot_id) {
+  BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(fingerprint)));
+  {
+    MutexLock lock(state_->mutex);
+    const ReferenceRecord* reference = state_->index.references.Find(fingerprint);
+    // It names another snapshot by now.
+    if (reference == nullptr || reference->snapshot_id != snapshot_id) return {};
+    state_->index.references.Remove(fingerprint);
+  }
+  return filesystem_.Unlink(layout_.Reference(fingerprint));
 }
 
 }  // namespace weighhouse::store

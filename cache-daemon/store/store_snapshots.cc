@@ -80,6 +80,17 @@ Result<Snapshot> StoreImpl::BeginSnapshot(const Listing& listing) {
   return state_->index.catalog.Find(id)->snapshot;
 }
 
+std::set<std::string> StoreImpl::UsableFiles(const Listing& listing) const {
+  SnapshotRecord record = NewSnapshotRecord(listing);
+  MutexLock lock(state_->mutex);
+  state_->index.GiveKnownBlobs(record);
+  std::set<std::string> paths;
+  for (const SnapshotFile& file : record.snapshot.files) {
+    if (file.blob) paths.insert(file.listed.path);
+  }
+  return paths;
+}
+
 Result<> StoreImpl::CompleteSnapshot(const std::string& id) {
   std::vector<BlobPin> pins;
   BusyScope busy = TRY(BusyScope::Take(*state_, id));

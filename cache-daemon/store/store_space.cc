@@ -58,7 +58,7 @@ std::shared_ptr<void> StoreImpl::HoldForFill(const std::string& snapshot_id) {
 Result<SpaceSums> StoreImpl::Space() const {
   io::Space disk = TRY(filesystem_.SpaceOf(layout_.root()));
   MutexLock lock(state_->mutex);
-  SpaceInputs inputs = state_->index.Sums("");
+  SpaceInputs inputs = state_->index.Sums("", {});
   inputs.limit = limit_;
   inputs.min_free = min_free_;
   inputs.free = disk.free;
@@ -73,7 +73,8 @@ Result<SpaceSums> StoreImpl::Space() const {
                    .min_free = min_free_};
 }
 
-Result<StoreImpl::Attempt> StoreImpl::TryReserve(Bytes need, const std::string& for_snapshot) {
+Result<StoreImpl::Attempt> StoreImpl::TryReserve(Bytes need, const std::string& for_snapshot,
+                                                 const std::set<std::string>& ingest_ids) {
   uint64_t epoch = 0;
   {
     MutexLock lock(state_->mutex);
@@ -85,19 +86,19 @@ Result<StoreImpl::Attempt> StoreImpl::TryReserve(Bytes need, const std::string& 
   Attempt attempt;
   // An ingest allocated or gave back in between: the disk's number and ours don't belong together.
   if (index.ledger.epoch() != epoch) return attempt;
-  SpaceInputs inputs = index.Sums(for_snapshot);
+  SpaceInputs inputs = index.Sums(for_snapshot, ingest_ids);
   inputs.limit = limit_;
   inputs.min_free = min_free_;
   inputs.free = disk.free;
   TRY(CheckFits(inputs, disk.total, need));
   Bytes shortfall = Shortfall(inputs, need);
   if (shortfall == 0) {
-    uint64_t claim = index.ledger.Promise(for_snapshot, need);
+    uint64_t claim = index.ledger.Promise(for_snapshot, need, ingest_ids);
     attempt.reservation = Reservation(std::make_shared<Claim>(state_, claim));
     return attempt;
   }
   // Staged bytes go before what is whole.
-  std::vector<Candidate> ingests = index.IngestCandidates(for_snapshot);
+  std::vector<Candidate> ingests = index.IngestCandidates(ingest_ids);
   Bytes staged = 0;
   for (const Candidate& ingest : ingests) staged += ingest.own;
   attempt.ingests = *ChooseVictims(ingests, std::min(shortfall, staged));
@@ -114,14 +115,15 @@ Result<StoreImpl::Attempt> StoreImpl::TryReserve(Bytes need, const std::string& 
   return attempt;
 }
 
-Result<Reservation> StoreImpl::Reserve(Bytes bytes, const std::string& for_snapshot) {
+Result<Reservation> StoreImpl::Reserve(Bytes bytes, const std::string& for_snapshot,
+                                       const std::set<std::string>& ingest_ids) {
   Bytes need = 0;
   {
     MutexLock lock(state_->mutex);
     need = RoundUpToBlock(bytes + state_->index.PaddingOf(for_snapshot));
   }
   for (int round = 0; round < kMaxRounds; ++round) {
-    Attempt attempt = TRY(TryReserve(need, for_snapshot));
+    Attempt attempt = TRY(TryReserve(need, for_snapshot, ingest_ids));
     if (attempt.reservation) return std::move(*attempt.reservation);
     for (const std::string& ingest : attempt.ingests) TRY(GiveUpIngest(ingest));
     for (const std::string& victim : attempt.snapshots) {

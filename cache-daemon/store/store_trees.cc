@@ -25,6 +25,11 @@ Result<std::optional<std::string>> FindTree(const Index& index, const std::strin
     return Fail(Code::kAborted, fmt::format("snapshot {} is being evicted, try again", id));
   }
   if (!index.IsIntact(entry->snapshot)) {
+    if (entry->snapshot.complete) {
+      return Fail(
+          Code::kAborted,
+          fmt::format("snapshot {}: a blob is just being put into quarantine, try again", id));
+    }
     return Fail(Code::kFailedPrecondition,
                 fmt::format("snapshot {} is not complete: {} of {} are here", id,
                             FormatBytes(entry->snapshot.PresentBytes()),

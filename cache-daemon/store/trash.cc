@@ -27,6 +27,7 @@ Result<> Trash::Move(const std::string& tree) {
 }
 
 void Trash::Empty() {
+  MutexLock emptying(emptying_);
   std::vector<std::string> trees;
   {
     MutexLock lock(mutex_);

@@ -18,13 +18,14 @@ class Trash {
 
   /// Takes `tree` (relative to the root) out of sight. A missing one is fine.
   Result<> Move(const std::string& tree) EXCLUDES(mutex_);
-  /// Removes all that was moved here. What can't be removed is logged and tried again the next
-  /// time.
-  void Empty() EXCLUDES(mutex_);
+  /// Removes all that was moved here before the call, whoever removes it. What can't be removed is
+  /// logged and tried again the next time.
+  void Empty() EXCLUDES(mutex_, emptying_);
 
  private:
   io::Filesystem& filesystem_;
   const RootLayout& layout_;
+  Mutex emptying_;  // held over the removal, so that whoever needs the space waits for it
   Mutex mutex_;
   std::vector<std::string> trees_ GUARDED_BY(mutex_);  // relative to the root
   size_t last_number_ GUARDED_BY(mutex_) = 0;

@@ -33,7 +33,8 @@ class FakeStore final : public store::Store {
                                                      Bytes size) override EXCLUDES(mutex_);
   Result<store::Snapshot> BeginSnapshot(const Listing& listing) override;
   Result<> CompleteSnapshot(const std::string&) override { return {}; }
-  Result<store::Reservation> Reserve(Bytes, const std::string&) override {
+  Result<store::Reservation> Reserve(Bytes, const std::string&,
+                                     const std::set<std::string>&) override {
     return store::Reservation();
   }
   std::shared_ptr<void> HoldForFill(const std::string&) override { return nullptr; }
@@ -42,6 +43,7 @@ class FakeStore final : public store::Store {
   const std::string& root_id() const override { return path_; }
   const std::string& boot_id() const override { return path_; }
   const store::RecoverySummary& recovery() const override { return recovery_; }
+  std::set<std::string> UsableFiles(const Listing&) const override { return {}; }
   std::optional<store::Snapshot> FindSnapshot(const std::string&) const override { return {}; }
   std::vector<store::Snapshot> Snapshots() const override { return {}; }
   Result<std::string> EnsureTree(const std::string&, Layout, const std::string&) override {

@@ -52,11 +52,14 @@ TEST(CheckPathTest, BoundsComponentsAndPaths) {
   EXPECT_EQ(FaultOf(std::string(255, 'a')), "");
   EXPECT_THAT(FaultOf(std::string(256, 'a')), HasSubstr("255"));
   std::string deep;
-  while (deep.size() < 4096) deep += "d/";
-  deep.resize(4096);
-  deep.back() = 'e';
-  EXPECT_EQ(FaultOf(deep), "");
-  EXPECT_THAT(FaultOf(deep + "f"), HasSubstr("4096"));
+  for (int i = 1; i < 64; ++i) deep += "d/";
+  EXPECT_EQ(FaultOf(deep + "e"), "");
+  EXPECT_THAT(FaultOf(deep + "d/e"), HasSubstr("64 deep"));
+  std::string long_one;
+  for (int i = 0; i < 16; ++i) long_one += std::string(250, 'd') + "/";
+  long_one += std::string(4096 - long_one.size(), 'e');
+  EXPECT_EQ(FaultOf(long_one), "");
+  EXPECT_THAT(FaultOf(long_one + "f"), HasSubstr("4096"));
 }
 
 TEST(CheckPathTest, NamesThePathInPrintableForm) {

@@ -106,7 +106,7 @@ TEST_F(ConcurrencyTest, PromisesNeverExceedTheLimit) {
     auto begun = store_->BeginSnapshot(listing);
     ASSERT_TRUE(begun.has_value());
     Bytes missing = begun->TotalBytes() - begun->PresentBytes();
-    auto reservation = store_->Reserve(missing + random() % (5 * 4096), begun->id);
+    auto reservation = store_->Reserve(missing + random() % (5 * 4096), begun->id, {});
     if (!reservation.has_value()) {
       EXPECT_TRUE(IsTemporary(reservation.error().code)) << reservation.error().message;
       ++refused;
@@ -144,7 +144,7 @@ class IngestRaceTest : public ConcurrencyTest {
   bool BringOneBlock(unsigned model, bool discard) {
     auto hold = store_->HoldForFill(Model(model).SnapshotId());
     EXPECT_TRUE(store_->BeginSnapshot(Model(model)).has_value());
-    auto reservation = store_->Reserve(4 * 4096, Model(model).SnapshotId());
+    auto reservation = store_->Reserve(4 * 4096, Model(model).SnapshotId(), {});
     if (!reservation.has_value()) return false;
     auto ingest = Start(model);
     if (!ingest.has_value()) return false;

@@ -86,7 +86,7 @@ TEST_F(EvictTest, EvictedModelCanBeFilledAgain) {
 
 TEST_F(EvictTest, HoldsAndReservationsMayOutliveTheStore) {
   auto hold = store_->HoldForFill("s");
-  auto reservation = store_->Reserve(4096, "s");
+  auto reservation = store_->Reserve(4096, "s", {});
   ASSERT_TRUE(reservation.has_value());
   Close();
 }
@@ -99,7 +99,7 @@ TEST_F(EvictTest, ReserveEvictsTheLeastRecentlyUsedUntilItFits) {
   Snapshot third = FillOne(Sized("3", 3), '3');
   clock_.Advance(std::chrono::seconds(1));
   store_->Touch(first.id);
-  auto reservation = store_->Reserve(4 * 4096, "new");
+  auto reservation = store_->Reserve(4 * 4096, "new", {});
   ASSERT_TRUE(reservation.has_value()) << reservation.error().message;
   EXPECT_TRUE(store_->FindSnapshot(first.id).has_value());
   EXPECT_FALSE(store_->FindSnapshot(second.id).has_value());
@@ -116,35 +116,35 @@ TEST_F(EvictTest, ReserveNeverTakesWhatIsLeasedFillingOrItsOwn) {
   Snapshot own = FillOne(Sized("3", 3), '3');
   ASSERT_TRUE(store_->TakeLease(LeaseOn(leased.id, "pod")).has_value());
   auto hold = store_->HoldForFill(filling.id);
-  auto refused = store_->Reserve(2 * 4096, own.id);
+  auto refused = store_->Reserve(2 * 4096, own.id, {});
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, Code::kResourceExhausted);
   EXPECT_EQ(store_->Snapshots().size(), 3u);
-  EXPECT_TRUE(store_->Reserve(4096, own.id).has_value());
+  EXPECT_TRUE(store_->Reserve(4096, own.id, {}).has_value());
   EXPECT_EQ(store_->Snapshots().size(), 3u);
-  EXPECT_TRUE(store_->Reserve(4 * 4096, "other").has_value());
+  EXPECT_TRUE(store_->Reserve(4 * 4096, "other", {}).has_value());
   EXPECT_FALSE(store_->FindSnapshot(own.id).has_value());
 }
 
 TEST_F(EvictTest, ReserveTellsNeverFromNotNow) {
   options_.limit = 10 * 4096;
   Reopen();
-  auto never = store_->Reserve(11 * 4096, "s");
+  auto never = store_->Reserve(11 * 4096, "s", {});
   EXPECT_EQ(never.error().code, Code::kOutOfRange);
   EXPECT_TRUE(never.error().message.contains("40.0 KiB")) << never.error().message;
-  auto first = store_->Reserve(6 * 4096, "s");
+  auto first = store_->Reserve(6 * 4096, "s", {});
   ASSERT_TRUE(first.has_value());
-  auto second = store_->Reserve(5 * 4096, "t");
+  auto second = store_->Reserve(5 * 4096, "t", {});
   EXPECT_EQ(second.error().code, Code::kResourceExhausted);
   first = Reservation();
-  EXPECT_TRUE(store_->Reserve(5 * 4096, "t").has_value());
+  EXPECT_TRUE(store_->Reserve(5 * 4096, "t", {}).has_value());
   EXPECT_EQ(store_->Space()->reserved, 0u);
 }
 
 TEST_F(EvictTest, DiskThatKeepsMoreFreeThanItHasTakesNothing) {
   options_.min_free = Bytes{1} << 60;
   Reopen();
-  EXPECT_EQ(store_->Reserve(4096, "s").error().code, Code::kOutOfRange);
+  EXPECT_EQ(store_->Reserve(4096, "s", {}).error().code, Code::kOutOfRange);
   EXPECT_EQ(store_->Space()->available, 0u);
 }
 
@@ -163,7 +163,7 @@ TEST_F(EvictTest, FillIsCountedOnceFromItsPromiseToItsLease) {
   TestFiles files = Sized("1", 3);
   Listing listing = ListingOf(files);
   ASSERT_TRUE(store_->BeginSnapshot(listing).has_value());
-  auto reservation = store_->Reserve(3 * 4096, listing.SnapshotId());
+  auto reservation = store_->Reserve(3 * 4096, listing.SnapshotId(), {});
   ASSERT_TRUE(reservation.has_value());
   auto expect = [&](Bytes used, Bytes held, Bytes reserved, Bytes evictable) {
     auto space = store_->Space();
@@ -191,7 +191,7 @@ TEST_F(EvictTest, FillIsCountedOnceFromItsPromiseToItsLease) {
 TEST_F(EvictTest, ReservationCoversWholeBlocksOfSmallFiles) {
   Listing listing = ListingOf({{"1", "x"}, {"2", "y"}});
   ASSERT_TRUE(store_->BeginSnapshot(listing).has_value());
-  auto reservation = store_->Reserve(2, listing.SnapshotId());
+  auto reservation = store_->Reserve(2, listing.SnapshotId(), {});
   EXPECT_EQ(store_->Space()->reserved, 2u * 4096);
 }
 

@@ -20,7 +20,7 @@ class ResumeSpaceTest : public ResumeTest {
     EXPECT_EQ(space->available, (14 - held - reserved) * kBlock);
   }
   Result<Reservation> ReserveForModel() {
-    return store_->Reserve(kContent.size(), kModel.SnapshotId());
+    return store_->Reserve(kContent.size(), kModel.SnapshotId(), {id_});
   }
 };
 
@@ -35,16 +35,25 @@ TEST_F(ResumeSpaceTest, ResumedIngestIsAPartOfItsReservation) {
   ExpectSums(10, 0, 10, 0);
   ingest.reset();
   ExpectSums(10, 0, 10, 0);
-  EXPECT_EQ(store_->Reserve(5 * kBlock, "other").error().code, Code::kResourceExhausted);
-  EXPECT_TRUE(store_->Reserve(4 * kBlock, "other").has_value());
+  EXPECT_EQ(store_->Reserve(5 * kBlock, "other", {}).error().code, Code::kResourceExhausted);
+  EXPECT_TRUE(store_->Reserve(4 * kBlock, "other", {}).has_value());
   *reservation = Reservation();
   ExpectSums(10, 0, 0, 10);
+}
+
+TEST_F(ResumeSpaceTest, WhatAFillWillNotGoOnWithIsNoPartOfItsReservation) {
+  const std::set<std::string> others = {
+      Digest::Of("the same file, staged by another origin").Hex()};
+  auto reservation = store_->Reserve(kContent.size(), kModel.SnapshotId(), others);
+  ASSERT_TRUE(reservation.has_value()) << reservation.error().message;
+  EXPECT_TRUE(Left().empty()) << "there is no room for the file twice";
+  ExpectSums(0, 0, 10, 0);
 }
 
 TEST_F(ResumeSpaceTest, StagedBytesGoBeforeIdleSnapshots) {
   TestFiles files = {{"a", PatternBytes(3 * kBlock, 1)}};
   ASSERT_TRUE(Fill(*store_, ListingOf(files), files).has_value());
-  auto reservation = store_->Reserve(5 * kBlock, "other");
+  auto reservation = store_->Reserve(5 * kBlock, "other", {});
   ASSERT_TRUE(reservation.has_value()) << reservation.error().message;
   EXPECT_TRUE(Left().empty());
   EXPECT_TRUE(store_->FindSnapshot(ListingOf(files).SnapshotId()).has_value());
@@ -54,15 +63,15 @@ TEST_F(ResumeSpaceTest, StagedBytesGoBeforeIdleSnapshots) {
 TEST_F(ResumeSpaceTest, StagedBytesAndSnapshotsGoTogetherWhereBothAreNeeded) {
   TestFiles files = {{"a", PatternBytes(3 * kBlock, 1)}};
   ASSERT_TRUE(Fill(*store_, ListingOf(files), files).has_value());
-  ASSERT_TRUE(store_->Reserve(14 * kBlock, "other").has_value());
+  ASSERT_TRUE(store_->Reserve(14 * kBlock, "other", {}).has_value());
   EXPECT_TRUE(Left().empty());
   EXPECT_FALSE(store_->FindSnapshot(ListingOf(files).SnapshotId()).has_value());
 }
 
 TEST_F(ResumeSpaceTest, StagedBytesThatCantBeGivenUpAreAnErrorAndStay) {
   filesystem_.FailAt({.operation = "Unlink", .path = "ingests/", .error_number = EIO});
-  EXPECT_FALSE(store_->Reserve(14 * kBlock, "other").has_value());
-  EXPECT_TRUE(store_->Reserve(14 * kBlock, "other").has_value());
+  EXPECT_FALSE(store_->Reserve(14 * kBlock, "other", {}).has_value());
+  EXPECT_TRUE(store_->Reserve(14 * kBlock, "other", {}).has_value());
   EXPECT_TRUE(Left().empty());
 }
 

@@ -60,6 +60,9 @@ TEST_F(ResumeTest, NothingIsRecordedOnceASyncHasFailed) {
   filesystem_.FailAt({.operation = "SyncData", .error_number = EIO});
   EXPECT_FALSE(ingest->RecordDurable({kHead}).has_value());
   EXPECT_FALSE(ingest->RecordDurable({kHead}).has_value()) << "the pages may be lost for good";
+  auto committed = ingest->Commit(kModel.SnapshotId(), Sha256Of(kContent), kContent.size(),
+                                  Digest::Of(kContent));
+  EXPECT_FALSE(committed.has_value()) << "nor may they be published";
   ingest.reset();
   EXPECT_TRUE(Left().empty());
 }

@@ -221,7 +221,7 @@ TEST(AvailableTest, AgreesWithSignedArithmetic) {
 
 TEST(LedgerTest, PromiseIsUnallocatedUntilIngestsAndCommitsUseIt) {
   Ledger ledger;
-  uint64_t claim = ledger.Promise("s", 100);
+  uint64_t claim = ledger.Promise("s", 100, {});
   EXPECT_EQ(ledger.Unallocated(0), 100u);
   ASSERT_TRUE(ledger.BeginIngest("i"));
   EXPECT_FALSE(ledger.BeginIngest("i"));
@@ -247,11 +247,11 @@ TEST(LedgerTest, IngestsBeyondThePromisesAreCountedApart) {
   ledger.BeginIngest("i");
   ledger.SetIngestBytes("i", 30);
   EXPECT_EQ(ledger.Unpromised(0), 30u);
-  ledger.Promise("s", 20);
+  ledger.Promise("s", 20, {});
   EXPECT_EQ(ledger.Unpromised(0), 10u);
   EXPECT_EQ(ledger.Unallocated(0), 0u);
   EXPECT_EQ(ledger.Unpromised(5), 15u);
-  ledger.Promise("t", 30);
+  ledger.Promise("t", 30, {});
   EXPECT_EQ(ledger.Unallocated(0), 20u);
   EXPECT_EQ(ledger.Unallocated(5), 15u) << "an ingest that waits for its fill is allocated";
   ledger.SetQuarantined(Digest::Of("q"), 8);
