@@ -128,7 +128,9 @@ Result<> Recovery::ScanBlobs() {
 Result<> Recovery::ReadSnapshots() {
   std::vector<std::string> names = TRY(Names(layout_.SnapshotsDirectory()));
   for (const std::string& name : names) {
-    if (std::string id = IdOf(name, ".json"); !id.empty()) TRY(ReadSnapshot(id));
+    std::string id = IdOf(name, ".json");
+    if (id.empty()) continue;
+    TRY(ReadSnapshot(id));
   }
   for (const std::string& name : names) {
     std::string id = IdOf(name, ".verified");
