@@ -86,6 +86,7 @@ class EngineImpl final : public Engine {
   std::unique_ptr<fill::Filler> filler_;
   std::unique_ptr<WorkerPool> workers_;
   std::unique_ptr<WorkerPool> resolvers_;
+  std::shared_ptr<FillResumer> resumer_;  // null: none; kept for what it logs of its fills
 
   Mutex mutex_;
   std::set<std::shared_ptr<Acquisition>> acquisitions_ GUARDED_BY(mutex_);
@@ -123,7 +124,9 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
                                                 .clock = clock_});
   workers_ = std::make_unique<WorkerPool>("engine", kWorkers);
   resolvers_ = std::make_unique<WorkerPool>("resolver", static_cast<int>(options.resolve_threads));
-  if (options.resume_fills) std::make_shared<FillResumer>(Parts(), *transport_)->Start();
+  if (!options.resume_fills) return {};
+  resumer_ = std::make_shared<FillResumer>(Parts(), *transport_);
+  resumer_->Start();
   return {};
 }
 

@@ -91,8 +91,7 @@ void FileFill::OnPrepareFailed(const Error& error, Want want) {
   if (error.code == Code::kAlreadyExists) {
     return After(kIngestBusyDelay, [want](FileFill& self) { self.Prepare(want); });
   }
-  // No room on the disk is temporary for the pod, but waiting here would only keep the others
-  // waiting.
+  // Temporary for the pod, but waiting here would only keep the others waiting.
   if (error.code == Code::kResourceExhausted) return Finish(std::unexpected(error));
   auto delay = context_->DelayAfter(error, ++prepare_failures_);
   if (!delay) return GiveUp(error);
@@ -151,8 +150,7 @@ void FileFill::Pump() {
                    std::move(connection));
       continue;
     }
-    // Ranges ahead that wait for buffers get none before the head goes on: they must not keep it
-    // from a connection.
+    // Ranges ahead that wait for buffers must not keep the head from a connection.
     RangeTransfer* last = ranges_.LastRunning();
     bool stuck = range != nullptr && range == ranges_.Head() && !ranges_.AnyActive();
     if (!stuck || last == nullptr) return;
@@ -175,6 +173,7 @@ Bytes FileFill::WindowEnd() const {
 }
 
 void FileFill::Rewind(RangeTransfer& range) {
+  if (range.Complete()) return;  // the piece after it belongs to the next range
   Bytes position = range.position();
   range.set_position(assembly_->ForgetPartialPiece(position));
   received_ -= position - range.position();
@@ -182,7 +181,6 @@ void FileFill::Rewind(RangeTransfer& range) {
 
 void FileFill::PutBack(RangeTransfer& range) {
   range.Cancel();
-  // The piece after a complete range belongs to the next one.
   if (range.Complete()) return ranges_.Erase(range);
   Rewind(range);
 }
@@ -206,7 +204,7 @@ void FileFill::Tick() {
   } else if (!locating_ && askers_.MoveOnIfSlow(context_->parts.clock.Steady(), fetched_)) {
     return ChangeOrigin("another origin may be faster");
   }
-  if (finished_ || locating_ || whole_file_ || head == nullptr || head->hedged()) return;
+  if (finished_ || !located_ || whole_file_ || head == nullptr || head->hedged()) return;
   bool slow = head->state() == RangeTransfer::State::kActive && head->IsLagging();
   if (!slow || !hedge_pause_.IsOver(context_->parts.clock.Steady()) || Expired()) return;
   std::unique_ptr<Connection> connection = context_->governor.TryTakeHedge(*this);
@@ -255,14 +253,16 @@ void FileFill::ResumePaused() {
 }
 
 void FileFill::RangeEnded(RangeTransfer& range, const source::TransferEnd& end) {
-  // All that it was for has come, even if the connection was lost just then.
   if (range.Complete() && (end.status || IsTemporary(end.status.error().code))) {
     ranges_.Erase(range);
     return Pump();
   }
-  Error error = end.status ? Error{.code = Code::kUnavailable, .message = "the connection was cut"}
-                           : end.status.error();
+  Error error{.code = Code::kUnavailable, .message = "the connection was cut"};
+  if (!end.status) error = end.status.error();
   if (error.code == Code::kUnimplemented && !whole_file_) {
+    error.code = Code::kUnavailable;
+    // Where bytes have come by ranges, one other answer doesn't cost them all.
+    if (fetched_ > 0 && !std::exchange(range_ignored_, true)) return RetryRange(range, error);
     whole_file_ = true;
     spdlog::info("fill {}: the server ignores Range: fetching it in one piece", file_.path);
     assembly_->Discard();  // it brings every byte again
@@ -279,13 +279,13 @@ void FileFill::RangeEnded(RangeTransfer& range, const source::TransferEnd& end) 
 void FileFill::OnRangeRefused(RangeTransfer& range, const Error& error) {
   spdlog::warn("fill {}: {}: locating it again", file_.path, error.message);
   Rewind(range);
-  if (locating_) return;  // another range of the same URL was refused first
+  if (locating_ || !located_) return;  // another range of the same URL was refused first
   if (range.generation() != location_generation_) return Pump();
   if (++refusals_ <= kMaxRefusals) return Prepare(Want::kLocation);
   Error reason = error;
-  // The origin has just authorised this asker, whose credentials weren't sent: the server of the
-  // bytes is in trouble, and the pod is to come back.
-  if (location_.headers.empty()) reason.code = Code::kUnavailable;
+  // The asker was authorised, and its credentials weren't sent: the server of the bytes is in
+  // trouble.
+  if (!location_.authorised) reason.code = Code::kUnavailable;
   GiveUp(std::move(reason));
 }
 
@@ -306,8 +306,8 @@ void FileFill::StartAfresh(const Error& reason) {
   bool restartable = whole_file_ && IsTemporary(reason.code);
   bool foreign = assembly_ && (assembly_->resumed_bytes() > 0 || mixed_);
   if (assembly_) assembly_->Discard();
-  // Bytes that were here before, or came from elsewhere, may be the wrong ones: once, that isn't
-  // the server's fault.
+  // Bytes that were here before, or came from elsewhere, may be wrong: once, not the server's
+  // fault.
   bool excused = foreign && !std::exchange(excused_, true);
   int most = restartable            ? context_->options.max_attempts
              : askers_.OthersWait() ? 0
@@ -350,8 +350,7 @@ void FileFill::ChangeOrigin(std::string_view reason) {
 }
 
 void FileFill::DropAttempt() {
-  ++attempt_;
-  ++prepares_;
+  ++attempt_, ++prepares_;
   locating_ = false;
   ranges_.Reset({});
   if (assembly_) assembly_->Abandon();
@@ -370,15 +369,21 @@ void FileFill::Commit(const Digest& sha256) {
   if (context_->stopped) return;
   // The strand lets go of the assembly, not the worker.
   auto job = [self = shared_from_this(), assembly = assembly_, sha256,
-              asker = askers_.current().request]() mutable {
-    Result<> committed = assembly->ingest().Commit(asker->snapshot_id, self->file_.identity,
-                                                   self->file_.size, sha256);
+              asker = askers_.current()]() mutable {
+    Result<> same = ConfirmVersion(*self->context_, asker);
+    Result<> committed;
+    if (same) {
+      committed = assembly->ingest().Commit(asker.request->snapshot_id, self->file_.identity,
+                                            self->file_.size, sha256);
+    }
     FaultPoint("fill.file_done");
     source::Transport& transport = self->context_->parts.transport;
-    transport.Post(
-        [self = std::move(self), assembly = std::move(assembly), committed = std::move(committed)] {
-          if (!self->finished_) self->Finish(committed);
-        });
+    transport.Post([self = std::move(self), assembly = std::move(assembly), same = std::move(same),
+                    committed = std::move(committed)] {
+      if (self->finished_) return;
+      if (!same && same.error().code == Code::kOutOfRange) return self->StartAfresh(same.error());
+      self->Finish(same ? committed : same);
+    });
   };
   context_->workers->Post(std::move(job));
 }

@@ -121,7 +121,8 @@ class FileFill : public RangeOwner,
   FillPriority priority_ = FillPriority::kPrefetch;
   HedgePause hedge_pause_;
   Bytes received_ = 0;
-  Bytes fetched_ = 0;  ///< over the network, in all attempts
+  bool range_ignored_ = false;  ///< a server that had sent ranges sent the whole file instead, once
+  Bytes fetched_ = 0;           ///< over the network, in all attempts
   Bytes resumed_ = 0;
   std::string waiting_for_;
 };

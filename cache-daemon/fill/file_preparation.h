@@ -21,4 +21,8 @@ enum class Want { kLocation, kLocationAndIngest };
 Result<PreparedFile> PrepareFile(const FillContext& context, const FileAskers::Asker& asker,
                                  const std::string& ingest_id, Want want);
 
+/// Where only a version token tells the file's content apart: asks once more whether it is still
+/// the version that was listed, because its bytes came in parts. kOutOfRange if not.
+Result<> ConfirmVersion(const FillContext& context, const FileAskers::Asker& asker);
+
 }  // namespace weighhouse::fill

@@ -48,6 +48,11 @@ FillScheduler::FillScheduler(std::shared_ptr<FillContext> context) : context_(st
 void FillScheduler::Join(FillRequest request, std::weak_ptr<FillObserver> observer) {
   if (context_->stopped) return;
   auto shared = std::make_shared<const FillRequest>(std::move(request));
+  io::BufferPool& pool = context_->parts.buffers;
+  bool needs_all = shared->listing.TotalBytes() >= pool.count() * pool.buffer_size();
+  if (needs_all && !std::exchange(prefaulted_, true)) {
+    context_->workers->Post([&pool] { pool.Prefault(); });
+  }
   auto found = flights_.find(shared->snapshot_id);
   if (found != flights_.end()) return JoinFlight(*found->second, shared, std::move(observer));
   auto flight = std::make_shared<SnapshotFill>(std::move(shared));
@@ -97,18 +102,20 @@ void FillScheduler::OnBuffersFreed() {
 }
 
 void FillScheduler::TakeStock(const Flight& flight) {
-  context_->workers->Post([self = shared_from_this(), flight] {
-    Result<std::shared_ptr<Stock>> shared;  // shared: std::function copies its captures
-    Result<Stock> stock = self->ReadStock(flight->request());
-    if (stock) {
-      shared = std::make_shared<Stock>(std::move(*stock));
-    } else {
-      shared = std::unexpected(std::move(stock).error());
-    }
-    self->context_->parts.transport.Post([self, flight, shared = std::move(shared)] {
-      if (!self->context_->stopped) self->OnStock(flight, shared);
-    });
-  });
+  // The request itself, because the flight is the strand's.
+  context_->workers->Post(
+      [self = shared_from_this(), flight, request = flight->requests().front()] {
+        Result<std::shared_ptr<Stock>> shared;  // shared: std::function copies its captures
+        Result<Stock> stock = self->ReadStock(*request);
+        if (stock) {
+          shared = std::make_shared<Stock>(std::move(*stock));
+        } else {
+          shared = std::unexpected(std::move(stock).error());
+        }
+        self->context_->parts.transport.Post([self, flight, shared = std::move(shared)] {
+          if (!self->context_->stopped) self->OnStock(flight, shared);
+        });
+      });
 }
 
 Result<FillScheduler::Stock> FillScheduler::ReadStock(const FillRequest& request) const {

@@ -78,6 +78,7 @@ class FillScheduler : public std::enable_shared_from_this<FillScheduler> {
   std::deque<Flight> turns_;  // flights with files to begin, in the order of their turns
   std::map<std::string, ActiveFile> files_;
   bool ticking_ = false;
+  bool prefaulted_ = false;
   int ticks_ = 0;
 
   mutable Mutex mutex_;

@@ -72,11 +72,11 @@ void RangeTransfer::TransferEnded(Carrier& carrier, const source::TransferEnd& e
     return owner_.HedgeSettled(RangeOwner::Hedge::kUseless);
   }
   ended.reset();
-  if (raced) {
-    Drop(first_);
-    owner_.HedgeSettled(RangeOwner::Hedge::kUseless);
-  }
-  owner_.RangeEnded(*this, end);
+  if (!raced) return owner_.RangeEnded(*this, end);
+  // The other one has brought all of it: how this one ended says nothing of the bytes.
+  Drop(first_);
+  owner_.HedgeSettled(RangeOwner::Hedge::kUseless);
+  owner_.RangeEnded(*this, {.status = {}, .http_status = end.http_status});
 }
 
 void RangeTransfer::Resume() {

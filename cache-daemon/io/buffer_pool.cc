@@ -93,6 +93,13 @@ std::optional<Buffer> BufferPool::TryTake() {
   return Buffer(this, std::span(memory, buffer_size_));
 }
 
+void BufferPool::Prefault() {
+  for (size_t i = 0; i < count_; ++i) {
+    // Changes no byte. Linux before 5.14 doesn't know it: then pages come as they are touched.
+    if (::madvise(base_ + i * buffer_size_, buffer_size_, MADV_POPULATE_WRITE) != 0) return;
+  }
+}
+
 size_t BufferPool::available() const {
   MutexLock lock(mutex_);
   return free_.size();

@@ -47,6 +47,11 @@ class BufferPool {
 
   /// A buffer, or nothing while all are out.
   std::optional<Buffer> TryTake() EXCLUDES(mutex_);
+  /// Has the kernel give the pool its memory now, in the order in which buffers are first taken.
+  /// Whoever receives into one would else wait for its pages to be cleared, which virtual machines
+  /// are slow at. May run while buffers are in use; takes about 2 ms a buffer, and nothing the
+  /// second time.
+  void Prefault();
   size_t count() const { return count_; }
   size_t buffer_size() const { return buffer_size_; }
   size_t available() const EXCLUDES(mutex_);

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "cache-daemon/source/url.h"
 
 namespace weighhouse::source {
 namespace {
@@ -130,7 +131,10 @@ std::string WithoutSecrets(std::string text, const std::string& url,
   size_t query = url.find('?');
   if (query != std::string::npos) {
     for (const std::string& parameter : SplitAndTrim(url.substr(query + 1), '&')) {
-      ReplaceAll(text, std::string_view(parameter).substr(parameter.find('=') + 1), "[secret]");
+      std::string value = parameter.substr(parameter.find('=') + 1);
+      ReplaceAll(text, value, "[secret]");
+      // As a server repeats it.
+      ReplaceAll(text, PercentDecode(value).value_or(""), "[secret]");
     }
   }
   return Printable(text, kShownBytes);

@@ -1,7 +1,9 @@
 #include "cache-daemon/source/file_transfer.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -51,8 +53,15 @@ FileTransfer::Turn FileTransfer::Serve(std::span<std::byte> buffer) {
 }
 
 Result<> FileTransfer::Open() {
-  // O_NONBLOCK: opening a fifo must not hold the loop up.
-  fd_ = UniqueFd(open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  // O_NONBLOCK: opening a fifo must not hold the loop up. No link anywhere: the path was found to
+  // lie below an allowed directory, and a directory that became a link since may lead elsewhere.
+  open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_NO_SYMLINKS};
+  fd_ = UniqueFd(
+      static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path_.c_str(), &how, sizeof(how))));
+  if (!fd_ && errno == ELOOP) {
+    return Fail(Code::kOutOfRange,
+                fmt::format("{}: became a link since it was listed", Printable(path_)));
+  }
   if (!fd_) return FailErrno(errno, fmt::format("open {}", Printable(path_)));
   struct stat info = {};
   if (fstat(fd_.get(), &info) != 0)

@@ -14,8 +14,7 @@ namespace weighhouse::source {
 /// concerns the sink.
 class FileTransfer {
  public:
-  /// `url`: file:// and an absolute path, not percent-encoded. Its last component must be a regular
-  /// file, no link.
+  /// `url`: file:// and an absolute path without links, not percent-encoded, to a regular file.
   FileTransfer(TransferId id, const std::string& url, std::optional<ByteRange> range,
                Strand& strand, TransferSink& sink);
 

@@ -72,11 +72,12 @@ Result<Version> VersionOf(const HttpHeaders& headers, Bytes size, const ModelRef
   return version;
 }
 
-/// The file's origin: its URL without a signature. A query that chooses the file is told apart by
-/// its digest.
+/// The file's origin: its URL without a signature. What else of the query may choose the file is
+/// told apart by its digest.
 std::string OriginOf(const Url& url) {
-  if (url.query.empty() || IsSigned(url)) return url.ToPublicString();
-  return fmt::format("{}?{}", url.ToPublicString(), Digest::Of(url.query).Hex());
+  std::string chooses = IsSigned(url) ? UnsignedQuery(url) : url.query;
+  if (chooses.empty()) return url.ToPublicString();
+  return fmt::format("{}?{}", url.ToPublicString(), Digest::Of(chooses).Hex());
 }
 
 Error Failure(const RedirectedResponse& answer, const Url& asked) {

@@ -195,7 +195,10 @@ Result<FileLocation> HuggingFace::LocateFile(const std::string& commit, const Li
   }
   if (!IsSuccess(answer.response.status())) return std::unexpected(Failure(answer, asker));
   FileLocation location{.url = answer.url.ToString()};
-  if (answer.url.SameOrigin(endpoint_)) location.headers = asker.credentials;
+  if (answer.url.SameOrigin(endpoint_)) {
+    location.headers = asker.credentials;
+    location.authorised = !asker.credentials.empty();
+  }
   return location;
 }
 

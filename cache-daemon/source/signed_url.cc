@@ -5,7 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <utility>
+#include <vector>
 
+#include <fmt/ranges.h>
+
+#include "base/text.h"
 #include "cache-daemon/source/http_headers.h"
 
 namespace weighhouse::source {
@@ -42,6 +47,16 @@ void TakeEarlier(TimePoint& earliest, std::optional<TimePoint> expiry) {
   if (expiry) earliest = std::min(earliest, *expiry);
 }
 
+/// Parameters of S3's and GCS' signatures begin with X-Amz- and X-Goog-; the others are
+/// CloudFront's, Azure's (shared access signatures) and tokens.
+bool IsOfASignature(std::string_view name) {
+  constexpr std::array kNames = {
+      "Signature", "Expires", "Key-Pair-Id", "Policy", "token", "sig", "se",  "sp",  "sv", "sr",
+      "st",        "spr",     "sip",         "skoid",  "sktid", "skt", "ske", "sks", "skv"};
+  bool cloud = name.starts_with("X-Amz-") || name.starts_with("X-Goog-");
+  return cloud || std::ranges::find(kNames, name) != kNames.end();
+}
+
 }  // namespace
 
 bool IsSigned(const Url& url) {
@@ -49,6 +64,17 @@ bool IsSigned(const Url& url) {
       "X-Amz-Signature", "X-Goog-Signature", "Signature", "sig", "Policy", "token"};
   return std::ranges::any_of(kSignatures,
                              [&](const char* name) { return url.QueryValue(name).has_value(); });
+}
+
+std::string UnsignedQuery(const Url& url) {
+  std::vector<std::string> kept;
+  for (std::string& parameter : SplitAndTrim(url.query, '&')) {
+    if (!IsOfASignature(parameter.substr(0, parameter.find('=')))) {
+      kept.push_back(std::move(parameter));
+    }
+  }
+  std::ranges::sort(kept);
+  return fmt::format("{}", fmt::join(kept, "&"));
 }
 
 TimePoint SignedUrlExpiry(const Url& url, TimePoint now) {

@@ -16,6 +16,7 @@ namespace weighhouse::source {
 struct FileLocation {
   std::string url;                   ///< http(s)://… or file:///…
   std::vector<std::string> headers;  ///< "Name: value", secrets included: never log them
+  bool authorised = false;           ///< `headers` hold credentials
   /// After this the URL must be located again (a signed URL's expiry, less a margin). Not by the
   /// wall clock, which may jump.
   std::chrono::steady_clock::time_point expires_at = std::chrono::steady_clock::time_point::max();

@@ -80,6 +80,12 @@ Result<> CheckContent(const HttpHeaders& headers, const std::optional<ByteRange>
     return OtherBytes("asked for the whole file, got a part");
   }
   if (headers.status() == 200) {
+    std::optional<Bytes> length = ParseNumber(headers.Find("content-length"));
+    if (length && size && *length != *size) {
+      return Fail(
+          Code::kUnavailable,
+          fmt::format("asked for a part of the file, got something else of {} bytes", *length));
+    }
     return Fail(Code::kUnimplemented, "the server ignores Range: it sends the whole file");
   }
   TRY(CheckContentRange(headers.Find("content-range"), *range, size));

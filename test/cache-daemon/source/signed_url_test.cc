@@ -49,6 +49,12 @@ TEST(SignedUrlExpiryTest, TakesGarbageForNothing) {
   }
 }
 
+TEST(UnsignedQueryTest, LeavesWhatChoosesTheFile) {
+  EXPECT_EQ(UnsignedQuery(UrlOf("file=b&token=T&a=1")), "a=1&file=b");
+  EXPECT_EQ(UnsignedQuery(UrlOf("X-Amz-Signature=ab&X-Amz-Date=x&Expires=5")), "");
+  EXPECT_EQ(UnsignedQuery(UrlOf("sv=2024&sr=b&sig=abc")), "");
+}
+
 TEST(IsSignedTest, KnowsTheSignaturesOfTheClouds) {
   EXPECT_TRUE(IsSigned(UrlOf("X-Amz-Signature=ab&x=1")));
   EXPECT_TRUE(IsSigned(UrlOf("Policy=a&Signature=b&Key-Pair-Id=c")));
