@@ -22,6 +22,10 @@ Outcome Status(const Options& options, Client& client);
 Outcome Inspect(const Options& options, Client& client);
 Outcome Evict(const Options& options, Client& client);
 Outcome Verify(const Options& options, Client& client);
+/// Whether a configuration file would be taken. Asks no daemon.
+Outcome ConfigCheck(const Options& options);
+/// The reference page of the configuration, as Markdown.
+Outcome ConfigKeys(const Options& options);
 Outcome Version(const Options& options);
 
 /// The model that the arguments name, for a request.

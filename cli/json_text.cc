@@ -29,6 +29,16 @@ Json ToJson(const pb::Holder& holder) {
           {"pod_uid", holder.pod_uid()}};
 }
 
+Json ToJson(const pb::ConfigurationStatus& configuration) {
+  return {{"file", configuration.file()},
+          {"applied_unix", configuration.applied_unix()},
+          {"reloads", configuration.reloads()},
+          {"failures", configuration.failures()},
+          {"error", configuration.error()},
+          {"applies_at_restart", ToArray(configuration.applies_at_restart())},
+          {"warnings", ToArray(configuration.warnings())}};
+}
+
 }  // namespace
 
 Json ToJson(const pb::Snapshot& snapshot) {
@@ -60,17 +70,19 @@ Json ToJson(const pb::CapacityResponse& capacity) {
 }
 
 Json ToJson(const pb::InfoResponse& info) {
-  return {{"version", info.version()},
-          {"root", info.root()},
-          {"root_device", info.root_device()},
-          {"root_inode", info.root_inode()},
-          {"root_id", info.root_id()},
-          {"write_engine", info.write_engine()},
-          {"fallback_reason", info.fallback_reason()},
-          {"started_unix", info.started_unix()},
-          {"fills_active", info.fills_active()},
-          {"bytes_fetched", info.bytes_fetched()},
-          {"uid", info.uid()}};
+  Json json = {{"version", info.version()},
+               {"root", info.root()},
+               {"root_device", info.root_device()},
+               {"root_inode", info.root_inode()},
+               {"root_id", info.root_id()},
+               {"write_engine", info.write_engine()},
+               {"fallback_reason", info.fallback_reason()},
+               {"started_unix", info.started_unix()},
+               {"fills_active", info.fills_active()},
+               {"bytes_fetched", info.bytes_fetched()},
+               {"uid", info.uid()}};
+  if (info.has_configuration()) json["configuration"] = ToJson(info.configuration());
+  return json;
 }
 
 Json ToJson(const pb::StatResponse& stat) {

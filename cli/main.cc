@@ -36,6 +36,8 @@ Outcome RunConnected(const Options& options) {
     case Command::kVerify:
       return Verify(options, **client);
     case Command::kPull:
+    case Command::kConfigCheck:
+    case Command::kConfigKeys:
     case Command::kVersion:
       break;
   }
@@ -44,6 +46,8 @@ Outcome RunConnected(const Options& options) {
 
 Outcome Run(const Options& options) {
   if (options.command == Command::kVersion) return Version(options);
+  if (options.command == Command::kConfigCheck) return ConfigCheck(options);
+  if (options.command == Command::kConfigKeys) return ConfigKeys(options);
   if (options.command == Command::kPull) return Pull(options);
   return RunConnected(options);
 }

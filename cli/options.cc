@@ -29,6 +29,8 @@ constexpr std::array kCommands = {
     std::pair(Command::kInspect, std::string_view("inspect")),
     std::pair(Command::kEvict, std::string_view("evict")),
     std::pair(Command::kVerify, std::string_view("verify")),
+    std::pair(Command::kConfigCheck, std::string_view("config check")),
+    std::pair(Command::kConfigKeys, std::string_view("config keys")),
     std::pair(Command::kVersion, std::string_view("version")),
 };
 
@@ -87,6 +89,18 @@ void DescribeModel(CLI::App& command, Options& options) {
       ->type_name("FILE");
 }
 
+void DescribeConfig(CLI::App& app, Options& options) {
+  CLI::App& config = Add(app, "config", "Check a daemon's configuration file, list its keys");
+  config.require_subcommand(1);
+  Add(config, "check",
+      "Check a configuration file: exits with 2 and says line, key, value and what is allowed if "
+      "it "
+      "is wrong")
+      .add_option("FILE", options.subject, "The file; /dev/stdin for what is piped in")
+      ->required();
+  Add(config, "keys", "Print the reference page of all keys");
+}
+
 void DescribeCommands(CLI::App& app, Options& options) {
   CLI::App& pull = Add(app, "pull", "Fetch a model, verify it, and say where its tree is");
   DescribeModel(pull, options);
@@ -125,7 +139,15 @@ void DescribeCommands(CLI::App& app, Options& options) {
   verify.add_option("MODEL|ID", options.subject,
                     "A model reference, or a snapshot's id or its beginning");
   verify.add_flag("--all", options.all, "Everything in the cache");
+  DescribeConfig(app, options);
   Add(app, "version", "Print the version of this program");
+}
+
+/// "pull", "config check"; null: "".
+std::string NameOf(const CLI::App* command) {
+  if (command == nullptr) return "";
+  std::vector<CLI::App*> below = command->get_subcommands();
+  return below.empty() ? command->get_name() : command->get_name() + " " + below[0]->get_name();
 }
 
 /// "did you mean …?" among the names that fit where `given` stood.
@@ -137,16 +159,17 @@ std::string Unknown(const CLI::App& app, const CLI::App* command, const std::str
   };
   if (is_flag) add_options(app);
   if (is_flag && command) add_options(*command);
-  if (!is_flag && !command) {
-    for (const auto& [id, name] : kCommands) names.emplace_back(name);
+  if (!is_flag) {
+    const CLI::App& parent = command ? *command : app;
+    for (const CLI::App* each : parent.get_subcommands(nullptr)) names.push_back(each->get_name());
   }
   std::vector<std::string_view> candidates(names.begin(), names.end());
   std::string_view nearest = Nearest(given.substr(0, given.find('=')), candidates);
-  std::string what = is_flag ? "flag" : command ? "argument" : "command";
+  std::string what = is_flag ? "flag" : names.empty() ? "argument" : "command";
   if (!nearest.empty())
     return fmt::format("unknown {} '{}': did you mean {}?", what, Printable(given), nearest);
   return fmt::format("unknown {} '{}': see weighhouse {}--help", what, Printable(given),
-                     command ? command->get_name() + " " : "");
+                     command ? NameOf(command) + " " : "");
 }
 
 Printout Mistake(const std::string& message) {
@@ -200,7 +223,7 @@ std::expected<Options, Printout> ParseOptions(int argc, const char* const* argv)
   if (!mistake.empty()) return std::unexpected(Mistake(mistake));
   if (!command) return std::unexpected(Printout{app.help(), kUsage});
   for (const auto& [id, name] : kCommands) {
-    if (command->get_name() == name) options.command = id;
+    if (NameOf(command) == name) options.command = id;
   }
   if (std::optional<Printout> wrong = CheckTogether(options)) return std::unexpected(*wrong);
   return options;

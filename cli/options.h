@@ -10,7 +10,17 @@
 
 namespace weighhouse::cli {
 
-enum class Command { kPull, kList, kStatus, kInspect, kEvict, kVerify, kVersion };
+enum class Command {
+  kPull,
+  kList,
+  kStatus,
+  kInspect,
+  kEvict,
+  kVerify,
+  kConfigCheck,
+  kConfigKeys,
+  kVersion
+};
 enum class Output { kText, kJson };
 
 /// The command line. What a command doesn't know stays at its default.
@@ -24,8 +34,8 @@ struct Options {
   std::string hf_endpoint;        ///< with `root`; empty: the engine's default
   bool allow_plain_http = false;  ///< with `root`
 
-  /// pull, inspect, evict: a model reference (evict: also a snapshot's id); verify: either; else
-  /// empty.
+  /// pull, inspect, evict: a model reference (evict: also a snapshot's id); verify: either; config
+  /// check: a file; else empty.
   std::string subject;
   std::string revision;
   std::optional<std::vector<std::string>> allow, ignore;  ///< unset: the defaults

@@ -2,6 +2,7 @@
 #include <chrono>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
@@ -79,6 +80,26 @@ std::string HostText(const pb::HostConnections& host) {
   return line;
 }
 
+std::string ConfigurationText(const pb::ConfigurationStatus& configuration) {
+  std::string text =
+      fmt::format("{}, taken over {}\n",
+                  configuration.file().empty() ? "no file, the defaults"
+                                               : Printable(configuration.file(), 1000),
+                  FormatAge(Since(configuration.applied_unix())));
+  if (!configuration.error().empty()) {
+    text += fmt::format("  as it is now NOT in effect, the last good one is: {}\n",
+                        Printable(configuration.error(), 1000));
+  }
+  if (configuration.applies_at_restart_size() > 0) {
+    text += fmt::format("  applies at restart: {}\n",
+                        fmt::join(configuration.applies_at_restart(), ", "));
+  }
+  for (const std::string& warning : configuration.warnings()) {
+    text += fmt::format("  warning: {}\n", Printable(warning, 1000));
+  }
+  return text;
+}
+
 std::string StatusText(const pb::InfoResponse& info, const pb::CapacityResponse& space,
                        const std::vector<pb::Snapshot>& fills) {
   std::string engine = info.write_engine();
@@ -92,6 +113,8 @@ std::string StatusText(const pb::InfoResponse& info, const pb::CapacityResponse&
                               FormatDuration(Since(info.started_unix()))));
   line("root", fmt::format("{} (id {}), owned by uid {}", info.root(), info.root_id(), info.uid()));
   line("write engine", engine);
+  if (info.has_configuration())
+    out += fmt::format("{:<13}{}", "config", ConfigurationText(info.configuration()));
   line("limit", FormatBytes(space.limit()));
   line("used", fmt::format("{} ({} %): {} held, {} evictable", FormatBytes(space.used()),
                            space.limit() == 0 ? 0 : Percent(space.used(), space.limit()),

@@ -185,7 +185,7 @@ def main() -> None:
     model = os.environ.get("MODEL", "")
     origin: Origin = HubOrigin(model) if model else FixtureOrigin()
     report = Report(f"{origin.model} from {origin.name}")
-    node = Node(origin.hub, limit="", timing=Timing())
+    node = Node(origin.hub, limit="100%", timing=Timing())
     try:
         demo = Demo(node, origin, report)
         size = demo.cold()

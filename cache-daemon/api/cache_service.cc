@@ -189,12 +189,15 @@ class CacheService final : public pb::Cache::CallbackService {
 
   grpc::ServerUnaryReactor* Info(grpc::CallbackServerContext* context, const pb::InfoRequest*,
                                  pb::InfoResponse* response) override {
-    return Run(context, workers_.brief, "Info", Audience::kEverybody,
-               [this, response]() -> Result<> {
-                 EngineInfo info = TRY(engine_.Info());
-                 *response = FromEngineInfo(info, WEIGHHOUSE_VERSION);
-                 return {};
-               });
+    return Run(
+        context, workers_.brief, "Info", Audience::kEverybody, [this, response]() -> Result<> {
+          EngineInfo info = TRY(engine_.Info());
+          *response = FromEngineInfo(info, WEIGHHOUSE_VERSION);
+          if (options_.configuration) {
+            *response->mutable_configuration() = FromConfigurationStatus(options_.configuration());
+          }
+          return {};
+        });
   }
 
  private:

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/worker_pool.h"
+#include "cache-daemon/api/configuration_status.h"
 #include "cache-daemon/engine/engine.h"
 
 namespace grpc {
@@ -37,6 +38,7 @@ struct CacheServiceOptions {
   Access access = Access::kNode;
   std::string refusal;       ///< for kNone: what a peer is told
   std::stop_token draining;  ///< once requested, streams break off and new calls get kUnavailable
+  ConfigurationStatusSource configuration;  ///< for Info
 };
 std::unique_ptr<grpc::Service> CreateCacheService(Engine& engine, Workers& workers,
                                                   CacheServiceOptions options);

@@ -65,9 +65,10 @@ class GrpcServer final : public Server {
  public:
   ~GrpcServer() override { Drain(std::chrono::milliseconds(0)); }
 
-  Result<> AddAdmin(Engine& engine) {
-    admin_ =
-        TRY(MakeEndpoint(engine, workers_, {.access = Access::kAdmin, .draining = Draining()}));
+  Result<> AddAdmin(Engine& engine, const ConfigurationStatusSource& configuration) {
+    admin_ = TRY(MakeEndpoint(
+        engine, workers_,
+        {.access = Access::kAdmin, .draining = Draining(), .configuration = configuration}));
     return {};
   }
 
@@ -76,7 +77,9 @@ class GrpcServer final : public Server {
     TRY(MakeSocketDirectory(options.socket_directory));
     UnixListener node = TRY(UnixListener::Bind(options.socket_directory + "/" + kNodeSocket));
     UnixListener admin = TRY(UnixListener::Bind(options.socket_directory + "/" + kAdminSocket));
-    node_ = TRY(MakeEndpoint(engine, workers_, {.access = Access::kNode, .draining = Draining()}));
+    node_ = TRY(MakeEndpoint(
+        engine, workers_,
+        {.access = Access::kNode, .draining = Draining(), .configuration = options.configuration}));
     refusing_ = TRY(MakeEndpoint(
         engine, workers_, {.access = Access::kNone, .refusal = Refusal(), .draining = Draining()}));
     std::vector<Acceptor::Route> routes;
@@ -131,14 +134,14 @@ class GrpcServer final : public Server {
 
 Result<std::unique_ptr<Server>> Server::Start(Engine& engine, const ServerOptions& options) {
   auto server = std::make_unique<GrpcServer>();
-  TRY(server->AddAdmin(engine));
+  TRY(server->AddAdmin(engine, options.configuration));
   TRY(server->Listen(engine, options));
   return server;
 }
 
 Result<std::unique_ptr<Server>> Server::StartInProcess(Engine& engine) {
   auto server = std::make_unique<GrpcServer>();
-  TRY(server->AddAdmin(engine));
+  TRY(server->AddAdmin(engine, nullptr));
   return server;
 }
 

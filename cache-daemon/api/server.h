@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cache-daemon/api/configuration_status.h"
 #include "cache-daemon/engine/engine.h"
 
 namespace grpc {
@@ -21,6 +22,8 @@ struct ServerOptions {
   /// Who may connect besides uid 0 and our own uid. Another user's calls are answered
   /// kPermissionDenied.
   std::vector<uid_t> allowed_uids;
+  /// What Info says of the configuration.
+  ConfigurationStatusSource configuration = nullptr;
 };
 
 /// Serves an engine by gRPC: on two unix sockets, or only inside this process. Thread-safe. The

@@ -39,16 +39,21 @@ std::string JsonLogLine(std::chrono::system_clock::time_point time, std::string_
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-void SetUpLogging(const std::string& level, LogFormat format) {
-  auto logger = std::make_shared<spdlog::logger>("weighhouse-cached",
-                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  if (format == LogFormat::kJson) {
-    logger->set_formatter(std::make_unique<JsonFormatter>());
+void SetUpLogging(const std::string& level, config::LogFormat format) {
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+      "weighhouse-cached", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+  ChangeLogging(level, format);
+}
+
+void ChangeLogging(const std::string& level, config::LogFormat format) {
+  // The logger itself can't be replaced while others log; its level is atomic, its sink locked.
+  spdlog::logger& logger = *spdlog::default_logger_raw();
+  if (format == config::LogFormat::kJson) {
+    logger.set_formatter(std::make_unique<JsonFormatter>());
   } else {
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+    logger.set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
   }
-  logger->set_level(spdlog::level::from_str(level));
-  spdlog::set_default_logger(std::move(logger));
+  logger.set_level(spdlog::level::from_str(level));
 }
 
 }  // namespace weighhouse::daemon

@@ -2,13 +2,15 @@
 
 #include <string>
 
-#include "cache-daemon/daemon/config.h"
+#include "cache-daemon/config/config.h"
 
 namespace weighhouse::daemon {
 
 /// Sends spdlog's default logger to stderr: `level` as in `log.level`. Once, before other threads
 /// log.
-void SetUpLogging(const std::string& level, LogFormat format);
+void SetUpLogging(const std::string& level, config::LogFormat format);
+/// From now on, whoever logs. Thread-safe.
+void ChangeLogging(const std::string& level, config::LogFormat format);
 
 /// One JSON object and a newline: {"time":"2025-01-31T12:00:00.123Z","level":"info","message":…}.
 /// For tests.

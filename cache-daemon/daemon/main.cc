@@ -1,15 +1,14 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <expected>
-#include <filesystem>
 #include <mutex>
+#include <utility>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -17,7 +16,9 @@
 #include "base/fault.h"
 #include "base/thread.h"
 #include "cache-daemon/api/server.h"
-#include "cache-daemon/daemon/config.h"
+#include "cache-daemon/daemon/config_reloader.h"
+#include "cache-daemon/daemon/config_source.h"
+#include "cache-daemon/daemon/engine_options.h"
 #include "cache-daemon/daemon/logging.h"
 #include "cache-daemon/daemon/options.h"
 #include "cache-daemon/engine/engine.h"
@@ -63,20 +64,6 @@ Result<> CheckUser(bool allow_root) {
               "files");
 }
 
-/// The size of the filesystem that `root` lies or will lie on.
-Result<Bytes> FilesystemTotal(const std::filesystem::path& root) {
-  std::error_code ignored;
-  std::filesystem::path existing = root;
-  while (!std::filesystem::exists(existing, ignored) && existing.has_relative_path()) {
-    existing = existing.parent_path();
-  }
-  struct statvfs status{};
-  if (::statvfs(existing.c_str(), &status) != 0) {
-    return FailErrno(errno, fmt::format("look at the cache root {}", root.string()));
-  }
-  return Bytes{status.f_blocks} * status.f_frsize;
-}
-
 int ListFaultPoints() {
   std::string text;
   for (std::string_view name : kFaultPoints) text += fmt::format("{}\n", name);
@@ -115,15 +102,21 @@ void LogStart(Engine& engine, const Options& options) {
                info->write_engine, fallback);
 }
 
-int Serve(const Options& options, const Config& config) {
+int Serve(const Options& options, ConfigReloader::Begun begun) {
   sigset_t signals = StopSignals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before the first thread: all inherit it
-  Result<Bytes> total = FilesystemTotal(config.root);
-  if (!total) return Complain(total.error(), kBadRoot);
-  Result<std::unique_ptr<Engine>> engine = Engine::Open(ToEngineOptions(config, *total));
+  config::Config config = config::ConfigOf(begun.reading.values);
+  Result<Placement> placement = PlacementOf(config.root, begun.source.file);
+  if (!placement) return Complain(placement.error(), kBadRoot);
+  Result<std::unique_ptr<Engine>> engine = Engine::Open(ToEngineOptions(config, *placement));
   if (!engine) return Complain(engine.error(), kBadRoot);
+  Result<std::unique_ptr<ConfigReloader>> reloader =
+      ConfigReloader::Start(**engine, std::move(begun));
+  if (!reloader) return Complain(reloader.error(), kBadConfiguration);
   Result<std::unique_ptr<api::Server>> server = api::Server::Start(
-      **engine, {.socket_directory = options.socket_directory, .allowed_uids = options.allow_uids});
+      **engine, {.socket_directory = options.socket_directory,
+                 .allowed_uids = options.allow_uids,
+                 .configuration = [&reloader] { return (*reloader)->Status(); }});
   if (!server) return Complain(server.error(), kNoSockets);
   LogStart(**engine, options);
 
@@ -133,9 +126,22 @@ int Serve(const Options& options, const Config& config) {
   StopWatchdog watchdog;
   (*server)->Drain(kDrainPatience);
   server->reset();
+  reloader->reset();
   engine->reset();
   spdlog::info("stopped");
   return kStopped;
+}
+
+/// Reads the configuration for the start: the default file may be absent.
+Result<ConfigReloader::Begun> Begin(const Options& options) {
+  ConfigReloader::Begun begun;
+  begun.source = TRY(ConfigSourceOf(options));
+  Result<std::string> text = config::ReadDocument(begun.source.file);
+  bool absent = !text && text.error().code == Code::kNotFound && begun.source.optional;
+  if (!text && !absent) return std::unexpected(std::move(text).error());
+  if (text) begun.text = *std::move(text);
+  begun.reading = TRY(ReadConfig(begun.source, begun.text));
+  return begun;
 }
 
 int Main(int argc, char** argv) {
@@ -149,16 +155,11 @@ int Main(int argc, char** argv) {
   if (options.list_fault_points) return ListFaultPoints();
   Result<> user = CheckUser(options.allow_root);
   if (!user) return Complain(user.error(), kBadConfiguration);
-  Result<Config> config = LoadConfig(options.config.value_or(Options::kDefaultConfig),
-                                     options.config ? Presence::kRequired : Presence::kOptional);
-  if (!config) return Complain(config.error(), kBadConfiguration);
-  std::error_code failed;
-  if (options.root) config->root = std::filesystem::absolute(*options.root, failed).string();
-  if (failed)
-    return Complain({.message = fmt::format("--root {}: {}", *options.root, failed.message())},
-                    kBadConfiguration);
-  SetUpLogging(options.log_level.value_or(config->log_level), config->log_format);
-  return Serve(options, *config);
+  Result<ConfigReloader::Begun> begun = Begin(options);
+  if (!begun) return Complain(begun.error(), kBadConfiguration);
+  config::Config config = config::ConfigOf(begun->reading.values);
+  SetUpLogging(config.log_level, config.log_format);
+  return Serve(options, *std::move(begun));
 }
 
 }  // namespace

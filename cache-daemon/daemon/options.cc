@@ -1,5 +1,8 @@
 #include "cache-daemon/daemon/options.h"
 
+#include <map>
+#include <utility>
+
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
@@ -24,6 +27,18 @@ void Describe(CLI::App& app, Options& options) {
       ->capture_default_str();
   app.add_option("--log-level", options.log_level, "In place of the configuration's log.level")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+  app.add_option("--node-name", options.node.name,
+                 "This node's name, for the configuration's overrides")
+      ->type_name("NAME");
+  app.add_option_function<std::string>(
+         "--node-labels",
+         [&](const std::string& text) {
+           Result<std::map<std::string, std::string>> labels = config::ParseLabels(text);
+           if (!labels) throw CLI::ValidationError("--node-labels", labels.error().message);
+           options.node.labels = *std::move(labels);
+         },
+         "This node's labels, for the configuration's overrides: label=value, separated by commas")
+      ->type_name("LABELS");
   app.add_option("--allow-uid", options.allow_uids,
                  "A user who may connect besides root and the daemon's own (may be repeated)")
       ->type_name("UID")

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "cache-daemon/config/document.h"
+
 namespace weighhouse::daemon {
 
 /// The command line of weighhouse-cached.
@@ -19,6 +21,7 @@ struct Options {
   std::optional<std::string> log_level;  ///< goes before the configuration's
   std::vector<uid_t> allow_uids;
   bool allow_root = false;
+  config::Node node;  ///< for the configuration's overrides
   bool list_fault_points = false;
 };
 

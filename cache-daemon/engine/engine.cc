@@ -38,6 +38,22 @@ Bytes RecommendedClaim(Bytes bytes) {
 constexpr size_t kReadBuffers = 8;
 constexpr int kWorkers = 4;
 
+source::SourceOptions SourceOptionsOf(const EngineOptions& options) {
+  return {.hub_endpoint = options.hub_endpoint,
+          .local_roots = options.local_roots,
+          .allow_plain_http = options.allow_plain_http,
+          .ca_file = options.transport.ca_file};
+}
+
+source::TransportOptions TransportOptionsOf(const EngineOptions& options) {
+  source::TransportOptions transport = options.transport;
+  // With fewer kept than are used at once, ends of ranges would close connections that the next
+  // ranges open again. One more: a hedge goes beyond the limit.
+  transport.max_connections =
+      std::max(transport.max_connections, static_cast<int>(options.fill.connections) + 1);
+  return transport;
+}
+
 class EngineImpl final : public Engine {
  public:
   static Result<std::unique_ptr<EngineImpl>> Open(const EngineOptions& options) {
@@ -60,6 +76,10 @@ class EngineImpl final : public Engine {
                             std::stop_token stop) override;
   Result<store::SpaceSums> Capacity() const override { return store_->Space(); }
   Result<EngineInfo> Info() const override;
+  Result<> Reconfigure(const EngineOptions& options) override;
+  Result<store::EvictedToFit> EvictToFit(store::FitTo fit_to) override {
+    return store_->EvictToFit(fit_to);
+  }
 
  private:
   EngineImpl() = default;
@@ -106,16 +126,8 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
   buffers_ = TRY(io::BufferPool::Create(buffers));
   read_buffers_ = TRY(io::BufferPool::Create(kReadBuffers));
   io_ = TRY(io::SelectIoEngine(options.write_engine));
-  sources_ = TRY(source::SourceRegistry::Create({.hub_endpoint = options.hub_endpoint,
-                                                 .local_roots = options.local_roots,
-                                                 .allow_plain_http = options.allow_plain_http,
-                                                 .ca_file = options.transport.ca_file}));
-  source::TransportOptions transport = options.transport;
-  // With fewer kept than are used at once, ends of ranges would close connections that the next
-  // ranges open again. One more: a hedge goes beyond the limit.
-  transport.max_connections =
-      std::max(transport.max_connections, static_cast<int>(options.fill.connections) + 1);
-  transport_ = TRY(source::CreateTransport(std::move(transport)));
+  sources_ = TRY(source::SourceRegistry::Create(SourceOptionsOf(options)));
+  transport_ = TRY(source::CreateTransport(TransportOptionsOf(options)));
   filler_ = fill::Filler::Create(options.fill, {.transport = *transport_,
                                                 .io = *io_.engine,
                                                 .buffers = *buffers_,
@@ -332,6 +344,14 @@ Result<VerifySums> EngineImpl::Verify(const std::string& snapshot_id,
     if (!go_on) return Fail(Code::kCancelled, "the verification was stopped");
   }
   return sums;
+}
+
+Result<> EngineImpl::Reconfigure(const EngineOptions& options) {
+  TRY(sources_->Allow(SourceOptionsOf(options)));
+  TRY(store_->SetLimits(options.store.limit, options.store.min_free));
+  transport_->Reconfigure(TransportOptionsOf(options));
+  filler_->Reconfigure(options.fill);
+  return {};
 }
 
 Result<EngineInfo> EngineImpl::Info() const {

@@ -154,6 +154,13 @@ class Engine {
                                     const std::function<bool(const VerifyFinding&)>& on_finding,
                                     std::stop_token stop) = 0;
   virtual Result<store::SpaceSums> Capacity() const = 0;
+  /// Takes over what can change while it runs: store.limit and store.min_free; connections,
+  /// connections_per_host, bandwidth_limit and warm of `fill`; transport.stall_timeout; local_roots
+  /// and allow_plain_http. Everything else stays as it was at Open. Evicts nothing. One call at a
+  /// time.
+  virtual Result<> Reconfigure(const EngineOptions& options) = 0;
+  /// As Store::EvictToFit.
+  virtual Result<store::EvictedToFit> EvictToFit(store::FitTo fit_to) = 0;
   virtual Result<EngineInfo> Info() const = 0;
 };
 

@@ -15,15 +15,28 @@ constexpr size_t kFillsKept = 64;
 
 }  // namespace
 
-/// The slack is what comes in two turns: with less, the few who are called in a turn could not use
-/// all that it brings. One piece of a prefetch at least, or it would always be ahead.
 BandwidthLimit::BandwidthLimit(Bytes bytes_per_second, const Clock& clock,
                                std::function<void(std::chrono::milliseconds)> later)
-    : bucket_(bytes_per_second, clock.Steady()),
-      slack_(std::max(bucket_.per_second() * std::chrono::duration<double>(2 * kTurn).count(),
-                      kPrefetchPrice * kPiece)),
-      clock_(clock),
-      later_(std::move(later)) {}
+    : clock_(clock), later_(std::move(later)) {
+  SetRate(bytes_per_second);
+}
+
+/// The slack is what comes in two turns: with less, the few who are called in a turn could not use
+/// all that it brings. One piece of a prefetch at least, or it would always be ahead.
+void BandwidthLimit::SetRate(Bytes bytes_per_second) {
+  if (bytes_per_second == 0) {
+    bucket_.reset();
+  } else if (bucket_) {
+    bucket_->SetRate(bytes_per_second, clock_.Steady());
+  } else {
+    bucket_.emplace(bytes_per_second, clock_.Steady());
+  }
+  double in_two_turns =
+      static_cast<double>(bytes_per_second) * std::chrono::duration<double>(2 * kTurn).count();
+  slack_ = std::max(in_two_turns, kPrefetchPrice * kPiece);
+  // Those who wait were told when by the old rate.
+  if (!waiting_.empty()) later_(kTurn);
+}
 
 /// A fill that took nothing for a while has no claim to what it could have had. (Those who take all
 /// the time are never farther apart than twice the slack.)
@@ -43,13 +56,13 @@ bool BandwidthLimit::SomebodyElseIsBehind(const std::string& fill, double start)
 
 bool BandwidthLimit::MayTake(BandwidthUser& user, const Claim& claim) {
   bool behind = SomebodyElseIsBehind(claim.fill, StartOf(claim.fill));
-  if (!behind && bucket_.Ready(clock_.Steady())) return true;
+  if (!behind && bucket_->Ready(clock_.Steady())) return true;
   Wait(user, claim.fill);
   return false;
 }
 
 void BandwidthLimit::Took(BandwidthUser& user, const Claim& claim, Bytes bytes) {
-  bucket_.Take(bytes);
+  bucket_->Take(bytes);
   double start = StartOf(claim.fill);
   double price = claim.priority == FillPriority::kPrefetch ? kPrefetchPrice : 1;
   virtual_time_ = std::max(virtual_time_, start);
@@ -70,7 +83,7 @@ void BandwidthLimit::Wait(BandwidthUser& user, const std::string& fill) {
     waiting_.push_back({.user = &user, .fill = fill, .start = start});
   }
   if (std::exchange(called_later_, true)) return;
-  later_(std::max(kTurn, bucket_.UntilReady(clock_.Steady())));
+  later_(std::max(kTurn, bucket_->UntilReady(clock_.Steady())));
 }
 
 void BandwidthLimit::Leave(const BandwidthUser& user) {

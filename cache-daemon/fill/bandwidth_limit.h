@@ -4,6 +4,7 @@
 #include <functional>
 #include <list>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -23,8 +24,9 @@ class BandwidthUser {
 /// How many bytes a second all fills together take from their connections: what is refused stays
 /// in the sockets, and TCP slows the servers down. Fills that have bytes at hand get equal parts,
 /// whatever their files and connections are; a prefetch beside a fill that somebody waits for gets
-/// an eighth of its part. (Start-time fair queueing: each fill has a virtual time that its bytes
-/// move on, and the one that is behind goes first.) No I/O and no thread of its own: on the strand.
+/// an eighth of its part. Without a rate everybody may take everything. (Start-time fair queueing:
+/// each fill has a virtual time that its bytes move on, and the one that is behind goes first.) No
+/// I/O and no thread of its own: on the strand.
 class BandwidthLimit {
  public:
   struct Claim {
@@ -34,15 +36,19 @@ class BandwidthLimit {
   /// So long those who wait are left waiting at least: rarely enough that it costs nothing.
   static constexpr std::chrono::milliseconds kTurn{10};
 
-  /// `later`: have Offer called after so long, but not from within `later`.
+  /// `bytes_per_second`: 0: no limit. `later`: have Offer called after so long, but not from within
+  /// `later`.
   BandwidthLimit(Bytes bytes_per_second, const Clock& clock,
                  std::function<void(std::chrono::milliseconds)> later);
 
-  /// Whether `user` may take bytes now; then it says so by Took. Otherwise it is called when it is
-  /// its turn.
+  /// Where there is a limit: whether `user` may take bytes now; then it says so by Took. Otherwise
+  /// it is called when it is its turn.
   bool MayTake(BandwidthUser& user, const Claim& claim);
   void Took(BandwidthUser& user, const Claim& claim, Bytes bytes);
   void Leave(const BandwidthUser& user);
+  bool limited() const { return bucket_.has_value(); }
+  /// From now on. 0: no limit.
+  void SetRate(Bytes bytes_per_second);
   /// Calls those who wait, the fill that is behind first.
   void Offer();
 
@@ -57,10 +63,10 @@ class BandwidthLimit {
   bool SomebodyElseIsBehind(const std::string& fill, double start) const;
   void Wait(BandwidthUser& user, const std::string& fill);
 
-  TokenBucket bucket_;
-  const double slack_;  ///< so far a fill may run ahead of those who wait
   const Clock& clock_;
   const std::function<void(std::chrono::milliseconds)> later_;
+  std::optional<TokenBucket> bucket_;  ///< nothing: no limit
+  double slack_ = 0;                   ///< so far a fill may run ahead of those who wait
   bool called_later_ = false;
   std::list<Waiter> waiting_;
   std::map<std::string, double> finished_;  ///< each fill's virtual time after its last bytes

@@ -28,6 +28,12 @@ ConnectionGovernor::ConnectionGovernor(Options options, const Clock& clock,
                                        std::function<void()> wake)
     : options_(options), clock_(clock), wake_(std::move(wake)) {}
 
+void ConnectionGovernor::SetLimits(Options options) {
+  options_ = options;
+  for (auto& [name, host] : hosts_) host->pace().SetLimit(options.per_host, clock_.Steady());
+  Wake();
+}
+
 SourceHost& ConnectionGovernor::HostNamed(const std::string& name) {
   std::unique_ptr<SourceHost>& host = hosts_[name];
   if (!host) host = std::make_unique<SourceHost>(name, options_.per_host, clock_.Steady());

@@ -39,6 +39,9 @@ class ConnectionGovernor {
   ConnectionGovernor(const ConnectionGovernor&) = delete;
   ConnectionGovernor& operator=(const ConnectionGovernor&) = delete;
 
+  /// From now on; connections beyond them stay until their ranges end.
+  void SetLimits(Options options);
+
   /// Makes `user` known, or changes what it claims. It stays until Leave, and gives its connections
   /// back before that.
   void SetClaim(ConnectionUser& user, ConnectionClaim claim);
@@ -96,7 +99,7 @@ class ConnectionGovernor {
   /// The prefetch that gives a connection back for `entry`; null: none has to.
   ConnectionUser* Yielding(const Entry& entry) const;
 
-  const Options options_;
+  Options options_;
   const Clock& clock_;
   const std::function<void()> wake_;
   bool woken_ = false;

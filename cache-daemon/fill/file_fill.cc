@@ -42,7 +42,7 @@ void FileFill::Start() {
 
 void FileFill::LeaveOthers() {
   context_->governor.Leave(*this);
-  if (context_->bandwidth) context_->bandwidth->Leave(*this);
+  context_->bandwidth.Leave(*this);
 }
 
 void FileFill::Stop() {
@@ -217,7 +217,8 @@ void FileFill::HedgeSettled(Hedge outcome) {
 }
 
 bool FileFill::MayTakeBytes() {
-  if (!context_->bandwidth || context_->bandwidth->MayTake(*this, BandwidthClaim())) return true;
+  BandwidthLimit& limit = context_->bandwidth;
+  if (!limit.limited() || limit.MayTake(*this, BandwidthClaim())) return true;
   context_->governor.OnLimited(*this);
   return false;
 }
@@ -236,7 +237,8 @@ bool FileFill::AcceptBytes(RangeTransfer& range, std::span<const std::byte> byte
   // Buffers are shared between the files that have connections.
   context_->active_files = context_->governor.users_in_use();
   if (!assembly_->Accept(range.position(), bytes)) return false;
-  if (context_->bandwidth) context_->bandwidth->Took(*this, BandwidthClaim(), bytes.size());
+  if (context_->bandwidth.limited())
+    context_->bandwidth.Took(*this, BandwidthClaim(), bytes.size());
   if (received_ == 0) FaultPoint("fill.first_bytes");
   received_ += bytes.size();
   fetched_ += bytes.size();

@@ -54,12 +54,9 @@ struct FillContext : std::enable_shared_from_this<FillContext> {
         parts(fill_parts),
         budget(fill_parts.buffers.count(), fill_options.max_active_files),
         governor({.total = fill_options.connections, .per_host = fill_options.connections_per_host},
-                 fill_parts.clock, [this] { PostOffer(); }) {
-    if (options.bandwidth_limit == 0) return;
-    bandwidth = std::make_unique<BandwidthLimit>(
-        options.bandwidth_limit, parts.clock,
-        [this](std::chrono::milliseconds delay) { PostBandwidth(delay); });
-  }
+                 fill_parts.clock, [this] { PostOffer(); }),
+        bandwidth(fill_options.bandwidth_limit, fill_parts.clock,
+                  [this](std::chrono::milliseconds delay) { PostBandwidth(delay); }) {}
 
   /// How many bytes beyond their files' heads all ranges may begin: more would find no buffers.
   Bytes WindowBytes() const { return parts.buffers.count() * parts.buffers.buffer_size() / 4 * 3; }
@@ -77,8 +74,8 @@ struct FillContext : std::enable_shared_from_this<FillContext> {
   const Filler::Parts parts;
   BufferBudget budget;
   ConnectionGovernor governor;
-  std::unique_ptr<BandwidthLimit> bandwidth;  ///< null: none
-  size_t active_files = 0;                    ///< files that the buffers are shared between
+  BandwidthLimit bandwidth;
+  size_t active_files = 0;  ///< files that the buffers are shared between
   /// After this no task may touch `hashes` or `workers`: the Filler is going away.
   bool stopped = false;
   std::function<void()> on_buffers_freed;
@@ -91,7 +88,7 @@ struct FillContext : std::enable_shared_from_this<FillContext> {
 
   HashQueue* hashes = nullptr;       // any thread; the Filler owns it
   WorkerPool* workers = nullptr;     // any thread; the Filler owns it
-  Warmer* warmer = nullptr;          // any thread; the Filler owns it; null: nothing is warmed
+  Warmer* warmer = nullptr;          // the Filler owns it; null: nothing is warmed
   std::stop_source stop;             // any thread
   OperationCounter disk_operations;  // any thread
   std::atomic<Bytes> bytes_fetched = 0;
@@ -106,7 +103,7 @@ struct FillContext : std::enable_shared_from_this<FillContext> {
   void PostBandwidth(std::chrono::milliseconds delay) {
     parts.transport.PostAfter(delay, [weak = weak_from_this()] {
       std::shared_ptr<FillContext> self = weak.lock();
-      if (self && !self->stopped) self->bandwidth->Offer();
+      if (self && !self->stopped) self->bandwidth.Offer();
     });
   }
 };

@@ -55,6 +55,17 @@ class FillerImpl final : public Filler {
         });
   }
 
+  void Reconfigure(const FillerOptions& options) override {
+    if (options.warm && !warmer_) warmer_ = std::make_unique<Warmer>(context_->parts.store);
+    RunOnLoop([&] {
+      context_->governor.SetLimits(
+          {.total = options.connections, .per_host = options.connections_per_host});
+      context_->bandwidth.SetRate(options.bandwidth_limit);
+      context_->warmer = options.warm ? warmer_.get() : nullptr;
+    });
+    if (!options.warm) warmer_.reset();
+  }
+
   Activity CurrentActivity() const override {
     return {.fills = scheduler_->FillCount(),
             .bytes_fetched = context_->bytes_fetched.load(std::memory_order_relaxed),

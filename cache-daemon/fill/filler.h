@@ -69,6 +69,7 @@ struct FillerOptions {
   /// So many bytes of one file may have come that a crash would cost; more wait until what is
   /// written is recorded.
   Bytes most_at_risk = 160 * kMiB;
+  bool operator==(const FillerOptions&) const = default;
 };
 
 /// What must be filled, and how to ask for it.
@@ -103,6 +104,9 @@ class Filler {
   /// Starts or joins the fill of a snapshot that BeginSnapshot recorded. The observer is called
   /// while it lives.
   virtual void Fill(FillRequest request, std::weak_ptr<FillObserver> observer) = 0;
+  /// Takes over what can change while it runs: connections, connections_per_host, bandwidth_limit
+  /// and warm. One call at a time.
+  virtual void Reconfigure(const FillerOptions& options) = 0;
   /// Fills under way, over all snapshots, and the bytes they brought since the start.
   struct Activity {
     size_t fills = 0;

@@ -53,6 +53,19 @@ HostPace::HostPace(size_t limit, Time now)
       interval_begin_(now),
       integrated_(now) {}
 
+void HostPace::SetLimit(size_t limit, Time now) {
+  if (limit == limit_) return;
+  bool larger = limit > limit_;
+  limit_ = limit;
+  good_ = std::min(good_, limit);
+  if (allowance_ > limit) Change(limit, now);
+  if (!larger) return;
+  // A trial under way would have us wait for the next one.
+  GiveUpTrial(now);
+  more_next_ = true;
+  next_trial_ = now;
+}
+
 void HostPace::Integrate(Time now) {
   connection_seconds_ += static_cast<double>(in_use_) * Seconds(now - integrated_).count();
   integrated_ = now;

@@ -21,6 +21,8 @@ class HostPace {
   /// At most `limit` (≥ 1) connections, whatever they bring.
   HostPace(size_t limit, Time now);
 
+  /// From now on. A larger one is tried soon.
+  void SetLimit(size_t limit, Time now);
   size_t allowance() const { return allowance_; }
   /// Whether one connection beyond the allowance may be tried: not at a host that refused lately.
   bool MayExceed(Time now) const { return now >= ceiling_until_ && now >= hold_until_; }
@@ -60,7 +62,7 @@ class HostPace {
   /// Fewer from now on, and no growth before `pause` is over.
   void Shrink(size_t allowance, std::chrono::milliseconds pause, Time now);
 
-  const size_t limit_;
+  size_t limit_;
   size_t allowance_;
   size_t good_;          ///< the last allowance that was worth it
   double baseline_ = 0;  ///< what `good_` connections brought a second; 0: not measured yet

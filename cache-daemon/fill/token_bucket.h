@@ -7,9 +7,9 @@
 
 namespace weighhouse::fill {
 
-/// A rate that is held over time: what wasn't used lately may be used later, but no more than
-/// kBurst brings. Pieces are taken whole, on credit where less is left, so that their size doesn't
-/// matter. Pure logic on the times it is given. Not thread-safe.
+/// A rate that is held over time, and may be changed: what wasn't used lately may be used later,
+/// but no more than kBurst brings. Pieces are taken whole, on credit where less is left, so that
+/// their size doesn't matter. Pure logic on the times it is given. Not thread-safe.
 class TokenBucket {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -20,6 +20,12 @@ class TokenBucket {
       : per_second_(static_cast<double>(bytes_per_second)), filled_(now) {}
 
   double per_second() const { return per_second_; }
+  /// From now on; what was used on credit stays owed. `bytes_per_second` > 0.
+  void SetRate(Bytes bytes_per_second, Time now) {
+    Fill(now);
+    per_second_ = static_cast<double>(bytes_per_second);
+    Fill(now);
+  }
   /// Whether something is left.
   bool Ready(Time now) {
     Fill(now);
@@ -42,7 +48,7 @@ class TokenBucket {
     filled_ = now;
   }
 
-  const double per_second_;
+  double per_second_;
   double left_ = 0;
   Time filled_;
 };

@@ -18,8 +18,7 @@ thread_local const CurlLoop* loop_of_this_thread = nullptr;
 
 CurlLoop::CurlLoop(const Settings& settings, Strand& strand, CurlMulti multi)
     : settings_(settings), strand_(strand), multi_(std::move(multi)), load_(steady_clock::now()) {
-  curl_multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS,
-                    static_cast<long>(settings_.max_connections));
+  ApplySettings();
   curl_multi_setopt(multi_.get(), CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_NOTHING));
 }
 
@@ -71,9 +70,17 @@ void CurlLoop::Run(const std::stop_token& stop) {
 
 void CurlLoop::Turn() {
   loop_of_this_thread = this;
+  ApplySettings();
   ApplyRequests();
   Perform();
   EndStalled();
+}
+
+void CurlLoop::ApplySettings() {
+  int most = settings_.max_connections.load(std::memory_order_relaxed);
+  if (most == max_connections_) return;
+  max_connections_ = most;
+  curl_multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS, static_cast<long>(most));
 }
 
 void CurlLoop::ApplyRequests() {
@@ -144,13 +151,14 @@ void CurlLoop::EndStalled() {
   Time now = steady_clock::now();
   if (transfers_.empty() || now < next_stall_check_) return;
   next_stall_check_ = now + kStallCheck;
+  milliseconds patience = settings_.stall_timeout.load(std::memory_order_relaxed);
   std::vector<TransferId> stalled;
   for (const auto& [id, transfer] : transfers_) {
     bool begun = transfer->easy() != nullptr;
     if (!begun || transfer->paused()) continue;
-    if (now - transfer->last_activity() >= settings_.stall_timeout) stalled.push_back(id);
+    if (now - transfer->last_activity() >= patience) stalled.push_back(id);
   }
-  for (TransferId id : stalled) End(id, transfers_[id]->Stalled(settings_.stall_timeout));
+  for (TransferId id : stalled) End(id, transfers_[id]->Stalled(patience));
 }
 
 void CurlLoop::Wait(milliseconds longest) {
@@ -172,7 +180,7 @@ std::unique_ptr<HttpTransfer> CurlLoop::Remove(TransferId id) {
   if (transfer->easy() == nullptr) return transfer;
   curl_multi_remove_handle(multi_.get(), transfer->easy());
   CurlEasy easy = transfer->TakeEasy();
-  if (idle_handles_.size() < static_cast<size_t>(settings_.max_connections)) {
+  if (idle_handles_.size() < static_cast<size_t>(max_connections_)) {
     idle_handles_.push_back(std::move(easy));
   }
   return transfer;
@@ -184,7 +192,7 @@ void CurlLoop::End(TransferId id, const TransferEnd& end) {
   MutexLock lock(strand_);
   if (end.status && end.http_status != 0) ++idle_connections_[transfer->host()];
   // More hosts than connections: most of what it says is past.
-  if (idle_connections_.size() > static_cast<size_t>(settings_.max_connections)) {
+  if (idle_connections_.size() > static_cast<size_t>(max_connections_)) {
     idle_connections_.clear();
   }
   if (inbox_.End(id)) transfer->sink().OnEnd(end);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -23,8 +24,9 @@ class CurlLoop {
   using Time = std::chrono::steady_clock::time_point;
   struct Settings {
     CurlOptions curl;
-    std::chrono::milliseconds stall_timeout;
-    int max_connections;  ///< kept for reuse
+    // May be changed while loops run, which look at them again with every turn.
+    std::atomic<std::chrono::milliseconds> stall_timeout;
+    std::atomic<int> max_connections;  ///< kept for reuse
   };
 
   /// `settings` and `strand` outlive it.
@@ -52,6 +54,7 @@ class CurlLoop {
 
  private:
   void ApplyRequests();
+  void ApplySettings();
   void Begin(TransferId id);
   void ResumeNow(TransferId id);
   void Perform();
@@ -72,6 +75,7 @@ class CurlLoop {
   // Owned by its thread, until that has ended.
   std::map<TransferId, std::unique_ptr<HttpTransfer>> transfers_;
   std::vector<CurlEasy> idle_handles_;
+  int max_connections_ = 0;  ///< that libcurl was told
   Time next_stall_check_{};
 };
 

@@ -31,6 +31,10 @@ class LoopTransport final : public Transport {
 
   void Post(std::function<void()> task) override { PostAfter(milliseconds(0), std::move(task)); }
   void PostAfter(milliseconds delay, std::function<void()> task) override;
+  void Reconfigure(const TransportOptions& options) override {
+    settings_.stall_timeout = options.stall_timeout;
+    settings_.max_connections = options.max_connections;
+  }
   TransferId Start(const FileLocation& location, std::optional<ByteRange> range,
                    TransferSink& sink) override;
   void Resume(TransferId id) override;
@@ -48,7 +52,7 @@ class LoopTransport final : public Transport {
   /// False if there is no memory for another.
   bool BeginAnother() REQUIRES(strand_);
 
-  const CurlLoop::Settings settings_;
+  CurlLoop::Settings settings_;
   const LoopLimits limits_;
   TaskQueue tasks_;
   Strand strand_;

@@ -44,28 +44,36 @@ Result<std::unique_ptr<SourceRegistry>> SourceRegistry::Create(SourceOptions opt
   options.ca_file = AuthoritiesFile(options.ca_file);
   TRY(CheckCurlOptions({.ca_file = options.ca_file}));
   Url endpoint = TRY(HubEndpoint(std::move(options.hub_endpoint)));
-  for (std::string& root : options.local_roots) {
+  std::unique_ptr<SourceRegistry> registry(new SourceRegistry());
+  registry->client_ = std::make_shared<HttpClient>(HttpClientOptions{.ca_file = options.ca_file});
+  registry->hugging_face_ = std::make_shared<HuggingFace>(std::move(endpoint), registry->client_);
+  TRY(registry->Allow(options));
+  return registry;
+}
+
+Result<> SourceRegistry::Allow(const SourceOptions& options) {
+  std::vector<std::string> roots = options.local_roots;
+  for (std::string& root : roots) {
     while (root.size() > 1 && root.ends_with('/')) root.pop_back();
     if (!root.starts_with('/')) {
       return Fail(Code::kInvalidArgument,
                   fmt::format("local root '{}' is not an absolute path", Printable(root)));
     }
   }
-  auto client = std::make_shared<HttpClient>(HttpClientOptions{.ca_file = options.ca_file});
   auto plain_http =
       options.allow_plain_http ? HttpFile::PlainHttp::kAllowed : HttpFile::PlainHttp::kLoopbackOnly;
-  std::unique_ptr<SourceRegistry> registry(new SourceRegistry());
-  registry->hugging_face_ = std::make_shared<HuggingFace>(std::move(endpoint), client);
-  registry->http_file_ = std::make_shared<HttpFile>(plain_http, client);
-  if (!options.local_roots.empty()) {
-    registry->local_path_ = std::make_shared<LocalPath>(std::move(options.local_roots));
-  }
-  return registry;
+  auto http_file = std::make_shared<HttpFile>(plain_http, client_);
+  auto local_path = roots.empty() ? nullptr : std::make_shared<LocalPath>(std::move(roots));
+  MutexLock lock(mutex_);
+  http_file_ = std::move(http_file);
+  local_path_ = std::move(local_path);
+  return {};
 }
 
 Result<std::shared_ptr<Source>> SourceRegistry::For(const ModelReference& reference) const {
   std::string_view scheme = reference.Scheme();
   if (scheme == "hf") return hugging_face_;
+  MutexLock lock(mutex_);
   if (scheme == "https" || scheme == "http") return http_file_;
   if (scheme == "file" && local_path_) return local_path_;
   if (scheme == "file") {

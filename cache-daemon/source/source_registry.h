@@ -4,9 +4,12 @@
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "cache-daemon/source/source.h"
 
 namespace weighhouse::source {
+
+class HttpClient;
 
 struct SourceOptions {
   /// Where `hf://` models come from; empty: the environment's HF_ENDPOINT, else
@@ -25,16 +28,23 @@ class SourceRegistry {
   /// kFailedPrecondition for certificate authorities that can't be read.
   static Result<std::unique_ptr<SourceRegistry>> Create(SourceOptions options);
 
+  /// From now on: local_roots and allow_plain_http of `options`. kInvalidArgument as Create. Fills
+  /// under way keep the sources that they have.
+  Result<> Allow(const SourceOptions& options) EXCLUDES(mutex_);
+
   /// The source that serves `reference`. kPermissionDenied for kinds that an admin must allow
   /// first, kInvalidArgument for unknown ones. Shared: a fill keeps its source for as long as it
   /// runs.
-  Result<std::shared_ptr<Source>> For(const ModelReference& reference) const;
+  Result<std::shared_ptr<Source>> For(const ModelReference& reference) const EXCLUDES(mutex_);
 
  private:
   SourceRegistry() = default;
 
-  std::shared_ptr<Source> hugging_face_, http_file_,
-      local_path_;  ///< the last is null if no roots are allowed
+  std::shared_ptr<HttpClient> client_;
+  std::shared_ptr<Source> hugging_face_;
+  mutable Mutex mutex_;
+  std::shared_ptr<Source> http_file_ GUARDED_BY(mutex_);
+  std::shared_ptr<Source> local_path_ GUARDED_BY(mutex_);  ///< null: no roots are allowed
 };
 
 }  // namespace weighhouse::source

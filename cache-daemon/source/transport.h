@@ -37,6 +37,21 @@ class TransferSink {
 
 using TransferId = uint64_t;
 
+struct TransportOptions {
+  std::chrono::milliseconds connect_timeout{10000};
+  /// A transfer that brings no byte for this long (and isn't paused) ends with kUnavailable.
+  std::chrono::milliseconds stall_timeout{30000};
+  /// Connections that each loop keeps for reuse.
+  int max_connections = 64;
+  /// Loops, at most; 0: as many as there are hardware threads but one, up to 8.
+  int max_loops = 0;
+  /// A loop needs help if it is busy for more than this part of the time; 0: use all alike.
+  double busy_part = 0.75;
+  /// A PEM file of certificate authorities instead of the system's; empty: the system's.
+  std::string ca_file;
+  bool operator==(const TransportOptions&) const = default;
+};
+
 /// Event loops on threads of their own that bring byte ranges (libcurl's multi interface, HTTP/1.1
 /// with keep-alive, redirects refused: a location is final; file:// is read with pread). One loop
 /// is enough for plain HTTP; further ones are begun where those that run have no time left, as TLS
@@ -53,6 +68,9 @@ class Transport {
   /// The same, not before `delay` has passed.
   virtual void PostAfter(std::chrono::milliseconds delay, std::function<void()> task) = 0;
 
+  /// Takes over what can change while it runs: stall_timeout and max_connections. Thread-safe.
+  virtual void Reconfigure(const TransportOptions& options) = 0;
+
   // On the strand only.
   /// Starts bringing `range` (nothing: the whole file without a Range header). `sink` stays valid
   /// until OnEnd or Cancel. Never calls the sink before it has returned.
@@ -61,20 +79,6 @@ class Transport {
   virtual void Resume(TransferId id) = 0;
   /// Ends a transfer without OnEnd. Not from within that sink's own OnBytes. Unknown ids are fine.
   virtual void Cancel(TransferId id) = 0;
-};
-
-struct TransportOptions {
-  std::chrono::milliseconds connect_timeout{10000};
-  /// A transfer that brings no byte for this long (and isn't paused) ends with kUnavailable.
-  std::chrono::milliseconds stall_timeout{30000};
-  /// Connections that each loop keeps for reuse.
-  int max_connections = 64;
-  /// Loops, at most; 0: as many as there are hardware threads but one, up to 8.
-  int max_loops = 0;
-  /// A loop needs help if it is busy for more than this part of the time; 0: use all alike.
-  double busy_part = 0.75;
-  /// A PEM file of certificate authorities instead of the system's; empty: the system's.
-  std::string ca_file;
 };
 
 Result<std::unique_ptr<Transport>> CreateTransport(TransportOptions options);

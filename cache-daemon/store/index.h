@@ -70,10 +70,17 @@ struct Index {
   SpaceInputs Sums(const std::string& except, const std::set<std::string>& its_ingests) const;
 };
 
+/// What the store keeps to; may be changed while it is open.
+struct SpaceLimits {
+  Bytes limit = 0;
+  Bytes min_free = 0;
+};
+
 /// The index and its lock. Shared by the store and by the reservations and holds it gave out, which
 /// may live a moment longer.
 struct StoreState {
   Mutex mutex;
+  SpaceLimits limits GUARDED_BY(mutex);
   ConditionVariable changed;  ///< a name is no longer busy, a blob no longer leaving or pinned
   Index index GUARDED_BY(mutex);
 };

@@ -101,4 +101,10 @@ std::optional<std::vector<std::string>> ChooseVictims(std::span<const Candidate>
   return victims;
 }
 
+Bytes FreeableBytes(std::span<const Candidate> candidates) {
+  FreedBytes freed(candidates);
+  for (const Candidate& candidate : candidates) freed.Add(candidate);
+  return freed.bytes();
+}
+
 }  // namespace weighhouse::store

@@ -54,4 +54,7 @@ struct Candidate {
 std::optional<std::vector<std::string>> ChooseVictims(std::span<const Candidate> oldest_first,
                                                       Bytes bytes);
 
+/// What all of them free together.
+Bytes FreeableBytes(std::span<const Candidate> candidates);
+
 }  // namespace weighhouse::store

@@ -73,6 +73,18 @@ struct SpaceSums {
   Bytes min_free = 0;
 };
 
+enum class FitTo {
+  kLimit,
+  kLimitAndMinFree,  ///< whoever fills the disk: for when an admin asks for it
+};
+
+/// What EvictToFit did.
+struct EvictedToFit {
+  size_t snapshots = 0, ingests = 0;
+  Bytes freed = 0;
+  Bytes excess = 0;  ///< still too much, because it is in use
+};
+
 /// Bytes promised to a fill; given back when destroyed. Move-only.
 class Reservation {
  public:
@@ -211,6 +223,12 @@ class Store {
   virtual Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot,
                                       const std::set<std::string>& ingest_ids) = 0;
   virtual Result<SpaceSums> Space() const = 0;
+  /// From now on; both as in StoreOptions. Evicts nothing by itself, and what is promised stays
+  /// promised.
+  virtual Result<> SetLimits(Bytes limit, std::optional<Bytes> min_free) = 0;
+  /// Gives up ingests that no fill has, then evicts idle snapshots, oldest first, until that is
+  /// kept, or as far as it can: what is leased, filling or promised stays.
+  virtual Result<EvictedToFit> EvictToFit(FitTo fit_to) = 0;
   /// Removes an idle snapshot, its trees, and the blobs and ingests that no other snapshot lists;
   /// returns the bytes freed. kFailedPrecondition while leased or filling, kNotFound if unknown.
   virtual Result<Bytes> Evict(const std::string& snapshot_id) = 0;

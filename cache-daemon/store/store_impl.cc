@@ -19,6 +19,11 @@ std::string ReadBootId() {
   return std::string(Trim(id));
 }
 
+SpaceLimits LimitsOf(Bytes limit, std::optional<Bytes> min_free, Bytes filesystem_total) {
+  return {.limit = limit == 0 ? filesystem_total : limit,
+          .min_free = min_free.value_or(filesystem_total / 20)};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Store>> Store::Open(io::Filesystem& filesystem, const Clock& clock,
@@ -36,8 +41,7 @@ Result<std::unique_ptr<Store>> Store::Open(io::Filesystem& filesystem, const Clo
       .layout = std::move(layout),
       .root = std::move(root),
       .boot_id = options.boot_id.empty() ? ReadBootId() : std::move(options.boot_id),
-      .limit = options.limit == 0 ? space.total : options.limit,
-      .min_free = options.min_free.value_or(space.total / 20),
+      .limits = LimitsOf(options.limit, options.min_free, space.total),
       .index = std::move(recovered.index),
       .recovery = recovered.summary,
   };
@@ -50,13 +54,19 @@ StoreImpl::StoreImpl(Parts parts)
       layout_(std::move(parts.layout)),
       root_(std::move(parts.root)),
       boot_id_(std::move(parts.boot_id)),
-      limit_(parts.limit),
-      min_free_(parts.min_free),
       recovery_(parts.recovery),
       state_(std::make_shared<StoreState>()),
       trash_(filesystem_, layout_) {
   MutexLock lock(state_->mutex);
+  state_->limits = parts.limits;
   state_->index = std::move(parts.index);
+}
+
+Result<> StoreImpl::SetLimits(Bytes limit, std::optional<Bytes> min_free) {
+  io::Space space = TRY(filesystem_.SpaceOf(layout_.root()));
+  MutexLock lock(state_->mutex);
+  state_->limits = LimitsOf(limit, min_free, space.total);
+  return {};
 }
 
 StoreImpl::~StoreImpl() { trash_.Empty(); }

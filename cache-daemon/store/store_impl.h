@@ -37,8 +37,7 @@ class StoreImpl final : public Store {
     RootLayout layout;
     PreparedRoot root;
     std::string boot_id;
-    Bytes limit = 0;
-    Bytes min_free = 0;
+    SpaceLimits limits;
     Index index;
     RecoverySummary recovery;
   };
@@ -80,6 +79,8 @@ class StoreImpl final : public Store {
   Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot,
                               const std::set<std::string>& ingest_ids) override;
   Result<SpaceSums> Space() const override;
+  Result<> SetLimits(Bytes limit, std::optional<Bytes> min_free) override;
+  Result<EvictedToFit> EvictToFit(FitTo fit_to) override;
   Result<Bytes> Evict(const std::string& snapshot_id) override;
   std::shared_ptr<void> HoldForFill(const std::string& snapshot_id) override;
 
@@ -133,6 +134,16 @@ class StoreImpl final : public Store {
   };
   Result<Attempt> TryReserve(Bytes need, const std::string& for_snapshot,
                              const std::set<std::string>& ingest_ids);
+  /// What must go, or all that may go where that is too little.
+  struct Excess {
+    Bytes bytes = 0;
+    std::vector<std::string> ingests;
+    std::vector<std::string> snapshots;
+  };
+  /// Nothing: the sums changed meanwhile.
+  Result<std::optional<Excess>> FindExcess(FitTo fit_to);
+  /// Evicts a snapshot that was chosen; nothing if it was taken into use or went since.
+  Result<std::optional<Bytes>> EvictChosen(const std::string& snapshot_id);
   /// Marks an idle snapshot as going away; returns its trees.
   Result<std::vector<TreeRecord>> MarkLeaving(const std::string& snapshot_id);
   Result<> RemoveTrees(const std::vector<TreeRecord>& trees);
@@ -145,8 +156,6 @@ class StoreImpl final : public Store {
   const RootLayout layout_;
   const PreparedRoot root_;
   const std::string boot_id_;
-  const Bytes limit_;
-  const Bytes min_free_;
   const RecoverySummary recovery_;
   const std::shared_ptr<StoreState> state_;  // shared: see StoreState
   Trash trash_;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -49,6 +50,24 @@ class FillHold {
   const std::string snapshot_id_;
 };
 
+SpaceInputs InputsOf(const StoreState& state, const std::string& except,
+                     const std::set<std::string>& its_ingests, const io::Space& disk)
+    REQUIRES(state.mutex);
+SpaceInputs InputsOf(const StoreState& state, const std::string& except,
+                     const std::set<std::string>& its_ingests, const io::Space& disk) {
+  SpaceInputs inputs = state.index.Sums(except, its_ingests);
+  inputs.limit = state.limits.limit;
+  inputs.min_free = state.limits.min_free;
+  inputs.free = disk.free;
+  return inputs;
+}
+
+Bytes SumOf(const std::vector<Candidate>& ingests) {
+  Bytes sum = 0;
+  for (const Candidate& ingest : ingests) sum += ingest.own;
+  return sum;
+}
+
 }  // namespace
 
 std::shared_ptr<void> StoreImpl::HoldForFill(const std::string& snapshot_id) {
@@ -58,11 +77,8 @@ std::shared_ptr<void> StoreImpl::HoldForFill(const std::string& snapshot_id) {
 Result<SpaceSums> StoreImpl::Space() const {
   io::Space disk = TRY(filesystem_.SpaceOf(layout_.root()));
   MutexLock lock(state_->mutex);
-  SpaceInputs inputs = state_->index.Sums("", {});
-  inputs.limit = limit_;
-  inputs.min_free = min_free_;
-  inputs.free = disk.free;
-  return SpaceSums{.limit = limit_,
+  SpaceInputs inputs = InputsOf(*state_, "", {}, disk);
+  return SpaceSums{.limit = inputs.limit,
                    .used = inputs.used,
                    .held = inputs.held,
                    .reserved = inputs.reserved,
@@ -70,7 +86,7 @@ Result<SpaceSums> StoreImpl::Space() const {
                    .available = Available(inputs),
                    .filesystem_total = disk.total,
                    .filesystem_free = disk.free,
-                   .min_free = min_free_};
+                   .min_free = inputs.min_free};
 }
 
 Result<StoreImpl::Attempt> StoreImpl::TryReserve(Bytes need, const std::string& for_snapshot,
@@ -86,10 +102,7 @@ Result<StoreImpl::Attempt> StoreImpl::TryReserve(Bytes need, const std::string& 
   Attempt attempt;
   // An ingest allocated or gave back in between: the disk's number and ours don't belong together.
   if (index.ledger.epoch() != epoch) return attempt;
-  SpaceInputs inputs = index.Sums(for_snapshot, ingest_ids);
-  inputs.limit = limit_;
-  inputs.min_free = min_free_;
-  inputs.free = disk.free;
+  SpaceInputs inputs = InputsOf(*state_, for_snapshot, ingest_ids, disk);
   TRY(CheckFits(inputs, disk.total, need));
   Bytes shortfall = Shortfall(inputs, need);
   if (shortfall == 0) {
@@ -99,8 +112,7 @@ Result<StoreImpl::Attempt> StoreImpl::TryReserve(Bytes need, const std::string& 
   }
   // Staged bytes go before what is whole.
   std::vector<Candidate> ingests = index.IngestCandidates(ingest_ids);
-  Bytes staged = 0;
-  for (const Candidate& ingest : ingests) staged += ingest.own;
+  Bytes staged = SumOf(ingests);
   attempt.ingests = *ChooseVictims(ingests, std::min(shortfall, staged));
   auto snapshots =
       ChooseVictims(index.Candidates(for_snapshot), shortfall - std::min(shortfall, staged));
@@ -127,17 +139,73 @@ Result<Reservation> StoreImpl::Reserve(Bytes bytes, const std::string& for_snaps
     if (attempt.reservation) return std::move(*attempt.reservation);
     for (const std::string& ingest : attempt.ingests) TRY(GiveUpIngest(ingest));
     for (const std::string& victim : attempt.snapshots) {
-      auto evicted = Evict(victim);
-      // Taken into use or gone since it was chosen: count again.
-      bool raced = !evicted.has_value() && (evicted.error().code == Code::kFailedPrecondition ||
-                                            evicted.error().code == Code::kNotFound);
-      if (!evicted.has_value() && !raced) return std::unexpected(std::move(evicted).error());
+      // Where another operation was faster, the next round counts again.
+      TRY(EvictChosen(victim));
     }
   }
   return Fail(Code::kAborted,
               fmt::format("need {}: other operations kept changing what is free, try "
                           "again",
                           FormatBytes(need)));
+}
+
+Result<std::optional<Bytes>> StoreImpl::EvictChosen(const std::string& snapshot_id) {
+  Result<Bytes> evicted = Evict(snapshot_id);
+  if (evicted) return std::optional<Bytes>(*evicted);
+  Code code = evicted.error().code;
+  if (code == Code::kFailedPrecondition || code == Code::kNotFound) return std::nullopt;
+  return std::unexpected(std::move(evicted).error());
+}
+
+Result<std::optional<StoreImpl::Excess>> StoreImpl::FindExcess(FitTo fit_to) {
+  uint64_t epoch = 0;
+  {
+    MutexLock lock(state_->mutex);
+    epoch = state_->index.ledger.epoch();
+  }
+  io::Space disk = TRY(filesystem_.SpaceOf(layout_.root()));
+  MutexLock lock(state_->mutex);
+  Index& index = state_->index;
+  if (index.ledger.epoch() != epoch) return std::nullopt;
+  std::optional<Excess> excess(std::in_place);
+  SpaceInputs inputs = InputsOf(*state_, "", {}, disk);
+  if (fit_to == FitTo::kLimit) inputs.free = std::numeric_limits<Bytes>::max();
+  excess->bytes = Shortfall(inputs, 0);
+  if (excess->bytes == 0) return excess;
+  std::vector<Candidate> ingests = index.IngestCandidates({});
+  Bytes staged = std::min(excess->bytes, SumOf(ingests));
+  excess->ingests = *ChooseVictims(ingests, staged);
+  std::vector<Candidate> snapshots = index.Candidates("");
+  excess->snapshots =
+      *ChooseVictims(snapshots, std::min(excess->bytes - staged, FreeableBytes(snapshots)));
+  return excess;
+}
+
+Result<EvictedToFit> StoreImpl::EvictToFit(FitTo fit_to) {
+  EvictedToFit done;
+  for (int round = 0; round < kMaxRounds; ++round) {
+    std::optional<Excess> excess = TRY(FindExcess(fit_to));
+    if (!excess) continue;
+    Bytes freed = 0;
+    bool raced = false;
+    for (const std::string& ingest : excess->ingests) {
+      Bytes bytes = TRY(GiveUpIngest(ingest));
+      freed += bytes;
+      ++done.ingests;
+    }
+    for (const std::string& victim : excess->snapshots) {
+      std::optional<Bytes> bytes = TRY(EvictChosen(victim));
+      raced = raced || !bytes;
+      freed += bytes.value_or(0);
+      if (bytes) ++done.snapshots;
+    }
+    done.freed += freed;
+    done.excess = excess->bytes - std::min(excess->bytes, freed);
+    // One round is enough: disks give back what was removed a little later, and counting again
+    // would evict for it a second time.
+    if (!raced) return done;
+  }
+  return Fail(Code::kAborted, "other operations kept changing what is in use");
 }
 
 }  // namespace weighhouse::store

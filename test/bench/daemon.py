@@ -31,7 +31,7 @@ def _start(work: Path, hub: Hub) -> tuple[Child, Path]:
     shutil.copy(PROGRAMS / "weighhouse-cached", program)
     root, sockets = _own_directory(work / "output"), _own_directory(work / "run")
     configuration = work / "config.yaml"
-    configuration.write_text(json.dumps({"cache": {"root": str(root)},
+    configuration.write_text(json.dumps({"cache": {"root": str(root), "minFree": "5%"},
                                          "sources": {"huggingface": {"endpoint": hub.url}}}))
     daemon = Child([*_UNPRIVILEGED, str(program), "--config", str(configuration), "--root", str(root),
                     "--socket-directory", str(sockets)], log=work / "cached.log")

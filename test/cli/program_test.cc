@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "test/cli/served_engine.h"
+#include "test/support/temporary_directory.h"
 
 namespace weighhouse::cli {
 namespace {
@@ -12,6 +13,7 @@ namespace {
 using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
+using ::testing::Not;
 
 class ProgramTest : public ServedEngineTest {};
 
@@ -73,6 +75,30 @@ TEST_F(ProgramTest, ShowsStatusWithFillsAndFallback) {
   EXPECT_EQ(status["info"]["root"], "/cache");
   EXPECT_EQ(status["capacity"]["limit"], 100 * kGiB);
   EXPECT_EQ(status["fills"][0]["bytes_present"], 25 * kMiB);
+}
+
+TEST_F(ProgramTest, ShowsHowTheDaemonStandsToItsConfiguration) {
+  configuration_.file = "/etc/weighhouse/config.yaml";
+  configuration_.applied = SystemClock().Now();
+  configuration_.reloads = 2;
+  ProgramResult good = Run({"status"});
+  EXPECT_THAT(good.out,
+              HasSubstr("config       /etc/weighhouse/config.yaml, taken over just now\n"));
+  EXPECT_THAT(good.out, Not(HasSubstr("NOT in effect")));
+  configuration_.error = "config.yaml:2: cache.limit is 'most': give bytes";
+  configuration_.failures = 1;
+  configuration_.pending = {"fill.engine", "fill.loops"};
+  configuration_.warnings = {"cache.minFree is 1.0 GiB"};
+  ProgramResult text = Run({"status"});
+  EXPECT_THAT(text.out,
+              HasSubstr("NOT in effect, the last good one is: config.yaml:2: cache.limit"));
+  EXPECT_THAT(text.out, HasSubstr("applies at restart: fill.engine, fill.loops\n"));
+  EXPECT_THAT(text.out, HasSubstr("warning: cache.minFree is 1.0 GiB\n"));
+  json status = json::parse(Run({"status", "--output=json"}).out)["info"]["configuration"];
+  EXPECT_EQ(status["reloads"], 2);
+  EXPECT_EQ(status["failures"], 1);
+  EXPECT_EQ(status["error"], configuration_.error);
+  EXPECT_EQ(status["applies_at_restart"][1], "fill.loops");
 }
 
 TEST_F(ProgramTest, InspectsWithPatternsRevisionAndToken) {
@@ -185,6 +211,58 @@ TEST(ProgramUsageTest, NeedsNoDaemonForItsVersion) {
   EXPECT_EQ(json::parse(RunProgram("weighhouse", {"version", "--output", "json"}).out)["version"],
             WEIGHHOUSE_VERSION);
   EXPECT_EQ(RunProgram("weighhouse", {"--version"}).exit_code, 0);
+}
+
+class ConfigProgramTest : public ::testing::Test {
+ protected:
+  ProgramResult Check(const std::string& text, std::vector<std::string> more = {}) {
+    WriteTestFile(file_, text);
+    more.insert(more.begin(), {"config", "check", file_});
+    return RunProgram("weighhouse", more);
+  }
+  TemporaryDirectory directory_;
+  const std::string file_ = directory_ / "config.yaml";
+};
+
+TEST_F(ConfigProgramTest, AFileThatTheDaemonWouldTakeIsValid) {
+  ProgramResult text = Check("cache:\n  limit: 80%\noverrides:\n  - match: {nodeName: a}\n");
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_EQ(text.out, file_ + ": valid\n");
+  ProgramResult checked = Check("cache: {limit: 80%}", {"--output", "json"});
+  EXPECT_EQ(json::parse(checked.out),
+            json({{"file", file_}, {"keys", {"cache.limit"}}, {"overrides", 0}}));
+}
+
+TEST_F(ConfigProgramTest, AMistakeIsWrongUsageAndNamesLineKeyValueAndWhatIsAllowed) {
+  ProgramResult text = Check("cache:\n  root: /x\nfill:\n  files: many\n");
+  EXPECT_EQ(text.exit_code, 2);
+  EXPECT_EQ(text.err,
+            "weighhouse: " + file_ + ":4: fill.files is 'many': give a number from 1 to 64\n");
+  EXPECT_EQ(text.out, "");
+  ProgramResult unknown = Check("cache: {limt: 1Gi}", {"--output=json"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_EQ(json::parse(unknown.out)["error"]["message"],
+            file_ + ":1: unknown key cache.limt: did you mean cache.limit?");
+}
+
+TEST_F(ConfigProgramTest, AFileThatIsNotThereIsWrongUsageToo) {
+  ProgramResult result = RunProgram("weighhouse", {"config", "check", "/nonexistent"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("/nonexistent: No such file"));
+}
+
+TEST_F(ConfigProgramTest, ListsItsKeys) {
+  EXPECT_THAT(RunProgram("weighhouse", {"config", "keys"}).out, HasSubstr("| `cache.limit` | "));
+  json keys = json::parse(RunProgram("weighhouse", {"config", "keys", "--output", "json"}).out);
+  EXPECT_EQ(keys["keys"][0]["name"], "cache.root");
+  EXPECT_EQ(keys["keys"][0]["takes_effect"], "restart");
+}
+
+TEST_F(ConfigProgramTest, SuggestsTheNearestCommandBelowConfig) {
+  ProgramResult unknown = RunProgram("weighhouse", {"config", "chek", file_});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_EQ(unknown.err, "weighhouse: unknown command 'chek': did you mean check?\n");
+  EXPECT_EQ(RunProgram("weighhouse", {"config"}).exit_code, 2);
 }
 
 TEST(ProgramUsageTest, ExplainsItselfWithoutArguments) {

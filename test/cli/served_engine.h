@@ -23,8 +23,10 @@ class ServedEngineTest : public ::testing::Test {
     KeepCallbackQueue();
     std::string pattern = ::testing::TempDir() + "/cli.XXXXXX";
     directory_ = ::mkdtemp(pattern.data());
-    Result<std::unique_ptr<api::Server>> server =
-        api::Server::Start(engine_, {.socket_directory = directory_, .allowed_uids = {}});
+    Result<std::unique_ptr<api::Server>> server = api::Server::Start(
+        engine_, {.socket_directory = directory_, .allowed_uids = {}, .configuration = [this] {
+                    return configuration_;
+                  }});
     if (!server) ADD_FAILURE() << server.error().message;
     if (server) server_ = std::move(*server);
   }
@@ -44,6 +46,7 @@ class ServedEngineTest : public ::testing::Test {
 
   std::string directory_;
   FakeEngine engine_;
+  api::ConfigurationStatus configuration_;  // set before a program asks
   std::unique_ptr<api::Server> server_;
 };
 

@@ -91,6 +91,36 @@ Result<VerifySums> FakeEngine::Verify(const std::string&,
   return verify_outcome;
 }
 
+Result<> FakeEngine::Reconfigure(const EngineOptions& options) {
+  {
+    MutexLock lock(mutex_);
+    reconfigurations_.push_back(options);
+  }
+  changed_.NotifyAll();
+  return {};
+}
+
+Result<store::EvictedToFit> FakeEngine::EvictToFit(store::FitTo fit_to) {
+  {
+    MutexLock lock(mutex_);
+    fits_.push_back(fit_to);
+  }
+  changed_.NotifyAll();
+  return evicted_to_fit;
+}
+
+EngineOptions FakeEngine::WaitForReconfiguration(size_t number) {
+  MutexLock lock(mutex_);
+  while (reconfigurations_.size() < number) changed_.Wait(lock);
+  return reconfigurations_.back();
+}
+
+store::FitTo FakeEngine::WaitForEvictToFit(size_t number) {
+  MutexLock lock(mutex_);
+  while (fits_.size() < number) changed_.Wait(lock);
+  return fits_.back();
+}
+
 SnapshotView FakeSnapshot(const std::string& model, Bytes size, bool complete) {
   SnapshotView view;
   view.snapshot.id = Digest::Of(model).Hex();

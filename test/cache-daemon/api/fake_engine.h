@@ -29,6 +29,14 @@ class FakeEngine final : public Engine {
                             std::stop_token stop) override;
   Result<store::SpaceSums> Capacity() const override { return space; }
   Result<EngineInfo> Info() const override { return info; }
+  Result<> Reconfigure(const EngineOptions& options) override EXCLUDES(mutex_);
+  Result<store::EvictedToFit> EvictToFit(store::FitTo fit_to) override EXCLUDES(mutex_);
+
+  /// Waits until Reconfigure was called so often, and returns what the last call gave. Thread-safe.
+  EngineOptions WaitForReconfiguration(size_t number) EXCLUDES(mutex_);
+  /// Waits until EvictToFit was called so often, and returns to what it was asked last.
+  /// Thread-safe.
+  store::FitTo WaitForEvictToFit(size_t number) EXCLUDES(mutex_);
 
   /// The n-th Acquire so far; waits until it has come. Thread-safe.
   struct Acquisition {
@@ -51,6 +59,7 @@ class FakeEngine final : public Engine {
   std::vector<SnapshotView> snapshots;
   Result<store::SpaceSums> space;
   Result<EngineInfo> info;
+  store::EvictedToFit evicted_to_fit;
 
   // What came, for the thread that made the call.
   std::string released;
@@ -64,6 +73,8 @@ class FakeEngine final : public Engine {
   ConditionVariable changed_;
   std::vector<Acquisition> acquisitions_ GUARDED_BY(mutex_);
   bool verifying_ GUARDED_BY(mutex_) = false;
+  std::vector<EngineOptions> reconfigurations_ GUARDED_BY(mutex_);
+  std::vector<store::FitTo> fits_ GUARDED_BY(mutex_);
 };
 
 /// A snapshot with one file of `size` bytes, present if `complete`.

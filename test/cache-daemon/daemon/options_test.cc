@@ -24,7 +24,8 @@ TEST(OptionsTest, HasDefaults) {
 
 TEST(OptionsTest, TakesFlags) {
   auto parsed = Parse({"--config", "/c", "--root=/r", "--socket-directory", "/s", "--log-level",
-                       "debug", "--allow-uid", "5", "--allow-uid", "6", "--allow-root"});
+                       "debug", "--allow-uid", "5", "--allow-uid", "6", "--allow-root",
+                       "--node-name", "gpu-1", "--node-labels", "pool=gpu,zone=a"});
   ASSERT_TRUE(parsed) << parsed.error().text;
   const auto& options = *parsed;
   EXPECT_EQ(options.config, "/c");
@@ -33,6 +34,9 @@ TEST(OptionsTest, TakesFlags) {
   EXPECT_EQ(options.log_level, "debug");
   EXPECT_EQ(options.allow_uids, (std::vector<uid_t>{5, 6}));
   EXPECT_TRUE(options.allow_root);
+  EXPECT_EQ(options.node.name, "gpu-1");
+  EXPECT_EQ(options.node.labels,
+            (std::map<std::string, std::string>{{"pool", "gpu"}, {"zone", "a"}}));
 }
 
 TEST(OptionsTest, SuggestsTheNearestFlag) {
@@ -46,6 +50,7 @@ TEST(OptionsTest, RefusesABadValue) {
   EXPECT_EQ(Parse({"--log-level", "loud"}).error().exit_code, 2);
   EXPECT_EQ(Parse({"--allow-uid", "root"}).error().exit_code, 2);
   EXPECT_EQ(Parse({"stray"}).error().exit_code, 2);
+  EXPECT_EQ(Parse({"--node-labels", "pool"}).error().exit_code, 2);
 }
 
 TEST(OptionsTest, PrintsHelpAndVersion) {

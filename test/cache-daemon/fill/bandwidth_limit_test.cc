@@ -66,9 +66,10 @@ class BandwidthLimitTest : public testing::Test {
       if (gone) return;
       while (!paused && at_hand >= kPiece) {
         BandwidthLimit::Claim claim{.fill = fill, .priority = priority};
-        paused = !test.limit_.MayTake(*this, claim);
+        bool limited = test.limit_.limited();
+        paused = limited && !test.limit_.MayTake(*this, claim);
         if (paused) return;
-        test.limit_.Took(*this, claim, kPiece);
+        if (limited) test.limit_.Took(*this, claim, kPiece);
         at_hand -= kPiece;
         taken += kPiece;
       }
@@ -113,6 +114,34 @@ TEST_F(BandwidthLimitTest, HoldsTheRateOfOneFile) {
   File& file = Add("fill");
   Run(5s);
   EXPECT_NEAR(PartOf(file, 5s), 1, 0.03);
+}
+
+TEST_F(BandwidthLimitTest, HoldsAnotherRateFromThenOn) {
+  File& file = Add("fill");
+  Run(1s);
+  limit_.SetRate(kRate / 4);
+  file.taken = 0;
+  Run(5s);
+  EXPECT_NEAR(PartOf(file, 5s), 0.25, 0.03);
+  limit_.SetRate(kRate);
+  file.taken = 0;
+  Run(5s);
+  EXPECT_NEAR(PartOf(file, 5s), 1, 0.03);
+}
+
+TEST_F(BandwidthLimitTest, LetsThoseWhoWaitGoWhereTheLimitGoes) {
+  limit_.SetRate(kPiece / 16);
+  File& file = Add("fill");
+  Run(2s);
+  ASSERT_TRUE(file.paused) << "a piece on credit lasts a quarter of a minute";
+  limit_.SetRate(0);
+  file.taken = 0;
+  Run(1s);
+  EXPECT_GT(PartOf(file, 1s), 50);
+  limit_.SetRate(kRate);
+  file.taken = 0;
+  Run(5s);
+  EXPECT_NEAR(PartOf(file, 5s), 1, 0.03) << "what wasn't limited is not owed";
 }
 
 TEST_F(BandwidthLimitTest, SharesEquallyBetweenFillsWhateverTheirFiles) {

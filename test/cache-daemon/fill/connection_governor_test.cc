@@ -77,6 +77,21 @@ TEST(ConnectionGovernorTest, KeepsTheLimitsPerHostAndInAll) {
   EXPECT_EQ(in_all.governor.total_in_use(), 10U);
 }
 
+TEST(ConnectionGovernorTest, KeepsToLimitsThatAreChanged) {
+  SimulatedNetwork network({.bytes_per_second = 1e9}, {.total = 24, .per_host = 16});
+  network.Add("fill");
+  network.Run(8s);
+  network.governor.SetLimits({.total = 24, .per_host = 6});
+  network.Run(4s);
+  EXPECT_LE(network.governor.total_in_use(), 6U);
+  network.governor.SetLimits({.total = 4, .per_host = 6});
+  network.Run(4s);
+  EXPECT_LE(network.governor.total_in_use(), 4U);
+  network.governor.SetLimits({.total = 24, .per_host = 16});
+  network.Run(8s);
+  EXPECT_EQ(network.governor.total_in_use(), 16U);
+}
+
 TEST(ConnectionGovernorTest, SharesEquallyBetweenFillsWhateverTheirFiles) {
   SimulatedNetwork network({});
   auto& one = network.Add("one");

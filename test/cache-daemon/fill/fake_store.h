@@ -68,6 +68,8 @@ class FakeStore final : public store::Store {
   std::optional<store::LeaseRecord> FindLease(const std::string&) const override { return {}; }
   std::vector<store::LeaseRecord> Leases() const override { return {}; }
   Result<store::SpaceSums> Space() const override { return Refused(); }
+  Result<> SetLimits(Bytes, std::optional<Bytes>) override { return Refused(); }
+  Result<store::EvictedToFit> EvictToFit(store::FitTo) override { return Refused(); }
   Result<Bytes> Evict(const std::string&) override { return Refused(); }
 
  private:

@@ -38,6 +38,7 @@ class ManualTransport final : public source::Transport {
   const std::vector<std::optional<ByteRange>>& asked() const { return asked_; }
 
   void Post(std::function<void()> task) override { PostAfter({}, std::move(task)); }
+  void Reconfigure(const source::TransportOptions&) override {}
   void PostAfter(std::chrono::milliseconds delay, std::function<void()> task) override
       EXCLUDES(mutex_);
   source::TransferId Start(const source::FileLocation& location, std::optional<ByteRange> range,

@@ -21,6 +21,7 @@ class FakeTransport final : public source::Transport {
     source::TransferSink* sink;
   };
   void Post(std::function<void()> task) override { task(); }
+  void Reconfigure(const source::TransportOptions&) override {}
   void PostAfter(std::chrono::milliseconds, std::function<void()>) override {}
   source::TransferId Start(const source::FileLocation&, std::optional<ByteRange> range,
                            source::TransferSink& sink) override {

@@ -40,6 +40,19 @@ TEST(SourceRegistryTest, SaysThatAnAdminMustAllowLocalModels) {
   EXPECT_EQ((*registry)->For({.uri = "s3://b/p"}).error().code, Code::kInvalidArgument);
 }
 
+TEST(SourceRegistryTest, AllowsOtherLocalRootsWhileItIsUsed) {
+  auto registry = SourceRegistry::Create({.local_roots = {"/models"}});
+  ASSERT_TRUE(registry);
+  auto under_way = (*registry)->For({.uri = "file:///models/m"});
+  ASSERT_TRUE(under_way);
+  ASSERT_TRUE((*registry)->Allow({}));
+  EXPECT_EQ((*registry)->For({.uri = "file:///models/m"}).error().code, Code::kPermissionDenied);
+  ASSERT_TRUE((*registry)->Allow({.local_roots = {"/models"}}));
+  EXPECT_TRUE((*registry)->For({.uri = "file:///models/m"}));
+  EXPECT_EQ((*registry)->Allow({.local_roots = {"models"}}).error().code, Code::kInvalidArgument);
+  EXPECT_TRUE((*registry)->For({.uri = "file:///models/m"})) << "as before";
+}
+
 TEST(SourceRegistryTest, RefusesOptionsThatCantWork) {
   EXPECT_EQ(CreateCode({.hub_endpoint = "ftp://h"}), Code::kInvalidArgument);
   EXPECT_EQ(CreateCode({.hub_endpoint = "huggingface.co"}), Code::kInvalidArgument);

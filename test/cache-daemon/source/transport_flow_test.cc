@@ -84,6 +84,23 @@ TEST_P(TransportFlowTest, CountsNoPauseAsAStall) {
   EXPECT_EQ(sink.bytes(), "weights");
 }
 
+TEST_P(TransportFlowTest, KeepsToAStallTimeoutThatWasChangedUnderWay) {
+  ScriptedServer server([&](const Request&) {
+    return Reply{"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nstart", Reply::Then::kHold};
+  });
+  auto transport = MakeTransport({.stall_timeout = 3600s});
+  RecordingSink sink;
+  std::promise<void> begun;
+  sink.accept = [&](std::span<const std::byte>) {
+    begun.set_value();
+    return true;
+  };
+  transport->Post([&] { transport->Start({.url = server.Url("/f")}, std::nullopt, sink); });
+  ASSERT_EQ(begun.get_future().wait_for(kTestPatience), std::future_status::ready);
+  transport->Reconfigure({.stall_timeout = 200ms, .max_connections = 8});
+  EXPECT_EQ(sink.WaitForEnd().status.error().code, Code::kUnavailable);
+}
+
 TEST_P(TransportFlowTest, CancelsFromATaskPostedWithinOnBytesWithoutAnEnd) {
   ScriptedServer server([&](const Request&) {
     return Reply{"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nstart", Reply::Then::kHold};

@@ -126,6 +126,68 @@ TEST_F(EvictTest, ReserveNeverTakesWhatIsLeasedFillingOrItsOwn) {
   EXPECT_FALSE(store_->FindSnapshot(own.id).has_value());
 }
 
+TEST_F(EvictTest, FitsASmallerLimitByWhatNobodyUsesOldestFirst) {
+  Snapshot leased = FillOne(Sized("1", 3), '1');
+  Snapshot oldest = FillOne(Sized("2", 3), '2');
+  Snapshot filling = FillOne(Sized("3", 3), '3');
+  Snapshot newest = FillOne(Sized("4", 3), '4');
+  ASSERT_TRUE(store_->TakeLease(LeaseOn(leased.id, "pod")).has_value());
+  auto hold = store_->HoldForFill(filling.id);
+  ASSERT_TRUE(store_->SetLimits(10 * 4096, 0).has_value());
+  EXPECT_EQ(store_->Snapshots().size(), 4u) << "a limit evicts nothing by itself";
+  auto fit = store_->EvictToFit(FitTo::kLimit);
+  ASSERT_TRUE(fit.has_value()) << fit.error().message;
+  EXPECT_EQ(fit->snapshots, 1u);
+  EXPECT_EQ(fit->freed, 3u * 4096);
+  EXPECT_EQ(fit->excess, 0u);
+  EXPECT_FALSE(store_->FindSnapshot(oldest.id).has_value());
+  EXPECT_TRUE(store_->FindSnapshot(newest.id).has_value());
+  EXPECT_EQ(store_->Space()->limit, 10u * 4096);
+}
+
+TEST_F(EvictTest, FitsAsFarAsWhatIsInUseAllowsAndSaysWhatIsTooMuch) {
+  Snapshot leased = FillOne(Sized("1", 3), '1');
+  Snapshot idle = FillOne(Sized("2", 3), '2');
+  ASSERT_TRUE(store_->TakeLease(LeaseOn(leased.id, "pod")).has_value());
+  ASSERT_TRUE(store_->SetLimits(4096, 0).has_value());
+  EXPECT_EQ(store_->EvictToFit(FitTo::kLimit)->excess, 2u * 4096);
+  EXPECT_FALSE(store_->FindSnapshot(idle.id).has_value());
+  EXPECT_TRUE(store_->FindSnapshot(leased.id).has_value());
+  EXPECT_EQ(store_->Space()->available, 0u);
+  ASSERT_TRUE(store_->DropLease(LeaseOn(leased.id, "pod").id).has_value());
+  EXPECT_EQ(store_->EvictToFit(FitTo::kLimit)->excess, 0u);
+  EXPECT_TRUE(store_->Snapshots().empty());
+}
+
+TEST_F(EvictTest, FitsWithoutEvictingWhatWouldFreeNothing) {
+  Snapshot leased = FillOne({{"shared", "in two models"}}, '1');
+  Snapshot sharing = FillOne({{"other-name", "in two models"}}, '2');
+  ASSERT_TRUE(store_->TakeLease(LeaseOn(leased.id, "pod")).has_value());
+  ASSERT_TRUE(store_->SetLimits(1, 0).has_value());
+  EXPECT_GT(store_->EvictToFit(FitTo::kLimit)->excess, 0u);
+  EXPECT_TRUE(store_->FindSnapshot(sharing.id).has_value());
+}
+
+TEST_F(EvictTest, FitsALargerMinFreeOnlyWhenAskedTo) {
+  Snapshot idle = FillOne(Sized("1", 3), '1');
+  ASSERT_TRUE(store_->SetLimits(0, Bytes{1} << 60).has_value());
+  EXPECT_EQ(store_->EvictToFit(FitTo::kLimit)->excess, 0u);
+  EXPECT_TRUE(store_->FindSnapshot(idle.id).has_value());
+  EXPECT_GT(store_->EvictToFit(FitTo::kLimitAndMinFree)->excess, 0u);
+  EXPECT_FALSE(store_->FindSnapshot(idle.id).has_value());
+}
+
+TEST_F(EvictTest, APromiseOutlivesASmallerLimit) {
+  auto promised = store_->Reserve(6 * 4096, "s");
+  ASSERT_TRUE(promised.has_value());
+  ASSERT_TRUE(store_->SetLimits(3 * 4096, 0).has_value());
+  EXPECT_EQ(store_->EvictToFit(FitTo::kLimit)->excess, 3u * 4096);
+  EXPECT_EQ(store_->Space()->reserved, 6u * 4096);
+  EXPECT_EQ(store_->Reserve(4096, "t").error().code, Code::kResourceExhausted);
+  *promised = Reservation();
+  EXPECT_TRUE(store_->Reserve(3 * 4096, "t").has_value());
+}
+
 TEST_F(EvictTest, ReserveTellsNeverFromNotNow) {
   options_.limit = 10 * 4096;
   Reopen();

@@ -68,6 +68,19 @@ TEST_F(ResumeSpaceTest, StagedBytesAndSnapshotsGoTogetherWhereBothAreNeeded) {
   EXPECT_FALSE(store_->FindSnapshot(ListingOf(files).SnapshotId()).has_value());
 }
 
+TEST_F(ResumeSpaceTest, StagedBytesGoFirstWhereALimitBecomesSmaller) {
+  TestFiles files = {{"a", PatternBytes(3 * kBlock, 1)}};
+  ASSERT_TRUE(Fill(*store_, ListingOf(files), files).has_value());
+  ASSERT_TRUE(store_->SetLimits(12 * kBlock, 0).has_value());
+  auto fit = store_->EvictToFit(FitTo::kLimit);
+  ASSERT_TRUE(fit.has_value()) << fit.error().message;
+  EXPECT_EQ(fit->ingests, 1u);
+  EXPECT_EQ(fit->snapshots, 0u);
+  EXPECT_EQ(fit->freed, 10 * kBlock);
+  EXPECT_TRUE(Left().empty());
+  EXPECT_TRUE(store_->FindSnapshot(ListingOf(files).SnapshotId()).has_value());
+}
+
 TEST_F(ResumeSpaceTest, StagedBytesThatCantBeGivenUpAreAnErrorAndStay) {
   filesystem_.FailAt({.operation = "Unlink", .path = "ingests/", .error_number = EIO});
   EXPECT_FALSE(store_->Reserve(14 * kBlock, "other", {}).has_value());

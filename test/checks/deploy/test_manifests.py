@@ -89,8 +89,9 @@ class Programs(unittest.TestCase):
 
 class Configuration(unittest.TestCase):
     def test_shows_every_key_there_is(self):
-        source = (ROOT / "cache-daemon/daemon/config_keys.cc").read_text(encoding="utf-8")
-        known = re.findall(r'ConfigKey\{\s*"([\w.]+)"', source)
+        output = subprocess.run([f"{BIN}/weighhouse", "config", "keys", "--output", "json"], stdout=subprocess.PIPE,
+                                check=True).stdout
+        known = [key["name"] for key in json.loads(output)["keys"]]
         self.assertGreater(len(known), 5)
         shown, group = [], []
         for line in configuration(uncommented=True).splitlines():
@@ -99,6 +100,12 @@ class Configuration(unittest.TestCase):
                 group = [*group[: len(match.group(1)) // 2], match.group(2)]
                 shown += [".".join(group)] if match.group(3) else []
         self.assertEqual(sorted(shown), sorted(known))
+
+    def test_shows_values_that_are_allowed(self):
+        for text in (configuration(), configuration(uncommented=True)):
+            checked = subprocess.run([f"{BIN}/weighhouse", "config", "check", "/dev/stdin"], input=text, text=True,
+                                     capture_output=True, check=False)
+            self.assertEqual(checked.returncode, 0, checked.stderr)
 
 
 class Rights(unittest.TestCase):

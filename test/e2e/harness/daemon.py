@@ -10,6 +10,7 @@ from typing import Any, Iterator
 
 import grpc
 
+from harness.config_map import ConfigMap
 from harness.process import Process
 from harness.workspace import DAEMON_UID, binaries, owned_by_daemon
 from kubelet_double.wire import contract
@@ -63,18 +64,24 @@ class CacheDaemon:
         self.log = directory / "cached.log"
         self.launcher: list[str] = []
         """A command that runs the daemon's in circumstances of its own."""
-        self._config = directory / "config.yaml"
+        self.config_map = ConfigMap(directory / "config")
+        self.config_file = self.config_map.file
         self.configure(hub_url, limit, local_roots)
         self._process: Process | None = None
 
     def configure(self, hub_url: str, limit: str, local_roots: tuple[Path, ...] = ()) -> None:
-        """Writes the configuration for the next start (JSON is YAML). No limit: the daemon's own defaults of space."""
+        """Writes the configuration (JSON is YAML). No limit: the daemon's own defaults of space."""
         sources: dict[str, Any] = {"local": {"roots": [str(root) for root in local_roots]}}
         if hub_url:
             sources["huggingface"] = {"endpoint": hub_url}
         cache = {"root": str(self.root)} | ({"limit": limit, "minFree": "0"} if limit else {})
-        self._config.write_text(json.dumps({"cache": cache, "sources": sources, "log": {"level": "debug"}}))
-        self._config.chmod(0o644)
+        self.settings: dict[str, dict[str, Any]] = {"cache": cache, "sources": sources, "log": {"level": "debug"}}
+        self.config_map.swap(json.dumps(self.settings))
+
+    def change(self, group: str, **values: Any) -> None:
+        """Changes keys of one group of the configuration, as an admin does."""
+        self.settings.setdefault(group, {}).update(values)
+        self.config_map.swap(json.dumps(self.settings))
 
     @property
     def node_socket(self) -> Path:
@@ -90,8 +97,9 @@ class CacheDaemon:
         return self._process
 
     def command(self, sockets: Path | None = None) -> list[str]:
-        return [*self.launcher, *UNPRIVILEGED, str(binaries() / "weighhouse-cached"), "--config", str(self._config),
-                "--root", str(self.root), "--socket-directory", str(sockets or self.sockets)]
+        return [*self.launcher, *UNPRIVILEGED, str(binaries() / "weighhouse-cached"),
+                "--config", str(self.config_file), "--root", str(self.root),
+                "--socket-directory", str(sockets or self.sockets)]
 
     def spawn(self, environment: dict[str, str] | None = None, sockets: Path | None = None) -> Process:
         """Starts the program without waiting for it; the process is the caller's."""

@@ -2,9 +2,10 @@
 #include <charconv>
 #include <map>
 
-#include "cache-daemon/daemon/config.h"
+#include "base/error.h"
+#include "cache-daemon/config/config.h"
 
-namespace weighhouse::daemon {
+namespace weighhouse::config {
 namespace {
 
 constexpr Bytes kMinimumLimit = kMiB;
@@ -111,62 +112,69 @@ bool TakeEndpoint(const ConfigValue& value, std::string& out) {
   return true;
 }
 
+using enum TakesEffect;
+
 constexpr std::array kKeys = {
     ConfigKey{
-        "cache.root", "an absolute path", "/var/lib/weighhouse",
+        "cache.root", kAtRestart, "an absolute path", "/var/lib/weighhouse",
         "The directory that holds the cache; a filesystem of its own is best.",
         [](const ConfigValue& value, Config& config) { return TakePath(value, config.root); }},
-    ConfigKey{"cache.limit",
+    ConfigKey{"cache.limit", kAtOnce,
               "bytes of at least 1Mi, such as 500Gi, or a percentage of the filesystem such as 80%",
-              "the filesystem's size", "What the cache may use.",
+              "the filesystem's size",
+              "What the cache may use. A smaller one evicts what nobody uses, at once.",
               [](const ConfigValue& value, Config& config) {
                 return TakeShare(value, kMinimumLimit, config.limit);
               }},
-    ConfigKey{"cache.minFree", "bytes such as 20Gi, or a percentage of the filesystem such as 5%",
-              "5%", "What stays free on the filesystem.",
-              [](const ConfigValue& value, Config& config) {
-                return TakeShare(value, 0, config.min_free);
-              }},
-    ConfigKey{"fill.files", "a number from 1 to 64", "8",
+    ConfigKey{
+        "cache.minFree", kAtOnce,
+        "bytes such as 20Gi, or a percentage of the filesystem such as 5%",
+        "20% where the node's system, kubelet or its runtime use the same filesystem, else 5%",
+        "What stays free on the filesystem. Less than 20% of one that kubelet or its runtime use "
+        "too is warned about: at 85 % full kubelet removes images, then evicts pods.",
+        [](const ConfigValue& value, Config& config) {
+          return TakeShare(value, 0, config.min_free);
+        }},
+    ConfigKey{"fill.files", kAtRestart, "a number from 1 to 64", "8",
               "Files fetched at the same moment, over all models.",
               [](const ConfigValue& value, Config& config) {
                 return TakeNumber<size_t>(value, 1, 64, config.fill.max_active_files);
               }},
-    ConfigKey{"fill.connections", "a number from 1 to 1024", "64",
+    ConfigKey{"fill.connections", kAtOnce, "a number from 1 to 1024", "64",
               "Connections at the same moment, over all models and hosts.",
               [](const ConfigValue& value, Config& config) {
                 return TakeNumber<size_t>(value, 1, 1024, config.fill.connections);
               }},
-    ConfigKey{"fill.connectionsPerHost", "a number from 1 to 256", "32",
+    ConfigKey{"fill.connectionsPerHost", kAtOnce, "a number from 1 to 256", "32",
               "Connections to one host, at most; as many as bring more are used.",
               [](const ConfigValue& value, Config& config) {
                 return TakeNumber<size_t>(value, 1, 256, config.fill.connections_per_host);
               }},
-    ConfigKey{"fill.bandwidthLimit",
+    ConfigKey{"fill.bandwidthLimit", kAtOnce,
               "bytes a second of at least 64Ki, such as 100Mi, or 0 for no limit", "0",
               "What all fills together fetch a second, at most.",
               [](const ConfigValue& value, Config& config) {
                 return TakeBandwidth(value, config.fill.bandwidth_limit);
               }},
-    ConfigKey{"fill.loops", "a number from 0 to 32", "0",
+    ConfigKey{"fill.loops", kAtRestart, "a number from 0 to 32", "0",
               "Threads that receive, at most; they are begun as they are needed, and 0 lets the "
               "number of hardware threads decide.",
               [](const ConfigValue& value, Config& config) {
                 return TakeNumber<int>(value, 0, 32, config.transport.max_loops);
               }},
-    ConfigKey{"fill.stallTimeout", "seconds from 1s to 3600s, such as 30s", "30s",
+    ConfigKey{"fill.stallTimeout", kAtOnce, "seconds from 1s to 3600s, such as 30s", "30s",
               "A connection that brings no byte for this long is given up and tried again.",
               [](const ConfigValue& value, Config& config) {
                 return TakeSeconds(value, 1, 3600, config.transport.stall_timeout);
               }},
-    ConfigKey{"fill.warm", "true or false", "false",
+    ConfigKey{"fill.warm", kAtOnce, "true or false", "false",
               "Whether a model that was filled is read ahead into the page cache where memory is "
               "available; without effect under a memory limit.",
               [](const ConfigValue& value, Config& config) {
                 return TakeChoice<bool>(value, {{"true", true}, {"false", false}},
                                         config.fill.warm);
               }},
-    ConfigKey{"fill.engine", "auto, io_uring or pwrite", "auto",
+    ConfigKey{"fill.engine", kAtRestart, "auto, io_uring or pwrite", "auto",
               "How files are written; auto takes io_uring where the node allows it.",
               [](const ConfigValue& value, Config& config) {
                 using enum io::IoEngineChoice;
@@ -174,31 +182,31 @@ constexpr std::array kKeys = {
                     value, {{"auto", kAuto}, {"io_uring", kIoUring}, {"pwrite", kPwrite}},
                     config.write_engine);
               }},
-    ConfigKey{"fill.bufferMemory", "bytes of at least 16Mi, such as 128Mi", "128Mi",
+    ConfigKey{"fill.bufferMemory", kAtRestart, "bytes of at least 16Mi, such as 128Mi", "128Mi",
               "Memory that all fills share, whatever the models' sizes.",
               [](const ConfigValue& value, Config& config) {
                 return TakeBytes(value, kMinimumBufferMemory, config.buffer_memory);
               }},
-    ConfigKey{"sources.huggingface.endpoint",
+    ConfigKey{"sources.huggingface.endpoint", kAtRestart,
               "an http:// or https:// URL without user, query or fragment",
               "the environment's HF_ENDPOINT, else https://huggingface.co",
               "The Hub that hf:// models come from.",
               [](const ConfigValue& value, Config& config) {
                 return TakeEndpoint(value, config.hub_endpoint);
               }},
-    ConfigKey{"sources.http.allowPlain", "true or false", "false",
+    ConfigKey{"sources.http.allowPlain", kAtOnce, "true or false", "false",
               "Whether http:// models may come from other hosts than the loopback.",
               [](const ConfigValue& value, Config& config) {
                 return TakeChoice<bool>(value, {{"true", true}, {"false", false}},
                                         config.allow_plain_http);
               }},
-    ConfigKey{"sources.local.roots", "a list of absolute paths, such as [/models]", "[]",
+    ConfigKey{"sources.local.roots", kAtOnce, "a list of absolute paths, such as [/models]", "[]",
               "file:// models must lie below one of these directories.",
               [](const ConfigValue& value, Config& config) {
                 return TakePaths(value, config.local_roots);
               }},
     ConfigKey{
-        "log.level", "debug, info, warning or error", "info",
+        "log.level", kAtOnce, "debug, info, warning or error", "info",
         "The least serious lines that are logged.",
         [](const ConfigValue& value, Config& config) {
           return TakeChoice<std::string>(
@@ -206,7 +214,7 @@ constexpr std::array kKeys = {
               {{"debug", "debug"}, {"info", "info"}, {"warning", "warning"}, {"error", "error"}},
               config.log_level);
         }},
-    ConfigKey{"log.format", "text or json", "text", "How log lines look.",
+    ConfigKey{"log.format", kAtOnce, "text or json", "text", "How log lines look.",
               [](const ConfigValue& value, Config& config) {
                 using enum LogFormat;
                 return TakeChoice<LogFormat>(value, {{"text", kText}, {"json", kJson}},
@@ -218,4 +226,4 @@ constexpr std::array kKeys = {
 
 std::span<const ConfigKey> ConfigKeys() { return kKeys; }
 
-}  // namespace weighhouse::daemon
+}  // namespace weighhouse::config

@@ -1,0 +1,86 @@
+#include "cache-daemon/config/reference_page.h"
+
+#include <fmt/format.h>
+
+#include "cache-daemon/config/config.h"
+
+namespace weighhouse::config {
+namespace {
+
+constexpr std::string_view kBefore = R"(# Configuration
+
+<!-- `weighhouse config keys` prints this page: a test holds them to be the same. -->
+
+The cache daemon reads one YAML document: `--config FILE`, else `/etc/weighhouse/config.yaml` if it is there. In the
+manifests that is the ConfigMap `weighhouse-config` (`deploy/daemonset/configmap.yaml`). A key that is not given has its
+default; an unknown key, a key twice or a value that is not allowed is an error that names line, key, value and what is
+allowed. `weighhouse config check FILE` finds it before the daemon does: it exits with 0 or 2 and needs no daemon.
+
+## Changing it while the daemon runs
+
+The daemon sees within two seconds that the file was replaced or written, and takes over what takes effect at once.
+What takes effect at a restart is named in its log and in `weighhouse status` until then. A file that is not valid
+changes nothing: the last good configuration stays in effect, and log and `status` say what is wrong until it is mended.
+A file that went away counts as one that is not valid.
+
+- kubelet brings a changed ConfigMap to the node after up to about a minute and a half; the two seconds begin then.
+- It does so by renaming the link `..data` beside the file, so mount the whole ConfigMap as a directory: a `subPath`
+  mount never changes while the pod lives.
+- Where the file's directory can't be watched (inotify), the file is read every second instead. Behind a link to another
+  directory that is not a ConfigMap's, a change is seen after ten seconds.
+- A smaller `cache.limit`, or a larger `cache.minFree`, evicts at once: what is left of interrupted fills first, then
+  models that nobody uses, least recently used first. What pods use stays, and goes once they have ended, as long as the
+  cache is over its limit. A fill under way keeps the space that it was promised; new ones are refused until there is
+  room.
+- Fills under way go on with what they began with where their source is no longer allowed.
+
+## Keys
+
+| key | value | default | takes effect | what it does |
+|---|---|---|---|---|
+)";
+
+constexpr std::string_view kAfter = R"(
+Bytes are numbers with `Ki`, `Mi`, `Gi`, `Ti` (binary), `k`, `M`, `G`, `T` (decimal) or nothing behind them.
+
+`cache.minFree` depends on where the cache lies, because a full cache on kubelet's or the container runtime's filesystem
+makes kubelet remove images and then evict pods. The daemon takes its root's filesystem for a shared one if one of these
+lies on it: the directory of the configuration file (kubelet keeps ConfigMap volumes on its filesystem), `/etc/hosts`
+(which kubelet mounts), or `/` (in a container the runtime's filesystem, told by its sizes). `weighhouse --root DIR`
+without a daemon keeps 5% free wherever it is.
+
+## Values for some nodes only
+
+`overrides` is a list; each entry has a `match` and the same keys as the document. An entry counts on the nodes that fit
+all that its `match` says; where several give a key, the last one wins, and a list replaces the whole list.
+
+```yaml
+cache:
+  limit: 80%
+overrides:
+  - match: {nodeName: "gpu-*"}        # a pattern or a list of them: * ? [a-z]
+    cache: {limit: 2Ti}
+  - match: {nodeLabels: {pool: edge}} # all of these labels, with these values
+    fill: {bandwidthLimit: 50Mi}
+```
+
+The node's name comes by `--node-name`, which the manifests give. Its labels come by `--node-labels pool=edge,zone=a`,
+and only if an admin gives that flag: Kubernetes does not tell a pod its node's labels (newer versions copy the topology
+labels, region and zone, to pods, from where the downward API has them). For labels of your own use a DaemonSet for each
+pool, each with its flag, or name patterns. An override that asks for labels never counts where the flag is missing, and
+the log says so.
+)";
+
+}  // namespace
+
+std::string ReferencePage() {
+  std::string page(kBefore);
+  for (const ConfigKey& key : ConfigKeys()) {
+    bool at_once = key.takes_effect == TakesEffect::kAtOnce;
+    page += fmt::format("| `{}` | {} | {} | {} | {} |\n", key.name, key.allowed, key.default_value,
+                        at_once ? "at once" : "at restart", key.meaning);
+  }
+  return page + std::string(kAfter);
+}
+
+}  // namespace weighhouse::config
