@@ -178,14 +178,14 @@ TEST_F(EvictTest, FitsALargerMinFreeOnlyWhenAskedTo) {
 }
 
 TEST_F(EvictTest, APromiseOutlivesASmallerLimit) {
-  auto promised = store_->Reserve(6 * 4096, "s");
+  auto promised = store_->Reserve(6 * 4096, "s", {});
   ASSERT_TRUE(promised.has_value());
   ASSERT_TRUE(store_->SetLimits(3 * 4096, 0).has_value());
   EXPECT_EQ(store_->EvictToFit(FitTo::kLimit)->excess, 3u * 4096);
   EXPECT_EQ(store_->Space()->reserved, 6u * 4096);
-  EXPECT_EQ(store_->Reserve(4096, "t").error().code, Code::kResourceExhausted);
+  EXPECT_EQ(store_->Reserve(4096, "t", {}).error().code, Code::kResourceExhausted);
   *promised = Reservation();
-  EXPECT_TRUE(store_->Reserve(3 * 4096, "t").has_value());
+  EXPECT_TRUE(store_->Reserve(3 * 4096, "t", {}).has_value());
 }
 
 TEST_F(EvictTest, ReserveTellsNeverFromNotNow) {
