@@ -234,7 +234,6 @@ bool FileFill::AcceptBytes(RangeTransfer& range, std::span<const std::byte> byte
     return true;
   }
   if (!MayTakeBytes()) return false;
-  // Buffers are shared between the files that have connections.
   context_->active_files = context_->governor.users_in_use();
   if (!assembly_->Accept(range.position(), bytes)) return false;
   if (context_->bandwidth.limited())
@@ -311,9 +310,8 @@ void FileFill::StartAfresh(const Error& reason) {
   // Bytes that were here before, or came from elsewhere, may be wrong: once, not the server's
   // fault.
   bool excused = foreign && !std::exchange(excused_, true);
-  int most = restartable            ? context_->options.max_attempts
-             : askers_.OthersWait() ? 0
-                                    : kMaxFreshStarts;
+  int most = askers_.OthersWait() ? 0 : kMaxFreshStarts;
+  if (restartable) most = context_->options.max_attempts;
   bool enough = !excused && ++fresh_starts_ > most;
   DropAttempt();
   if (enough) return GiveUp(reason);
