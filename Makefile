@@ -49,7 +49,7 @@ bench: setup
 	@.ci/step 'setup bench' .ci/setup bench
 	@cmake --preset bench
 	@cmake --build --preset bench --parallel $(JOBS) --target weighhouse weighhouse-cached bench-programs
-	@build/venv/bin/python -B test/bench/bench.py --plan $(if $(QUICK),quick,full)
+	@build/venv/bin/python -B test/bench/bench.py --plan $(if $(QUICK),quick,full) $(if $(STAGES),--stages $(STAGES))
 
 image:
 	@command -v docker >/dev/null || { echo 'make image: docker is not installed'; exit 1; }

@@ -19,7 +19,7 @@ from typing import Any
 import report
 from arithmetic import GIB, MIB, cases, ceilings, row
 from machine import PROGRAMS, PROJECT, core_count
-from stages import Plan, Session, measure
+from stages import STAGES, Plan, Session, measure
 from targets import Figure, memory_figures, shards_figure, single_figures, tls_figure
 
 FULL = Plan(4 * GIB, 4 * GIB, 2000, 5, 9, 3, 9, 8, "make bench")
@@ -41,7 +41,7 @@ def figures(session: Session) -> list[Figure]:
     return [*found, *memory_figures(every, session.daemon_rss_kib), *session.figures]
 
 
-def finish(session: Session) -> None:
+def finish(session: Session, stages: list[str]) -> None:
     """Tells and writes what was found."""
     single = session.pairs.get("single")
     fill: dict[str, Any] = {
@@ -53,8 +53,8 @@ def finish(session: Session) -> None:
     directory = PROJECT / "build/bench"
     report.write(directory, fill, summary, session.plan.command)
     print(report.table(fill["rows"]), report.ceilings_text(fill["ceilings"]), sep="\n\n", end="\n\n")
-    if session.plan is not FULL:
-        print("Less than the full size: figures to look at, not to quote.")
+    if session.plan is not FULL or set(stages) != set(STAGES):
+        print("Less than all of it in full size: figures to look at.")
     for line in [*(figure.line() for figure in summary), *(f"NOT MEASURED: {failure}" for failure in session.failures)]:
         print(line)
     print(f"\nWritten: {directory}/fill.json, summary.json, table.md (for the README)", flush=True)
@@ -65,7 +65,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plan", choices=PLANS, default="full",
                         help="quick: a quarter of the size, fewer runs; smoke: only whether the bench itself works")
-    plan = PLANS[parser.parse_args().plan]
+    parser.add_argument("--stages", default=",".join(STAGES),
+                        help=f"which stages, of {','.join(STAGES)}; the single file's has TLS and the ceilings with it")
+    arguments = parser.parse_args()
+    plan, stages = PLANS[arguments.plan], arguments.stages.split(",")
+    if unknown := set(stages) - set(STAGES):
+        parser.error(f"--stages: there is no {', '.join(sorted(unknown))}: give some of {','.join(STAGES)}")
     if os.geteuid() != 0:
         sys.exit("make bench needs root: for network namespaces, and to give the cache a user of its own")
     parent = os.environ.get("WEIGHHOUSE_BENCH_PARENT", "/var/tmp")
@@ -77,8 +82,8 @@ def main() -> None:
         session = Session(plan, Path(name), core_count())
         session.work.chmod(0o755)
         session.models.mkdir()
-        measure(session)
-        finish(session)
+        measure(session, stages)
+        finish(session, stages)
         subprocess.run([str(PROGRAMS / "bench-stages"), "--benchmark_min_time=0.3"], check=True,
                        env=os.environ | {"TMPDIR": str(session.work)})
     sys.exit(1 if session.failures else 0)

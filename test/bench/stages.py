@@ -20,6 +20,7 @@ from targets import Figure, far_figures, slow_first_figure
 from tools import PEERS, Origin
 
 _SLOW_FIRST_BYTES_PER_SECOND = 1_000_000
+STAGES = ("single", "llama8b", "deepseek", "small", "four", "far")
 
 
 @dataclass(frozen=True)
@@ -167,11 +168,14 @@ def measure_daemon(session: Session, nginx: Nginx, shape: Shape) -> None:
     session.daemon_rss_kib = fill_four(session.models, session.work, shape, nginx)
 
 
-def measure(session: Session) -> None:
-    """Everything, shape by shape, so that only one lies on the disk at a time."""
+def measure(session: Session, stages: list[str]) -> None:
+    """The stages, shape by shape, so that only one lies on the disk at a time."""
     shapes = make_shapes(session.plan.bytes, session.plan.many)
     with Nginx(session.work / "nginx", session.models, session.cores) as nginx:
         for shape in shapes.values():
-            session.attempt(shape.name, partial(measure_shape, session, nginx, shape))
-        session.attempt("four models at once", partial(measure_daemon, session, nginx, shapes["llama8b"]))
-    session.attempt("far", partial(measure_far, session, make_shapes(session.plan.far_bytes, 1)["single"]))
+            if shape.name in stages:
+                session.attempt(shape.name, partial(measure_shape, session, nginx, shape))
+        if "four" in stages:
+            session.attempt("four models at once", partial(measure_daemon, session, nginx, shapes["llama8b"]))
+    if "far" in stages:
+        session.attempt("far", partial(measure_far, session, make_shapes(session.plan.far_bytes, 1)["single"]))
