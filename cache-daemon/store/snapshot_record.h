@@ -30,7 +30,7 @@ struct TreeRecord {
 struct SnapshotRecord {
   Snapshot snapshot;
   /// One per file: true if its blob came to it from another, anonymous origin. This origin then
-  /// never delivered the bytes, so the record doesn't speak for them (CanReuse).
+  /// never delivered the bytes, so the record doesn't speak for them.
   std::vector<bool> borrowed;
   std::vector<TreeRecord> trees;
 };

@@ -157,7 +157,8 @@ class Store {
 
   // Snapshots
   /// Records `listing` durably before its first byte; a snapshot already known is returned as it
-  /// is. Files whose blob is here and that this origin may use (CanReuse) get it at once.
+  /// is. Files whose blob is here get it at once if the bytes were once fetched, verified, from
+  /// this origin or from an anonymous one: a digest alone is no key to bytes.
   virtual Result<Snapshot> BeginSnapshot(const Listing& listing) = 0;
   /// The paths of the listing's files whose blob BeginSnapshot would find here. Records nothing.
   virtual std::set<std::string> UsableFiles(const Listing& listing) const = 0;
@@ -179,9 +180,6 @@ class Store {
   virtual void Touch(const std::string& id) = 0;
 
   // Blobs
-  /// True if the blob is here and was once fetched, verified, from `origin` or from an anonymous
-  /// origin: a digest alone is no key to bytes.
-  virtual bool CanReuse(const std::string& origin, const Digest& sha256) const = 0;
   /// Opens staging for a file of `size` bytes that is `identity` at its origin; goes on with what
   /// an earlier ingest of the same three left. `id`: 64 hex digits. kAlreadyExists while another
   /// ingest has that id.

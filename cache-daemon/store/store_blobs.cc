@@ -49,12 +49,6 @@ Result<std::string> HashFile(io::Filesystem& filesystem, const std::string& path
 
 }  // namespace
 
-bool StoreImpl::CanReuse(const std::string& origin, const Digest& sha256) const {
-  MutexLock lock(state_->mutex);
-  return state_->index.blobs.IsPresent(sha256) &&
-         state_->index.catalog.IsDeliveredFor(origin, sha256);
-}
-
 Result<std::optional<std::string>> StoreImpl::VerifyBlob(const Digest& sha256,
                                                          const std::function<bool()>& stop) {
   uint64_t version = 0;

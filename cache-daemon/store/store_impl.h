@@ -59,7 +59,6 @@ class StoreImpl final : public Store {
   Result<std::string> SnapshotOfTree(const std::string& tree) const override;
   void Touch(const std::string& id) override;
 
-  bool CanReuse(const std::string& origin, const Digest& sha256) const override;
   Result<std::unique_ptr<Ingest>> StartIngest(const std::string& id, const FileIdentity& identity,
                                               Bytes size) override;
   Result<std::optional<std::string>> VerifyBlob(const Digest& sha256,

@@ -51,7 +51,6 @@ class FakeStore final : public store::Store {
   }
   Result<std::string> SnapshotOfTree(const std::string&) const override { return Refused(); }
   void Touch(const std::string&) override {}
-  bool CanReuse(const std::string&, const Digest&) const override { return false; }
   Result<std::optional<std::string>> VerifyBlob(const Digest&,
                                                 const std::function<bool()>&) override {
     return Refused();

@@ -71,6 +71,13 @@ TEST_F(FileTransferTest, RefusesLinksDirectoriesAndFifos) {
   EXPECT_EQ(CodeOf("fifo", std::nullopt), Code::kFailedPrecondition);
 }
 
+TEST_F(FileTransferTest, FollowsNoLinkOnTheWay) {
+  WriteTestFile(directory_ / "elsewhere" / "file", content_);
+  std::filesystem::create_directory_symlink(directory_ / "elsewhere", directory_ / "model");
+  EXPECT_EQ(CodeOf("model/file", std::nullopt), Code::kOutOfRange);
+  EXPECT_EQ(CodeOf("elsewhere/file", std::nullopt), Code{});
+}
+
 TEST_F(FileTransferTest, NoticesAFileThatShrinks) {
   RecordingSink sink;
   sink.accept = [&](std::span<const std::byte>) {

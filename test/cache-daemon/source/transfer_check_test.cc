@@ -62,6 +62,12 @@ TEST(CheckContentTest, TellsIgnoredRangesApart) {
             Code::kOutOfRange);
 }
 
+TEST(CheckContentTest, TakesAnotherPageForTroubleOfTheServersOwn) {
+  EXPECT_EQ(CheckCode({"HTTP/1.1 200 OK", "Content-Length: 99"}, kRange, 100), Code::kUnavailable);
+  EXPECT_EQ(CheckCode({"HTTP/1.1 200 OK", "Content-Length: 100"}, kRange, 100),
+            Code::kUnimplemented);
+}
+
 TEST(CheckContentTest, RefusesEncodedContent) {
   EXPECT_EQ(CheckCode({"HTTP/1.1 200 OK", "Content-Encoding: gzip"}, std::nullopt),
             Code::kOutOfRange);

@@ -147,7 +147,7 @@ TEST_F(InjectionTest, Evict) {
       },
       [&] {
         EXPECT_FALSE(store_->FindSnapshot(id_).has_value());
-        EXPECT_FALSE(store_->CanReuse(ListingOptions().origin, Digest::Of("first")));
+        EXPECT_FALSE(MayUse(ListingOptions().origin, "first"));
       });
 }
 

@@ -74,7 +74,7 @@ TEST_F(RecoveryTest, KeepsABlobThatAFillingSnapshotListsByDigestOnly) {
   fs::remove(Names().SnapshotRecord(id_));
   Open();
   EXPECT_TRUE(BlobExists("first"));
-  EXPECT_FALSE(store_->CanReuse("s3://y", Digest::Of("first")));
+  EXPECT_FALSE(MayUse("s3://y", "first"));
   EXPECT_EQ(store_->Space()->used, 2u * 4096) << "its true size, not what the listing claims";
 }
 

@@ -103,15 +103,14 @@ TEST_F(SnapshotTest, NextRevisionOfAnOriginTakesOverWhatDidNotChange) {
 
 TEST_F(SnapshotTest, DigestAloneIsNoKeyToAPrivateOriginsBytes) {
   ASSERT_TRUE(Fill(*store_, ListingOf(kFiles, {.anonymous = false}), kFiles).has_value());
-  Digest sha256 = Digest::Of("weights");
-  EXPECT_TRUE(store_->CanReuse(ListingOptions().origin, sha256));
-  EXPECT_FALSE(store_->CanReuse(kOtherOrigin, sha256));
+  EXPECT_EQ(store_->UsableFiles(ListingOf(kFiles, {.anonymous = false})).size(), kFiles.size());
   for (bool anonymous : {false, true}) {
-    auto other =
-        store_->BeginSnapshot(ListingOf(kFiles, {.origin = kOtherOrigin, .anonymous = anonymous}));
+    Listing listing = ListingOf(kFiles, {.origin = kOtherOrigin, .anonymous = anonymous});
+    EXPECT_TRUE(store_->UsableFiles(listing).empty());
+    auto other = store_->BeginSnapshot(listing);
     ASSERT_TRUE(other.has_value());
     EXPECT_EQ(other->PresentBytes(), 0u) << "a listing that names a digest proves nothing";
-    EXPECT_FALSE(store_->CanReuse(kOtherOrigin, sha256));
+    EXPECT_TRUE(store_->UsableFiles(listing).empty());
   }
 }
 
@@ -120,14 +119,14 @@ TEST_F(SnapshotTest, OriginThatDeliversTheBytesItselfMayUseTheBlobThatIsThere) {
   auto other =
       Fill(*store_, ListingOf(kFiles, {.origin = kOtherOrigin, .anonymous = false}), kFiles);
   ASSERT_TRUE(other.has_value()) << other.error().message;
-  EXPECT_TRUE(store_->CanReuse(kOtherOrigin, Digest::Of("weights")));
+  EXPECT_TRUE(MayUse(kOtherOrigin, "weights"));
   EXPECT_EQ(store_->recovery().blobs, 0u);
   EXPECT_EQ(FilesBelow(Root() / "blobs").size(), 2u);
 }
 
 TEST_F(SnapshotTest, PublicBytesServeAnyOriginBySha256AndSurviveARestart) {
   ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
-  EXPECT_TRUE(store_->CanReuse(kOtherOrigin, Digest::Of("weights")));
+  EXPECT_TRUE(MayUse(kOtherOrigin, "weights"));
   Listing listing = ListingOf(kFiles, {.origin = kOtherOrigin, .anonymous = false});
   EXPECT_EQ(store_->BeginSnapshot(listing)->PresentBytes(), 9u);
   Reopen();
@@ -142,9 +141,9 @@ TEST_F(SnapshotTest, BorrowedPublicBytesAreNoEvidenceForTheBorrower) {
   ASSERT_TRUE(store_->CompleteSnapshot(borrower.SnapshotId()).has_value());
   ASSERT_TRUE(store_->Evict(lender->id).has_value());
   EXPECT_TRUE(BlobExists("weights"));
-  EXPECT_FALSE(store_->CanReuse(kOtherOrigin, Digest::Of("weights")));
+  EXPECT_FALSE(MayUse(kOtherOrigin, "weights"));
   Reopen();
-  EXPECT_FALSE(store_->CanReuse(kOtherOrigin, Digest::Of("weights")));
+  EXPECT_FALSE(MayUse(kOtherOrigin, "weights"));
   EXPECT_TRUE(store_->FindSnapshot(borrower.SnapshotId())->complete);
 }
 

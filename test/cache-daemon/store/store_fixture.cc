@@ -163,6 +163,10 @@ void StoreTest::Reopen() {
   Open();
 }
 
+bool StoreTest::MayUse(const std::string& origin, const std::string& content) const {
+  return !store_->UsableFiles(ListingOf({{"file", content}}, {.origin = origin})).empty();
+}
+
 bool StoreTest::BlobExists(const std::string& content) const {
   return fs::exists(Names().Blob(Digest::Of(content)));
 }

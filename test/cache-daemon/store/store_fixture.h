@@ -91,6 +91,8 @@ class StoreTest : public testing::Test {
   std::string Absolute(const std::string& relative) const { return Root() / relative; }
   RootLayout Names() const { return RootLayout(Root()); }
   bool BlobExists(const std::string& content) const;
+  /// Whether a listing of `origin` that names the content's sha256 finds it here.
+  bool MayUse(const std::string& origin, const std::string& content) const;
 
   TemporaryDirectory directory_;
   io::PosixFilesystem disk_;

@@ -70,7 +70,7 @@ TEST_F(VerifyTest, BadBlobGoesToQuarantineAndItsSnapshotLacksIt) {
     EXPECT_FALSE(snapshot->complete);
     EXPECT_TRUE(snapshot->files[0].blob.has_value());
     EXPECT_FALSE(snapshot->files[1].blob.has_value()) << "its record says which file";
-    EXPECT_FALSE(store_->CanReuse(snapshot->origin, sha256_));
+    EXPECT_FALSE(MayUse(snapshot->origin, kFiles.at("victim")));
     EXPECT_EQ(store_->Space()->held, 4096u) << "quarantine takes space";
     EXPECT_EQ(store_->EnsureTree(id_, Layout::kFiles, "").error().code, Code::kFailedPrecondition);
   }
