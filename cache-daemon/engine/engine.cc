@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <future>
 #include <set>
 #include <utility>
 
@@ -59,6 +60,7 @@ class EngineImpl final : public Engine {
                             std::stop_token stop) override;
   Result<store::SpaceSums> Capacity() const override { return store_->Space(); }
   Result<EngineInfo> Info() const override;
+  Result<> CheckAnswers(std::chrono::milliseconds patience) override;
 
  private:
   EngineImpl() = default;
@@ -66,7 +68,8 @@ class EngineImpl final : public Engine {
   Result<> Recreate(const SyncRequest::Live& live, std::chrono::system_clock::time_point epoch);
   std::vector<std::string> SnapshotsNamed(const std::string& model) const;
   EngineParts Parts() {
-    return {*store_, *sources_, *filler_, *workers_, *leases_, clock_, stop_.get_token()};
+    return {*store_, *sources_, *filler_,         *workers_,        *leases_,
+            waits_,  clock_,    acquire_metrics_, stop_.get_token()};
   }
 
   // In the order of their making: each uses those before it.
@@ -74,6 +77,8 @@ class EngineImpl final : public Engine {
   io::PosixFilesystem filesystem_;
   std::chrono::system_clock::time_point started_ = clock_.Now();
   std::stop_source stop_;
+  PublishWaits waits_;
+  metrics::AcquireMetrics acquire_metrics_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<LeaseGate> leases_;
   std::unique_ptr<io::BufferPool> buffers_;
@@ -89,7 +94,10 @@ class EngineImpl final : public Engine {
 };
 
 Result<> EngineImpl::Start(const EngineOptions& options) {
-  store_ = TRY(store::Store::Open(filesystem_, clock_, options.store));
+  acquire_metrics_ = options.metrics.acquire;
+  store::StoreOptions store_options = options.store;
+  store_options.metrics = options.metrics.store;
+  store_ = TRY(store::Store::Open(filesystem_, clock_, std::move(store_options)));
   const store::RecoverySummary& recovery = store_->recovery();
   spdlog::info(
       "cache {}: {} snapshots, {} blobs, {} leases, {} ingests to go on with; {} ingests and {} "
@@ -117,7 +125,8 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
                                                 .buffers = *buffers_,
                                                 .read_buffers = *read_buffers_,
                                                 .store = *store_,
-                                                .clock = clock_});
+                                                .clock = clock_,
+                                                .metrics = options.metrics.fill});
   workers_ = std::make_unique<WorkerPool>("engine", static_cast<int>(options.resolve_threads));
   if (options.resume_fills) std::make_shared<FillResumer>(Parts(), *transport_)->Start();
   return {};
@@ -154,6 +163,7 @@ void EngineImpl::Acquire(AcquireRequest request, std::weak_ptr<AcquireObserver> 
 Result<> EngineImpl::Release(const std::string& lease_id) {
   std::optional<store::LeaseRecord> lease = store_->FindLease(lease_id);
   if (lease) store_->Touch(lease->snapshot_id);
+  waits_.Leave(lease_id);
   return leases_->Release(lease_id);
 }
 
@@ -336,7 +346,17 @@ Result<EngineInfo> EngineImpl::Info() const {
                     .fills_active = activity.fills,
                     .bytes_fetched = activity.bytes_fetched,
                     .hosts = std::move(activity.hosts),
+                    .contents = store_->Count(),
                     .started = started_};
+}
+
+Result<> EngineImpl::CheckAnswers(std::chrono::milliseconds patience) {
+  auto ran = std::make_shared<std::promise<void>>();  // shared: the task may come too late
+  std::future<void> answer = ran->get_future();
+  transport_->Post([ran] { ran->set_value(); });
+  if (answer.wait_for(patience) == std::future_status::ready) return {};
+  return Fail(Code::kDeadlineExceeded,
+              fmt::format("the event loop has not answered for {}", FormatDuration(patience)));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "base/model.h"
 #include "base/unique_fd.h"
 #include "cache-daemon/io/filesystem.h"
+#include "cache-daemon/metrics/cache_metrics.h"
 
 namespace weighhouse::store {
 
@@ -72,6 +73,16 @@ struct SpaceSums {
   Bytes min_free = 0;
 };
 
+/// How many of what there are.
+struct Contents {
+  size_t snapshots_complete = 0;
+  size_t snapshots_incomplete = 0;
+  size_t blobs = 0;
+  size_t leases = 0;
+  size_t quarantined_blobs = 0;
+  Bytes quarantined_bytes = 0;  ///< allocated
+};
+
 /// Bytes promised to a fill; given back when destroyed. Move-only.
 class Reservation {
  public:
@@ -116,6 +127,7 @@ struct StoreOptions {
   Bytes limit = 0;                ///< 0: the filesystem's size
   std::optional<Bytes> min_free;  ///< unset: 5 % of the filesystem
   std::string boot_id;            ///< empty: /proc/sys/kernel/random/boot_id
+  metrics::StoreMetrics metrics;
 };
 
 /// What recovery found at start, for one log line.
@@ -206,6 +218,7 @@ class Store {
   /// kOutOfRange: can never fit (names limit and need); kResourceExhausted: not now, with the sums.
   virtual Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot) = 0;
   virtual Result<SpaceSums> Space() const = 0;
+  virtual Contents Count() const = 0;
   /// Removes an idle snapshot, its trees, and the blobs and ingests that no other snapshot lists;
   /// returns the bytes freed. kFailedPrecondition while leased or filling, kNotFound if unknown.
   virtual Result<Bytes> Evict(const std::string& snapshot_id) = 0;

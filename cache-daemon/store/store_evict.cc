@@ -8,10 +8,14 @@
 
 namespace weighhouse::store {
 
+Result<Bytes> StoreImpl::Evict(const std::string& snapshot_id) {
+  return EvictFor(metrics::EvictionReason::kRequest, snapshot_id);
+}
+
 // The order is such that a crash anywhere leaves either the snapshot (its trees are made again) or
 // garbage that recovery knows: trees out of sight, then the record, then the blobs, then the space
 // of the trees.
-Result<Bytes> StoreImpl::Evict(const std::string& snapshot_id) {
+Result<Bytes> StoreImpl::EvictFor(metrics::EvictionReason reason, const std::string& snapshot_id) {
   BusyScope busy = TRY(BusyScope::Take(*state_, snapshot_id));
   std::vector<TreeRecord> trees = TRY(MarkLeaving(snapshot_id));
   FaultPoint("evict.begun");
@@ -35,6 +39,7 @@ Result<Bytes> StoreImpl::Evict(const std::string& snapshot_id) {
   trash_.Empty();
   FaultPoint("evict.tree_removed");
   FaultPoint("evict.done");
+  metrics_.OnEvicted(reason, freed);
   return freed;
 }
 

@@ -38,6 +38,7 @@ Result<std::unique_ptr<Store>> Store::Open(io::Filesystem& filesystem, const Clo
       .boot_id = options.boot_id.empty() ? ReadBootId() : std::move(options.boot_id),
       .limit = options.limit == 0 ? space.total : options.limit,
       .min_free = options.min_free.value_or(space.total / 20),
+      .metrics = options.metrics,
       .index = std::move(recovered.index),
       .recovery = recovered.summary,
   };
@@ -52,6 +53,7 @@ StoreImpl::StoreImpl(Parts parts)
       boot_id_(std::move(parts.boot_id)),
       limit_(parts.limit),
       min_free_(parts.min_free),
+      metrics_(parts.metrics),
       recovery_(parts.recovery),
       state_(std::make_shared<StoreState>()),
       trash_(filesystem_, layout_) {

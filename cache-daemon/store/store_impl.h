@@ -39,6 +39,7 @@ class StoreImpl final : public Store {
     std::string boot_id;
     Bytes limit = 0;
     Bytes min_free = 0;
+    metrics::StoreMetrics metrics;
     Index index;
     RecoverySummary recovery;
   };
@@ -78,6 +79,7 @@ class StoreImpl final : public Store {
 
   Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot) override;
   Result<SpaceSums> Space() const override;
+  Contents Count() const override;
   Result<Bytes> Evict(const std::string& snapshot_id) override;
   std::shared_ptr<void> HoldForFill(const std::string& snapshot_id) override;
 
@@ -130,6 +132,7 @@ class StoreImpl final : public Store {
     std::vector<std::string> snapshots;
   };
   Result<Attempt> TryReserve(Bytes need, const std::string& for_snapshot);
+  Result<Bytes> EvictFor(metrics::EvictionReason reason, const std::string& snapshot_id);
   /// Marks an idle snapshot as going away; returns its trees.
   Result<std::vector<TreeRecord>> MarkLeaving(const std::string& snapshot_id);
   Result<> RemoveTrees(const std::vector<TreeRecord>& trees);
@@ -143,6 +146,7 @@ class StoreImpl final : public Store {
   const std::string boot_id_;
   const Bytes limit_;
   const Bytes min_free_;
+  const metrics::StoreMetrics metrics_;
   const RecoverySummary recovery_;
   const std::shared_ptr<StoreState> state_;  // shared: see StoreState
   Trash trash_;

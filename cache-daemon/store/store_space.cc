@@ -73,6 +73,19 @@ Result<SpaceSums> StoreImpl::Space() const {
                    .min_free = min_free_};
 }
 
+Contents StoreImpl::Count() const {
+  MutexLock lock(state_->mutex);
+  const Index& index = state_->index;
+  Contents contents{.blobs = index.blobs.present_count(),
+                    .leases = index.leases.size(),
+                    .quarantined_blobs = index.ledger.quarantined_count(),
+                    .quarantined_bytes = index.ledger.quarantined()};
+  for (const auto& [id, entry] : index.catalog.entries()) {
+    ++(entry.snapshot.complete ? contents.snapshots_complete : contents.snapshots_incomplete);
+  }
+  return contents;
+}
+
 Result<StoreImpl::Attempt> StoreImpl::TryReserve(Bytes need, const std::string& for_snapshot) {
   uint64_t epoch = 0;
   {
@@ -123,9 +136,12 @@ Result<Reservation> StoreImpl::Reserve(Bytes bytes, const std::string& for_snaps
   for (int round = 0; round < kMaxRounds; ++round) {
     Attempt attempt = TRY(TryReserve(need, for_snapshot));
     if (attempt.reservation) return std::move(*attempt.reservation);
-    for (const std::string& ingest : attempt.ingests) TRY(GiveUpIngest(ingest));
+    for (const std::string& ingest : attempt.ingests) {
+      Bytes freed = TRY(GiveUpIngest(ingest));
+      if (freed > 0) metrics_.OnIngestGivenUp(freed);
+    }
     for (const std::string& victim : attempt.snapshots) {
-      auto evicted = Evict(victim);
+      auto evicted = EvictFor(metrics::EvictionReason::kSpace, victim);
       // Taken into use or gone since it was chosen: count again.
       bool raced = !evicted.has_value() && (evicted.error().code == Code::kFailedPrecondition ||
                                             evicted.error().code == Code::kNotFound);

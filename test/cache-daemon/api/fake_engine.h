@@ -29,6 +29,7 @@ class FakeEngine final : public Engine {
                             std::stop_token stop) override;
   Result<store::SpaceSums> Capacity() const override { return space; }
   Result<EngineInfo> Info() const override { return info; }
+  Result<> CheckAnswers(std::chrono::milliseconds) override { return answers; }
 
   /// The n-th Acquire so far; waits until it has come. Thread-safe.
   struct Acquisition {
@@ -51,6 +52,7 @@ class FakeEngine final : public Engine {
   std::vector<SnapshotView> snapshots;
   Result<store::SpaceSums> space;
   Result<EngineInfo> info;
+  Result<> answers;
 
   // What came, for the thread that made the call.
   std::string released;

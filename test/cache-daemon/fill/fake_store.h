@@ -66,6 +66,7 @@ class FakeStore final : public store::Store {
   std::optional<store::LeaseRecord> FindLease(const std::string&) const override { return {}; }
   std::vector<store::LeaseRecord> Leases() const override { return {}; }
   Result<store::SpaceSums> Space() const override { return Refused(); }
+  store::Contents Count() const override { return {}; }
   Result<Bytes> Evict(const std::string&) override { return Refused(); }
 
  private:
