@@ -37,6 +37,7 @@ struct CacheServiceOptions {
   Access access = Access::kNode;
   std::string refusal;       ///< for kNone: what a peer is told
   std::stop_token draining;  ///< once requested, streams break off and new calls get kUnavailable
+  metrics::CallMetrics metrics;
 };
 std::unique_ptr<grpc::Service> CreateCacheService(Engine& engine, Workers& workers,
                                                   CacheServiceOptions options);

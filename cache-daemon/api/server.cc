@@ -65,9 +65,10 @@ class GrpcServer final : public Server {
  public:
   ~GrpcServer() override { Drain(std::chrono::milliseconds(0)); }
 
-  Result<> AddAdmin(Engine& engine) {
-    admin_ =
-        TRY(MakeEndpoint(engine, workers_, {.access = Access::kAdmin, .draining = Draining()}));
+  Result<> AddAdmin(Engine& engine, metrics::CallMetrics metrics) {
+    admin_ = TRY(MakeEndpoint(
+        engine, workers_,
+        {.access = Access::kAdmin, .draining = Draining(), .metrics = std::move(metrics)}));
     return {};
   }
 
@@ -76,9 +77,14 @@ class GrpcServer final : public Server {
     TRY(MakeSocketDirectory(options.socket_directory));
     UnixListener node = TRY(UnixListener::Bind(options.socket_directory + "/" + kNodeSocket));
     UnixListener admin = TRY(UnixListener::Bind(options.socket_directory + "/" + kAdminSocket));
-    node_ = TRY(MakeEndpoint(engine, workers_, {.access = Access::kNode, .draining = Draining()}));
-    refusing_ = TRY(MakeEndpoint(
-        engine, workers_, {.access = Access::kNone, .refusal = Refusal(), .draining = Draining()}));
+    node_ = TRY(MakeEndpoint(
+        engine, workers_,
+        {.access = Access::kNode, .draining = Draining(), .metrics = options.metrics}));
+    refusing_ = TRY(MakeEndpoint(engine, workers_,
+                                 {.access = Access::kNone,
+                                  .refusal = Refusal(),
+                                  .draining = Draining(),
+                                  .metrics = options.metrics}));
     std::vector<Acceptor::Route> routes;
     routes.push_back({.listener = std::move(node), .take = [this](UniqueFd connection, Peer peer) {
                         Take(*node_.server, std::move(connection), peer);
@@ -131,14 +137,14 @@ class GrpcServer final : public Server {
 
 Result<std::unique_ptr<Server>> Server::Start(Engine& engine, const ServerOptions& options) {
   auto server = std::make_unique<GrpcServer>();
-  TRY(server->AddAdmin(engine));
+  TRY(server->AddAdmin(engine, options.metrics));
   TRY(server->Listen(engine, options));
   return server;
 }
 
 Result<std::unique_ptr<Server>> Server::StartInProcess(Engine& engine) {
   auto server = std::make_unique<GrpcServer>();
-  TRY(server->AddAdmin(engine));
+  TRY(server->AddAdmin(engine, {}));
   return server;
 }
 

@@ -21,6 +21,7 @@ struct ServerOptions {
   /// Who may connect besides uid 0 and our own uid. Another user's calls are answered
   /// kPermissionDenied.
   std::vector<uid_t> allowed_uids;
+  metrics::CallMetrics metrics;  ///< of a registry that outlives the server
 };
 
 /// Serves an engine by gRPC: on two unix sockets, or only inside this process. Thread-safe. The

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/listen_address.h"
 #include "base/units.h"
 #include "cache-daemon/engine/engine.h"
 
@@ -35,6 +36,7 @@ struct Config {
   std::string hub_endpoint;  ///< empty: as EngineOptions::hub_endpoint
   bool allow_plain_http = false;
   std::vector<std::string> local_roots;
+  std::optional<ListenAddress> admin_listen;  ///< unset: no admin port
   std::string log_level = "info";
   LogFormat log_format = LogFormat::kText;
 };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any, Iterator
@@ -63,6 +64,8 @@ class CacheDaemon:
         self.log = directory / "cached.log"
         self.launcher: list[str] = []
         """A command that runs the daemon's in circumstances of its own."""
+        self.listen = "127.0.0.1:0"
+        """admin.listen of the next configuration."""
         self._config = directory / "config.yaml"
         self.configure(hub_url, limit, local_roots)
         self._process: Process | None = None
@@ -73,7 +76,8 @@ class CacheDaemon:
         if hub_url:
             sources["huggingface"] = {"endpoint": hub_url}
         cache = {"root": str(self.root)} | ({"limit": limit, "minFree": "0"} if limit else {})
-        self._config.write_text(json.dumps({"cache": cache, "sources": sources, "log": {"level": "debug"}}))
+        self._config.write_text(json.dumps({"cache": cache, "sources": sources, "log": {"level": "debug"},
+                                            "admin": {"listen": self.listen}}))
         self._config.chmod(0o644)
 
     @property
@@ -110,6 +114,10 @@ class CacheDaemon:
             return True
         except grpc.RpcError:
             return False
+
+    def admin_address(self) -> str:
+        """Where the daemon that runs serves its metrics."""
+        return re.findall(r"metrics and probes on (\S+)$", self.log.read_text(), re.MULTILINE)[-1]
 
     def kill(self) -> None:
         self.process.kill()
