@@ -219,10 +219,11 @@ class CacheService final : public pb::Cache::CallbackService {
   }
 
   /// Counts the end of a call. `method` is a constant of the code.
+  void Count(std::string_view method, const grpc::Status& status) const {
+    options_.metrics.OnAnswered(method, StatusName(status));
+  }
   std::function<void(const grpc::Status&)> Counted(std::string_view method) const {
-    return [this, method](const grpc::Status& status) {
-      options_.metrics.OnAnswered(method, StatusName(status));
-    };
+    return [this, method](const grpc::Status& status) { Count(method, status); };
   }
 
   /// Runs `work` on `pool` and ends the call with its outcome. Request and response live until
@@ -233,17 +234,16 @@ class CacheService final : public pb::Cache::CallbackService {
     context->AddTrailingMetadata(kAnswered, "1");
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     grpc::Status admitted = Admit(method, audience);
-    auto finish = [reactor, count = Counted(method)](const grpc::Status& status) {
-      count(status);
-      reactor->Finish(status);
-    };
     if (!admitted.ok()) {
-      finish(admitted);
+      Count(method, admitted);
+      reactor->Finish(admitted);
       return reactor;
     }
-    pool.Post([finish, work = std::move(work)] {
+    pool.Post([this, reactor, method, work = std::move(work)] {
       Result<> outcome = work();
-      finish(outcome ? grpc::Status::OK : ToStatus(outcome.error()));
+      grpc::Status status = outcome ? grpc::Status::OK : ToStatus(outcome.error());
+      Count(method, status);
+      reactor->Finish(status);
     });
     return reactor;
   }

@@ -106,7 +106,7 @@ class Filler {
     const Clock& clock;
     metrics::FillMetrics metrics;
   };
-  static std::unique_ptr<Filler> Create(FillerOptions options, Parts parts);
+  static std::unique_ptr<Filler> Create(FillerOptions options, const Parts& parts);
   virtual ~Filler() = default;
 
   /// Starts or joins the fill of a snapshot that BeginSnapshot recorded. The observer is called
