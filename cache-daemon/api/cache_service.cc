@@ -22,6 +22,11 @@ using VerifyStream = UpdateStream<pb::VerifyUpdate>;
 /// away. Public: cache.proto tells of it.
 constexpr const char* kAnswered = "weighhouse-answered";
 
+/// As gRPC calls the code.
+std::string_view StatusName(const grpc::Status& status) {
+  return status.ok() ? "OK" : CodeName(static_cast<Code>(status.error_code()));
+}
+
 /// Who may make a call.
 enum class Audience { kEverybody, kAdmins };
 
@@ -67,7 +72,7 @@ class CacheService final : public pb::Cache::CallbackService {
   grpc::ServerWriteReactor<pb::AcquireUpdate>* Acquire(grpc::CallbackServerContext* context,
                                                        const pb::AcquireRequest* request) override {
     context->AddTrailingMetadata(kAnswered, "1");
-    auto stream = std::make_shared<AcquireStream>();
+    auto stream = std::make_shared<AcquireStream>(Counted("Acquire"));
     grpc::Status admitted = Admit("Acquire", Audience::kEverybody);
     Result<AcquireRequest> checked = ToAcquireRequest(*request);
     if (!admitted.ok() || !checked) {
@@ -160,7 +165,7 @@ class CacheService final : public pb::Cache::CallbackService {
   grpc::ServerWriteReactor<pb::VerifyUpdate>* Verify(grpc::CallbackServerContext* context,
                                                      const pb::VerifyRequest* request) override {
     context->AddTrailingMetadata(kAnswered, "1");
-    auto stream = std::make_shared<VerifyStream>();
+    auto stream = std::make_shared<VerifyStream>(Counted("Verify"));
     stream->Begin(options_.draining);
     grpc::Status admitted = Admit("Verify", Audience::kAdmins);
     Result<> checked;
@@ -216,6 +221,14 @@ class CacheService final : public pb::Cache::CallbackService {
     return grpc::Status::OK;
   }
 
+  /// Counts the end of a call. `method` is a constant of the code.
+  void Count(std::string_view method, const grpc::Status& status) const {
+    options_.metrics.OnAnswered(method, StatusName(status));
+  }
+  std::function<void(const grpc::Status&)> Counted(std::string_view method) const {
+    return [this, method](const grpc::Status& status) { Count(method, status); };
+  }
+
   /// Runs `work` on `pool` and ends the call with its outcome. Request and response live until
   /// then.
   grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext* context, WorkerPool& pool,
@@ -225,12 +238,15 @@ class CacheService final : public pb::Cache::CallbackService {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     grpc::Status admitted = Admit(method, audience);
     if (!admitted.ok()) {
+      Count(method, admitted);
       reactor->Finish(admitted);
       return reactor;
     }
-    pool.Post([reactor, work = std::move(work)] {
+    pool.Post([this, reactor, method, work = std::move(work)] {
       Result<> outcome = work();
-      reactor->Finish(outcome ? grpc::Status::OK : ToStatus(outcome.error()));
+      grpc::Status status = outcome ? grpc::Status::OK : ToStatus(outcome.error());
+      Count(method, status);
+      reactor->Finish(status);
     });
     return reactor;
   }

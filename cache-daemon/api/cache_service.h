@@ -39,6 +39,7 @@ struct CacheServiceOptions {
   std::string refusal;       ///< for kNone: what a peer is told
   std::stop_token draining;  ///< once requested, streams break off and new calls get kUnavailable
   ConfigurationStatusSource configuration;  ///< for Info
+  metrics::CallMetrics metrics;
 };
 std::unique_ptr<grpc::Service> CreateCacheService(Engine& engine, Workers& workers,
                                                   CacheServiceOptions options);

@@ -65,10 +65,12 @@ class GrpcServer final : public Server {
  public:
   ~GrpcServer() override { Drain(std::chrono::milliseconds(0)); }
 
-  Result<> AddAdmin(Engine& engine, const ConfigurationStatusSource& configuration) {
-    admin_ = TRY(MakeEndpoint(
-        engine, workers_,
-        {.access = Access::kAdmin, .draining = Draining(), .configuration = configuration}));
+  Result<> AddAdmin(Engine& engine, const ServerOptions& options) {
+    admin_ = TRY(MakeEndpoint(engine, workers_,
+                              {.access = Access::kAdmin,
+                               .draining = Draining(),
+                               .configuration = options.configuration,
+                               .metrics = options.metrics}));
     return {};
   }
 
@@ -79,9 +81,15 @@ class GrpcServer final : public Server {
     UnixListener admin = TRY(UnixListener::Bind(options.socket_directory + "/" + kAdminSocket));
     node_ = TRY(MakeEndpoint(
         engine, workers_,
-        {.access = Access::kNode, .draining = Draining(), .configuration = options.configuration}));
-    refusing_ = TRY(MakeEndpoint(
-        engine, workers_, {.access = Access::kNone, .refusal = Refusal(), .draining = Draining()}));
+        {.access = Access::kNode,
+         .draining = Draining(),
+         .configuration = options.configuration,
+         .metrics = options.metrics}));
+    refusing_ = TRY(MakeEndpoint(engine, workers_,
+                                 {.access = Access::kNone,
+                                  .refusal = Refusal(),
+                                  .draining = Draining(),
+                                  .metrics = options.metrics}));
     std::vector<Acceptor::Route> routes;
     routes.push_back({.listener = std::move(node), .take = [this](UniqueFd connection, Peer peer) {
                         Take(*node_.server, std::move(connection), peer);
@@ -134,14 +142,14 @@ class GrpcServer final : public Server {
 
 Result<std::unique_ptr<Server>> Server::Start(Engine& engine, const ServerOptions& options) {
   auto server = std::make_unique<GrpcServer>();
-  TRY(server->AddAdmin(engine, options.configuration));
+  TRY(server->AddAdmin(engine, options));
   TRY(server->Listen(engine, options));
   return server;
 }
 
 Result<std::unique_ptr<Server>> Server::StartInProcess(Engine& engine) {
   auto server = std::make_unique<GrpcServer>();
-  TRY(server->AddAdmin(engine, nullptr));
+  TRY(server->AddAdmin(engine, {}));
   return server;
 }
 

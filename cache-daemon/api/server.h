@@ -24,6 +24,7 @@ struct ServerOptions {
   std::vector<uid_t> allowed_uids;
   /// What Info says of the configuration.
   ConfigurationStatusSource configuration = nullptr;
+  metrics::CallMetrics metrics;  ///< of a registry that outlives the server
 };
 
 /// Serves an engine by gRPC: on two unix sockets, or only inside this process. Thread-safe. The

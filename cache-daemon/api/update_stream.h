@@ -27,6 +27,10 @@ class UpdateStream final : public grpc::ServerWriteReactor<Update>,
  public:
   static constexpr size_t kQueueLimit = 64;
 
+  /// `on_end` hears the status that the caller gets, just before it does.
+  using OnEnd = std::function<void(const grpc::Status&)>;
+  explicit UpdateStream(OnEnd on_end) : on_end_(std::move(on_end)) {}
+
   /// Keeps the stream, and `feeder` with it, alive until gRPC is done with it; `draining` breaks it
   /// off with kUnavailable. Once, before the stream is handed to gRPC.
   void Begin(std::stop_token draining, std::shared_ptr<void> feeder = nullptr) EXCLUDES(mutex_) {
@@ -127,9 +131,12 @@ class UpdateStream final : public grpc::ServerWriteReactor<Update>,
     }
     changed_.NotifyAll();
     if (write) this->StartWrite(&in_flight_);
-    if (finish) this->Finish(*finish);
+    if (!finish) return;
+    on_end_(*finish);
+    this->Finish(*finish);
   }
 
+  const OnEnd on_end_;
   Mutex mutex_;
   ConditionVariable changed_;
   std::deque<Update> queue_ GUARDED_BY(mutex_);

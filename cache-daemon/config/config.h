@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/listen_address.h"
 #include "base/units.h"
 #include "cache-daemon/fill/filler.h"
 #include "cache-daemon/io/io_engine.h"
@@ -37,6 +38,7 @@ struct Config {
   std::string hub_endpoint;  ///< empty: as EngineOptions::hub_endpoint
   bool allow_plain_http = false;
   std::vector<std::string> local_roots;
+  std::optional<ListenAddress> admin_listen;  ///< unset: no admin port
   std::string log_level = "info";
   LogFormat log_format = LogFormat::kText;
   bool operator==(const Config&) const = default;

@@ -112,6 +112,17 @@ bool TakeEndpoint(const ConfigValue& value, std::string& out) {
   return true;
 }
 
+bool TakeListenAddress(const ConfigValue& value, std::optional<ListenAddress>& out) {
+  std::optional<std::string_view> text = Scalar(value);
+  if (!text) return false;
+  out.reset();
+  if (*text == "off") return true;
+  Result<ListenAddress> address = ListenAddress::Parse(*text);
+  if (!address) return false;
+  out = *std::move(address);
+  return true;
+}
+
 using enum TakesEffect;
 
 constexpr std::array kKeys = {
@@ -204,6 +215,13 @@ constexpr std::array kKeys = {
               "file:// models must lie below one of these directories.",
               [](const ConfigValue& value, Config& config) {
                 return TakePaths(value, config.local_roots);
+              }},
+    ConfigKey{"admin.listen", kAtRestart,
+              "an address such as 127.0.0.1:9899, \"[::1]:9899\" or \":9899\" (every address), or "
+              "off",
+              "off", "Where /metrics, /healthz and /readyz are served, by HTTP, to whoever asks.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeListenAddress(value, config.admin_listen);
               }},
     ConfigKey{
         "log.level", kAtOnce, "debug, info, warning or error", "info",

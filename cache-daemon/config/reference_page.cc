@@ -20,7 +20,8 @@ allowed. `weighhouse config check FILE` finds it before the daemon does: it exit
 
 The daemon sees within two seconds that the file was replaced or written, and takes over what takes effect at once.
 What takes effect at a restart is named in its log and in `weighhouse status` until then. A file that is not valid
-changes nothing: the last good configuration stays in effect, and log and `status` say what is wrong until it is mended.
+changes nothing: the last good configuration stays in effect, log and `status` say what is wrong until it is mended, and
+the metric `weighhouse_configuration_valid` is 0.
 A file that went away counts as one that is not valid.
 
 - kubelet brings a changed ConfigMap to the node after up to about a minute and a half; the two seconds begin then.

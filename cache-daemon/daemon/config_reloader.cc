@@ -34,18 +34,21 @@ std::vector<std::string> ToStrings(const std::vector<std::string_view>& keys) {
 
 }  // namespace
 
-Result<std::unique_ptr<ConfigReloader>> ConfigReloader::Start(Engine& engine, Begun begun) {
+Result<std::unique_ptr<ConfigReloader>> ConfigReloader::Start(
+    Engine& engine, Begun begun, metrics::ConfigurationMetrics metrics) {
   std::unique_ptr<ConfigWatch> watch = TRY(ConfigWatch::Create(begun.source.file));
   std::unique_ptr<ConfigReloader> reloader(
-      new ConfigReloader(engine, std::move(begun), std::move(watch)));
+      new ConfigReloader(engine, std::move(begun), metrics, std::move(watch)));
   reloader->thread_ = StartThread(
       "config", [self = reloader.get()](const std::stop_token& stop) { self->Run(stop); });
   return reloader;
 }
 
-ConfigReloader::ConfigReloader(Engine& engine, Begun begun, std::unique_ptr<ConfigWatch> watch)
+ConfigReloader::ConfigReloader(Engine& engine, Begun begun, metrics::ConfigurationMetrics metrics,
+                               std::unique_ptr<ConfigWatch> watch)
     : engine_(engine),
       source_(std::move(begun.source)),
+      metrics_(metrics),
       watch_(std::move(watch)),
       found_{.text = std::move(begun.text), .error = ""},
       was_there_(found_.text.has_value()),
@@ -113,6 +116,7 @@ Result<> ConfigReloader::TakeOver(const Reading& reading) {
     status_.pending = ToStrings(plan.pending);
     ++status_.reloads;
   }
+  metrics_.OnApplied();
   Warn(reading);
   Fit(store::FitTo::kLimitAndMinFree);
   return {};
@@ -132,6 +136,7 @@ void ConfigReloader::Warn(const Reading& reading) {
 
 void ConfigReloader::Refuse(const std::string& error) {
   spdlog::error("configuration: {}; the last good one stays in effect", error);
+  metrics_.OnRejected();
   MutexLock lock(mutex_);
   status_.error = error;
   ++status_.failures;

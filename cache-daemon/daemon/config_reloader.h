@@ -29,7 +29,8 @@ class ConfigReloader {
     Reading reading;
   };
   /// `engine` was opened with what was begun with, and outlives it.
-  static Result<std::unique_ptr<ConfigReloader>> Start(Engine& engine, Begun begun);
+  static Result<std::unique_ptr<ConfigReloader>> Start(Engine& engine, Begun begun,
+                                                       metrics::ConfigurationMetrics metrics);
 
   api::ConfigurationStatus Status() const EXCLUDES(mutex_);
 
@@ -40,7 +41,8 @@ class ConfigReloader {
     std::string error;                ///< why it can't be read
     bool operator==(const Found&) const = default;
   };
-  ConfigReloader(Engine& engine, Begun begun, std::unique_ptr<ConfigWatch> watch);
+  ConfigReloader(Engine& engine, Begun begun, metrics::ConfigurationMetrics metrics,
+                 std::unique_ptr<ConfigWatch> watch);
 
   void Run(const std::stop_token& stop);
   Found Read() const;
@@ -54,6 +56,7 @@ class ConfigReloader {
 
   Engine& engine_;
   const ConfigSource source_;
+  const metrics::ConfigurationMetrics metrics_;
 
   // Owned by the thread.
   const std::unique_ptr<ConfigWatch> watch_;

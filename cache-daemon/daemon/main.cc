@@ -15,6 +15,7 @@
 
 #include "base/fault.h"
 #include "base/thread.h"
+#include "cache-daemon/api/admin_http.h"
 #include "cache-daemon/api/server.h"
 #include "cache-daemon/daemon/config_reloader.h"
 #include "cache-daemon/daemon/config_source.h"
@@ -102,32 +103,52 @@ void LogStart(Engine& engine, const Options& options) {
                info->write_engine, fallback);
 }
 
+/// The pages from the start: a probe is answered, and told to wait, while the store is recovered.
+Result<std::unique_ptr<api::AdminHttp>> StartAdminHttp(const config::Config& config,
+                                                       api::AdminPages& pages) {
+  if (!config.admin_listen) return nullptr;
+  std::unique_ptr<api::AdminHttp> http = TRY(api::AdminHttp::Start(*config.admin_listen, pages));
+  spdlog::info("metrics and probes on {}", http->address().ToString());
+  return http;
+}
+
 int Serve(const Options& options, ConfigReloader::Begun begun) {
   sigset_t signals = StopSignals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before the first thread: all inherit it
   config::Config config = config::ConfigOf(begun.reading.values);
   Result<Placement> placement = PlacementOf(config.root, begun.source.file);
   if (!placement) return Complain(placement.error(), kBadRoot);
-  Result<std::unique_ptr<Engine>> engine = Engine::Open(ToEngineOptions(config, *placement));
+  metrics::Registry registry;
+  api::AdminPages pages(registry);
+  Result<std::unique_ptr<api::AdminHttp>> http = StartAdminHttp(config, pages);
+  if (!http) return Complain(http.error(), kNoSockets);
+  EngineOptions engine_options = ToEngineOptions(config, *placement);
+  engine_options.metrics = metrics::CacheMetrics(registry);
+  Result<std::unique_ptr<Engine>> engine = Engine::Open(engine_options);
   if (!engine) return Complain(engine.error(), kBadRoot);
   Result<std::unique_ptr<ConfigReloader>> reloader =
-      ConfigReloader::Start(**engine, std::move(begun));
+      ConfigReloader::Start(**engine, std::move(begun), engine_options.metrics.configuration);
   if (!reloader) return Complain(reloader.error(), kBadConfiguration);
+  auto configuration = [&reloader] { return (*reloader)->Status(); };
   Result<std::unique_ptr<api::Server>> server = api::Server::Start(
       **engine, {.socket_directory = options.socket_directory,
                  .allowed_uids = options.allow_uids,
-                 .configuration = [&reloader] { return (*reloader)->Status(); }});
+                 .configuration = configuration,
+                 .metrics = engine_options.metrics.calls});
   if (!server) return Complain(server.error(), kNoSockets);
+  pages.Attach(**engine, configuration);
   LogStart(**engine, options);
 
   int signal = 0;
   ::sigwait(&signals, &signal);
   spdlog::info("{}: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
   StopWatchdog watchdog;
+  pages.Detach();
   (*server)->Drain(kDrainPatience);
   server->reset();
   reloader->reset();
   engine->reset();
+  http->reset();  // last: a client that is slow to read holds nobody up but this
   spdlog::info("stopped");
   return kStopped;
 }

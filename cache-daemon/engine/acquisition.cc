@@ -67,7 +67,8 @@ Acquisition::Acquisition(const EngineParts& parts, AcquireRequest request,
       request_(std::move(request)),
       observer_(std::move(observer)),
       finished_(std::move(finished)),
-      intent_(parts.leases.Announce(request_.lease_id)) {}
+      intent_(parts.leases.Announce(request_.lease_id)),
+      wait_(parts.waits.Enter(request_.lease_id, parts.clock.Steady())) {}
 
 void Acquisition::Start() {
   parts_.workers.Post([self = shared_from_this()] {
@@ -112,6 +113,7 @@ Acquisition::Step Acquisition::Resolve() {
                                     .text = request_.model.ToString(),
                                     .snapshot_id = snapshot.id}));
   if (snapshot.complete) {
+    Found(metrics::Lookup::kHit);
     AcquiredTree tree = TRY(ReadyTree(snapshot));
     return std::optional(std::move(tree));
   }
@@ -140,6 +142,7 @@ Result<std::optional<AcquiredTree>> Acquisition::FromOwnLease() {
   if (lease->boot_id != parts_.store.boot_id()) return std::nullopt;
   std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(lease->snapshot_id);
   if (!snapshot || !snapshot->complete) return std::nullopt;
+  Found(metrics::Lookup::kReplay);
   served_from_ = AcquiredTree::ServedFrom::kLease;
   AcquiredTree tree = TRY(ReadyTree(*snapshot));
   return std::optional(std::move(tree));
@@ -172,6 +175,14 @@ Result<AcquiredTree> Acquisition::ReadyTree(const store::Snapshot& snapshot) {
                       .bytes_fetched = bytes_fetched_,
                       .files = snapshot.files.size(),
                       .served_from = served_from_};
+}
+
+void Acquisition::Found(metrics::Lookup lookup) {
+  if (wait_->Find(lookup)) parts_.metrics.OnFound(lookup);
+}
+
+void Acquisition::OnFillEntered(fill::FillEntry entry) {
+  Found(entry == fill::FillEntry::kBegan ? metrics::Lookup::kMiss : metrics::Lookup::kJoined);
 }
 
 void Acquisition::OnFillProgress(const fill::FillProgress& progress) {
@@ -208,9 +219,18 @@ void Acquisition::Finish(Result<AcquiredTree> outcome) {
   if (!outcome && !outcome.error().message.starts_with(model)) {
     outcome = std::unexpected(std::move(outcome).error().Within(model));
   }
+  Count(outcome);
   std::shared_ptr<Acquisition> keep = shared_from_this();
   if (std::shared_ptr<AcquireObserver> observer = observer_.lock()) observer->OnDone(outcome);
   finished_(keep);
+}
+
+void Acquisition::Count(const Result<AcquiredTree>& outcome) {
+  if (!outcome) parts_.metrics.OnFailed(outcome.error().code);
+  if (!outcome && IsTemporary(outcome.error().code)) return;  // the publish comes back
+  std::optional<metrics::Lookup> found = wait_->End();
+  if (outcome && found) parts_.metrics.OnReady(*found, parts_.clock.Steady() - wait_->since());
+  parts_.waits.Leave(request_.lease_id);
 }
 
 }  // namespace weighhouse

@@ -8,6 +8,7 @@
 #include "base/worker_pool.h"
 #include "cache-daemon/engine/engine.h"
 #include "cache-daemon/engine/lease_gate.h"
+#include "cache-daemon/engine/publish_waits.h"
 #include "cache-daemon/source/source_registry.h"
 
 namespace weighhouse {
@@ -20,7 +21,9 @@ struct EngineParts {
   WorkerPool& workers;    ///< for what takes a moment
   WorkerPool& resolvers;  ///< for asking sources, which may take minutes
   LeaseGate& leases;
+  PublishWaits& waits;
   const Clock& clock;
+  const metrics::AcquireMetrics& metrics;
   std::stop_token stop;
 };
 
@@ -59,6 +62,7 @@ class Acquisition final : public fill::FillObserver,
   /// The lease was released while this was under way: it must not take it any more.
   const std::shared_ptr<LeaseIntent>& intent() const { return intent_; }
 
+  void OnFillEntered(fill::FillEntry entry) override;
   void OnFillProgress(const fill::FillProgress& progress) override;
   void OnFillDone(const Result<fill::FillProgress>& outcome) override;
 
@@ -71,6 +75,8 @@ class Acquisition final : public fill::FillObserver,
   Result<std::optional<AcquiredTree>> FromOwnLease();
   Result<AcquiredTree> ReadyTree(const store::Snapshot& snapshot);
   Result<> TakeLease(const std::string& snapshot_id);
+  void Found(metrics::Lookup lookup);
+  void Count(const Result<AcquiredTree>& outcome);
   void Finish(Result<AcquiredTree> outcome);
 
   const EngineParts parts_;
@@ -78,6 +84,7 @@ class Acquisition final : public fill::FillObserver,
   const std::weak_ptr<AcquireObserver> observer_;
   const Finished finished_;
   const std::shared_ptr<LeaseIntent> intent_;  // shared with the gate while this is under way
+  const std::shared_ptr<PublishWait> wait_;    // shared with the publish's other Acquires
   std::string snapshot_id_;
   std::string revision_;
   Bytes bytes_fetched_ = 0;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <future>
 #include <set>
 #include <utility>
 
@@ -80,6 +81,7 @@ class EngineImpl final : public Engine {
   Result<store::EvictedToFit> EvictToFit(store::FitTo fit_to) override {
     return store_->EvictToFit(fit_to);
   }
+  Result<> CheckAnswers(std::chrono::milliseconds patience) override;
 
  private:
   EngineImpl() = default;
@@ -87,8 +89,8 @@ class EngineImpl final : public Engine {
   Result<> Recreate(const SyncRequest::Live& live, std::chrono::system_clock::time_point epoch);
   std::vector<std::string> SnapshotsNamed(const std::string& model) const;
   EngineParts Parts() {
-    return {*store_,     *sources_, *filler_, *workers_,
-            *resolvers_, *leases_,  clock_,   stop_.get_token()};
+    return {*store_, *sources_, *filler_, *workers_,        *resolvers_,
+            *leases_, waits_,   clock_,   acquire_metrics_, stop_.get_token()};
   }
 
   // In the order of their making: each uses those before it.
@@ -96,6 +98,8 @@ class EngineImpl final : public Engine {
   io::PosixFilesystem filesystem_;
   std::chrono::system_clock::time_point started_ = clock_.Now();
   std::stop_source stop_;
+  PublishWaits waits_;
+  metrics::AcquireMetrics acquire_metrics_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<LeaseGate> leases_;
   std::unique_ptr<io::BufferPool> buffers_;
@@ -113,7 +117,10 @@ class EngineImpl final : public Engine {
 };
 
 Result<> EngineImpl::Start(const EngineOptions& options) {
-  store_ = TRY(store::Store::Open(filesystem_, clock_, options.store));
+  acquire_metrics_ = options.metrics.acquire;
+  store::StoreOptions store_options = options.store;
+  store_options.metrics = options.metrics.store;
+  store_ = TRY(store::Store::Open(filesystem_, clock_, std::move(store_options)));
   const store::RecoverySummary& recovery = store_->recovery();
   spdlog::info(
       "cache {}: {} snapshots, {} blobs, {} leases, {} ingests to go on with; {} ingests and {} "
@@ -133,7 +140,8 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
                                                 .buffers = *buffers_,
                                                 .read_buffers = *read_buffers_,
                                                 .store = *store_,
-                                                .clock = clock_});
+                                                .clock = clock_,
+                                                .metrics = options.metrics.fill});
   workers_ = std::make_unique<WorkerPool>("engine", kWorkers);
   resolvers_ = std::make_unique<WorkerPool>("resolver", static_cast<int>(options.resolve_threads));
   if (!options.resume_fills) return {};
@@ -174,6 +182,7 @@ void EngineImpl::Acquire(AcquireRequest request, std::weak_ptr<AcquireObserver> 
 Result<> EngineImpl::Release(const std::string& lease_id) {
   std::optional<store::LeaseRecord> lease = store_->FindLease(lease_id);
   if (lease) store_->Touch(lease->snapshot_id);
+  waits_.Leave(lease_id);
   return leases_->Release(lease_id);
 }
 
@@ -367,7 +376,17 @@ Result<EngineInfo> EngineImpl::Info() const {
                     .fills_active = activity.fills,
                     .bytes_fetched = activity.bytes_fetched,
                     .hosts = std::move(activity.hosts),
+                    .contents = store_->Count(),
                     .started = started_};
+}
+
+Result<> EngineImpl::CheckAnswers(std::chrono::milliseconds patience) {
+  auto ran = std::make_shared<std::promise<void>>();  // shared: the task may come too late
+  std::future<void> answer = ran->get_future();
+  transport_->Post([ran] { ran->set_value(); });
+  if (answer.wait_for(patience) == std::future_status::ready) return {};
+  return Fail(Code::kDeadlineExceeded,
+              fmt::format("the event loop has not answered for {}", FormatDuration(patience)));
 }
 
 }  // namespace

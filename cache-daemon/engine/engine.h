@@ -30,6 +30,7 @@ struct EngineOptions {
   size_t resolve_threads = 8;
   /// Interrupted fills of public models go on by themselves.
   bool resume_fills = false;
+  metrics::CacheMetrics metrics;  ///< of a registry that outlives the engine
 };
 
 /// Who holds a lease: see cache.proto Holder.
@@ -120,6 +121,7 @@ struct EngineInfo {
   size_t fills_active = 0;
   Bytes bytes_fetched = 0;
   std::vector<fill::HostConnections> hosts;  ///< that files came from lately
+  store::Contents contents;
   std::chrono::system_clock::time_point started;
 };
 
@@ -162,6 +164,9 @@ class Engine {
   /// As Store::EvictToFit.
   virtual Result<store::EvictedToFit> EvictToFit(store::FitTo fit_to) = 0;
   virtual Result<EngineInfo> Info() const = 0;
+  /// Blocks, at most for `patience`, until the event loop has run a task; kDeadlineExceeded if it
+  /// hasn't.
+  virtual Result<> CheckAnswers(std::chrono::milliseconds patience) = 0;
 };
 
 }  // namespace weighhouse

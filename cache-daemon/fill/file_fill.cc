@@ -244,6 +244,7 @@ bool FileFill::AcceptBytes(RangeTransfer& range, std::span<const std::byte> byte
   refusals_ = 0;
   waiting_for_.clear();
   context_->bytes_fetched.fetch_add(bytes.size(), std::memory_order_relaxed);
+  context_->parts.metrics.OnReceived(source_kind(), bytes.size());
   range.Advance(bytes.size());
   return true;
 }
@@ -390,6 +391,7 @@ void FileFill::Commit(const Digest& sha256) {
 
 void FileFill::Finish(Result<> outcome) {
   if (std::exchange(finished_, true)) return;
+  if (outcome) context_->parts.metrics.OnVerified(source_kind(), file_.size);
   DropAttempt();
   LeaveOthers();
   std::shared_ptr<FileFill> keep = shared_from_this();

@@ -78,6 +78,7 @@ class FileFill : public RangeOwner,
   BandwidthLimit::Claim BandwidthClaim() const {
     return {.fill = askers_.first().request->snapshot_id, .priority = priority_};
   }
+  metrics::SourceKind source_kind() const { return askers_.current().request->source_kind(); }
   bool MayTakeBytes();
   /// What is missing of the range begins with a whole piece again.
   void Rewind(RangeTransfer& range);

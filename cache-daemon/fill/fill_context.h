@@ -49,7 +49,7 @@ class Warmer;
 /// strand only. Held by shared_ptr, because tasks that are still queued in the transport outlive
 /// the Filler.
 struct FillContext : std::enable_shared_from_this<FillContext> {
-  FillContext(FillerOptions fill_options, Filler::Parts fill_parts)
+  FillContext(FillerOptions fill_options, const Filler::Parts& fill_parts)
       : options(fill_options),
         parts(fill_parts),
         budget(fill_parts.buffers.count(), fill_options.max_active_files),

@@ -55,8 +55,9 @@ void FillScheduler::Join(FillRequest request, std::weak_ptr<FillObserver> observ
   }
   auto found = flights_.find(shared->snapshot_id);
   if (found != flights_.end()) return JoinFlight(*found->second, shared, std::move(observer));
-  auto flight = std::make_shared<SnapshotFill>(std::move(shared));
-  flight->AddObserver(std::move(observer));
+  context_->parts.metrics.OnStarted(shared->source_kind());
+  auto flight = std::make_shared<SnapshotFill>(std::move(shared), context_->parts.clock.Steady());
+  flight->AddObserver(std::move(observer), FillEntry::kBegan);
   flights_.emplace(flight->id(), flight);
   Publish();
   TakeStock(flight);
@@ -66,7 +67,7 @@ void FillScheduler::Join(FillRequest request, std::weak_ptr<FillObserver> observ
 void FillScheduler::JoinFlight(SnapshotFill& flight,
                                const std::shared_ptr<const FillRequest>& request,
                                std::weak_ptr<FillObserver> observer) {
-  flight.AddObserver(std::move(observer));
+  flight.AddObserver(std::move(observer), FillEntry::kJoined);
   Raise(flight, request->priority);
   if (!flight.AddRequest(request)) return;
   for (const std::string& ingest_id : flight.running()) {
@@ -237,12 +238,14 @@ void FillScheduler::EndFlight(const Flight& flight, Result<> outcome) {
   std::erase(turns_, keep);
   flights_.erase(keep->id());
   Publish();
+  auto now = context_->parts.clock.Steady();
+  context_->parts.metrics.OnEnded(keep->request().source_kind(), outcome, now - keep->begun());
   if (!outcome) {
     keep->NotifyDone(std::unexpected(std::move(outcome).error()));
     return;
   }
   if (context_->warmer != nullptr) context_->warmer->Warm(keep->id());
-  keep->NotifyDone(keep->Progress({}, context_->parts.clock.Steady()));
+  keep->NotifyDone(keep->Progress({}, now));
 }
 
 FillProgress FillScheduler::Measure(SnapshotFill& flight) const {

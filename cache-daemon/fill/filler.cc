@@ -13,7 +13,7 @@ namespace {
 
 class FillerImpl final : public Filler {
  public:
-  FillerImpl(FillerOptions options, Parts parts)
+  FillerImpl(FillerOptions options, const Parts& parts)
       : context_(std::make_shared<FillContext>(options, parts)),
         hashes_(std::make_unique<HashQueue>(options.hash_threads)),
         workers_(std::make_unique<WorkerPool>("fill", static_cast<int>(options.max_active_files))),
@@ -95,7 +95,7 @@ class FillerImpl final : public Filler {
 
 }  // namespace
 
-std::unique_ptr<Filler> Filler::Create(FillerOptions options, Parts parts) {
+std::unique_ptr<Filler> Filler::Create(FillerOptions options, const Parts& parts) {
   return std::make_unique<FillerImpl>(options, parts);
 }
 

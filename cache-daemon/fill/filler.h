@@ -10,6 +10,7 @@
 #include "base/model.h"
 #include "cache-daemon/io/buffer_pool.h"
 #include "cache-daemon/io/io_engine.h"
+#include "cache-daemon/metrics/cache_metrics.h"
 #include "cache-daemon/source/source.h"
 #include "cache-daemon/source/transport.h"
 #include "cache-daemon/store/store.h"
@@ -40,10 +41,15 @@ struct FillProgress {
   std::string waiting_for;             ///< why nothing moves; empty while it does
 };
 
+/// How a request came to its fill.
+enum class FillEntry { kBegan, kJoined };
+
 /// Hears of one fill. Calls come from the fill's thread and must not block.
 class FillObserver {
  public:
   virtual ~FillObserver() = default;
+  /// The first call.
+  virtual void OnFillEntered(FillEntry) {}
   /// At most five times a second.
   virtual void OnFillProgress(const FillProgress& progress) = 0;
   /// The snapshot is complete in the store, or why it is not. The last call.
@@ -82,6 +88,8 @@ struct FillRequest {
       source;  ///< shared with the engine: a fill outlives the call that began it
   /// Of the fill that it starts; joining one can only raise it.
   FillPriority priority = FillPriority::kWaitedFor;
+
+  metrics::SourceKind source_kind() const { return metrics::SourceKindOf(reference.Scheme()); }
 };
 
 /// Makes snapshots complete. Single flight: one fill per snapshot, one ingest per file content and
@@ -97,8 +105,9 @@ class Filler {
     io::BufferPool& read_buffers;
     store::Store& store;
     const Clock& clock;
+    metrics::FillMetrics metrics;
   };
-  static std::unique_ptr<Filler> Create(FillerOptions options, Parts parts);
+  static std::unique_ptr<Filler> Create(FillerOptions options, const Parts& parts);
   virtual ~Filler() = default;
 
   /// Starts or joins the fill of a snapshot that BeginSnapshot recorded. The observer is called

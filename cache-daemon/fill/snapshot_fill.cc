@@ -5,8 +5,9 @@
 
 namespace weighhouse::fill {
 
-SnapshotFill::SnapshotFill(std::shared_ptr<const FillRequest> request)
-    : requests_{std::move(request)}, priority_(requests_.front()->priority) {}
+SnapshotFill::SnapshotFill(std::shared_ptr<const FillRequest> request,
+                           std::chrono::steady_clock::time_point begun)
+    : requests_{std::move(request)}, begun_(begun), priority_(requests_.front()->priority) {}
 
 bool SnapshotFill::AddRequest(std::shared_ptr<const FillRequest> request) {
   bool known = std::ranges::any_of(requests_, [&](const auto& other) {
@@ -16,7 +17,8 @@ bool SnapshotFill::AddRequest(std::shared_ptr<const FillRequest> request) {
   return !known;
 }
 
-void SnapshotFill::AddObserver(std::weak_ptr<FillObserver> observer) {
+void SnapshotFill::AddObserver(std::weak_ptr<FillObserver> observer, FillEntry entry) {
+  if (std::shared_ptr<FillObserver> listening = observer.lock()) listening->OnFillEntered(entry);
   observers_.push_back(std::move(observer));
 }
 

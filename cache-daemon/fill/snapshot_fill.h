@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -17,7 +18,8 @@ namespace weighhouse::fill {
 /// waits. On the strand.
 class SnapshotFill {
  public:
-  explicit SnapshotFill(std::shared_ptr<const FillRequest> request);
+  SnapshotFill(std::shared_ptr<const FillRequest> request,
+               std::chrono::steady_clock::time_point begun);
 
   const std::string& id() const { return request().snapshot_id; }
   /// The first who asked: what the snapshot is.
@@ -27,10 +29,11 @@ class SnapshotFill {
   /// One more who asks; false if somebody with the same credentials does already.
   bool AddRequest(std::shared_ptr<const FillRequest> request);
 
+  std::chrono::steady_clock::time_point begun() const { return begun_; }
   FillPriority priority() const { return priority_; }
   void set_priority(FillPriority priority) { priority_ = priority; }
 
-  void AddObserver(std::weak_ptr<FillObserver> observer);
+  void AddObserver(std::weak_ptr<FillObserver> observer, FillEntry entry);
   void NotifyProgress(const FillProgress& progress);
   void NotifyDone(const Result<FillProgress>& outcome);
 
@@ -64,6 +67,7 @@ class SnapshotFill {
  private:
   // Shared with the files that they ask for.
   std::vector<std::shared_ptr<const FillRequest>> requests_;
+  const std::chrono::steady_clock::time_point begun_;
   FillPriority priority_;
   std::vector<std::weak_ptr<FillObserver>> observers_;
   store::Reservation reservation_;

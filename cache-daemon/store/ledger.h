@@ -42,6 +42,7 @@ class Ledger {
   /// Of the covered blobs.
   Bytes covered() const;
   Bytes quarantined() const;
+  size_t quarantined_count() const { return quarantined_.size(); }
   /// The part of `reserved` that nothing was allocated for yet. `waiting`: allocated by ingests
   /// that their fills go on with later.
   Bytes Unallocated(Bytes waiting) const;

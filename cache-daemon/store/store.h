@@ -12,6 +12,7 @@
 #include "base/model.h"
 #include "base/unique_fd.h"
 #include "cache-daemon/io/filesystem.h"
+#include "cache-daemon/metrics/cache_metrics.h"
 
 namespace weighhouse::store {
 
@@ -85,6 +86,16 @@ struct EvictedToFit {
   Bytes excess = 0;  ///< still too much, because it is in use
 };
 
+/// How many of what there are.
+struct Contents {
+  size_t snapshots_complete = 0;
+  size_t snapshots_incomplete = 0;
+  size_t blobs = 0;
+  size_t leases = 0;
+  size_t quarantined_blobs = 0;
+  Bytes quarantined_bytes = 0;  ///< allocated
+};
+
 /// Bytes promised to a fill; given back when destroyed. Move-only.
 class Reservation {
  public:
@@ -129,6 +140,7 @@ struct StoreOptions {
   Bytes limit = 0;                ///< 0: the filesystem's size
   std::optional<Bytes> min_free;  ///< unset: 5 % of the filesystem
   std::string boot_id;            ///< empty: /proc/sys/kernel/random/boot_id
+  metrics::StoreMetrics metrics;
 };
 
 /// What recovery found at start, for one log line.
@@ -227,6 +239,7 @@ class Store {
   /// Gives up ingests that no fill has, then evicts idle snapshots, oldest first, until that is
   /// kept, or as far as it can: what is leased, filling or promised stays.
   virtual Result<EvictedToFit> EvictToFit(FitTo fit_to) = 0;
+  virtual Contents Count() const = 0;
   /// Removes an idle snapshot, its trees, and the blobs and ingests that no other snapshot lists;
   /// returns the bytes freed. kFailedPrecondition while leased or filling, kNotFound if unknown.
   virtual Result<Bytes> Evict(const std::string& snapshot_id) = 0;

@@ -124,6 +124,7 @@ Result<> StoreImpl::Quarantine(const Digest& sha256, uint64_t version) {
     index.blobs.MarkAbsent(sha256);
   }
   state_->changed.NotifyAll();
+  metrics_.OnQuarantined();
   return {};
 }
 

@@ -8,11 +8,15 @@
 
 namespace weighhouse::store {
 
+Result<Bytes> StoreImpl::Evict(const std::string& snapshot_id) {
+  return EvictFor(metrics::EvictionReason::kRequest, snapshot_id);
+}
+
 // The order is such that a crash anywhere leaves either the snapshot (its trees are made again) or
 // garbage that recovery knows: trees out of sight, then the record, then the space of the trees,
 // then the blobs, whose own names are by now their last and free the space that the ledger takes
 // for free from then on.
-Result<Bytes> StoreImpl::Evict(const std::string& snapshot_id) {
+Result<Bytes> StoreImpl::EvictFor(metrics::EvictionReason reason, const std::string& snapshot_id) {
   BusyScope busy = TRY(BusyScope::Take(*state_, snapshot_id));
   std::vector<TreeRecord> trees = TRY(MarkLeaving(snapshot_id));
   FaultPoint("evict.begun");
@@ -36,6 +40,7 @@ Result<Bytes> StoreImpl::Evict(const std::string& snapshot_id) {
   Bytes freed = SweepIngests() + SweepBlobs();
   for (const TreeRecord& tree : trees) freed += tree.copied;
   FaultPoint("evict.done");
+  metrics_.OnEvicted(reason, freed);
   return freed;
 }
 

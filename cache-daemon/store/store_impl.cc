@@ -42,6 +42,7 @@ Result<std::unique_ptr<Store>> Store::Open(io::Filesystem& filesystem, const Clo
       .root = std::move(root),
       .boot_id = options.boot_id.empty() ? ReadBootId() : std::move(options.boot_id),
       .limits = LimitsOf(options.limit, options.min_free, space.total),
+      .metrics = options.metrics,
       .index = std::move(recovered.index),
       .recovery = recovered.summary,
   };
@@ -54,6 +55,7 @@ StoreImpl::StoreImpl(Parts parts)
       layout_(std::move(parts.layout)),
       root_(std::move(parts.root)),
       boot_id_(std::move(parts.boot_id)),
+      metrics_(parts.metrics),
       recovery_(parts.recovery),
       state_(std::make_shared<StoreState>()),
       trash_(filesystem_, layout_) {

@@ -38,6 +38,7 @@ class StoreImpl final : public Store {
     PreparedRoot root;
     std::string boot_id;
     SpaceLimits limits;
+    metrics::StoreMetrics metrics;
     Index index;
     RecoverySummary recovery;
   };
@@ -80,6 +81,7 @@ class StoreImpl final : public Store {
   Result<SpaceSums> Space() const override;
   Result<> SetLimits(Bytes limit, std::optional<Bytes> min_free) override;
   Result<EvictedToFit> EvictToFit(FitTo fit_to) override;
+  Contents Count() const override;
   Result<Bytes> Evict(const std::string& snapshot_id) override;
   std::shared_ptr<void> HoldForFill(const std::string& snapshot_id) override;
 
@@ -142,7 +144,9 @@ class StoreImpl final : public Store {
   /// Nothing: the sums changed meanwhile.
   Result<std::optional<Excess>> FindExcess(FitTo fit_to);
   /// Evicts a snapshot that was chosen; nothing if it was taken into use or went since.
-  Result<std::optional<Bytes>> EvictChosen(const std::string& snapshot_id);
+  Result<std::optional<Bytes>> EvictChosen(metrics::EvictionReason reason,
+                                           const std::string& snapshot_id);
+  Result<Bytes> EvictFor(metrics::EvictionReason reason, const std::string& snapshot_id);
   /// Marks an idle snapshot as going away; returns its trees.
   Result<std::vector<TreeRecord>> MarkLeaving(const std::string& snapshot_id);
   Result<> RemoveTrees(const std::vector<TreeRecord>& trees);
@@ -155,6 +159,7 @@ class StoreImpl final : public Store {
   const RootLayout layout_;
   const PreparedRoot root_;
   const std::string boot_id_;
+  const metrics::StoreMetrics metrics_;
   const RecoverySummary recovery_;
   const std::shared_ptr<StoreState> state_;  // shared: see StoreState
   Trash trash_;

@@ -89,6 +89,19 @@ Result<SpaceSums> StoreImpl::Space() const {
                    .min_free = inputs.min_free};
 }
 
+Contents StoreImpl::Count() const {
+  MutexLock lock(state_->mutex);
+  const Index& index = state_->index;
+  Contents contents{.blobs = index.blobs.present_count(),
+                    .leases = index.leases.size(),
+                    .quarantined_blobs = index.ledger.quarantined_count(),
+                    .quarantined_bytes = index.ledger.quarantined()};
+  for (const auto& [id, entry] : index.catalog.entries()) {
+    ++(entry.snapshot.complete ? contents.snapshots_complete : contents.snapshots_incomplete);
+  }
+  return contents;
+}
+
 Result<StoreImpl::Attempt> StoreImpl::TryReserve(Bytes need, const std::string& for_snapshot,
                                                  const std::set<std::string>& ingest_ids) {
   uint64_t epoch = 0;
@@ -137,10 +150,13 @@ Result<Reservation> StoreImpl::Reserve(Bytes bytes, const std::string& for_snaps
   for (int round = 0; round < kMaxRounds; ++round) {
     Attempt attempt = TRY(TryReserve(need, for_snapshot, ingest_ids));
     if (attempt.reservation) return std::move(*attempt.reservation);
-    for (const std::string& ingest : attempt.ingests) TRY(GiveUpIngest(ingest));
+    for (const std::string& ingest : attempt.ingests) {
+      Bytes freed = TRY(GiveUpIngest(ingest));
+      if (freed > 0) metrics_.OnIngestGivenUp(freed);
+    }
     for (const std::string& victim : attempt.snapshots) {
       // Where another operation was faster, the next round counts again.
-      TRY(EvictChosen(victim));
+      TRY(EvictChosen(metrics::EvictionReason::kSpace, victim));
     }
   }
   return Fail(Code::kAborted,
@@ -149,8 +165,9 @@ Result<Reservation> StoreImpl::Reserve(Bytes bytes, const std::string& for_snaps
                           FormatBytes(need)));
 }
 
-Result<std::optional<Bytes>> StoreImpl::EvictChosen(const std::string& snapshot_id) {
-  Result<Bytes> evicted = Evict(snapshot_id);
+Result<std::optional<Bytes>> StoreImpl::EvictChosen(metrics::EvictionReason reason,
+                                                    const std::string& snapshot_id) {
+  Result<Bytes> evicted = EvictFor(reason, snapshot_id);
   if (evicted) return std::optional<Bytes>(*evicted);
   Code code = evicted.error().code;
   if (code == Code::kFailedPrecondition || code == Code::kNotFound) return std::nullopt;
@@ -190,11 +207,12 @@ Result<EvictedToFit> StoreImpl::EvictToFit(FitTo fit_to) {
     bool raced = false;
     for (const std::string& ingest : excess->ingests) {
       Bytes bytes = TRY(GiveUpIngest(ingest));
+      if (bytes > 0) metrics_.OnIngestGivenUp(bytes);
       freed += bytes;
       ++done.ingests;
     }
     for (const std::string& victim : excess->snapshots) {
-      std::optional<Bytes> bytes = TRY(EvictChosen(victim));
+      std::optional<Bytes> bytes = TRY(EvictChosen(metrics::EvictionReason::kLimit, victim));
       raced = raced || !bytes;
       freed += bytes.value_or(0);
       if (bytes) ++done.snapshots;

@@ -12,6 +12,7 @@ import pytest
 
 from harness.daemon import CacheDaemon
 from harness.hub import Hub
+from harness.metrics import scrape
 from harness.models import MIB, make_model
 from harness.node import Node
 
@@ -101,12 +102,16 @@ def test_wrong_file_leaves_the_last_good_one_and_says_so_everywhere(new_daemon: 
     assert configuration(daemon).error.startswith(said)
     assert said in daemon.log.read_text()
     assert said in daemon.cli("status").stdout
+    assert scrape(daemon).number("configuration_valid") == 0
+    assert scrape(daemon).number("configuration_reloads_total", result="rejected") == 1
     assert limit(daemon) == 40 * MIB
     daemon.change("cache", limit="50Mi")
     wait(daemon, lambda: configuration(daemon).reloads == 1, swapped)
     assert configuration(daemon).error == ""
     assert limit(daemon) == 50 * MIB
     assert "NOT in effect" not in daemon.cli("status").stdout
+    assert scrape(daemon).number("configuration_valid") == 1
+    assert scrape(daemon).number("configuration_reloads_total", result="applied") == 1
 
 
 def test_key_that_needs_a_restart_is_named_until_there_is_one(new_daemon: NewDaemon) -> None:

@@ -37,6 +37,7 @@ class FakeEngine final : public Engine {
   /// Waits until EvictToFit was called so often, and returns to what it was asked last.
   /// Thread-safe.
   store::FitTo WaitForEvictToFit(size_t number) EXCLUDES(mutex_);
+  Result<> CheckAnswers(std::chrono::milliseconds) override { return answers; }
 
   /// The n-th Acquire so far; waits until it has come. Thread-safe.
   struct Acquisition {
@@ -60,6 +61,7 @@ class FakeEngine final : public Engine {
   Result<store::SpaceSums> space;
   Result<EngineInfo> info;
   store::EvictedToFit evicted_to_fit;
+  Result<> answers;
 
   // What came, for the thread that made the call.
   std::string released;

@@ -12,6 +12,7 @@
 
 #include "proto/cache.grpc.pb.h"
 #include "test/cache-daemon/api/fake_engine.h"
+#include "test/cache-daemon/metrics/page_reader.h"
 #include "test/support/callback_queue.h"
 
 namespace weighhouse::api {
@@ -30,8 +31,8 @@ class ServerTest : public ::testing::Test {
     KeepCallbackQueue();
     std::string pattern = ::testing::TempDir() + "/server.XXXXXX";
     directory_ = ::mkdtemp(pattern.data());
-    Result<std::unique_ptr<Server>> server =
-        Server::Start(engine_, {.socket_directory = directory_});
+    Result<std::unique_ptr<Server>> server = Server::Start(
+        engine_, {.socket_directory = directory_, .metrics = metrics::CallMetrics(registry_)});
     if (!server) ADD_FAILURE() << server.error().message;
     if (server) server_ = std::move(*server);
     node_ = Dial("node.sock");
@@ -61,7 +62,13 @@ class ServerTest : public ::testing::Test {
     return {.bytes_total = 1000, .bytes_done = bytes, .bytes_per_second = 10};
   }
 
+  std::string Calls(const std::string& method, const std::string& code) const {
+    std::string labels = "{code=\"" + code + "\",method=\"" + method + "\"}";
+    return ValueOf(registry_.Page({}), "weighhouse_grpc_calls_total" + labels).value_or("absent");
+  }
+
   std::string directory_;
+  metrics::Registry registry_;
   FakeEngine engine_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<pb::Cache::Stub> node_, admin_;
@@ -161,6 +168,28 @@ TEST_F(ServerTest, ManyCallersMayLeaveWhileTheEngineSpeaks) {
     context.TryCancel();
     stream->Finish();
   }
+}
+
+TEST_F(ServerTest, CountsEachCallByMethodAndCode) {
+  engine_.on_acquire = [](const AcquireRequest&, AcquireObserver& observer) {
+    observer.OnDone(AcquiredTree{.tree = "trees/files/id"});
+  };
+  pb::AcquireUpdate update;
+  for (const char* model : {"hf://org/name", "hf://org/other", "nonsense"}) {
+    grpc::ClientContext context;
+    auto stream = node_->Acquire(&context, AcquireOf(model));
+    while (stream->Read(&update)) continue;
+    stream->Finish();
+  }
+  pb::ListResponse listed;
+  for (pb::Cache::Stub* stub : {node_.get(), admin_.get()}) {
+    grpc::ClientContext context;
+    stub->List(&context, {}, &listed);
+  }
+  EXPECT_EQ(Calls("Acquire", "OK"), "2");
+  EXPECT_EQ(Calls("Acquire", "INVALID_ARGUMENT"), "1");
+  EXPECT_EQ(Calls("List", "OK"), "1");
+  EXPECT_EQ(Calls("List", "PERMISSION_DENIED"), "1");
 }
 
 TEST_F(ServerTest, TheNodeSocketRefusesWhatIsForAdmins) {

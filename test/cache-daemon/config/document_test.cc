@@ -51,6 +51,8 @@ sources:
     allowPlain: true
   local:
     roots: [/models, /more]
+admin:
+  listen: "[::1]:9899"
 log:
   level: debug
   format: json
@@ -70,6 +72,7 @@ log:
   EXPECT_EQ(config.hub_endpoint, "https://hub.example");
   EXPECT_TRUE(config.allow_plain_http);
   EXPECT_EQ(config.local_roots, (std::vector<std::string>{"/models", "/more"}));
+  EXPECT_EQ(config.admin_listen, (ListenAddress{.host = "::1", .port = 9899}));
   EXPECT_EQ(config.log_level, "debug");
   EXPECT_EQ(config.log_format, LogFormat::kJson);
 }
@@ -78,6 +81,14 @@ TEST(DocumentTest, AnEmptyDocumentIsTheDefaults) {
   for (const char* text : {"", "{}", "# nothing\n", "cache:\n"}) {
     EXPECT_EQ(Parsed(text).root, "/var/lib/weighhouse") << text;
   }
+}
+
+TEST(DocumentTest, TheAdminPortIsOffUnlessItIsGiven) {
+  EXPECT_EQ(Parsed("").admin_listen, std::nullopt);
+  EXPECT_EQ(Parsed("admin: {listen: off}").admin_listen, std::nullopt);
+  EXPECT_EQ(Parsed("admin: {listen: ':0'}").admin_listen, ListenAddress());
+  EXPECT_EQ(Parsed("admin: {listen: 127.0.0.1:80}").admin_listen,
+            (ListenAddress{.host = "127.0.0.1", .port = 80}));
 }
 
 TEST(DocumentTest, NamesLineKeyValueAndWhatIsAllowed) {
@@ -132,6 +143,10 @@ TEST(DocumentTest, RefusesBadValuesOfEveryKind) {
                            "sources: {http: {allowPlain: 1}}",
                            "sources: {local: {roots: /models}}",
                            "sources: {local: {roots: [models]}}",
+                           "admin: {listen: localhost:9899}",
+                           "admin: {listen: 9899}",
+                           "admin: {listen: on}",
+                           "admin: {listen: [':9899']}",
                            "log: {level: loud}",
                            "log: {format: xml}"}) {
     EXPECT_THAT(ErrorOf(text), HasSubstr("give ")) << text;

@@ -8,10 +8,12 @@
 #include <fstream>
 #include <functional>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "test/cache-daemon/api/fake_engine.h"
+#include "test/cache-daemon/metrics/page_reader.h"
 #include "test/support/temporary_directory.h"
 
 namespace weighhouse::daemon {
@@ -34,7 +36,7 @@ class ConfigReloaderTest : public ::testing::Test {
     ASSERT_TRUE(reading) << reading.error().message;
     begun.reading = *reading;
     Result<std::unique_ptr<ConfigReloader>> reloader =
-        ConfigReloader::Start(engine_, std::move(begun));
+        ConfigReloader::Start(engine_, std::move(begun), metrics::ConfigurationMetrics(registry_));
     ASSERT_TRUE(reloader) << reloader.error().message;
     reloader_ = *std::move(reloader);
   }
@@ -69,6 +71,7 @@ class ConfigReloaderTest : public ::testing::Test {
   const std::string file_ = directory_ / "config.yaml";
   bool optional_ = false;
   int versions_ = 0;
+  metrics::Registry registry_;
   FakeEngine engine_;
   std::unique_ptr<ConfigReloader> reloader_;
 };
@@ -133,6 +136,22 @@ TEST_F(ConfigReloaderTest, AnOptionalFileMayComeLater) {
   WriteTestFile(file_, "cache: {limit: 5Gi}");
   EXPECT_EQ(engine_.WaitForReconfiguration(1).store.limit, 5 * kGiB);
   EXPECT_EQ(WaitForReloads(1).file, file_);
+}
+
+TEST_F(ConfigReloaderTest, CountsWhatWasAppliedAndWhatWasRejected) {
+  WriteTestFile(file_, "");
+  Start();
+  WriteTestFile(file_, "cache: {limit: most}");
+  WaitForFailures(1);
+  WriteTestFile(file_, "cache: {limit: 5Gi}");
+  WaitForReloads(1);
+  reloader_.reset();  // the counters follow the status
+  auto counted = [&](const char* result) {
+    return ValueOf(registry_.Page({}),
+                   fmt::format(R"(weighhouse_configuration_reloads_total{{result="{}"}})", result));
+  };
+  EXPECT_EQ(counted("applied"), "1");
+  EXPECT_EQ(counted("rejected"), "1");
 }
 
 TEST_F(ConfigReloaderTest, NamesWhatAppliesAtTheNextStart) {

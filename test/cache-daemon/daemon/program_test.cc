@@ -115,6 +115,13 @@ TEST_F(DaemonTest, ASocketDirectoryThatCannotBeIsExitCodeOne) {
   EXPECT_THAT(result.err, HasSubstr(directory_ + "/run"));
 }
 
+TEST_F(DaemonTest, AnAdminAddressThatCannotBeIsExitCodeOne) {
+  std::ofstream(directory_ + "/config.yaml") << "admin: {listen: '192.0.2.1:9899'}";
+  ProgramResult result = Start({"--config", directory_ + "/config.yaml"})->Wait();
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("listen on 192.0.2.1:9899: Cannot assign requested address"));
+}
+
 TEST_F(DaemonTest, PrintsItsFaultPoints) {
   ProgramResult result = RunProgram("weighhouse-cached", {"--list-fault-points"});
   EXPECT_EQ(result.exit_code, 0);

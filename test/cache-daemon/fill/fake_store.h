@@ -69,6 +69,7 @@ class FakeStore final : public store::Store {
   Result<store::SpaceSums> Space() const override { return Refused(); }
   Result<> SetLimits(Bytes, std::optional<Bytes>) override { return Refused(); }
   Result<store::EvictedToFit> EvictToFit(store::FitTo) override { return Refused(); }
+  store::Contents Count() const override { return {}; }
   Result<Bytes> Evict(const std::string&) override { return Refused(); }
 
  private:

@@ -108,6 +108,17 @@ class Configuration(unittest.TestCase):
             self.assertEqual(checked.returncode, 0, checked.stderr)
 
 
+class Metrics(unittest.TestCase):
+    def test_are_scraped_where_they_are_served(self):
+        listen = re.search(r'listen: ":(\d+)"', configuration()).group(1)
+        template = load("daemonset.yaml")["spec"]["template"]
+        self.assertEqual(template["metadata"]["annotations"]["prometheus.io/port"], listen)
+        found = {port["name"]: port["containerPort"] for item in containers(load("daemonset.yaml")).values()
+                 for port in item.get("ports", [])}
+        self.assertEqual(found["admin"], int(listen))
+        self.assertEqual(len(set(found.values())), len(found), "two containers of a pod share its ports")
+
+
 class Rights(unittest.TestCase):
     def setUp(self):
         self.daemonset = load("daemonset.yaml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any, Iterator
@@ -66,6 +67,8 @@ class CacheDaemon:
         """A command that runs the daemon's in circumstances of its own."""
         self.config_map = ConfigMap(directory / "config")
         self.config_file = self.config_map.file
+        self.listen = "127.0.0.1:0"
+        """admin.listen of the next configuration."""
         self.configure(hub_url, limit, local_roots)
         self._process: Process | None = None
 
@@ -75,7 +78,8 @@ class CacheDaemon:
         if hub_url:
             sources["huggingface"] = {"endpoint": hub_url}
         cache = {"root": str(self.root)} | ({"limit": limit, "minFree": "0"} if limit else {})
-        self.settings: dict[str, dict[str, Any]] = {"cache": cache, "sources": sources, "log": {"level": "debug"}}
+        self.settings: dict[str, dict[str, Any]] = {"cache": cache, "sources": sources, "log": {"level": "debug"},
+                                                    "admin": {"listen": self.listen}}
         self.config_map.swap(json.dumps(self.settings))
 
     def change(self, group: str, **values: Any) -> None:
@@ -118,6 +122,10 @@ class CacheDaemon:
             return True
         except grpc.RpcError:
             return False
+
+    def admin_address(self) -> str:
+        """Where the daemon that runs serves its metrics."""
+        return re.findall(r"metrics and probes on (\S+)$", self.log.read_text(), re.MULTILINE)[-1]
 
     def kill(self) -> None:
         self.process.kill()

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <memory>
+
+#include "base/listen_address.h"
+#include "cache-daemon/api/admin_pages.h"
+
+namespace weighhouse::api {
+
+/// Serves /metrics, /healthz and /readyz by HTTP, on threads of its own, few and bounded: whoever
+/// reaches the port can keep others from these pages, but takes nothing from the cache.
+class AdminHttp {
+ public:
+  /// Listens when it returns. kFailedPrecondition: the address can't be had, and why. `pages`
+  /// outlives it.
+  static Result<std::unique_ptr<AdminHttp>> Start(const ListenAddress& address, AdminPages& pages);
+  /// Ends the threads, after the answers under way.
+  virtual ~AdminHttp() = default;
+  /// Where it listens, with the port that was found free if none was given.
+  virtual const ListenAddress& address() const = 0;
+};
+
+}  // namespace weighhouse::api

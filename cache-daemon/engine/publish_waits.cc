@@ -1,0 +1,35 @@
+#include "cache-daemon/engine/publish_waits.h"
+
+#include <utility>
+
+namespace weighhouse {
+
+bool PublishWait::Find(metrics::Lookup lookup) {
+  MutexLock lock(mutex_);
+  if (found_) return false;
+  found_ = lookup;
+  return true;
+}
+
+std::optional<metrics::Lookup> PublishWait::End() {
+  MutexLock lock(mutex_);
+  if (std::exchange(ended_, true)) return std::nullopt;
+  return found_;
+}
+
+std::shared_ptr<PublishWait> PublishWaits::Enter(const std::string& lease_id,
+                                                 PublishWait::Time now) {
+  if (lease_id.empty()) return std::make_shared<PublishWait>(now);
+  MutexLock lock(mutex_);
+  std::erase_if(waits_, [&](const auto& wait) { return wait.second->since() + kLongest < now; });
+  std::shared_ptr<PublishWait>& wait = waits_[lease_id];
+  if (!wait) wait = std::make_shared<PublishWait>(now);
+  return wait;
+}
+
+void PublishWaits::Leave(const std::string& lease_id) {
+  MutexLock lock(mutex_);
+  waits_.erase(lease_id);
+}
+
+}  // namespace weighhouse

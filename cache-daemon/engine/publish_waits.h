@@ -1,0 +1,53 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/mutex.h"
+#include "cache-daemon/metrics/cache_metrics.h"
+
+namespace weighhouse {
+
+/// One publish (or pull) from its first Acquire until its tree is ready. Thread-safe: kubelet's
+/// repetitions can be under way at the same time.
+class PublishWait {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  explicit PublishWait(Time since) : since_(since) {}
+
+  Time since() const { return since_; }
+  /// True for the first call: what is found later, a repetition found.
+  bool Find(metrics::Lookup lookup) EXCLUDES(mutex_);
+  /// What the first call of Find said, for the first call of this; nothing after.
+  std::optional<metrics::Lookup> End() EXCLUDES(mutex_);
+
+ private:
+  const Time since_;
+  Mutex mutex_;
+  std::optional<metrics::Lookup> found_ GUARDED_BY(mutex_);
+  bool ended_ GUARDED_BY(mutex_) = false;
+};
+
+/// The publishes that wait, by lease. An Acquire ends with kubelet's patience, after two minutes,
+/// and a large model takes several: what a pod waited for is known only across them. Thread-safe.
+class PublishWaits {
+ public:
+  /// The wait that an Acquire of `lease_id` belongs to: the one under way, else a new one. Without
+  /// a lease always a new one. (shared_ptr: several Acquires may belong to it.)
+  std::shared_ptr<PublishWait> Enter(const std::string& lease_id, PublishWait::Time now)
+      EXCLUDES(mutex_);
+  /// The publish has its tree, or will not come back.
+  void Leave(const std::string& lease_id) EXCLUDES(mutex_);
+
+ private:
+  /// Of a publish that nobody released, what is left goes after this.
+  static constexpr std::chrono::hours kLongest{24};
+
+  Mutex mutex_;
+  std::map<std::string, std::shared_ptr<PublishWait>> waits_ GUARDED_BY(mutex_);
+};
+
+}  // namespace weighhouse
