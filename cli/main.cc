@@ -34,7 +34,6 @@ Outcome RunConnected(const Options& options) {
     case Command::kEvict:
       return Evict(options, **client);
     case Command::kVerify:
-      return Verify(options, **client);
     case Command::kPull:
     case Command::kVersion:
       break;
@@ -45,6 +44,7 @@ Outcome RunConnected(const Options& options) {
 Outcome Run(const Options& options) {
   if (options.command == Command::kVersion) return Version(options);
   if (options.command == Command::kPull) return Pull(options);
+  if (options.command == Command::kVerify) return Verify(options);
   return RunConnected(options);
 }
 

@@ -156,6 +156,8 @@ EngineOptions ToEngineOptions(const Config& config, Bytes filesystem_total) {
   options.hub_endpoint = config.hub_endpoint;
   options.local_roots = config.local_roots;
   options.allow_plain_http = config.allow_plain_http;
+  options.scrub = config.scrub;
+  options.verify_rate = config.verify_rate;
   options.resume_fills = true;
   return options;
 }

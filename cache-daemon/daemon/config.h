@@ -32,6 +32,8 @@ struct Config {
   source::TransportOptions transport;
   io::IoEngineChoice write_engine = io::IoEngineChoice::kAuto;
   Bytes buffer_memory = 128 * kMiB;
+  ScrubOptions scrub{.daily_bytes = 100 * kGiB, .bytes_per_second = 64 * kMiB};
+  Bytes verify_rate = 512 * kMiB;
   std::string hub_endpoint;  ///< empty: as EngineOptions::hub_endpoint
   bool allow_plain_http = false;
   std::vector<std::string> local_roots;

@@ -66,7 +66,9 @@ class Acquisition final : public fill::FillObserver,
   Result<std::optional<AcquiredTree>> Proceed();
   Result<std::optional<AcquiredTree>> FromOwnLease();
   Result<AcquiredTree> ReadyTree(const store::Snapshot& snapshot);
-  Result<> TakeLease(const std::string& snapshot_id);
+  AcquiredTree TreeOf(const store::Snapshot& snapshot, std::string tree);
+  /// `tree` empty: none is known yet, and the lease holds all that the snapshot has.
+  Result<> TakeLease(const std::string& snapshot_id, const std::string& tree);
   void Finish(Result<AcquiredTree> outcome);
 
   const EngineParts parts_;

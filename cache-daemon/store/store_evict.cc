@@ -8,10 +8,15 @@
 
 namespace weighhouse::store {
 
+Result<Bytes> StoreImpl::Evict(const std::string& snapshot_id) {
+  Bytes freed = TRY(EvictIdle(snapshot_id));
+  return freed + SweepQuarantine(Sweep::kNeedless);
+}
+
 // The order is such that a crash anywhere leaves either the snapshot (its trees are made again) or
 // garbage that recovery knows: trees out of sight, then the record, then the blobs, then the space
 // of the trees.
-Result<Bytes> StoreImpl::Evict(const std::string& snapshot_id) {
+Result<Bytes> StoreImpl::EvictIdle(const std::string& snapshot_id) {
   BusyScope busy = TRY(BusyScope::Take(*state_, snapshot_id));
   std::vector<TreeRecord> trees = TRY(MarkLeaving(snapshot_id));
   FaultPoint("evict.begun");

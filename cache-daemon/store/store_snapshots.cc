@@ -81,6 +81,12 @@ Result<Snapshot> StoreImpl::BeginSnapshot(const Listing& listing) {
 }
 
 Result<> StoreImpl::CompleteSnapshot(const std::string& id) {
+  TRY(MarkComplete(id));
+  SweepQuarantine(Sweep::kNeedless);
+  return {};
+}
+
+Result<> StoreImpl::MarkComplete(const std::string& id) {
   std::vector<BlobPin> pins;
   BusyScope busy = TRY(BusyScope::Take(*state_, id));
   SnapshotRecord record;

@@ -121,7 +121,12 @@ Result<Reservation> StoreImpl::Reserve(Bytes bytes, const std::string& for_snaps
     need = RoundUpToBlock(bytes + state_->index.PaddingOf(for_snapshot));
   }
   for (int round = 0; round < kMaxRounds; ++round) {
-    Attempt attempt = TRY(TryReserve(need, for_snapshot));
+    Result<Attempt> tried = TryReserve(need, for_snapshot);
+    bool full = tried ? !tried->snapshots.empty() : tried.error().code == Code::kResourceExhausted;
+    // Bad bytes go before good ones: what they prove is in the log.
+    if (full && SweepQuarantine(Sweep::kAll) > 0) continue;
+    if (!tried) return std::unexpected(std::move(tried).error());
+    Attempt& attempt = *tried;
     if (attempt.reservation) return std::move(*attempt.reservation);
     for (const std::string& ingest : attempt.ingests) TRY(GiveUpIngest(ingest));
     for (const std::string& victim : attempt.snapshots) {
