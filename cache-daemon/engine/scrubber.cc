@@ -33,10 +33,7 @@ nanoseconds UntilTomorrow(system_clock::time_point now) {
 }  // namespace
 
 Scrubber::Scrubber(const ScrubOptions& options, Parts parts)
-    : options_(options), parts_(std::move(parts)) {
-  MutexLock lock(mutex_);
-  state_ = parts_.store.ReadScrub();
-}
+    : options_(options), parts_(std::move(parts)), state_(parts_.store.ReadScrub()) {}
 
 void Scrubber::Run() {
   bool go_on = true;
