@@ -53,7 +53,12 @@ inline constexpr std::array kFaultPoints = {
     std::string_view("evict.done"),
     // store: a blob that proved bad
     std::string_view("quarantine.moved"),
+    std::string_view("quarantine.marked"),
     std::string_view("quarantine.recorded"),
+    std::string_view("quarantine.dropped"),
+    // store: how far the scrub is
+    std::string_view("scrub.written"),
+    std::string_view("scrub.recorded"),
     // fill
     std::string_view("fill.started"),
     std::string_view("fill.located"),

@@ -65,15 +65,16 @@ class GrpcClient final : public Client {
     return *ready;
   }
 
-  Result<pb::VerifySums> Verify(
-      const pb::VerifyRequest& request,
-      const std::function<void(const pb::VerifyFinding&)>& on_finding) override {
+  Result<pb::VerifySums> Verify(const pb::VerifyRequest& request,
+                                const std::function<void(const pb::VerifyUpdate&)>& on_update,
+                                std::stop_token stop) override {
     grpc::ClientContext context;
+    std::stop_callback cancel(std::move(stop), [&context] { context.TryCancel(); });
     auto stream = stub_->Verify(&context, request);
     std::optional<pb::VerifySums> sums;
     pb::VerifyUpdate update;
     while (stream->Read(&update)) {
-      if (update.has_finding()) on_finding(update.finding());
+      on_update(update);
       if (update.has_sums()) sums = update.sums();
     }
     grpc::Status status = stream->Finish();

@@ -27,9 +27,11 @@ class Client {
   virtual Result<pb::Ready> Acquire(const pb::AcquireRequest& request,
                                     const std::function<void(const pb::AcquireUpdate&)>& on_update,
                                     std::stop_token stop) = 0;
+  /// Calls `on_update` for each message; the sums, the last one, are returned too. A request of
+  /// `stop` ends it with kCancelled.
   virtual Result<pb::VerifySums> Verify(
       const pb::VerifyRequest& request,
-      const std::function<void(const pb::VerifyFinding&)>& on_finding) = 0;
+      const std::function<void(const pb::VerifyUpdate&)>& on_update, std::stop_token stop) = 0;
   virtual Result<pb::StatResponse> Stat(const pb::StatRequest& request) = 0;
   virtual Result<pb::EvictResponse> Evict(const pb::EvictRequest& request) = 0;
   virtual Result<pb::ListResponse> List() = 0;

@@ -15,13 +15,13 @@ namespace weighhouse::cli {
 
 using Outcome = std::expected<int, Failure>;
 
-/// Connects by itself, because signals must be taken before the first thread is made.
+/// These connect by themselves, because signals must be taken before the first thread is made.
 Outcome Pull(const Options& options);
+Outcome Verify(const Options& options);
 Outcome List(const Options& options, Client& client);
 Outcome Status(const Options& options, Client& client);
 Outcome Inspect(const Options& options, Client& client);
 Outcome Evict(const Options& options, Client& client);
-Outcome Verify(const Options& options, Client& client);
 /// Whether a configuration file would be taken. Asks no daemon.
 Outcome ConfigCheck(const Options& options);
 /// The reference page of the configuration, as Markdown.

@@ -69,6 +69,25 @@ Json ToJson(const pb::CapacityResponse& capacity) {
           {"min_free", capacity.min_free()}};
 }
 
+Json ToJson(const pb::Integrity& integrity) {
+  Json damaged = Json::array();
+  for (const pb::Integrity::Damaged& one : integrity.damaged()) {
+    damaged.push_back({{"holder", ToJson(one.holder())},
+                       {"snapshot_id", one.snapshot_id()},
+                       {"tree", one.tree()}});
+  }
+  return {{"damaged", damaged},
+          {"quarantined_blobs", integrity.quarantined_blobs()},
+          {"quarantined_bytes", integrity.quarantined_bytes()},
+          {"blobs_verified", integrity.blobs_verified()},
+          {"bytes_verified", integrity.bytes_verified()},
+          {"blobs_bad", integrity.blobs_bad()},
+          {"scrub_daily_bytes", integrity.scrub_daily_bytes()},
+          {"scrub_bytes_today", integrity.scrub_bytes_today()},
+          {"scrub_last_pass_unix", integrity.scrub_last_pass_unix()},
+          {"scrub_failures", integrity.scrub_failures()}};
+}
+
 Json ToJson(const pb::InfoResponse& info) {
   Json json = {{"version", info.version()},
                {"root", info.root()},
@@ -80,7 +99,8 @@ Json ToJson(const pb::InfoResponse& info) {
                {"started_unix", info.started_unix()},
                {"fills_active", info.fills_active()},
                {"bytes_fetched", info.bytes_fetched()},
-               {"uid", info.uid()}};
+               {"uid", info.uid()},
+               {"integrity", ToJson(info.integrity())}};
   if (info.has_configuration()) json["configuration"] = ToJson(info.configuration());
   return json;
 }

@@ -14,6 +14,7 @@ Json ToJson(const cache::v1::Snapshot& snapshot);
 Json ToJson(const cache::v1::CapacityResponse& capacity);
 Json ToJson(const cache::v1::InfoResponse& info);
 Json ToJson(const cache::v1::StatResponse& stat);
+Json ToJson(const cache::v1::Integrity& integrity);
 Json ToJson(const cache::v1::VerifyFinding& finding);
 
 /// Writes one object and a newline to stdout.

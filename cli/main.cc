@@ -34,7 +34,6 @@ Outcome RunConnected(const Options& options) {
     case Command::kEvict:
       return Evict(options, **client);
     case Command::kVerify:
-      return Verify(options, **client);
     case Command::kPull:
     case Command::kConfigCheck:
     case Command::kConfigKeys:
@@ -49,6 +48,7 @@ Outcome Run(const Options& options) {
   if (options.command == Command::kConfigCheck) return ConfigCheck(options);
   if (options.command == Command::kConfigKeys) return ConfigKeys(options);
   if (options.command == Command::kPull) return Pull(options);
+  if (options.command == Command::kVerify) return Verify(options);
   return RunConnected(options);
 }
 

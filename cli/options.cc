@@ -15,6 +15,17 @@ namespace {
 /// As fill.bandwidthLimit.
 constexpr Bytes kMinimumBandwidth = 64 * kKiB;
 
+/// A piece that is read is of 4 MiB.
+constexpr Bytes kMinimumRate = kMiB;
+
+/// What a flag says of bytes a second: `least` or more, or 0 for no limit.
+Bytes ParseRate(const char* flag, const std::string& text, Bytes least) {
+  Result<Bytes> bytes = ParseBytes(text);
+  if (!bytes) throw CLI::ValidationError(flag, bytes.error().message);
+  if (*bytes == 0 || *bytes >= least) return *bytes;
+  throw CLI::ValidationError(flag, fmt::format("give at least {}Ki, or 0 for none", least / kKiB));
+}
+
 constexpr const char* kFooter =
     "Exit codes: 0 done; 1 failed for good (not found, denied, bad data); 2 wrong usage; 3 failed "
     "for now, try again; "
@@ -115,12 +126,7 @@ void DescribeCommands(CLI::App& app, Options& options) {
   pull.add_option_function<std::string>(
           "--bandwidth-limit",
           [&](const std::string& text) {
-            Result<Bytes> bytes = ParseBytes(text);
-            if (!bytes) throw CLI::ValidationError("--bandwidth-limit", bytes.error().message);
-            if (*bytes != 0 && *bytes < kMinimumBandwidth) {
-              throw CLI::ValidationError("--bandwidth-limit", "give at least 64Ki, or 0 for none");
-            }
-            options.bandwidth_limit = *bytes;
+            options.bandwidth_limit = ParseRate("--bandwidth-limit", text, kMinimumBandwidth);
           },
           "With --root: fetch at most so many bytes a second, such as 100Mi")
       ->type_name("BYTES");
@@ -130,15 +136,24 @@ void DescribeCommands(CLI::App& app, Options& options) {
   DescribeModel(Add(app, "inspect",
                     "Ask what a model consists of and what a pull would fetch; fetches no file"),
                 options);
-  Add(app, "evict", "Remove a model that nobody uses")
-      .add_option("MODEL|ID", options.subject,
-                  "A model reference, or a snapshot's id or its beginning")
-      ->required();
+  CLI::App& evict = Add(app, "evict", "Remove a model that nobody uses");
+  evict.add_option("MODEL|ID", options.subject,
+                   "A model reference, or a snapshot's id or its beginning");
+  evict.add_flag("--quarantine", options.quarantine,
+                 "The bad files that verify or the scrub found");
   CLI::App& verify =
       Add(app, "verify", "Read files again and compare their digests; exits with 1 if one is bad");
   verify.add_option("MODEL|ID", options.subject,
                     "A model reference, or a snapshot's id or its beginning");
   verify.add_flag("--all", options.all, "Everything in the cache");
+  verify
+      .add_option_function<std::string>(
+          "--rate",
+          [&](const std::string& text) { options.rate = ParseRate("--rate", text, kMinimumRate); },
+          "Read at most so many bytes a second, such as 100Mi; 0: as fast as possible (default: "
+          "the daemon's scrub.verifyRate)")
+      ->type_name("BYTES");
+  verify.add_flag("-q,--quiet", options.quiet, "No progress");
   DescribeConfig(app, options);
   Add(app, "version", "Print the version of this program");
 }
@@ -180,6 +195,10 @@ std::optional<Printout> CheckTogether(const Options& options) {
   bool verify = options.command == Command::kVerify;
   if (verify && options.subject.empty() != options.all) {
     return Mistake("verify: give a model or an id, or --all for everything");
+  }
+  bool evict = options.command == Command::kEvict;
+  if (evict && options.subject.empty() != options.quarantine) {
+    return Mistake("evict: give a model or an id, or --quarantine for the bad files that are kept");
   }
   if (!options.root && (!options.hf_endpoint.empty() || options.allow_plain_http)) {
     return Mistake(

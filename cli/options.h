@@ -41,9 +41,11 @@ struct Options {
   std::optional<std::vector<std::string>> allow, ignore;  ///< unset: the defaults
   std::optional<std::string> token_file;
   Layout layout = Layout::kFiles;  ///< pull
-  bool quiet = false;              ///< pull: no progress
+  bool quiet = false;              ///< pull, verify: no progress
   Bytes bandwidth_limit = 0;       ///< pull with `root`: bytes a second; 0: none
   bool all = false;                ///< verify
+  std::optional<Bytes> rate;       ///< verify: bytes a second; 0: no limit; unset: the daemon's
+  bool quarantine = false;         ///< evict
 };
 
 /// What is to be printed instead of a command's work.

@@ -98,6 +98,35 @@ std::string ConfigurationText(const pb::ConfigurationStatus& configuration) {
     text += fmt::format("  warning: {}\n", Printable(warning, 1000));
   }
   return text;
+std::string ScrubText(const pb::Integrity& integrity) {
+  if (integrity.scrub_daily_bytes() == 0) return "off";
+  std::string last =
+      integrity.scrub_last_pass_unix() == 0
+          ? "no full pass yet"
+          : fmt::format("last full pass {}", FormatAge(Since(integrity.scrub_last_pass_unix())));
+  return fmt::format("{}, {} of {} today, {} bad files found", last,
+                     FormatBytes(integrity.scrub_bytes_today()),
+                     FormatBytes(integrity.scrub_daily_bytes()), integrity.scrub_failures());
+}
+
+/// The lines on how sound the cache is.
+std::string IntegrityText(const pb::Integrity& integrity) {
+  std::string out = fmt::format("{:<13}{}\n", "scrub", ScrubText(integrity));
+  if (integrity.quarantined_blobs() > 0) {
+    out += fmt::format("{:<13}{} bad files, {}\n", "quarantine", integrity.quarantined_blobs(),
+                       FormatBytes(integrity.quarantined_bytes()));
+  }
+  if (integrity.damaged_size() > 0) {
+    out += fmt::format("{:<13}{}: replace these pods, which have damaged files mounted\n",
+                       "damaged", integrity.damaged_size());
+  }
+  for (const pb::Integrity::Damaged& one : integrity.damaged()) {
+    out +=
+        fmt::format("  {}/{}: {} (snapshot {})\n", Printable(one.holder().pod_namespace()),
+                    Printable(one.holder().pod_name()), Printable(one.holder().target_path(), 1000),
+                    one.snapshot_id().substr(0, kShownIdDigits));
+  }
+  return out;
 }
 
 std::string StatusText(const pb::InfoResponse& info, const pb::CapacityResponse& space,
@@ -125,6 +154,7 @@ std::string StatusText(const pb::InfoResponse& info, const pb::CapacityResponse&
        fmt::format("{} free of {}, {} kept free", FormatBytes(space.filesystem_free()),
                    FormatBytes(space.filesystem_total()), FormatBytes(space.min_free())));
   line("fetched", fmt::format("{} since the start", FormatBytes(info.bytes_fetched())));
+  out += IntegrityText(info.integrity());
   line("fills", fills.empty() ? "none" : std::to_string(fills.size()));
   for (const pb::Snapshot& fill : fills) out += fmt::format("  {}\n", FillText(fill));
   if (info.hosts_size() > 0) line("hosts", std::to_string(info.hosts_size()));

@@ -1,5 +1,7 @@
 #include "csi/volume_mount.h"
 
+#include <algorithm>
+
 #include "base/digest.h"
 
 namespace weighhouse::csi {
@@ -7,11 +9,25 @@ namespace {
 
 constexpr std::string_view kDeleted = "//deleted";
 
+constexpr size_t kIdDigits = 64;
+constexpr size_t kMaxGenerationDigits = 9;
+
+/// "-2", "-3", …; or nothing.
+bool IsGeneration(std::string_view text) {
+  if (text.empty()) return true;
+  bool sized = text.size() >= 2 && text.size() <= 1 + kMaxGenerationDigits;
+  return sized && text[0] == '-' && text[1] != '0' &&
+         text.find_first_not_of("0123456789", 1) == std::string_view::npos;
+}
+
 }  // namespace
 
 bool IsTreePath(std::string_view tree) {
   for (std::string_view prefix : {"trees/files/", "trees/hub/"}) {
-    if (tree.starts_with(prefix)) return IsHex(tree.substr(prefix.size()), 64);
+    if (!tree.starts_with(prefix)) continue;
+    std::string_view name = tree.substr(prefix.size());
+    return IsHex(name.substr(0, kIdDigits), kIdDigits) &&
+           IsGeneration(name.substr(std::min(name.size(), kIdDigits)));
   }
   return false;
 }

@@ -8,7 +8,9 @@
 
 namespace weighhouse::csi {
 
-/// True for what the daemon may name as a tree: `trees/files/<64 hex>` or `trees/hub/<64 hex>`.
+/// True for what the daemon may name as a tree: `trees/files/<64 hex>` or `trees/hub/<64 hex>`,
+/// with
+/// `-<number>` behind it where an earlier tree of that name holds a file that proved bad.
 bool IsTreePath(std::string_view tree);
 
 /// What stands before the tree in the source of an overlay that we mount, so that mountinfo names

@@ -126,8 +126,16 @@ class CacheService final : public pb::Cache::CallbackService {
                                   const pb::EvictRequest* request,
                                   pb::EvictResponse* response) override {
     auto evict = [this, request, response]() -> Result<> {
-      if (request->snapshot_id().empty() == request->model().empty()) {
-        return Fail(Code::kInvalidArgument, "give a snapshot_id or a model, one of them");
+      int named = (request->snapshot_id().empty() ? 0 : 1) + (request->model().empty() ? 0 : 1) +
+                  (request->quarantine() ? 1 : 0);
+      if (named != 1) {
+        return Fail(Code::kInvalidArgument,
+                    "give a snapshot_id, a model or quarantine, one of them");
+      }
+      if (request->quarantine()) {
+        Bytes freed = TRY(engine_.EvictQuarantine());
+        response->set_bytes_freed(freed);
+        return {};
       }
       if (!request->snapshot_id().empty())
         TRY(CheckSnapshotId(request->snapshot_id(), "snapshot_id"));
@@ -176,8 +184,10 @@ class CacheService final : public pb::Cache::CallbackService {
       return stream.get();
     }
     // `request` dies with the call, which a caller's leaving can end before the worker comes to it.
+    VerifyRequest verify{.snapshot_id = request->snapshot_id()};
+    if (request->has_bytes_per_second()) verify.bytes_per_second = request->bytes_per_second();
     workers_.verify.Post(
-        [this, stream, snapshot_id = request->snapshot_id()] { RunVerify(*stream, snapshot_id); });
+        [this, stream, verify = std::move(verify)] { RunVerify(*stream, verify); });
     return stream.get();
   }
 
@@ -251,13 +261,17 @@ class CacheService final : public pb::Cache::CallbackService {
     return reactor;
   }
 
-  void RunVerify(VerifyStream& stream, const std::string& snapshot_id) {
+  void RunVerify(VerifyStream& stream, const VerifyRequest& request) {
     if (stream.Left().stop_requested()) return;
-    auto on_finding = [&stream](const VerifyFinding& finding) {
-      spdlog::error("verify: blob {} is bad: {}", finding.blob.Hex(), finding.found);
-      return stream.SendInOrder(FindingUpdate(finding));
-    };
-    Result<VerifySums> sums = engine_.Verify(snapshot_id, on_finding, stream.Left());
+    VerifyObserver observer{.on_finding =
+                                [&stream](const VerifyFinding& finding) {
+                                  return stream.SendInOrder(FindingUpdate(finding));
+                                },
+                            .on_progress =
+                                [&stream](const VerifyProgress& progress) {
+                                  return stream.SendInOrder(ProgressUpdate(progress));
+                                }};
+    Result<VerifySums> sums = engine_.Verify(request, observer, stream.Left());
     if (!sums) return stream.End(ToStatus(sums.error()));
     stream.SendInOrder(SumsUpdate(*sums));
     stream.End(grpc::Status::OK);

@@ -64,6 +64,13 @@ std::vector<GaugeFamily> EngineGauges(const EngineInfo& info) {
             contents.quarantined_blobs),
       Gauge("weighhouse_quarantined_bytes", "What damaged files that are kept aside take.",
             contents.quarantined_bytes),
+      Gauge("weighhouse_damaged_leases",
+            "Pods that read a damaged file until they are replaced (weighhouse status names them).",
+            info.integrity.damaged.size()),
+      Gauge("weighhouse_scrub_last_pass_timestamp_seconds",
+            "When the scrub last had read everything, in Unix time; 0: not yet.",
+            std::chrono::duration<double>(info.integrity.scrub.last_pass.time_since_epoch())
+                .count()),
   };
 }
 

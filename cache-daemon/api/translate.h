@@ -37,7 +37,9 @@ pb::Holder FromHolder(const Holder& holder);
 pb::Snapshot FromSnapshotView(const SnapshotView& view);
 pb::StatResponse FromStatView(const StatView& view);
 pb::VerifyUpdate FindingUpdate(const VerifyFinding& finding);
+pb::VerifyUpdate ProgressUpdate(const VerifyProgress& progress);
 pb::VerifyUpdate SumsUpdate(const VerifySums& sums);
+pb::Integrity FromIntegrity(const IntegrityView& view);
 pb::CapacityResponse FromSpaceSums(const store::SpaceSums& sums);
 /// `version` is the program's.
 pb::InfoResponse FromEngineInfo(const EngineInfo& info, std::string_view version);

@@ -159,24 +159,6 @@ pb::StatResponse FromStatView(const StatView& view) {
   return out;
 }
 
-pb::VerifyUpdate FindingUpdate(const VerifyFinding& finding) {
-  pb::VerifyUpdate update;
-  pb::VerifyFinding& out = *update.mutable_finding();
-  out.set_sha256(finding.blob.Hex());
-  out.set_found(Printable(finding.found));
-  for (const std::string& path : finding.paths) out.add_paths(path);
-  return update;
-}
-
-pb::VerifyUpdate SumsUpdate(const VerifySums& sums) {
-  pb::VerifyUpdate update;
-  pb::VerifySums& out = *update.mutable_sums();
-  out.set_blobs(sums.blobs);
-  out.set_bytes(sums.bytes);
-  out.set_bad(sums.bad);
-  return update;
-}
-
 pb::CapacityResponse FromSpaceSums(const store::SpaceSums& sums) {
   pb::CapacityResponse out;
   out.set_limit(sums.limit);
@@ -207,6 +189,7 @@ pb::InfoResponse FromEngineInfo(const EngineInfo& info, std::string_view version
   for (const fill::HostConnections& host : info.hosts) {
     *out.add_hosts() = FromHostConnections(host);
   }
+  *out.mutable_integrity() = FromIntegrity(info.integrity);
   return out;
 }
 

@@ -13,6 +13,9 @@ constexpr Bytes kMinimumBufferMemory = 16 * kMiB;
 /// Less would be a few pieces of 16 KiB a second.
 constexpr Bytes kMinimumBandwidth = 64 * kKiB;
 
+constexpr Bytes kMinimumReadRate = kMiB;
+constexpr Bytes kMinimumDailyBytes = kMiB;
+
 /// The one scalar of `value`, or nothing.
 std::optional<std::string_view> Scalar(const ConfigValue& value) {
   if (value.is_list) return std::nullopt;
@@ -48,6 +51,16 @@ bool TakeBytes(const ConfigValue& value, Bytes least, Bytes& out) {
 /// 0 says that there is no limit.
 bool TakeBandwidth(const ConfigValue& value, Bytes& out) {
   return TakeBytes(value, 0, out) && (out == 0 || out >= kMinimumBandwidth);
+}
+
+/// 0 says that there is no limit. (Less would be a few pieces of 4 MiB a minute.)
+bool TakeReadRate(const ConfigValue& value, Bytes& out) {
+  return TakeBytes(value, 0, out) && (out == 0 || out >= kMinimumReadRate);
+}
+
+/// 0 says that nothing is read.
+bool TakeDailyBytes(const ConfigValue& value, Bytes& out) {
+  return TakeBytes(value, 0, out) && (out == 0 || out >= kMinimumDailyBytes);
 }
 
 bool TakeShare(const ConfigValue& value, Bytes least, std::optional<SpaceShare>& out) {
@@ -197,6 +210,24 @@ constexpr std::array kKeys = {
               "Memory that all fills share, whatever the models' sizes.",
               [](const ConfigValue& value, Config& config) {
                 return TakeBytes(value, kMinimumBufferMemory, config.buffer_memory);
+              }},
+    ConfigKey{"scrub.dailyBytes", kAtRestart,
+              "bytes of at least 1Mi, such as 100Gi, or 0 for no scrub", "100Gi",
+              "What is read again a day, in the background, to find what the disk has damaged.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeDailyBytes(value, config.scrub_daily_bytes);
+              }},
+    ConfigKey{"scrub.rate", kAtRestart,
+              "bytes a second of at least 1Mi, such as 64Mi, or 0 for no limit", "64Mi",
+              "What the scrub reads a second, at most.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeReadRate(value, config.scrub_rate);
+              }},
+    ConfigKey{"scrub.verifyRate", kAtRestart,
+              "bytes a second of at least 1Mi, such as 512Mi, or 0 for no limit", "512Mi",
+              "What `weighhouse verify` reads a second, at most, where its --rate doesn't say.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeReadRate(value, config.verify_rate);
               }},
     ConfigKey{"sources.huggingface.endpoint", kAtRestart,
               "an http:// or https:// URL without user, query or fragment",

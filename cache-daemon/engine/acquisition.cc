@@ -104,7 +104,7 @@ Acquisition::Step Acquisition::Resolve() {
   snapshot_id_ = snapshot.id;
   revision_ = snapshot.revision;
   served_from_ = resolved.served_from;
-  Result<> leased = TakeLease(snapshot.id);
+  Result<> leased = TakeLease(snapshot.id, "");
   if (!leased && leased.error().code == Code::kNotFound) {
     return Fail(Code::kAborted, "the model was evicted just now: try again");
   }
@@ -141,19 +141,25 @@ Result<std::optional<AcquiredTree>> Acquisition::FromOwnLease() {
   }
   if (lease->boot_id != parts_.store.boot_id()) return std::nullopt;
   std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(lease->snapshot_id);
-  if (!snapshot || !snapshot->complete) return std::nullopt;
-  Found(metrics::Lookup::kReplay);
+  if (!snapshot) return std::nullopt;
   served_from_ = AcquiredTree::ServedFrom::kLease;
+  // The tree that it was given, also one that was withdrawn since: the pod may have it mounted, and
+  // giving the lease another would remove it under the pod.
+  Result<std::string> of_tree = parts_.store.SnapshotOfTree(lease->tree);
+  bool has_tree = of_tree && *of_tree == lease->snapshot_id;
+  if (!has_tree && !snapshot->complete) return std::nullopt;
+  Found(metrics::Lookup::kReplay);
+  if (has_tree) return TreeOf(*snapshot, lease->tree);
   AcquiredTree tree = TRY(ReadyTree(*snapshot));
   return std::optional(std::move(tree));
 }
 
-Result<> Acquisition::TakeLease(const std::string& snapshot_id) {
+Result<> Acquisition::TakeLease(const std::string& snapshot_id, const std::string& tree) {
   if (request_.lease_id.empty()) return {};
   const Holder& holder = request_.holder;
   return parts_.leases.Take(*intent_, {.id = request_.lease_id,
                                        .snapshot_id = snapshot_id,
-                                       .tree = "",
+                                       .tree = tree,
                                        .volume_id = holder.volume_id,
                                        .target_path = holder.target_path,
                                        .pod_namespace = holder.pod_namespace,
@@ -167,6 +173,12 @@ Result<> Acquisition::TakeLease(const std::string& snapshot_id) {
 Result<AcquiredTree> Acquisition::ReadyTree(const store::Snapshot& snapshot) {
   std::string tree = TRY(
       parts_.store.EnsureTree(snapshot.id, request_.layout, request_.model.RevisionOrDefault()));
+  // From here it holds no other: one that was withdrawn can go when those who have it are gone.
+  TRY(TakeLease(snapshot.id, tree));
+  return TreeOf(snapshot, std::move(tree));
+}
+
+AcquiredTree Acquisition::TreeOf(const store::Snapshot& snapshot, std::string tree) {
   parts_.store.Touch(snapshot.id);
   return AcquiredTree{.snapshot_id = snapshot.id,
                       .revision = snapshot.revision,

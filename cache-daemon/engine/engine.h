@@ -17,6 +17,12 @@
 
 namespace weighhouse {
 
+/// How the scrub reads: by itself, all blobs, one pass after another.
+struct ScrubOptions {
+  Bytes daily_bytes = 0;       ///< 0: never
+  Bytes bytes_per_second = 0;  ///< 0: no limit
+};
+
 struct EngineOptions {
   store::StoreOptions store;
   fill::FillerOptions fill;
@@ -28,8 +34,10 @@ struct EngineOptions {
       local_roots;  ///< file:// models must lie below one of these; empty: none allowed
   bool allow_plain_http = false;  ///< http:// origins other than the loopback
   size_t resolve_threads = 8;
-  /// Interrupted fills of public models go on by themselves.
+  /// Interrupted fills of public models go on by themselves, also those that lost a bad file.
   bool resume_fills = false;
+  ScrubOptions scrub;
+  Bytes verify_rate = 0;          ///< bytes a second, where a Verify doesn't say; 0: no limit
   metrics::CacheMetrics metrics;  ///< of a registry that outlives the engine
 };
 
@@ -104,6 +112,10 @@ struct StatView {
   Bytes bytes_selected = 0, bytes_missing = 0, recommended_claim = 0;
 };
 
+struct VerifyRequest {
+  std::string snapshot_id;                ///< empty: every blob
+  std::optional<Bytes> bytes_per_second;  ///< 0: no limit; unset: EngineOptions::verify_rate
+};
 struct VerifyFinding {
   Digest blob;
   std::string found;
@@ -112,6 +124,40 @@ struct VerifyFinding {
 struct VerifySums {
   size_t blobs = 0, bad = 0;
   Bytes bytes = 0;
+};
+
+struct VerifyProgress {
+  size_t blobs = 0, blobs_total = 0;
+  Bytes bytes = 0, bytes_total = 0;
+};
+/// Hears of one Verify, on the thread that called it. False stops it.
+struct VerifyObserver {
+  std::function<bool(const VerifyFinding&)> on_finding;
+  std::function<bool(const VerifyProgress&)> on_progress;  ///< may be unset; five times a second
+};
+
+/// Since the start, over all that reads blobs again.
+struct IntegrityCounters {
+  uint64_t blobs_verified = 0, bytes_verified = 0, blobs_bad = 0;
+};
+struct ScrubView {
+  Bytes daily_bytes = 0;  ///< 0: it is off
+  Bytes bytes_today = 0;
+  std::chrono::system_clock::time_point last_pass;  ///< its end; the epoch: none yet
+  uint64_t failures = 0;                            ///< bad blobs, since the cache was made
+};
+/// How sound the cache is.
+struct IntegrityView {
+  /// Pods that have a file mounted that proved bad, until their lease ends.
+  struct Damaged {
+    Holder holder;
+    std::string snapshot_id;
+    std::string tree;
+  };
+  std::vector<Damaged> damaged;
+  store::QuarantineSums quarantine;
+  IntegrityCounters counters;
+  ScrubView scrub;
 };
 
 struct EngineInfo {
@@ -123,6 +169,7 @@ struct EngineInfo {
   std::vector<fill::HostConnections> hosts;  ///< that files came from lately
   store::Contents contents;
   std::chrono::system_clock::time_point started;
+  IntegrityView integrity;
 };
 
 /// The cache without its wire: everything that cache.proto offers. Used by the daemon's `api/` and,
@@ -148,12 +195,15 @@ class Engine {
   };
   /// One snapshot by id, or every idle one that a reference (with or without revision) names.
   virtual Result<EvictOutcome> Evict(const std::string& snapshot_id, const std::string& model) = 0;
+  /// Removes what is in quarantine; returns the bytes freed. kFailedPrecondition while pods have
+  /// damaged files mounted.
+  virtual Result<Bytes> EvictQuarantine() = 0;
   virtual std::vector<SnapshotView> List() const = 0;
   /// Blocks while the source is asked.
   virtual Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) = 0;
-  /// Blocks while it reads. `on_finding` is called per bad blob; returning false stops.
-  virtual Result<VerifySums> Verify(const std::string& snapshot_id,
-                                    const std::function<bool(const VerifyFinding&)>& on_finding,
+  /// Blocks while it reads; bad blobs are quarantined, and public ones fetched again. Stopped:
+  /// kCancelled.
+  virtual Result<VerifySums> Verify(const VerifyRequest& request, const VerifyObserver& observer,
                                     std::stop_token stop) = 0;
   virtual Result<store::SpaceSums> Capacity() const = 0;
   /// Takes over what can change while it runs: store.limit and store.min_free; connections,

@@ -54,12 +54,22 @@ class FillResumer::Log final : public fill::FillObserver {
 };
 
 void FillResumer::Start() {
-  for (const store::Snapshot& snapshot : parts_.store.Snapshots()) {
-    if (snapshot.complete || !snapshot.anonymous || snapshot.files.empty()) continue;
-    std::optional<ModelReference> reference = ReferenceTo(parts_.store, snapshot);
-    if (reference) waiting_.push_back({snapshot.id, *std::move(reference)});
+  for (const store::Snapshot& snapshot : parts_.store.Snapshots()) Add(snapshot);
+  PostNext();
+}
+
+void FillResumer::Start(const std::vector<std::string>& snapshot_ids) {
+  for (const std::string& id : snapshot_ids) {
+    std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(id);
+    if (snapshot) Add(*snapshot);
   }
   PostNext();
+}
+
+void FillResumer::Add(const store::Snapshot& snapshot) {
+  if (snapshot.complete || !snapshot.anonymous || snapshot.files.empty()) return;
+  std::optional<ModelReference> reference = ReferenceTo(parts_.store, snapshot);
+  if (reference) waiting_.push_back({snapshot.id, *std::move(reference)});
 }
 
 void FillResumer::PostNext() {

@@ -10,10 +10,11 @@
 
 namespace weighhouse {
 
-/// After a start, lets the fills go on that the end of the last process interrupted, as prefetches:
-/// those of public models whose reference is known. (Others wait for a publish, which brings its
-/// credentials: none are on the disk.) A model whose source is away is tried again, with growing
-/// pauses. One model at a time, on the workers; held by shared_ptr, because its jobs keep it.
+/// Lets fills go on by themselves, as prefetches, that the end of the last process interrupted, or
+/// whose snapshots lost a file that proved bad: those of public models whose reference is known.
+/// (Others wait for a publish, which brings its credentials: none are on the disk.) A model whose
+/// source is away is tried again, with growing pauses. One model at a time, on the workers; held by
+/// shared_ptr, because its jobs keep it.
 class FillResumer final : public std::enable_shared_from_this<FillResumer> {
  public:
   /// `transport`: for its timer.
@@ -22,6 +23,8 @@ class FillResumer final : public std::enable_shared_from_this<FillResumer> {
 
   /// Takes stock of what is incomplete now; the rest happens on the workers.
   void Start();
+  /// Of these only.
+  void Start(const std::vector<std::string>& snapshot_ids);
 
  private:
   struct Model {
@@ -31,6 +34,7 @@ class FillResumer final : public std::enable_shared_from_this<FillResumer> {
   };
   class Log;
 
+  void Add(const store::Snapshot& snapshot);
   void PostNext();
   void Next();
   /// Begins the fill, if the source still lists at that revision what the snapshot does.

@@ -181,6 +181,16 @@ ConfigurationMetrics::ConfigurationMetrics(Registry& registry) {
   rejected_ = reloads.At({"rejected"});
 }
 
+IntegrityMetrics::IntegrityMetrics(Registry& registry)
+    : blobs_(registry
+                 .Counters("weighhouse_verified_blobs_total",
+                           "Files that were read again from the disk, by verify and the scrub.")
+                 .At({})),
+      bytes_(registry
+                 .Counters("weighhouse_verified_bytes_total",
+                           "Bytes that were read again from the disk, by verify and the scrub.")
+                 .At({})) {}
+
 CallMetrics::CallMetrics(Registry& registry)
     : calls_(registry.Counters("weighhouse_grpc_calls_total",
                                "Calls on the sockets that were answered, by gRPC's code.",

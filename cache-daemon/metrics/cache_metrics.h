@@ -128,17 +128,31 @@ class ConfigurationMetrics {
   Counter applied_, rejected_;
 };
 
+/// Of reading blobs again.
+class IntegrityMetrics {
+ public:
+  IntegrityMetrics() = default;
+  explicit IntegrityMetrics(Registry& registry);
+  void OnRead(Bytes bytes) const { bytes_.Add(static_cast<double>(bytes)); }
+  void OnVerified() const { blobs_.Add(); }
+
+ private:
+  Counter blobs_, bytes_;
+};
+
 /// All that the daemon's modules report.
 struct CacheMetrics {
   CacheMetrics() = default;
   explicit CacheMetrics(Registry& registry)
-      : fill(registry), store(registry), acquire(registry), calls(registry), configuration(registry) {}
+      : fill(registry), store(registry), acquire(registry), calls(registry),
+        configuration(registry), integrity(registry) {}
 
   FillMetrics fill;
   StoreMetrics store;
   AcquireMetrics acquire;
   CallMetrics calls;
   ConfigurationMetrics configuration;
+  IntegrityMetrics integrity;
 };
 
 }  // namespace weighhouse::metrics

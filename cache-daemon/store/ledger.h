@@ -36,6 +36,9 @@ class Ledger {
   void EndIngest(const std::string& id);
 
   void SetQuarantined(const Digest& sha256, Bytes allocated) { quarantined_[sha256] = allocated; }
+  void DropQuarantined(const Digest& sha256) { quarantined_.erase(sha256); }
+  /// With what each has allocated.
+  const std::map<Digest, Bytes>& quarantined_blobs() const { return quarantined_; }
 
   Bytes reserved() const { return reserved_; }
   Bytes ingesting() const { return ingesting_; }

@@ -51,6 +51,9 @@ class RootLayout {
   std::string QuarantineDirectory() const { return Absolute("quarantine"); }
   std::string Quarantined(const Digest& sha256) const;
 
+  /// How far the scrub is.
+  std::string ScrubFile() const { return Absolute("scrub"); }
+
   // Trees are named relative to the root: that is how they are handed out and recorded.
   static constexpr std::string_view kFilesTrees = "trees/files";
   static constexpr std::string_view kHubTrees = "trees/hub";

@@ -13,6 +13,7 @@
 #include "base/unique_fd.h"
 #include "cache-daemon/io/filesystem.h"
 #include "cache-daemon/metrics/cache_metrics.h"
+#include "cache-daemon/store/scrub_state.h"
 
 namespace weighhouse::store {
 
@@ -135,6 +136,18 @@ class Ingest {
                           const Digest& sha256) = 0;
 };
 
+/// A blob that didn't hash to its name.
+struct BadBlob {
+  std::string found;               ///< what it hashes to, "missing", or why it can't be read
+  std::vector<std::string> paths;  ///< "<snapshot id>/<path>" that showed it
+};
+
+/// Bad blobs that are kept, for people to look at, until their space or nothing of them is needed.
+struct QuarantineSums {
+  size_t blobs = 0;
+  Bytes bytes = 0;
+};
+
 struct StoreOptions {
   std::string root;
   Bytes limit = 0;                ///< 0: the filesystem's size
@@ -197,10 +210,12 @@ class Store {
   /// ingest has that id.
   virtual Result<std::unique_ptr<Ingest>> StartIngest(const std::string& id,
                                                       const FileIdentity& identity, Bytes size) = 0;
-  /// Re-reads a blob and hashes it: nothing if right, else what it hashes to (the blob is then in
-  /// quarantine and its snapshots incomplete). `stop` is polled between pieces.
-  virtual Result<std::optional<std::string>> VerifyBlob(const Digest& sha256,
-                                                        const std::function<bool()>& stop) = 0;
+  /// Re-reads a blob from the disk, past the page cache, and hashes it: nothing if right, else
+  /// what it is instead (the blob is then in quarantine and its snapshots incomplete).
+  /// `after_piece`, if set, hears how many bytes each piece had. It may wait, which holds a rate;
+  /// false stops with kCancelled. kNotFound: it is here no more.
+  virtual Result<std::optional<BadBlob>> VerifyBlob(
+      const Digest& sha256, const std::function<bool(Bytes)>& after_piece) = 0;
   /// A blob's bytes, for reading. kNotFound if it isn't here.
   virtual Result<UniqueFd> OpenBlob(const Digest& sha256) const = 0;
   /// The blobs of one snapshot, or all (empty id), with the "<snapshot id>/<path>" that show each.
@@ -210,6 +225,22 @@ class Store {
     std::vector<std::string> paths;
   };
   virtual std::vector<BlobUse> Blobs(const std::string& snapshot_id) const = 0;
+
+  // Quarantine
+  virtual QuarantineSums Quarantined() const = 0;
+  /// Removes what is in quarantine; returns the bytes freed. Nothing while a tree that was
+  /// withdrawn is mounted: it may hold the very bytes. They also go once the blob is here again, or
+  /// nobody lists it, and before anything is evicted or a reservation refused.
+  virtual Bytes DropQuarantined() = 0;
+  /// The leases on trees that were withdrawn because a blob in them proved bad: their pods read the
+  /// bad bytes until the lease ends.
+  virtual std::vector<LeaseRecord> DamagedLeases() const = 0;
+
+  // Scrub
+  /// What was recorded last; a state that can't be read is none. One caller at a time, as of
+  /// RecordScrub. Survives the process, not a power cut.
+  virtual ScrubState ReadScrub() = 0;
+  virtual Result<> RecordScrub(const ScrubState& state) = 0;
 
   // References
   virtual Result<> RecordReference(const ReferenceRecord& record) = 0;

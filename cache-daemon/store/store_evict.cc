@@ -9,7 +9,8 @@
 namespace weighhouse::store {
 
 Result<Bytes> StoreImpl::Evict(const std::string& snapshot_id) {
-  return EvictFor(metrics::EvictionReason::kRequest, snapshot_id);
+  Bytes freed = TRY(EvictFor(metrics::EvictionReason::kRequest, snapshot_id));
+  return freed + SweepQuarantine(Sweep::kNeedless);
 }
 
 // The order is such that a crash anywhere leaves either the snapshot (its trees are made again) or

@@ -46,7 +46,11 @@ Result<std::unique_ptr<Store>> Store::Open(io::Filesystem& filesystem, const Clo
       .index = std::move(recovered.index),
       .recovery = recovered.summary,
   };
-  return std::make_unique<StoreImpl>(std::move(parts));
+  auto store = std::make_unique<StoreImpl>(std::move(parts));
+  // The process may have died between a refill and this.
+  store->SweepQuarantine(StoreImpl::Sweep::kNeedless);
+  TRY(io::RemoveTree(filesystem, RootLayout::TemporaryBeside(store->layout_.ScrubFile())));
+  return store;
 }
 
 StoreImpl::StoreImpl(Parts parts)

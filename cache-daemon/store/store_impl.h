@@ -16,7 +16,8 @@
 namespace weighhouse::store {
 
 /// The store on a real root. Its operations stand in one file per noun: store_snapshots.cc,
-/// store_trees.cc, store_ingests.cc, store_blobs.cc, store_leases.cc, store_references.cc,
+/// store_trees.cc, store_ingests.cc, store_blobs.cc, store_quarantine.cc,
+/// store_scrub.cc, store_leases.cc, store_references.cc,
 /// store_space.cc, store_evict.cc. Thread-safe.
 ///
 /// Order of what an operation may hold, from first to last; nobody waits for something to the left
@@ -62,10 +63,17 @@ class StoreImpl final : public Store {
 
   Result<std::unique_ptr<Ingest>> StartIngest(const std::string& id, const FileIdentity& identity,
                                               Bytes size) override;
-  Result<std::optional<std::string>> VerifyBlob(const Digest& sha256,
-                                                const std::function<bool()>& stop) override;
+  Result<std::optional<BadBlob>> VerifyBlob(const Digest& sha256,
+                                            const std::function<bool(Bytes)>& after_piece) override;
   Result<UniqueFd> OpenBlob(const Digest& sha256) const override;
   std::vector<BlobUse> Blobs(const std::string& snapshot_id) const override;
+
+  QuarantineSums Quarantined() const override;
+  Bytes DropQuarantined() override { return SweepQuarantine(Sweep::kAll); }
+  std::vector<LeaseRecord> DamagedLeases() const override;
+
+  ScrubState ReadScrub() override;
+  Result<> RecordScrub(const ScrubState& state) override;
 
   Result<> RecordReference(const ReferenceRecord& record) override;
   std::optional<ReferenceRecord> FindReference(const std::string& fingerprint) const override;
@@ -87,6 +95,9 @@ class StoreImpl final : public Store {
 
  private:
   friend class StagedIngest;
+  friend class Store;  // whose Open makes it
+
+  Result<> MarkComplete(const std::string& id);
 
   // Snapshots. The caller has made the snapshot busy.
   /// Makes `record` what is on disk, durably.
@@ -114,8 +125,10 @@ class StoreImpl final : public Store {
 
   // Blobs
   /// Takes the blob's file out of use, if it is still the one of that version, with all that
-  /// depends on it.
-  Result<> Quarantine(const Digest& sha256, uint64_t version);
+  /// depends on it; returns the "<snapshot id>/<path>" that showed it.
+  Result<std::vector<std::string>> Quarantine(const Digest& sha256, uint64_t version);
+  /// Moves the file of a leaving blob; false if there is none. On failure the blob is here still.
+  Result<bool> MoveToQuarantine(const Digest& sha256);
   /// Marks the snapshot as lacking the blob and withdraws its trees, in memory and durably.
   void MarkLacking(const std::string& snapshot_id, const Digest& sha256);
   /// Removes the blobs that no snapshot lists; returns the bytes freed.
@@ -123,7 +136,17 @@ class StoreImpl final : public Store {
   /// Removes the file of a leaving blob; false (and the blob is present again) if that fails.
   bool RemoveBlob(const Digest& sha256);
 
+  // Quarantine
+  enum class Sweep {
+    kNeedless,  ///< those whose blob is here again, or listed by nobody
+    kAll,
+  };
+  /// The caller holds no busy name.
+  Bytes SweepQuarantine(Sweep sweep);
+  bool RemoveQuarantined(const Digest& sha256, Sweep sweep);
+
   Result<> WriteLease(const LeaseRecord& lease);
+  Result<> RemoveLease(const std::string& id);
 
   // Space
   /// One attempt of Reserve: the reservation, or what must go first. Neither: the sums changed

@@ -75,6 +75,12 @@ Result<> StoreImpl::WriteLease(const LeaseRecord& lease) {
 }
 
 Result<> StoreImpl::DropLease(const std::string& id) {
+  TRY(RemoveLease(id));
+  SweepQuarantine(Sweep::kNeedless);
+  return {};
+}
+
+Result<> StoreImpl::RemoveLease(const std::string& id) {
   BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(id)));
   std::optional<LeaseRecord> lease = FindLease(id);
   if (!lease) return {};

@@ -92,6 +92,12 @@ std::set<std::string> StoreImpl::UsableFiles(const Listing& listing) const {
 }
 
 Result<> StoreImpl::CompleteSnapshot(const std::string& id) {
+  TRY(MarkComplete(id));
+  SweepQuarantine(Sweep::kNeedless);
+  return {};
+}
+
+Result<> StoreImpl::MarkComplete(const std::string& id) {
   std::vector<BlobPin> pins;
   BusyScope busy = TRY(BusyScope::Take(*state_, id));
   SnapshotRecord record;

@@ -148,7 +148,12 @@ Result<Reservation> StoreImpl::Reserve(Bytes bytes, const std::string& for_snaps
     need = RoundUpToBlock(bytes + state_->index.PaddingOf(for_snapshot));
   }
   for (int round = 0; round < kMaxRounds; ++round) {
-    Attempt attempt = TRY(TryReserve(need, for_snapshot, ingest_ids));
+    Result<Attempt> tried = TryReserve(need, for_snapshot, ingest_ids);
+    bool full = tried ? !tried->snapshots.empty() : tried.error().code == Code::kResourceExhausted;
+    // Bad bytes go before good ones: what they prove is in the log.
+    if (full && SweepQuarantine(Sweep::kAll) > 0) continue;
+    if (!tried) return std::unexpected(std::move(tried).error());
+    Attempt& attempt = *tried;
     if (attempt.reservation) return std::move(*attempt.reservation);
     for (const std::string& ingest : attempt.ingests) {
       Bytes freed = TRY(GiveUpIngest(ingest));
@@ -203,6 +208,7 @@ Result<EvictedToFit> StoreImpl::EvictToFit(FitTo fit_to) {
   for (int round = 0; round < kMaxRounds; ++round) {
     std::optional<Excess> excess = TRY(FindExcess(fit_to));
     if (!excess) continue;
+    if (excess->bytes > 0 && SweepQuarantine(Sweep::kAll) > 0) continue;
     Bytes freed = 0;
     bool raced = false;
     for (const std::string& ingest : excess->ingests) {

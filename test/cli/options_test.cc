@@ -65,6 +65,12 @@ TEST(OptionsTest, TakesAPull) {
   EXPECT_EQ(options.bandwidth_limit, 10 * kMiB);
 }
 
+TEST(OptionsTest, VerifyTakesARate) {
+  EXPECT_EQ(Parse({"verify", "--all"})->rate, std::nullopt);
+  EXPECT_EQ(Parse({"verify", "--all", "--rate", "0"})->rate, Bytes{0});
+  EXPECT_EQ(Parse({"verify", "--all", "--rate", "100Mi"})->rate, 100 * kMiB);
+}
+
 TEST(OptionsTest, WithoutPatternsTheDefaultsCount) {
   auto options = Parse({"pull", "hf://org/name"}).value();
   EXPECT_FALSE(options.allow.has_value());
@@ -84,6 +90,9 @@ TEST(OptionsTest, RefusesWhatDoesNotFit) {
   EXPECT_THAT(MistakeOf({"pull", "a", "b"}), HasSubstr("unknown argument 'b'"));
   EXPECT_THAT(MistakeOf({"verify"}), HasSubstr("give a model or an id, or --all"));
   EXPECT_THAT(MistakeOf({"verify", "x", "--all"}), HasSubstr("give a model or an id, or --all"));
+  EXPECT_THAT(MistakeOf({"verify", "--all", "--rate", "1Ki"}), HasSubstr("at least 1024Ki"));
+  EXPECT_THAT(MistakeOf({"evict"}), HasSubstr("give a model or an id, or --quarantine"));
+  EXPECT_THAT(MistakeOf({"evict", "x", "--quarantine"}), HasSubstr("or --quarantine"));
   EXPECT_THAT(MistakeOf({"ls", "--hf-endpoint", "http://x"}), HasSubstr("go with --root"));
   EXPECT_THAT(MistakeOf({"pull", "a", "--bandwidth-limit", "1Mi"}), HasSubstr("goes with --root"));
   EXPECT_THAT(MistakeOf({"pull", "a", "--root", "/r", "--bandwidth-limit", "fast"}),

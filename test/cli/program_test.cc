@@ -176,6 +176,38 @@ TEST_F(ProgramTest, VerifyReportsWhatIsBad) {
   EXPECT_EQ(verified["findings"][0]["paths"][0], "id/model.safetensors");
 }
 
+TEST_F(ProgramTest, VerifyShowsHowFarItIsAndPassesTheRateOn) {
+  engine_.verify_progress = {.blobs = 1, .blobs_total = 3, .bytes = kGiB, .bytes_total = 4 * kGiB};
+  ProgramResult result = Run({"verify", "--all", "--rate", "100Mi"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.err, HasSubstr("verify: 1.0/4.0 GiB (25 %)"));
+  EXPECT_EQ(engine_.verified->bytes_per_second, 100 * kMiB);
+}
+
+TEST_F(ProgramTest, StatusNamesThePodsThatReadDamagedFiles) {
+  IntegrityView& integrity = engine_.info->integrity;
+  integrity.damaged.push_back({.holder = {.volume_id = "v",
+                                          .target_path = "/pods/x/mount",
+                                          .pod_namespace = "default",
+                                          .pod_name = "reader",
+                                          .pod_uid = "u"},
+                               .snapshot_id = std::string(64, 'd'),
+                               .tree = "trees/files/d"});
+  integrity.quarantine = {.blobs = 1, .bytes = 3 * kMiB};
+  integrity.scrub = {.daily_bytes = 100 * kGiB, .bytes_today = kGiB, .failures = 1};
+  std::string text = Run({"status"}).out;
+  EXPECT_THAT(text, HasSubstr("scrub        no full pass yet, 1.0 GiB of 100.0 GiB today, 1 bad"));
+  EXPECT_THAT(text, HasSubstr("quarantine   1 bad files, 3.0 MiB"));
+  EXPECT_THAT(text, HasSubstr("default/reader: /pods/x/mount (snapshot dddddddddddd)"));
+  json status = json::parse(Run({"status", "--output", "json"}).out);
+  EXPECT_EQ(status["info"]["integrity"]["damaged"][0]["holder"]["pod_name"], "reader");
+}
+
+TEST_F(ProgramTest, EvictsTheQuarantine) {
+  engine_.quarantine_freed = 12 * kMiB;
+  EXPECT_EQ(Run({"evict", "--quarantine"}).out, "evicted: the quarantine, 12.0 MiB freed\n");
+}
+
 TEST_F(ProgramTest, VerifyOfGoodBlobsSucceeds) {
   engine_.snapshots.push_back(FakeSnapshot("org/name", 12 * kMiB, true));
   engine_.verify_outcome = VerifySums{.blobs = 1, .bytes = 12 * kMiB};

@@ -26,10 +26,14 @@ std::string Bind(const std::string& device, const std::string& root, const std::
 TEST(VolumeMountTest, ATreeHasTheFormOfOne) {
   EXPECT_TRUE(IsTreePath("trees/files/" + kId));
   EXPECT_TRUE(IsTreePath("trees/hub/" + kId));
+  EXPECT_TRUE(IsTreePath("trees/files/" + kId + "-2"));
+  EXPECT_TRUE(IsTreePath("trees/hub/" + kId + "-10"));
   for (const std::string& wrong :
-       {"trees/files/" + kId + "/x", "trees/files/" + kId + "a", "/trees/files/" + kId,
-        "trees/files/../files/" + kId, "trees/other/" + kId, std::string("trees/files/"),
-        "trees/files/" + std::string(64, 'A'), std::string()}) {
+       {"trees/files/" + kId + "/x", "trees/files/" + kId + "a", "trees/files/" + kId + "-",
+        "trees/files/" + kId + "-0", "trees/files/" + kId + "-2x", "trees/files/" + kId + "-2/x",
+        "trees/files/" + kId + "-1234567890", "/trees/files/" + kId, "trees/files/../files/" + kId,
+        "trees/other/" + kId, std::string("trees/files/"), "trees/files/" + std::string(64, 'A'),
+        std::string()}) {
     EXPECT_FALSE(IsTreePath(wrong)) << wrong;
   }
 }

@@ -73,6 +73,7 @@ def workload(hub: Hub, daemon: CacheDaemon) -> None:
         with (daemon.root / ready.tree / "model.safetensors").open("r+b") as rotten:
             rotten.write(b"rotten")
         list(cache.call("Verify", timeout=60))
+        cache.acquire(f"hf://{MODELS[1]}")  # brought again, so that the bad one leaves quarantine
 
 
 def run_until_killed(hub: Hub, daemon: CacheDaemon, point: str) -> None:

@@ -70,16 +70,19 @@ Result<StatView> FakeEngine::Stat(const ModelReference& model, const Credentials
   return stat_outcome;
 }
 
-Result<VerifySums> FakeEngine::Verify(const std::string&,
-                                      const std::function<bool(const VerifyFinding&)>& on_finding,
+Result<VerifySums> FakeEngine::Verify(const VerifyRequest& request, const VerifyObserver& observer,
                                       std::stop_token stop) {
+  verified = request;
   {
     MutexLock lock(mutex_);
     verifying_ = true;
   }
   changed_.NotifyAll();
+  if (verify_progress && !observer.on_progress(*verify_progress)) {
+    return Fail(Code::kCancelled, "stopped");
+  }
   for (const VerifyFinding& finding : findings) {
-    if (!on_finding(finding)) return Fail(Code::kCancelled, "stopped");
+    if (!observer.on_finding(finding)) return Fail(Code::kCancelled, "stopped");
   }
   if (verify_endlessly) {
     std::mutex mutex;

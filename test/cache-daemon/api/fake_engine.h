@@ -22,10 +22,10 @@ class FakeEngine final : public Engine {
   Result<std::string> Prefetch(const ModelReference& model,
                                const Credentials& credentials) override;
   Result<EvictOutcome> Evict(const std::string& snapshot_id, const std::string& model) override;
+  Result<Bytes> EvictQuarantine() override { return quarantine_freed; }
   std::vector<SnapshotView> List() const override { return snapshots; }
   Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) override;
-  Result<VerifySums> Verify(const std::string& snapshot_id,
-                            const std::function<bool(const VerifyFinding&)>& on_finding,
+  Result<VerifySums> Verify(const VerifyRequest& request, const VerifyObserver& observer,
                             std::stop_token stop) override;
   Result<store::SpaceSums> Capacity() const override { return space; }
   Result<EngineInfo> Info() const override { return info; }
@@ -53,7 +53,9 @@ class FakeEngine final : public Engine {
   std::function<void(const AcquireRequest&, AcquireObserver&)> on_acquire;
   Result<EvictOutcome> evict_outcome;
   Result<StatView> stat_outcome;
+  Result<Bytes> quarantine_freed = 0;
   std::vector<VerifyFinding> findings;
+  std::optional<VerifyProgress> verify_progress;
   Result<VerifySums> verify_outcome;
   /// Verify goes on until it is stopped.
   bool verify_endlessly = false;
@@ -67,6 +69,7 @@ class FakeEngine final : public Engine {
   std::string released;
   std::optional<SyncRequest> synced;
   std::string evicted_snapshot_id, evicted_model;
+  std::optional<VerifyRequest> verified;
   std::optional<ModelReference> stat_model;
   Credentials stat_credentials;
 

@@ -268,6 +268,38 @@ TEST_F(ServerTest, VerifySendsEveryFindingAndThenTheSums) {
   EXPECT_TRUE(stream->Finish().ok());
 }
 
+TEST_F(ServerTest, VerifySaysHowFarItIsAndPassesTheRateOn) {
+  engine_.verify_progress = {.blobs = 1, .blobs_total = 3, .bytes = 5, .bytes_total = 9};
+  pb::VerifyRequest request;
+  request.set_bytes_per_second(0);
+  grpc::ClientContext context;
+  auto stream = admin_->Verify(&context, request);
+  pb::VerifyUpdate update;
+  ASSERT_TRUE(stream->Read(&update));
+  EXPECT_EQ(update.progress().blobs_total(), 3U);
+  EXPECT_EQ(update.progress().bytes(), 5U);
+  ASSERT_TRUE(stream->Read(&update));
+  EXPECT_TRUE(update.has_sums());
+  EXPECT_FALSE(stream->Read(&update));
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_EQ(engine_.verified->bytes_per_second, Bytes{0});
+}
+
+TEST_F(ServerTest, EvictsTheQuarantine) {
+  engine_.quarantine_freed = 4096;
+  pb::EvictRequest request;
+  request.set_quarantine(true);
+  pb::EvictResponse evicted;
+  grpc::ClientContext context;
+  ASSERT_TRUE(admin_->Evict(&context, request, &evicted).ok());
+  EXPECT_EQ(evicted.bytes_freed(), 4096U);
+  EXPECT_EQ(engine_.evicted_model, "");
+  request.set_model("hf://org/name");
+  grpc::ClientContext both_context;
+  EXPECT_EQ(admin_->Evict(&both_context, request, &evicted).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 TEST_F(ServerTest, ALeavingCallerStopsItsVerify) {
   engine_.verify_endlessly = true;
   grpc::ClientContext first_context, second_context;

@@ -190,7 +190,7 @@ TEST_F(TinyModelTest, FindsAFlippedByteAndFetchesTheFileAgain) {
     findings.push_back(finding);
     return true;
   };
-  ASSERT_OK_AND_ASSIGN(sums, engine_->Verify("", note, {}));
+  ASSERT_OK_AND_ASSIGN(sums, engine_->Verify({}, {.on_finding = note}, {}));
   EXPECT_EQ(sums.bad, 1U);
   ASSERT_EQ(findings.size(), 1U);
   EXPECT_EQ(findings[0].blob, Digest::Of(weights_));

@@ -51,10 +51,15 @@ class FakeStore final : public store::Store {
   }
   Result<std::string> SnapshotOfTree(const std::string&) const override { return Refused(); }
   void Touch(const std::string&) override {}
-  Result<std::optional<std::string>> VerifyBlob(const Digest&,
-                                                const std::function<bool()>&) override {
+  Result<std::optional<store::BadBlob>> VerifyBlob(const Digest&,
+                                                   const std::function<bool(Bytes)>&) override {
     return Refused();
   }
+  store::QuarantineSums Quarantined() const override { return {}; }
+  Bytes DropQuarantined() override { return 0; }
+  store::ScrubState ReadScrub() override { return {}; }
+  Result<> RecordScrub(const store::ScrubState&) override { return Refused(); }
+  std::vector<store::LeaseRecord> DamagedLeases() const override { return {}; }
   Result<UniqueFd> OpenBlob(const Digest&) const override { return Refused(); }
   std::vector<BlobUse> Blobs(const std::string&) const override { return {}; }
   Result<> RecordReference(const store::ReferenceRecord&) override { return Refused(); }

@@ -75,6 +75,28 @@ TEST(SnapshotRecordTest, JournalCantGiveAFileAnotherBlobThanItsIdentityNames) {
   EXPECT_FALSE(record.snapshot.files[1].blob.has_value());
 }
 
+TEST(ScrubStateTest, IsReadAsItWasWritten) {
+  ScrubState state{.under_way = true,
+                   .position = std::string(64, 'a'),
+                   .pass_begun = std::chrono::system_clock::time_point(std::chrono::hours(7)),
+                   .pass_ended = std::chrono::system_clock::time_point(std::chrono::hours(5)),
+                   .day = 20000,
+                   .read_today = 1,
+                   .charged = 2,
+                   .failures = 3};
+  EXPECT_EQ(ParseScrubState(ScrubStateToJson(state)).value(), state);
+  EXPECT_EQ(ParseScrubState(ScrubStateToJson({})).value(), ScrubState());
+}
+
+TEST(ScrubStateTest, WhatIsNotOneIsRefused) {
+  for (const char* text : {"", "{}", "[]", R"({"position": 1})"}) {
+    EXPECT_EQ(ParseScrubState(text).error().code, Code::kDataLoss) << text;
+  }
+  std::string json = ScrubStateToJson({.position = std::string(64, 'a')});
+  json.replace(json.find("aaaa"), 4, "../x");
+  EXPECT_EQ(ParseScrubState(json).error().code, Code::kDataLoss);
+}
+
 TEST(SnapshotRecordTest, ListsBlobsByIdentityAndAsVerified) {
   SnapshotRecord record = Record();
   record.snapshot.files[2].blob = Digest::Of("xyz");

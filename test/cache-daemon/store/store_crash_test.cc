@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 const TestFiles kFirst = {{"config.json", "{}"}, {"dir/model", PatternBytes(10000, 1)}};
 const TestFiles kSecond = {{"config.json", "{}"}, {"other", PatternBytes(20000, 2)}};
 const TestFiles kRotting = {{"rotting", "these bytes will rot"}};
+const TestFiles kHealed = {{"healed", "these bytes rot, and come back"}};
 const TestFiles kInterrupted = {{"interrupted", PatternBytes(5 * 4096 + 7, 3)}};
 constexpr const char* kChildRoot = "STORE_CRASH_ROOT";
 
@@ -31,6 +32,7 @@ Listing Second() { return ListingOf(kSecond, {.revision = std::string(40, 'b')})
 Listing Interrupted() {
   return ListingOf(kInterrupted, {.revision = std::string(40, 'd'), .identify = Sha256Of});
 }
+Listing Healed() { return ListingOf(kHealed, {.revision = std::string(40, 'e')}); }
 Listing Rotting() { return ListingOf(kRotting, {.revision = std::string(40, 'c')}); }
 
 /// One model's way through the store: begin, ingest, commit, complete, trees in both layouts,
@@ -81,9 +83,9 @@ Result<> FillInterrupted(Store& store) {
   return {};
 }
 
-/// The blob of the rotting file gets other bytes, behind the store's back.
-void Rot(Store& store) {
-  std::string blob = RootLayout(store.root()).Blob(Digest::Of(kRotting.at("rotting")));
+/// The blob gets other bytes, behind the store's back.
+void Rot(Store& store, const std::string& content) {
+  std::string blob = RootLayout(store.root()).Blob(Digest::Of(content));
   if (!fs::exists(blob)) return;
   fs::remove(blob);
   WriteTestFile(blob, "rot");
@@ -96,9 +98,17 @@ Result<> Workload(Store& store) {
   TRY(Serve(store, Second(), kSecond, "second"));
   TRY(store.Evict(First().SnapshotId()));
   TRY(FillInterrupted(store));
-  TRY(Fill(store, Rotting(), kRotting));
-  Rot(store);
-  TRY(store.VerifyBlob(Digest::Of(kRotting.at("rotting")), {}));
+  for (const auto& [listing, files] :
+       {std::pair(Healed(), kHealed), std::pair(Rotting(), kRotting)}) {
+    TRY(Fill(store, listing, files));
+    const std::string& content = files.begin()->second;
+    Rot(store, content);
+    TRY(store.VerifyBlob(Digest::Of(content), {}));
+  }
+  TRY(Fill(store, Healed(), kHealed));
+  ScrubState scrub = store.ReadScrub();
+  ++scrub.day;
+  TRY(store.RecordScrub(scrub));
   return {};
 }
 
@@ -172,8 +182,11 @@ class StoreCrashTest : public StoreTest {
     EXPECT_FALSE(store_->FindSnapshot(First().SnapshotId()).has_value());
     EXPECT_TRUE(store_->FindSnapshot(Second().SnapshotId())->complete);
     EXPECT_FALSE(store_->FindSnapshot(Rotting().SnapshotId())->complete);
+    EXPECT_TRUE(store_->FindSnapshot(Healed().SnapshotId())->complete);
+    EXPECT_EQ(store_->Quarantined().blobs, 1u) << "only what was not brought again";
     Reopen();
     EXPECT_EQ(store_->recovery().dropped_orphans, 0u);
+    EXPECT_EQ(store_->Quarantined().blobs, 1u);
     CheckInvariants();
     Close();
   }
@@ -183,7 +196,8 @@ class StoreCrashTest : public StoreTest {
   size_t Lacking() const {
     auto interrupted = store_->FindSnapshot(Interrupted().SnapshotId());
     size_t lacking = interrupted && interrupted->files[0].blob ? 0 : 2;
-    for (const Listing& listing : {First(), Second(), Rotting()}) {
+    ++lacking;  // what rots and is brought again
+    for (const Listing& listing : {First(), Second(), Rotting(), Healed()}) {
       auto known = store_->FindSnapshot(listing.SnapshotId());
       if (!known) lacking += listing.files.size();
       if (!known) continue;

@@ -26,7 +26,13 @@ class VerifyTest : public StoreTest {
     fs::permissions(Blob(), fs::perms(0444));
   }
   std::string Blob() const { return Names().Blob(sha256_); }
-  Result<std::optional<std::string>> Verify() { return store_->VerifyBlob(sha256_, {}); }
+  /// What the blob was found to be, if it is bad.
+  Result<std::optional<std::string>> Verify() {
+    std::optional<BadBlob> bad = TRY(store_->VerifyBlob(sha256_, {}));
+    if (!bad) return std::nullopt;
+    return bad->found;
+  }
+  size_t InQuarantine() const { return NamesBelow(Root() / "quarantine").size(); }
   std::string Tree() {
     auto tree = store_->EnsureTree(id_, Layout::kFiles, "");
     EXPECT_TRUE(tree.has_value()) << tree.error().message;
@@ -46,13 +52,18 @@ TEST_F(VerifyTest, RightBytesAreNoFinding) {
 TEST_F(VerifyTest, ReadsAFileOfManyPieces) {
   TestFiles large = {{"large", PatternBytes((9 << 20) + 123, 1)}};
   ASSERT_TRUE(Fill(*store_, ListingOf(large), large).has_value());
-  auto finding = store_->VerifyBlob(Digest::Of(large.at("large")), [] { return false; });
+  Bytes read = 0;
+  auto finding = store_->VerifyBlob(Digest::Of(large.at("large")), [&](Bytes bytes) {
+    read += bytes;
+    return true;
+  });
   ASSERT_TRUE(finding.has_value());
-  EXPECT_EQ(*finding, std::nullopt);
+  EXPECT_FALSE(finding->has_value());
+  EXPECT_EQ(read, large.at("large").size());
 }
 
 TEST_F(VerifyTest, StopsWhenTold) {
-  auto stopped = store_->VerifyBlob(sha256_, [] { return true; });
+  auto stopped = store_->VerifyBlob(sha256_, [](Bytes) { return false; });
   EXPECT_EQ(stopped.error().code, Code::kCancelled);
   EXPECT_EQ(store_->VerifyBlob(Digest::Of("unknown"), {}).error().code, Code::kNotFound);
 }
@@ -155,6 +166,80 @@ TEST_F(VerifyTest, EverySnapshotWithTheBlobIsMarked) {
   ASSERT_TRUE(Verify().has_value());
   for (const Snapshot& snapshot : store_->Snapshots()) EXPECT_FALSE(snapshot.complete);
   EXPECT_EQ(store_->Blobs("").size(), 1u);
+}
+
+TEST_F(VerifyTest, FindingNamesTheFilesThatShowTheBlob) {
+  Rot();
+  auto bad = store_->VerifyBlob(sha256_, {});
+  ASSERT_TRUE(bad.has_value() && bad->has_value());
+  EXPECT_EQ((*bad)->paths, std::vector<std::string>{id_ + "/victim"});
+}
+
+TEST_F(VerifyTest, RefilledBlobLeavesQuarantine) {
+  Rot();
+  ASSERT_TRUE(Verify().has_value());
+  EXPECT_EQ(store_->Quarantined().blobs, 1u);
+  EXPECT_EQ(store_->Quarantined().bytes, 4096u);
+  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  EXPECT_EQ(store_->Quarantined().blobs, 0u);
+  EXPECT_EQ(InQuarantine(), 0u);
+  EXPECT_EQ(store_->Space()->held, 0u);
+  EXPECT_EQ(store_->Space()->used, 8192u);
+}
+
+TEST_F(VerifyTest, QuarantineStaysWhileAPodHasTheBadFileAndNamesIt) {
+  ASSERT_TRUE(store_->TakeLease(LeaseOn(id_, "pod", Tree())).has_value());
+  EXPECT_TRUE(store_->DamagedLeases().empty());
+  Rot();
+  ASSERT_TRUE(Verify().has_value());
+  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  ASSERT_TRUE(store_->TakeLease(LeaseOn(id_, "next", Tree())).has_value());
+  for (bool restarted : {false, true}) {
+    if (restarted) Reopen();
+    EXPECT_EQ(store_->DropQuarantined(), 0u) << "its bytes would stay, uncounted";
+    EXPECT_EQ(store_->Quarantined().blobs, 1u);
+    ASSERT_EQ(store_->DamagedLeases().size(), 1u) << "the next pod has good bytes";
+    EXPECT_EQ(store_->DamagedLeases()[0].id, LeaseOn(id_, "pod").id);
+  }
+  ASSERT_TRUE(store_->DropLease(LeaseOn(id_, "pod").id).has_value());
+  EXPECT_TRUE(store_->DamagedLeases().empty());
+  EXPECT_EQ(store_->Quarantined().blobs, 0u);
+  EXPECT_EQ(InQuarantine(), 0u);
+}
+
+TEST_F(VerifyTest, QuarantineGoesWhenToldOrWhenNobodyListsIt) {
+  Rot();
+  ASSERT_TRUE(Verify().has_value());
+  EXPECT_EQ(store_->DropQuarantined(), 4096u);
+  EXPECT_EQ(InQuarantine(), 0u);
+  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  Rot();
+  ASSERT_TRUE(Verify().has_value());
+  EXPECT_EQ(store_->Evict(id_).value(), 8192u);
+  EXPECT_EQ(InQuarantine(), 0u);
+}
+
+TEST_F(VerifyTest, RefilledBeforeAKillLeavesQuarantineAtTheNextStart) {
+  Rot();
+  ASSERT_TRUE(Verify().has_value());
+  filesystem_.FailAt({.operation = "Unlink", .path = "quarantine", .error_number = EIO});
+  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  EXPECT_EQ(store_->Quarantined().blobs, 1u);
+  Reopen();
+  EXPECT_EQ(store_->Quarantined().blobs, 0u);
+  EXPECT_EQ(InQuarantine(), 0u);
+}
+
+TEST_F(VerifyTest, QuarantineMakesRoomBeforeAFillIsRefusedOrAModelEvicted) {
+  Close();
+  options_.limit = kMiB;
+  Open();
+  Rot();
+  ASSERT_TRUE(Verify().has_value());
+  auto reserved = store_->Reserve(kMiB - 4096, "another");
+  EXPECT_TRUE(reserved.has_value()) << reserved.error().message;
+  EXPECT_EQ(store_->Quarantined().blobs, 0u);
+  EXPECT_TRUE(store_->FindSnapshot(id_).has_value());
 }
 
 TEST_F(VerifyTest, UnreadableBlobIsAFinding) {
