@@ -6,11 +6,14 @@ JOBS := $(shell nproc)
 # The image is named as deploy/daemonset/kustomization.yaml names it.
 VERSION := $(shell awk '/^project.weighhouse VERSION/ { print $$3 }' CMakeLists.txt)
 
-.PHONY: help setup build release test check resume demo bench image clean
+.PHONY: help setup build release test check crash powerloss soak resume demo bench image clean
 
 help:
 	@echo 'make demo    the whole way of a volume with a real model, on this machine (MODEL=hf://org/name: the real Hub)'
 	@echo 'make test    build, then unit, contract, crash and e2e tests, the engine also under asan and tsan'
+	@echo 'make crash   the daemon killed at every fault point, and the store at each of its own'
+	@echo 'make powerloss  the power cut at 100 random moments (IMAGES=n) on ext4 and on xfs, each disk then recovered'
+	@echo 'make soak    a random workload with SIGKILLs for SECONDS=n (and STEPS=n, SEED=n), invariants after each step'
 	@echo 'make resume  kills and power cuts in the middle of a 4 GiB file, ten of each: how much is fetched twice'
 	@echo 'make check   format, clang-tidy, thread-safety, layering, limits, shellcheck, yamllint'
 	@echo 'make build   build/dev: everything with tests and fault points'
@@ -41,6 +44,18 @@ check: setup
 resume: build
 	@WEIGHHOUSE_RESUME_MIB=4096 WEIGHHOUSE_RESUME_ROUNDS=10 WEIGHHOUSE_BIN=$(CURDIR)/build/dev/bin \
 	  test/e2e/in-namespace build/venv/bin/python -m pytest -q -p no:cacheprovider test/e2e/test_resume.py
+
+crash: build
+	@ctest --preset dev --label-regex crash --verbose
+
+powerloss: build
+	@WEIGHHOUSE_POWERLOSS_IMAGES=$(or $(IMAGES),100) WEIGHHOUSE_BIN=$(CURDIR)/build/dev/bin \
+	  test/e2e/in-namespace build/venv/bin/python -m pytest -q -p no:cacheprovider test/e2e/test_powerloss.py
+
+soak: build
+	@WEIGHHOUSE_SOAK_SECONDS=$(or $(SECONDS),60) WEIGHHOUSE_SOAK_STEPS=$(STEPS) WEIGHHOUSE_SOAK_SEED=$(SEED) \
+	  WEIGHHOUSE_BIN=$(CURDIR)/build/dev/bin \
+	  test/e2e/in-namespace build/venv/bin/python -m pytest -q -p no:cacheprovider test/e2e/test_soak.py
 
 demo: release
 	@MODEL='$(MODEL)' demo/demo

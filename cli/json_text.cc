@@ -66,7 +66,8 @@ Json ToJson(const pb::CapacityResponse& capacity) {
           {"available", capacity.available()},
           {"filesystem_total", capacity.filesystem_total()},
           {"filesystem_free", capacity.filesystem_free()},
-          {"min_free", capacity.min_free()}};
+          {"min_free", capacity.min_free()},
+          {"unallocated", capacity.unallocated()}};
 }
 
 Json ToJson(const pb::Integrity& integrity) {

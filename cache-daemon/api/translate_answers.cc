@@ -170,6 +170,7 @@ pb::CapacityResponse FromSpaceSums(const store::SpaceSums& sums) {
   out.set_filesystem_total(sums.filesystem_total);
   out.set_filesystem_free(sums.filesystem_free);
   out.set_min_free(sums.min_free);
+  out.set_unallocated(sums.unallocated);
   return out;
 }
 

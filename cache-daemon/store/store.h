@@ -68,6 +68,7 @@ struct SpaceSums {
   Bytes used = 0;
   Bytes held = 0;
   Bytes reserved = 0;
+  Bytes unallocated = 0;  ///< of `reserved`
   Bytes evictable = 0;
   Bytes available = 0;
   Bytes filesystem_total = 0;

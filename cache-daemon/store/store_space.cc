@@ -82,6 +82,7 @@ Result<SpaceSums> StoreImpl::Space() const {
                    .used = inputs.used,
                    .held = inputs.held,
                    .reserved = inputs.reserved,
+                   .unallocated = inputs.unallocated,
                    .evictable = inputs.evictable,
                    .available = Available(inputs),
                    .filesystem_total = disk.total,

@@ -11,7 +11,6 @@ import os
 import random
 import shutil
 import statistics
-import subprocess
 import time
 from pathlib import Path
 from typing import Iterator
@@ -21,6 +20,7 @@ import pytest
 from harness import workspace
 from harness.daemon import CacheDaemon
 from harness.hub import Hub
+from harness.images import copy_image, images_on_xfs, make_filesystem, mount_image, unmount
 from harness.models import MIB, file_digest
 
 MODEL = "resume/large"
@@ -30,33 +30,7 @@ KINDS = os.environ.get("WEIGHHOUSE_RESUME_KINDS", "kill,cut-ext4,cut-xfs").split
 SEED = int(os.environ.get("WEIGHHOUSE_RESUME_SEED", str(time.time_ns() % 1_000_000)))
 PERCENTS = (25, 50, 90)
 MOST_REFETCHED = 256 * MIB
-SECTOR = 4096  # what every disk takes for direct I/O
 RANDOM = random.Random(SEED)
-
-
-def make_filesystem(image: Path, kind: str, size: int) -> None:
-    with image.open("wb") as sparse:
-        sparse.truncate(size)
-    options = ["-q", "-s", f"size={SECTOR}", "-m", "reflink=1"] if kind == "xfs" else ["-q", "-F", "-m", "0"]
-    subprocess.run([f"mkfs.{kind}", *options, str(image)], check=True)
-
-
-def mount_image(image: Path, kind: str, target: Path) -> None:
-    """Past the page cache, so that the image holds what the filesystem in it has written."""
-    device = subprocess.run(["losetup", "--find", "--show", "--direct-io=on", "--sector-size", str(SECTOR), str(image)],
-                            check=True, capture_output=True, text=True).stdout.strip()
-    try:  # the copy of an xfs has the original's id
-        workspace.mount("-o", "nouuid" if kind == "xfs" else "defaults", device, str(target))
-    finally:
-        subprocess.run(["losetup", "--detach", device], check=True)  # in effect when it is unmounted
-
-
-def unmount(target: Path) -> None:
-    """The kernel lets go of a killed process's ring, and the files in it, a moment after the process is gone."""
-    deadline = time.monotonic() + 20
-    while subprocess.run(["umount", str(target)], check=False, capture_output=True).returncode != 0:
-        assert time.monotonic() < deadline, f"{target} stays busy"
-        time.sleep(0.02)
 
 
 class Round:
@@ -85,7 +59,7 @@ class Round:
     def interrupt(self) -> int:
         """Ends the daemon, or the disk's life; the bytes sent until then."""
         if self._images:
-            subprocess.run(["cp", "--reflink=always", *map(str, self._images)], check=True)
+            copy_image(*self._images)
         before = sent(self._hub)
         self.daemon.kill()
         if not self._images:
@@ -124,15 +98,8 @@ def digest(large_hub: Hub) -> str:
 
 @pytest.fixture(scope="module")
 def images() -> Iterator[Path]:
-    """A directory on an xfs of its own, which copies a file by reference."""
-    directory = workspace.directory() / "resume-images"
-    directory.mkdir()
-    outer = directory.with_suffix(".image")
-    make_filesystem(outer, "xfs", 4 * SIZE + 4096 * MIB)
-    mount_image(outer, "xfs", directory)
-    yield directory
-    unmount(directory)
-    outer.unlink()
+    with images_on_xfs("resume", 4 * SIZE + 4096 * MIB) as directory:
+        yield directory
 
 
 def sent(hub: Hub) -> int:

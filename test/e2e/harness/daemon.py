@@ -72,12 +72,12 @@ class CacheDaemon:
         self.configure(hub_url, limit, local_roots)
         self._process: Process | None = None
 
-    def configure(self, hub_url: str, limit: str, local_roots: tuple[Path, ...] = ()) -> None:
+    def configure(self, hub_url: str, limit: str, local_roots: tuple[Path, ...] = (), min_free: str = "0") -> None:
         """Writes the configuration (JSON is YAML). No limit: the daemon's own defaults of space."""
         sources: dict[str, Any] = {"local": {"roots": [str(root) for root in local_roots]}}
         if hub_url:
             sources["huggingface"] = {"endpoint": hub_url}
-        cache = {"root": str(self.root)} | ({"limit": limit, "minFree": "0"} if limit else {})
+        cache = {"root": str(self.root)} | ({"limit": limit, "minFree": min_free} if limit else {})
         self.settings: dict[str, dict[str, Any]] = {"cache": cache, "sources": sources, "log": {"level": "debug"},
                                                     "admin": {"listen": self.listen}}
         self.config_map.swap(json.dumps(self.settings))

@@ -39,7 +39,13 @@ class SmallDisk:
 
     def hog(self, leave: int) -> Path:
         """A file of somebody else's that leaves so many bytes free."""
+        return self.resize_hog(self.free() - leave)
+
+    def resize_hog(self, size: int) -> Path:
+        """That file with exactly so many bytes."""
         path = self.root / "hog"
-        with path.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, self.free() - leave)
+        with path.open("ab") as file:
+            file.truncate(size)
+            if size > 0:
+                os.posix_fallocate(file.fileno(), 0, size)
         return path

@@ -1,0 +1,1 @@
+"""A random workload against the real daemon, and what must be true after each of its steps."""

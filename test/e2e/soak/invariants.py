@@ -1,0 +1,111 @@
+"""What must be true after each step of the soak."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.models import MIB, digests, file_digest
+from soak.disk_view import DiskView
+from soak.world import MIN_FREE, Pod, World
+
+METADATA = 2 * MIB  # directories and records, which the sums leave out
+SCANS = 5
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+def must(condition: bool, what: str) -> None:
+    if not condition:
+        raise Broken(what)
+
+
+def ceiling(sums: Any) -> int:
+    """What the cache may have on the disk: its limit, or after that was lowered what may not be evicted."""
+    return max(sums.limit, sums.held + sums.reserved)
+
+
+def check_sums(world: World) -> Any:
+    sums = world.cache.call("Capacity")
+    must(sums.limit == world.limit, f"limit {sums.limit} instead of {world.limit}")
+    must(sums.used + sums.unallocated <= ceiling(sums), f"used and unallocated beyond the limit:\n{sums}")
+    must(sums.held <= sums.used, f"more held than there is:\n{sums}")
+    must(sums.available <= max(0, sums.limit - sums.held - sums.reserved), f"too much on offer:\n{sums}")
+    return sums
+
+
+def check_disk(world: World) -> None:
+    """The disk, as somebody who doesn't believe the daemon sees it. A scan is no snapshot: a true excess persists."""
+    for _ in range(SCANS):
+        allocated = DiskView(world.daemon.root).allocated()
+        sums = world.cache.call("Capacity")
+        if allocated <= ceiling(sums):
+            return
+    raise Broken(f"{allocated} bytes on the disk in {SCANS} scans, of at most {ceiling(sums)}:\n{sums}")
+
+
+def check_free(world: World, free_before: int, hog_before: int) -> None:
+    """The cache itself takes nothing below minFree."""
+    foreign = max(0, world.hog_bytes - hog_before)
+    floor = min(MIN_FREE, free_before - foreign) - METADATA
+    free = world.disk.free()
+    must(free >= floor, f"{free} bytes free of {MIN_FREE} to be kept; {free_before} before, {foreign} of them by others")
+
+
+def check_pod(world: World, pod: Pod, every_byte: bool) -> None:
+    directory = world.files_of(pod)
+    expected = world.shelf.digests[pod.model]
+    for name, digest in expected.items():
+        path = directory / name
+        must(path.is_file(), f"{pod} lost {name}")
+        size = (world.shelf.directory / pod.model / name).stat().st_size
+        must(path.stat().st_size == size, f"{pod}: {name} has {path.stat().st_size} bytes of {size}")
+        if every_byte:
+            must(file_digest(path) == digest, f"{pod}: {name} holds other bytes")
+    if every_byte:
+        must(digests(directory) == expected, f"{pod} shows files that its model doesn't have")
+
+
+def check_leases(world: World, disk: DiskView) -> None:
+    certain = {pod.lease for pod in world.pods}
+    possible = certain | {arrival.pod.lease for arrival in world.arrivals} | {pod.lease for pod in world.ghosts}
+    must(certain <= disk.leases, f"lost leases: {certain - disk.leases}")
+    must(disk.leases <= possible, f"leases that nobody has: {disk.leases - possible}")
+
+
+def check_quiet(world: World, disk: DiskView, sums: Any) -> None:
+    """While nothing is under way: the ledger is the disk, and nothing lies there without a reason."""
+    must(sums.reserved == 0, f"reserved for nobody:\n{sums}")
+    must(sums.used == disk.allocated(), f"the ledger says {sums.used}, the disk {disk.allocated()}:\n{sums}")
+    garbage = disk.blobs - disk.listed()
+    must(not garbage, f"blobs that nobody lists: {garbage}")
+    unnamed = [name for name in disk.trees if name.rpartition("/")[2].startswith(".")]
+    must(not unnamed, f"left behind: {unnamed}")
+
+
+def after_step(world: World, free_before: int, hog_before: int) -> None:
+    sums = check_sums(world)
+    check_disk(world)
+    check_free(world, free_before, hog_before)
+    for pod in world.pods:
+        check_pod(world, pod, every_byte=False)
+    if world.pods:
+        check_pod(world, world.random.choice(world.pods), every_byte=True)
+    if not world.quiet():
+        return
+    disk = DiskView(world.daemon.root)
+    sums = world.cache.call("Capacity")
+    if world.quiet():  # nothing began meanwhile
+        check_quiet(world, disk, sums)
+        check_leases(world, disk)
+
+
+def after_restart(world: World, before: DiskView) -> None:
+    """A snapshot that is still there has lost no blob."""
+    now = DiskView(world.daemon.root)
+    for snapshot, listed in now.records.items():
+        lost = (before.records.get(snapshot, set()) & listed & before.blobs) - now.blobs
+        must(not lost, f"snapshot {snapshot} lost {lost}")
+    for pod in world.pods:
+        check_pod(world, pod, every_byte=True)

@@ -1,0 +1,205 @@
+"""What the workload does: one function a step, each with how often it comes."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any, Callable
+
+import grpc
+
+from harness.hub import fault
+from harness.models import MIB
+from soak import invariants
+from soak.disk_view import DiskView
+from soak.invariants import must
+from soak.shelf import TOO_LARGE
+from soak.world import LIMITS, MOST_ARRIVALS, Pod, World
+
+Code = grpc.StatusCode
+MOST_PODS = 12
+NO_ROOM = (Code.RESOURCE_EXHAUSTED, Code.OUT_OF_RANGE)
+SOURCE_TROUBLE = (Code.UNAVAILABLE, Code.ABORTED, Code.DATA_LOSS, Code.DEADLINE_EXCEEDED, Code.NOT_FOUND,
+                  Code.PERMISSION_DENIED, Code.FAILED_PRECONDITION)
+FAULTS: tuple[dict[str, Any], ...] = (
+    {"kind": "status", "status": 503}, {"kind": "status", "status": 404}, {"kind": "cut", "after": 300_000},
+    {"kind": "cut", "after": 10, "reset": True}, {"kind": "corrupt", "at": 1000}, {"kind": "expire"},
+    {"kind": "ignore_range"}, {"kind": "short_length", "bytes": 1}, {"kind": "rate", "bytes_per_second": 4_000_000})
+
+
+def check_refusal(world: World, pod: Pod, error: grpc.RpcError) -> None:
+    """A publish may fail for want of room, or because the source was made to fail; then it leaves nothing."""
+    code = error.code()
+    if code in NO_ROOM:
+        if world.quiet():
+            check_there_is_no_room(world, pod, error)
+    else:
+        must(world.faulty and code in SOURCE_TROUBLE, f"{pod}: {code}: {error.details()}")
+    world.release(pod)  # as kubelet does when it gives up
+
+
+def check_there_is_no_room(world: World, pod: Pod, error: grpc.RpcError) -> None:
+    """What its own idle blobs take is on offer, and of no use to it: so the whole model is compared."""
+    if world.faulty or "No space left" in error.details():  # somebody else took what the fill had been promised
+        return
+    selected = world.cache.call("Stat", model=world.cache.model(f"hf://{pod.model}")).bytes_selected
+    sums = world.cache.call("Capacity")
+    must(selected + MIB > sums.available, f"{pod}: {error.details()}\nbut it is {selected} bytes:\n{sums}")
+
+
+def arrive(world: World) -> None:
+    """A pod comes and waits for its model."""
+    if len(world.pods) >= MOST_PODS:
+        leave(world)
+    pod = world.new_pod(world.shelf.choose(world.random))
+    try:
+        world.settle(pod, world.acquire(pod))
+    except grpc.RpcError as error:
+        check_refusal(world, pod, error)
+
+
+def arrive_meanwhile(world: World) -> None:
+    """A pod comes, and the next steps don't wait for it."""
+    if len(world.pods) + len(world.arrivals) < MOST_PODS and len(world.arrivals) < MOST_ARRIVALS:
+        world.begin_arrival(world.shelf.choose(world.random))
+
+
+def arrive_too_large(world: World) -> None:
+    pod = world.new_pod(TOO_LARGE)
+    try:
+        world.acquire(pod)
+    except grpc.RpcError as error:
+        must(error.code() == Code.OUT_OF_RANGE or world.faulty, f"{error.code()}: {error.details()}")
+        world.release(pod)
+    else:
+        raise invariants.Broken(f"{TOO_LARGE} fits {world.limit}")
+
+
+def leave(world: World) -> None:
+    """A pod ends; at times kubelet says so twice."""
+    if world.pods:
+        pod = world.pods.pop(world.random.randrange(len(world.pods)))
+        for _ in range(world.random.choice((1, 1, 2))):
+            world.release(pod)
+
+
+def vanish(world: World) -> None:
+    """A pod ends while nobody tells the daemon."""
+    if world.pods:
+        world.ghosts.append(world.pods.pop(world.random.randrange(len(world.pods))))
+
+
+def replay(world: World) -> None:
+    """kubelet asks again for what a pod has."""
+    if world.pods:
+        pod = world.random.choice(world.pods)
+        must(world.acquire(pod).tree == pod.tree, f"{pod} was given another tree")
+
+
+def sync(world: World) -> None:
+    """The plugin tells which mounts there are; pods that vanished lose their leases, others none."""
+    live = [{"lease_id": pod.lease, "tree": pod.tree, "holder": {"volume_id": pod.uid, "target_path": pod.target,
+                                                               "pod_uid": pod.uid}} for pod in world.pods]
+    world.cache.call("SyncLeases", epoch_unix_ms=int(time.time() * 1000) + 1, live=live,
+                     publishing_lease_ids=[arrival.pod.lease for arrival in world.arrivals],
+                     pod_uids=[pod.uid for pod in world.pods] + [arrival.pod.uid for arrival in world.arrivals])
+    world.ghosts.clear()
+    disk = DiskView(world.daemon.root)
+    invariants.check_leases(world, disk)
+
+
+def prefetch(world: World) -> None:
+    try:
+        world.cache.call("Prefetch", model=world.cache.model(f"hf://{world.shelf.choose(world.random)}"))
+    except grpc.RpcError as error:
+        must(error.code() in NO_ROOM or (world.faulty and error.code() in SOURCE_TROUBLE),
+             f"prefetch: {error.code()}: {error.details()}")
+
+
+def evict(world: World) -> None:
+    model = world.shelf.choose(world.random)
+    try:
+        world.cache.call("Evict", model=f"hf://{model}")
+    except grpc.RpcError as error:
+        must(error.code() in (Code.FAILED_PRECONDITION, Code.NOT_FOUND), f"evict: {error.code()}: {error.details()}")
+
+
+def break_source(world: World) -> None:
+    world.hub.faults(*(fault(world.random.choice(("cdn", "cdn", "hub")), world.shelf.choose(world.random), action,
+                             times=world.random.randint(1, 3)) for action in world.random.sample(FAULTS, 2)))
+    world.faulty = True
+
+
+def mend_source(world: World) -> None:
+    """Once nothing is under way that may still fail for it."""
+    if world.quiet():
+        world.hub.faults()
+        world.faulty = False
+
+
+def foreign_file(world: World) -> None:
+    """Somebody else's file grows or shrinks."""
+    room = world.disk.free()
+    largest = max(0, min(96 * MIB, world.hog_bytes + room - 4 * MIB))
+    world.resize_hog(world.random.randrange(largest + 1))
+
+
+def change_limit(world: World) -> None:
+    """An admin changes it, whatever is under way: what is idle goes at once where it is too much."""
+    def fits() -> bool:
+        sums = world.cache.call("Capacity")
+        return bool(sums.limit == world.limit and sums.used + sums.unallocated <= invariants.ceiling(sums))
+
+    world.limit = world.random.choice(LIMITS)
+    world.configure()
+    world.daemon.process.wait_ready(fits)
+
+
+def stop(world: World) -> None:
+    restart(world, kill=False)
+
+
+def kill(world: World) -> None:
+    restart(world, kill=True)
+
+
+def restart(world: World, kill: bool) -> None:  # pylint: disable=redefined-outer-name
+    """Ends the daemon in the middle of what it does, and starts it again."""
+    for _ in range(world.random.randrange(3)):
+        arrive_meanwhile(world)
+    time.sleep(world.random.random() * 0.05)  # a random moment, which is the point of it
+    if kill:
+        world.daemon.kill()
+    else:
+        world.daemon.stop()
+    world.kills += kill
+    interrupted = [pod for pod, _ in world.collect(everything=True)]
+    before = DiskView(world.daemon.root)
+    world.cache.close()
+    world.configure()
+    world.start()
+    invariants.after_restart(world, before)
+    for pod in interrupted:
+        again(world, pod)
+
+
+def again(world: World, pod: Pod) -> None:
+    """What kubelet does about a publish that broke: asks again, or gives up."""
+    if world.random.random() < 0.5:
+        world.release(pod)
+        return
+    try:
+        world.settle(pod, world.acquire(pod))
+    except grpc.RpcError as error:
+        check_refusal(world, pod, error)
+
+
+STEPS: tuple[tuple[Callable[[World], None], int], ...] = (
+    (arrive, 300), (leave, 260), (arrive_meanwhile, 160), (replay, 40), (vanish, 20), (sync, 40), (prefetch, 50),
+    (evict, 30), (arrive_too_large, 5), (break_source, 20), (mend_source, 30), (foreign_file, 30), (change_limit, 15),
+    (stop, 4), (kill, 25))
+
+
+def choose(generator: random.Random) -> Callable[[World], None]:
+    steps, weights = zip(*STEPS)
+    return generator.choices(steps, weights)[0]
