@@ -98,6 +98,8 @@ std::string ConfigurationText(const pb::ConfigurationStatus& configuration) {
     text += fmt::format("  warning: {}\n", Printable(warning, 1000));
   }
   return text;
+}
+
 std::string ScrubText(const pb::Integrity& integrity) {
   if (integrity.scrub_daily_bytes() == 0) return "off";
   std::string last =

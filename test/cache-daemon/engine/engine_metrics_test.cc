@@ -144,13 +144,15 @@ TEST_F(EngineMetricsTest, SaysWhatThereIs) {
   std::filesystem::permissions(blob, std::filesystem::perms::owner_write,
                                std::filesystem::perm_options::add);
   WriteTestFile(blob, std::string(config_.size(), 'x'));
-  ASSERT_OK_AND_ASSIGN(sums, engine_->Verify("", [](const auto&) { return true; }, {}));
+  ASSERT_OK_AND_ASSIGN(sums, engine_->Verify({}, {.on_finding = [](const auto&) { return true; }}, {}));
   EXPECT_EQ(sums.bad, 1U);
   ASSERT_OK_AND_ASSIGN(after, engine_->Info());
   EXPECT_EQ(after.contents.quarantined_blobs, 1U);
   EXPECT_EQ(after.contents.quarantined_bytes, 4096U);
   EXPECT_EQ(after.contents.snapshots_incomplete, 1U);
   EXPECT_EQ(Value("weighhouse_blobs_quarantined_total"), "1");
+  EXPECT_EQ(Value("weighhouse_verified_blobs_total"), std::to_string(sums.blobs));
+  EXPECT_EQ(Value("weighhouse_verified_bytes_total"), std::to_string(sums.bytes));
 }
 
 TEST_F(EngineMetricsTest, TheEventLoopAnswers) {

@@ -236,7 +236,7 @@ TEST_F(VerifyTest, QuarantineMakesRoomBeforeAFillIsRefusedOrAModelEvicted) {
   Open();
   Rot();
   ASSERT_TRUE(Verify().has_value());
-  auto reserved = store_->Reserve(kMiB - 4096, "another");
+  auto reserved = store_->Reserve(kMiB - 4096, "another", {});
   EXPECT_TRUE(reserved.has_value()) << reserved.error().message;
   EXPECT_EQ(store_->Quarantined().blobs, 0u);
   EXPECT_TRUE(store_->FindSnapshot(id_).has_value());
