@@ -1,18 +1,26 @@
 #include "base/thread.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <utility>
 
 namespace weighhouse {
 
-std::jthread StartThread(std::string name, std::function<void(std::stop_token)> body) {
+std::jthread StartThread(std::string name, std::function<void(std::stop_token)> body,
+                         Scheduling scheduling) {
   name.resize(std::min<size_t>(name.size(), 15));
-  return std::jthread([name = std::move(name), body = std::move(body)](std::stop_token stop) {
+  auto run = [name = std::move(name), body = std::move(body), scheduling](std::stop_token stop) {
     pthread_setname_np(pthread_self(), name.c_str());
+    sched_param priority{};
+    // Everybody may; where a sandbox refuses it, the thread works as others do.
+    if (scheduling == Scheduling::kBatch) {
+      pthread_setschedparam(pthread_self(), SCHED_BATCH, &priority);
+    }
     body(std::move(stop));
-  });
+  };
+  return std::jthread(std::move(run));
 }
 
 }  // namespace weighhouse

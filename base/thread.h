@@ -6,8 +6,16 @@
 
 namespace weighhouse {
 
+enum class Scheduling {
+  kNormal,
+  /// SCHED_BATCH, see sched(7): waking up interrupts nobody. For threads that other machines feed:
+  /// a moment later there is more for them to do at once, and whoever computes goes on meanwhile.
+  kBatch,
+};
+
 /// Starts a named thread (names over 15 characters are cut: prctl(2) PR_SET_NAME). The body gets
 /// the thread's stop token; the returned jthread asks it to stop and joins when destroyed.
-std::jthread StartThread(std::string name, std::function<void(std::stop_token)> body);
+std::jthread StartThread(std::string name, std::function<void(std::stop_token)> body,
+                         Scheduling scheduling = Scheduling::kNormal);
 
 }  // namespace weighhouse

@@ -209,13 +209,14 @@ std::expected<std::unique_ptr<RingEngine>, RingRefusal> RingEngine::Create(Setup
   auto started = std::make_shared<std::promise<std::optional<RingRefusal>>>();
   std::future<std::optional<RingRefusal>> refusal = started->get_future();
   // The ring is made on the thread that uses it: IORING_SETUP_SINGLE_ISSUER binds it to its maker.
-  engine->thread_ = StartThread("ring", [&engine = *engine, setup, started](const auto&) {
+  auto run = [&engine = *engine, setup, started](const auto&) {
     Loop loop(engine);
     std::optional<RingRefusal> refused = loop.Start(setup);
     bool running = !refused;
     started->set_value(std::move(refused));
     if (running) loop.Run();
-  });
+  };
+  engine->thread_ = StartThread("ring", std::move(run), Scheduling::kBatch);
   if (std::optional<RingRefusal> refused = refusal.get()) return std::unexpected(*refused);
   return engine;
 }

@@ -79,7 +79,8 @@ LoopTransport::LoopTransport(const TransportOptions& options, CurlMulti multi)
       main_(settings_, strand_, std::move(multi)) {
   MutexLock lock(strand_);
   loops_.push_back(&main_);
-  threads_.push_back(StartThread("transfers", [this](const std::stop_token& stop) { Run(stop); }));
+  threads_.push_back(StartThread(
+      "transfers", [this](const std::stop_token& stop) { Run(stop); }, Scheduling::kBatch));
 }
 
 LoopTransport::~LoopTransport() {
@@ -144,8 +145,9 @@ bool LoopTransport::BeginAnother() {
   if (!multi) return false;
   further_.push_back(std::make_unique<CurlLoop>(settings_, strand_, std::move(multi).value()));
   CurlLoop* loop = further_.back().get();
-  threads_.push_back(StartThread(fmt::format("transfers-{}", loops_.size()),
-                                 [loop](const std::stop_token& stop) { loop->Run(stop); }));
+  threads_.push_back(StartThread(
+      fmt::format("transfers-{}", loops_.size()),
+      [loop](const std::stop_token& stop) { loop->Run(stop); }, Scheduling::kBatch));
   loops_.push_back(loop);
   spdlog::debug("transfers: {} loops of at most {}", loops_.size(), limits_.most);
   return true;
