@@ -67,10 +67,10 @@ std::vector<GaugeFamily> EngineGauges(const EngineInfo& info) {
       Gauge("weighhouse_damaged_leases",
             "Pods that read a damaged file until they are replaced (weighhouse status names them).",
             info.integrity.damaged.size()),
-      Gauge("weighhouse_scrub_last_pass_timestamp_seconds",
-            "When the scrub last had read everything, in Unix time; 0: not yet.",
-            std::chrono::duration<double>(info.integrity.scrub.last_pass.time_since_epoch())
-                .count()),
+      Gauge(
+          "weighhouse_scrub_last_pass_timestamp_seconds",
+          "When the scrub last had read everything, in Unix time; 0: not yet.",
+          std::chrono::duration<double>(info.integrity.scrub.last_pass.time_since_epoch()).count()),
   };
 }
 

@@ -79,12 +79,11 @@ class GrpcServer final : public Server {
     TRY(MakeSocketDirectory(options.socket_directory));
     UnixListener node = TRY(UnixListener::Bind(options.socket_directory + "/" + kNodeSocket));
     UnixListener admin = TRY(UnixListener::Bind(options.socket_directory + "/" + kAdminSocket));
-    node_ = TRY(MakeEndpoint(
-        engine, workers_,
-        {.access = Access::kNode,
-         .draining = Draining(),
-         .configuration = options.configuration,
-         .metrics = options.metrics}));
+    node_ = TRY(MakeEndpoint(engine, workers_,
+                             {.access = Access::kNode,
+                              .draining = Draining(),
+                              .configuration = options.configuration,
+                              .metrics = options.metrics}));
     refusing_ = TRY(MakeEndpoint(engine, workers_,
                                  {.access = Access::kNone,
                                   .refusal = Refusal(),

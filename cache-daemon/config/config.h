@@ -38,7 +38,7 @@ struct Config {
   Bytes scrub_daily_bytes = 100 * kGiB;  ///< 0: no scrub
   Bytes scrub_rate = 64 * kMiB;          ///< a second; 0: no limit
   Bytes verify_rate = 512 * kMiB;        ///< a second; 0: no limit
-  std::string hub_endpoint;  ///< empty: as EngineOptions::hub_endpoint
+  std::string hub_endpoint;              ///< empty: as EngineOptions::hub_endpoint
   bool allow_plain_http = false;
   std::vector<std::string> local_roots;
   std::optional<ListenAddress> admin_listen;  ///< unset: no admin port

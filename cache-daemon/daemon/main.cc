@@ -130,11 +130,11 @@ int Serve(const Options& options, ConfigReloader::Begun begun) {
       ConfigReloader::Start(**engine, std::move(begun), engine_options.metrics.configuration);
   if (!reloader) return Complain(reloader.error(), kBadConfiguration);
   auto configuration = [&reloader] { return (*reloader)->Status(); };
-  Result<std::unique_ptr<api::Server>> server = api::Server::Start(
-      **engine, {.socket_directory = options.socket_directory,
-                 .allowed_uids = options.allow_uids,
-                 .configuration = configuration,
-                 .metrics = engine_options.metrics.calls});
+  Result<std::unique_ptr<api::Server>> server =
+      api::Server::Start(**engine, {.socket_directory = options.socket_directory,
+                                    .allowed_uids = options.allow_uids,
+                                    .configuration = configuration,
+                                    .metrics = engine_options.metrics.calls});
   if (!server) return Complain(server.error(), kNoSockets);
   pages.Attach(**engine, configuration);
   LogStart(**engine, options);

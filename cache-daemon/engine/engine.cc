@@ -88,8 +88,8 @@ class EngineImpl final : public Engine {
   FillResumer& NewResumer() EXCLUDES(mutex_);
   IntegrityView Integrity() const;
   EngineParts Parts() {
-    return {*store_, *sources_, *filler_, *workers_,        *resolvers_,
-            *leases_, waits_,   clock_,   acquire_metrics_, stop_.get_token()};
+    return {*store_,  *sources_, *filler_, *workers_,        *resolvers_,
+            *leases_, waits_,    clock_,   acquire_metrics_, stop_.get_token()};
   }
 
   // In the order of their making: each uses those before it.

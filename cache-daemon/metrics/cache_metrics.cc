@@ -173,10 +173,10 @@ void AcquireMetrics::OnReady(Lookup lookup, std::chrono::duration<double> waited
 }
 
 ConfigurationMetrics::ConfigurationMetrics(Registry& registry) {
-  CounterFamily reloads = registry.Counters(
-      "weighhouse_configuration_reloads_total",
-      "Changes of the configuration file since the start: applied, or rejected because it is wrong.",
-      {"result"});
+  CounterFamily reloads = registry.Counters("weighhouse_configuration_reloads_total",
+                                            "Changes of the configuration file since the start: "
+                                            "applied, or rejected because it is wrong.",
+                                            {"result"});
   applied_ = reloads.At({"applied"});
   rejected_ = reloads.At({"rejected"});
 }

@@ -144,8 +144,12 @@ class IntegrityMetrics {
 struct CacheMetrics {
   CacheMetrics() = default;
   explicit CacheMetrics(Registry& registry)
-      : fill(registry), store(registry), acquire(registry), calls(registry),
-        configuration(registry), integrity(registry) {}
+      : fill(registry),
+        store(registry),
+        acquire(registry),
+        calls(registry),
+        configuration(registry),
+        integrity(registry) {}
 
   FillMetrics fill;
   StoreMetrics store;

@@ -44,7 +44,7 @@ TEST_F(AdminHttpTest, ServesTheThreePagesOnOnePort) {
   EXPECT_THAT(metrics->body, HasSubstr("\nweighhouse_things_total 1\n"));
   EXPECT_EQ(Get("/healthz")->status, 200);
   EXPECT_EQ(Get("/readyz")->status, 503);
-  pages_.Attach(engine_);
+  pages_.Attach(engine_, nullptr);
   EXPECT_EQ(Get("/readyz")->status, 200);
   EXPECT_EQ(Get("/readyz")->body, "ok\n");
 }

@@ -144,7 +144,8 @@ TEST_F(EngineMetricsTest, SaysWhatThereIs) {
   std::filesystem::permissions(blob, std::filesystem::perms::owner_write,
                                std::filesystem::perm_options::add);
   WriteTestFile(blob, std::string(config_.size(), 'x'));
-  ASSERT_OK_AND_ASSIGN(sums, engine_->Verify({}, {.on_finding = [](const auto&) { return true; }}, {}));
+  ASSERT_OK_AND_ASSIGN(sums,
+                       engine_->Verify({}, {.on_finding = [](const auto&) { return true; }}, {}));
   EXPECT_EQ(sums.bad, 1U);
   ASSERT_OK_AND_ASSIGN(after, engine_->Info());
   EXPECT_EQ(after.contents.quarantined_blobs, 1U);

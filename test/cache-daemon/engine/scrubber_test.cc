@@ -32,7 +32,8 @@ class ScrubberTest : public store::StoreTest {
 
   void MakeScrubber() {
     verifier_ = std::make_unique<Verifier>(
-        *store_, time_, [this](const auto& ids) { refilled_.insert(ids.begin(), ids.end()); });
+        *store_, time_, metrics::IntegrityMetrics(),
+        [this](const auto& ids) { refilled_.insert(ids.begin(), ids.end()); });
     Scrubber::Parts parts{.store = *store_,
                           .verifier = *verifier_,
                           .clock = time_,
