@@ -55,6 +55,7 @@ bool BandwidthLimit::SomebodyElseIsBehind(const std::string& fill, double start)
 }
 
 bool BandwidthLimit::MayTake(BandwidthUser& user, const Claim& claim) {
+  if (!bucket_) return true;
   bool behind = SomebodyElseIsBehind(claim.fill, StartOf(claim.fill));
   if (!behind && bucket_->Ready(clock_.Steady())) return true;
   Wait(user, claim.fill);
@@ -62,6 +63,7 @@ bool BandwidthLimit::MayTake(BandwidthUser& user, const Claim& claim) {
 }
 
 void BandwidthLimit::Took(BandwidthUser& user, const Claim& claim, Bytes bytes) {
+  if (!bucket_) return;
   bucket_->Take(bytes);
   double start = StartOf(claim.fill);
   double price = claim.priority == FillPriority::kPrefetch ? kPrefetchPrice : 1;

@@ -77,9 +77,9 @@ TEST_F(AdminPagesTest, ShowsWhetherTheConfigurationFileIsInEffect) {
   pages_.Attach(engine_, [&status] { return status; });
   EXPECT_EQ(Value("weighhouse_configuration_valid"), "1");
   EXPECT_EQ(Value("weighhouse_configuration_applied_timestamp_seconds"), "1800000000");
-  status.error = "config.yaml:2: cache.limit is 'most'";
+  status.error = "config.yaml:2: cache.limit is 'lots'";
   EXPECT_EQ(Value("weighhouse_configuration_valid"), "0");
-  EXPECT_THAT(pages_.Metrics().text, Not(HasSubstr("most"))) << "a reason is no label";
+  EXPECT_THAT(pages_.Metrics().text, Not(HasSubstr("lots"))) << "a reason is no label";
 }
 
 TEST_F(AdminPagesTest, KeepsTheCountersWhereTheEngineCantBeAsked) {
