@@ -327,8 +327,9 @@ Result<StatView> EngineImpl::Stat(const ModelReference& model, const Credentials
 }
 
 Result<> EngineImpl::Reconfigure(const EngineOptions& options) {
-  TRY(sources_->Allow(SourceOptionsOf(options)));
+  // First what may fail, and then changes nothing.
   TRY(store_->SetLimits(options.store.limit, options.store.min_free));
+  TRY(sources_->Allow(SourceOptionsOf(options)));
   transport_->Reconfigure(TransportOptionsOf(options));
   filler_->Reconfigure(options.fill);
   return {};

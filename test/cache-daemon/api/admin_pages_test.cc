@@ -120,15 +120,17 @@ TEST_F(AdminPagesTest, UsesNoEngineAfterTheDetach) {
   std::atomic<bool> gone = false;
   auto engine = std::make_unique<FakeEngine>();
   pages_.Attach(*engine, nullptr);
+  std::atomic<int> seen = 0;
   std::vector<std::jthread> readers;
   for (int i = 0; i < 4; ++i) {
     readers.emplace_back([&] {
-      do {
-        EXPECT_EQ(pages_.Metrics().status, 200);
-      } while (!gone);
+      while (!gone) {
+        if (ValueOf(pages_.Metrics().text, "weighhouse_leases")) ++seen;
+      }
     });
   }
-  pages_.Detach();
+  while (seen < 4) std::this_thread::yield();
+  pages_.Detach();  // returns while they go on
   engine.reset();
   gone = true;
 }

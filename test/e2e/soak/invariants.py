@@ -45,10 +45,10 @@ def check_disk(world: World) -> None:
     raise Broken(f"{allocated} bytes on the disk in {SCANS} scans, of at most {ceiling(sums)}:\n{sums}")
 
 
-def check_free(world: World, free_before: int, hog_before: int) -> None:
-    """The cache itself takes nothing below minFree."""
+def check_free(world: World, free_before: int, hog_before: int, promised_before: int) -> None:
+    """The cache itself takes nothing below minFree, but for what it had promised before others took the room."""
     foreign = max(0, world.hog_bytes - hog_before)
-    floor = min(MIN_FREE, free_before - foreign) - METADATA
+    floor = min(MIN_FREE, free_before - foreign) - promised_before - METADATA
     free = world.disk.free()
     must(free >= floor, f"{free} bytes free of {MIN_FREE} to be kept; {free_before} before, {foreign} of them by others")
 
@@ -84,19 +84,20 @@ def check_quiet(world: World, disk: DiskView, sums: Any) -> None:
     must(not unnamed, f"left behind: {unnamed}")
 
 
-def after_step(world: World, free_before: int, hog_before: int) -> None:
+def after_step(world: World, free_before: int, hog_before: int, promised_before: int) -> None:
     sums = check_sums(world)
     check_disk(world)
-    check_free(world, free_before, hog_before)
+    check_free(world, free_before, hog_before, promised_before)
     for pod in world.pods:
         check_pod(world, pod, every_byte=False)
     if world.pods:
         check_pod(world, world.random.choice(world.pods), every_byte=True)
     if not world.quiet():
         return
+    fetched = world.fetched()
     disk = DiskView(world.daemon.root)
     sums = world.cache.call("Capacity")
-    if world.quiet():  # nothing began meanwhile
+    if world.quiet() and world.fetched() == fetched:  # nothing began meanwhile
         check_quiet(world, disk, sums)
         check_leases(world, disk)
 
