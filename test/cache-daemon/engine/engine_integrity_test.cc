@@ -56,7 +56,9 @@ class EngineIntegrityTest : public EngineTest {
     ASSERT_EQ(Integrity().damaged.size(), 1U);
     EXPECT_EQ(Integrity().damaged[0].holder.pod_name, "reader");
     EXPECT_EQ(Integrity().quarantine.blobs, 1U);
-    ASSERT_OK_AND_ASSIGN(again, Acquire(LeasedRequest(kModel, "reader")));
+    AcquireRequest replay = LeasedRequest(kModel, "reader");
+    replay.mounted = true;
+    ASSERT_OK_AND_ASSIGN(again, Acquire(replay));
     EXPECT_EQ(again.tree, first.tree) << "what it has mounted is not taken away";
     EXPECT_EQ(engine_->EvictQuarantine().error().code, Code::kFailedPrecondition);
     ASSERT_OK_AND_ASSIGN(next, Acquire(LeasedRequest(kModel, "next")));
@@ -95,6 +97,19 @@ TEST_F(EngineIntegrityTest, ScrubFindsAFlippedByteAndTheModelHeals) {
   ASSERT_TRUE(Becomes([&] { return Integrity().scrub.failures == 1; }));
   CheckHealing(first);
   EXPECT_EQ(Integrity().counters.blobs_bad, 1U);
+}
+
+TEST_F(EngineIntegrityTest, ReplayOfAVolumeThatIsNotMountedYetGetsGoodBytes) {
+  OpenEngine(DaemonOptions());
+  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kModel, "reader")));
+  FlipAByte(first);
+  ASSERT_TRUE(Verify());
+  ASSERT_TRUE(Becomes([&] { return IsComplete(); }));
+  ASSERT_OK_AND_ASSIGN(again, Acquire(LeasedRequest(kModel, "reader")));
+  EXPECT_NE(again.tree, first.tree);
+  EXPECT_EQ(Read(again, "model.safetensors"), weights_);
+  EXPECT_TRUE(Integrity().damaged.empty());
+  EXPECT_TRUE(Becomes([&] { return Integrity().quarantine.blobs == 0; }));
 }
 
 TEST_F(EngineIntegrityTest, PrivateModelHealsAtItsNextPublish) {
