@@ -193,7 +193,7 @@ QuarantineSums StoreImpl::Quarantined() const {
 
 std::vector<LeaseRecord> StoreImpl::DamagedLeases() const {
   MutexLock lock(state_->mutex);
-  const Index& index = state_->index;
+  Index& index = state_->index;
   std::vector<LeaseRecord> damaged;
   for (LeaseRecord& lease : index.leases.All()) {
     // One that names no tree was given none yet.
@@ -232,7 +232,7 @@ bool StoreImpl::RemoveQuarantined(const Digest& sha256, Sweep sweep) {
   if (!busy) return false;
   {
     MutexLock lock(state_->mutex);
-    const Index& index = state_->index;
+    Index& index = state_->index;
     // A withdrawn tree has another name of the file, so its bytes would stay, uncounted. Which of
     // them has it is not known, and they are rare. One that is leaving has its trees withdrawn yet.
     if (HasWithdrawnTrees(index) || index.blobs.IsLeaving(sha256)) return false;
