@@ -91,6 +91,17 @@ def check_quiet(world: World, disk: DiskView, sums: Any) -> None:
     must(not unnamed, f"left behind: {unnamed}")
 
 
+def settled(world: World) -> tuple[DiskView, Any]:
+    """What a fill that ended leaves goes a moment later, and the ledger is ahead of it; a true difference persists."""
+    deadline = time.monotonic() + FITTING_SECONDS
+    while True:
+        disk = DiskView(world.daemon.root)
+        sums = world.cache.call("Capacity")
+        if sums.used == disk.allocated() or time.monotonic() > deadline:
+            return disk, sums
+        time.sleep(0.05)
+
+
 def after_step(world: World, free_before: int, hog_before: int, promised_before: int) -> None:
     sums = check_sums(world)
     check_disk(world)
@@ -102,8 +113,7 @@ def after_step(world: World, free_before: int, hog_before: int, promised_before:
     if not world.quiet():
         return
     fetched = world.fetched()
-    disk = DiskView(world.daemon.root)
-    sums = world.cache.call("Capacity")
+    disk, sums = settled(world)
     if world.quiet() and world.fetched() == fetched:  # nothing began meanwhile
         check_quiet(world, disk, sums)
         check_leases(world, disk)
