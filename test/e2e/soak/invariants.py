@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -130,11 +131,19 @@ def after_step(world: World, free_before: int, hog_before: int, promised_before:
         check_leases(world, disk)
 
 
-def after_restart(world: World, before: DiskView) -> None:
-    """A snapshot that is still there has lost no blob."""
+def evicted_since(world: World, logged: int) -> set[str]:
+    """The snapshots that the daemon says it evicted, from this place in its log."""
+    with world.daemon.log.open("rb") as log:
+        log.seek(logged)
+        return set(re.findall(r"evicted snapshot ([0-9a-f]+)", log.read().decode()))
+
+
+def after_restart(world: World, before: DiskView, logged: int) -> None:
+    """A snapshot that is still there has lost no blob, unless it went for a fill that goes on, and came back since."""
     now = DiskView(world.daemon.root)
+    evicted = evicted_since(world, logged)  # said before the record of the next fill is written
     for snapshot, listed in now.records.items():
         lost = (before.records.get(snapshot, set()) & listed & before.blobs) - now.blobs
-        must(not lost, f"snapshot {snapshot} lost {lost}")
+        must(not lost or snapshot in evicted, f"snapshot {snapshot} lost {lost}")
     for pod in world.pods:
         check_pod(world, pod, every_byte=True)

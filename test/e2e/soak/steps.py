@@ -181,10 +181,11 @@ def restart(world: World, kill: bool) -> None:  # pylint: disable=redefined-oute
              f"{pod}: {error.code()}: {error.details()}")
         interrupted.append(pod)
     before = DiskView(world.daemon.root)
+    logged = world.daemon.log.stat().st_size
     world.cache.close()
     world.configure()
     world.start()
-    invariants.after_restart(world, before)
+    invariants.after_restart(world, before, logged)
     for pod in interrupted:
         again(world, pod)
 
