@@ -38,10 +38,13 @@ inline constexpr std::array kFaultPoints = {
     std::string_view("tree.linked"),
     std::string_view("tree.synced"),
     std::string_view("tree.renamed"),
-    // store: leases and references
+    // store: leases, holds and references
     std::string_view("lease.written"),
     std::string_view("lease.renamed"),
     std::string_view("lease.dropped"),
+    std::string_view("hold.written"),
+    std::string_view("hold.renamed"),
+    std::string_view("hold.dropped"),
     std::string_view("reference.written"),
     std::string_view("reference.renamed"),
     // store: eviction

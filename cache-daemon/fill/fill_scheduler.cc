@@ -9,9 +9,14 @@
 
 #include "base/fault.h"
 #include "cache-daemon/fill/warmer.h"
+#include "cache-daemon/store/ingest_name.h"
 
 namespace weighhouse::fill {
 namespace {
+
+using store::FreshIngestFor;
+using store::IngestIdOf;
+using store::kPublicOrigins;
 
 constexpr std::chrono::milliseconds kTick{100};
 constexpr int kTicksPerPublish = 2;
@@ -19,29 +24,17 @@ constexpr int kTicksPerPublish = 2;
 /// second round is rare, and a third means that blobs vanish under us.
 constexpr int kMaxRounds = 4;
 
-/// The ingest that a fill of the listing starts, where none of the file is under way.
-std::string FreshIngestFor(const Listing& listing, const ListedFile& file) {
-  bool shared = listing.anonymous && file.identity.kind == FileIdentity::Kind::kSha256;
-  return IngestIdOf(shared ? kPublicOrigins : listing.origin, file);
-}
-
 /// What a fill of the listing will start for what the snapshot lacks. (Where it joins others'
 /// ingests instead, those are promised to them.)
 std::set<std::string> FreshIngests(const Listing& listing, const store::Snapshot& snapshot) {
   std::set<std::string> ids;
   for (const store::SnapshotFile& file : snapshot.files) {
-    if (!file.blob) ids.insert(FreshIngestFor(listing, file.listed));
+    if (!file.blob) ids.insert(FreshIngestFor(listing.origin, listing.anonymous, file.listed));
   }
   return ids;
 }
 
 }  // namespace
-
-std::string IngestIdOf(const std::string& origin, const ListedFile& file) {
-  return Digest::Of(fmt::format("{}\n{}\n{}\n{}", origin, IdentityKindName(file.identity.kind),
-                                file.identity.value, file.size))
-      .Hex();
-}
 
 FillScheduler::FillScheduler(std::shared_ptr<FillContext> context) : context_(std::move(context)) {}
 
@@ -185,7 +178,7 @@ std::string FillScheduler::IngestFor(const Listing& listing, const ListedFile& f
   std::string own = IngestIdOf(listing.origin, file);
   bool named = file.identity.kind == FileIdentity::Kind::kSha256;
   if (!named || files_.contains(own)) return own;
-  if (listing.anonymous) return FreshIngestFor(listing, file);
+  if (listing.anonymous) return FreshIngestFor(listing.origin, true, file);
   std::string common = IngestIdOf(kPublicOrigins, file);
   auto found = files_.find(common);
   bool is_public = found != files_.end() && found->second.fill->askers().HasOrigin(listing.origin);

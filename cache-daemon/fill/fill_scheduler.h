@@ -12,13 +12,6 @@
 
 namespace weighhouse::fill {
 
-/// The id of the ingest that brings `file` from `origin`: files with the same identity there are
-/// fetched once, whoever asks. The origin is part of it, because a digest alone is no key to
-/// another origin's bytes, staged ones included. `kPublicOrigins` instead of an origin: the ingest
-/// of a file named by its sha256 that all who listed it without credentials share.
-std::string IngestIdOf(const std::string& origin, const ListedFile& file);
-inline constexpr char kPublicOrigins[] = "";
-
 /// Decides which files are fetched when: snapshots take turns, those that somebody waits for before
 /// prefetches, at most `max_active_files` files at a time, of which prefetches get at most half;
 /// files that two snapshots want are fetched once. Its methods run on the strand, but for

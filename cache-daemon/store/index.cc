@@ -111,17 +111,21 @@ bool Index::IsPromised(const std::string& ingest_id, const IngestContent& conten
   });
 }
 
-std::vector<Candidate> Index::IngestCandidates(const std::set<std::string>& except) const {
+std::vector<Candidate> Index::IngestCandidates(const std::string& for_snapshot,
+                                               const std::set<std::string>& its_ingests) const {
+  std::set<std::string> held = SumsOfHolds(for_snapshot, its_ingests).ingests;
   std::vector<Candidate> candidates;
   for (const auto& [id, ingest] : idle_ingests.entries()) {
-    if (except.contains(id) || ingest.leaving || IsPromised(id, ingest.content)) continue;
+    if (its_ingests.contains(id) || held.contains(id) || ingest.leaving) continue;
+    if (IsPromised(id, ingest.content)) continue;
     candidates.push_back({.id = id, .own = ingest.allocated});
   }
   return candidates;
 }
 
 bool Index::IsIdle(const std::string& id) const {
-  return leases.CountOnSnapshot(id) == 0 && !fill_holds.contains(id) && !ledger.HasClaim(id);
+  return leases.CountOnSnapshot(id) == 0 && !holds.HoldsSnapshot(id) && !fill_holds.contains(id) &&
+         !ledger.HasClaim(id);
 }
 
 std::vector<Candidate> Index::Candidates(const std::string& except) const {
@@ -155,24 +159,34 @@ SpaceInputs Index::Sums(const std::string& except, const std::set<std::string>& 
       if (counts && held.insert(sha256).second) held_bytes += RoundUpToBlock(blobs.SizeOf(sha256));
     }
   }
+  HoldSums kept = SumsOfHolds(except, its_ingests);
   Bytes waiting = 0;  // for their fills, which were promised their bytes
   Bytes left = 0;
   Bytes resumable = 0;
   for (const auto& [id, ingest] : idle_ingests.entries()) {
+    if (kept.ingests.contains(id) && !ingest.leaving) continue;
     bool promised = IsPromised(id, ingest.content);
     (promised ? waiting : left) += ingest.allocated;
     bool resumes = its_ingests.contains(id) && !ingest.leaving && IsWanted(ingest.content);
     if (!promised && resumes) resumable += ingest.allocated;
   }
+  // What goes on for the next promise's files since an earlier fill of them failed is its own too.
+  Bytes joinable = 0;
+  for (const std::string& id : its_ingests) {
+    if (ledger.ClaimantsOf(id).empty()) joinable += ledger.IngestBytes(id);
+  }
+  Bytes apart = kept.active + joinable;
   Bytes others = blobs.allocated() - std::min(blobs.allocated(), held_bytes + ledger.covered());
   SpaceInputs sums;
-  sums.used = blobs.allocated() + ledger.ingesting() + waiting + left + ledger.quarantined() +
-              held_copies + idle_copies;
-  sums.held = held_bytes + ledger.quarantined() + held_copies + ledger.Unpromised(waiting);
-  sums.reserved = ledger.reserved();
-  sums.unallocated = ledger.Unallocated(waiting);
-  sums.evictable = others + idle_copies + left;
-  sums.resumable = resumable;
+  sums.used = blobs.allocated() + ledger.ingesting() + waiting + kept.idle + left +
+              ledger.quarantined() + held_copies + idle_copies;
+  sums.held = held_bytes + ledger.quarantined() + held_copies + kept.beyond +
+              ledger.Unpromised(waiting, apart);
+  sums.reserved = ledger.reserved() + kept.reserved;
+  sums.for_holds = kept.reserved;
+  sums.unallocated = ledger.Unallocated(waiting, apart) + kept.unallocated;
+  sums.evictable = others + idle_copies + left + joinable;
+  sums.resumable = resumable + joinable;
   return sums;
 }
 

@@ -8,6 +8,7 @@
 #include "base/mutex.h"
 #include "cache-daemon/store/blob_index.h"
 #include "cache-daemon/store/busy_set.h"
+#include "cache-daemon/store/hold_book.h"
 #include "cache-daemon/store/idle_ingests.h"
 #include "cache-daemon/store/lease_book.h"
 #include "cache-daemon/store/ledger.h"
@@ -25,6 +26,7 @@ struct Index {
   BlobIndex blobs;
   TreeBook trees;
   LeaseBook leases;
+  HoldBook holds;
   ReferenceBook references;
   Ledger ledger;
   IdleIngests idle_ingests;
@@ -58,15 +60,28 @@ struct Index {
   bool IsWanted(const IngestContent& content) const;
   /// Bytes are promised to a fill that will go on with this ingest: its own are a part of them.
   bool IsPromised(const std::string& ingest_id, const IngestContent& content) const;
-  /// The idle ingests that may be given up; those of `except` are not among them.
-  std::vector<Candidate> IngestCandidates(const std::set<std::string>& except) const;
+  /// The idle ingests that may be given up for the snapshot `for_snapshot` (empty: for none), whose
+  /// own are `its_ingests`: they are not among them.
+  std::vector<Candidate> IngestCandidates(const std::string& for_snapshot,
+                                          const std::set<std::string>& its_ingests) const;
 
-  /// Nobody leases it, fills it or was promised bytes for it.
+  // Holds
+  /// What the files that the snapshot lacks will take.
+  Bytes LackedBytes(const std::string& id) const;
+  /// The ingests that a fill of the snapshot starts.
+  std::set<std::string> LackedIngests(const std::string& id) const;
+  /// Without the holds on the snapshot `except`, and without `its_ingests`.
+  HoldSums SumsOfHolds(const std::string& except, const std::set<std::string>& its_ingests) const;
+  /// A held snapshot's fill will go on with it.
+  bool IsHeldIngest(const std::string& ingest_id) const;
+
+  /// Nobody leases it, holds it, fills it or was promised bytes for it.
   bool IsIdle(const std::string& id) const;
   /// The idle snapshots that may be evicted, least recently used first; `except` is not among them.
   std::vector<Candidate> Candidates(const std::string& except) const;
   /// The sums without the disk's (`limit`, `free`, `min_free` are 0). The snapshot `except` counts
-  /// as held, and of `its_ingests` what the next promise may count on as resumable.
+  /// as held, its holds not (the next promise takes their place), and of `its_ingests` what the
+  /// next promise may count on as resumable.
   SpaceInputs Sums(const std::string& except, const std::set<std::string>& its_ingests) const;
 };
 

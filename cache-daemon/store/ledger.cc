@@ -60,6 +60,14 @@ std::vector<std::string> Ledger::ClaimantsOf(const std::string& ingest_id) const
   return claimants;
 }
 
+Bytes Ledger::UncoveredOf(const std::string& snapshot_id) const {
+  Bytes sum = 0;
+  for (const auto& [number, claim] : claims_) {
+    if (claim.snapshot_id == snapshot_id) sum += claim.bytes - claim.covered_bytes;
+  }
+  return sum;
+}
+
 bool Ledger::BeginIngest(const std::string& id) { return ingests_.emplace(id, 0).second; }
 
 void Ledger::SetIngestBytes(const std::string& id, Bytes allocated) {
@@ -75,6 +83,11 @@ void Ledger::EndIngest(const std::string& id) {
   ingests_.erase(id);
 }
 
+Bytes Ledger::IngestBytes(const std::string& id) const {
+  auto found = ingests_.find(id);
+  return found == ingests_.end() ? 0 : found->second;
+}
+
 Bytes Ledger::covered() const {
   Bytes sum = 0;
   for (const auto& [number, claim] : claims_) sum += claim.covered_bytes;
@@ -87,13 +100,13 @@ Bytes Ledger::quarantined() const {
   return sum;
 }
 
-Bytes Ledger::Unallocated(Bytes waiting) const {
-  Bytes allocated = ingesting_ + covered() + waiting;
+Bytes Ledger::Unallocated(Bytes waiting, Bytes apart) const {
+  Bytes allocated = ingesting_ - apart + covered() + waiting;
   return reserved_ > allocated ? reserved_ - allocated : 0;
 }
 
-Bytes Ledger::Unpromised(Bytes waiting) const {
-  Bytes allocated = ingesting_ + covered() + waiting;
+Bytes Ledger::Unpromised(Bytes waiting, Bytes apart) const {
+  Bytes allocated = ingesting_ - apart + covered() + waiting;
   return allocated > reserved_ ? allocated - reserved_ : 0;
 }
 

@@ -30,10 +30,15 @@ class Ledger {
   /// The snapshots whose fills were promised bytes for this ingest.
   std::vector<std::string> ClaimantsOf(const std::string& ingest_id) const;
 
+  /// What the snapshot's claims have promised, without what they cover.
+  Bytes UncoveredOf(const std::string& snapshot_id) const;
+
   /// False if an ingest of that id is under way already.
   bool BeginIngest(const std::string& id);
   void SetIngestBytes(const std::string& id, Bytes allocated);
   void EndIngest(const std::string& id);
+  /// What the ingest has allocated, if one is under way.
+  Bytes IngestBytes(const std::string& id) const;
 
   void SetQuarantined(const Digest& sha256, Bytes allocated) { quarantined_[sha256] = allocated; }
   void DropQuarantined(const Digest& sha256) { quarantined_.erase(sha256); }
@@ -47,10 +52,10 @@ class Ledger {
   Bytes quarantined() const;
   size_t quarantined_count() const { return quarantined_.size(); }
   /// The part of `reserved` that nothing was allocated for yet. `waiting`: allocated by ingests
-  /// that their fills go on with later.
-  Bytes Unallocated(Bytes waiting) const;
-  /// Ingests beyond what was promised.
-  Bytes Unpromised(Bytes waiting) const;
+  /// that their fills go on with later; `apart`: by ingests under way that are no part of it.
+  Bytes Unallocated(Bytes waiting, Bytes apart) const;
+  /// Ingests beyond what was promised, without what is `apart`.
+  Bytes Unpromised(Bytes waiting, Bytes apart) const;
   /// Changes whenever an ingest's bytes do: whoever compares them with the disk's free space reads
   /// it before and after.
   uint64_t epoch() const { return epoch_; }

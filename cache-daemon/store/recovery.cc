@@ -40,6 +40,7 @@ class Recovery {
     TRY(ScanBlobs());
     TRY(ReadSnapshots());
     TRY(ReadLeases());
+    TRY(ReadHolds());
     FindLostBlobs();
     TRY(SyncWhatWasFound());
     TRY(ScanTrees());
@@ -54,6 +55,7 @@ class Recovery {
     summary_.blobs = index_.blobs.present_count();
     summary_.snapshots = records_.size();
     summary_.leases = index_.leases.size();
+    summary_.holds = index_.holds.size();
     return Recovered{.index = std::move(index_), .summary = summary_};
   }
 
@@ -62,6 +64,7 @@ class Recovery {
   Result<> ReadSnapshots();
   Result<> ReadSnapshot(const std::string& id);
   Result<> ReadLeases();
+  Result<> ReadHolds();
   void FindLostBlobs();
   Result<> SyncWhatWasFound();
   Result<> ScanTrees();
@@ -179,6 +182,21 @@ Result<> Recovery::ReadLeases() {
   return {};
 }
 
+Result<> Recovery::ReadHolds() {
+  std::vector<std::string> names = TRY(Names(layout_.HoldsDirectory()));
+  for (const std::string& name : names) {
+    std::string id = IdOf(name, ".json");
+    std::string path = fmt::format("{}/{}", layout_.HoldsDirectory(), name);
+    auto hold = ReadSmall(filesystem_, path, id, ParseHold);
+    if (hold.has_value()) {
+      index_.holds.Put(id, {.record = *std::move(hold), .durable = true});
+    } else {
+      DropFile(path, hold.error().message);
+    }
+  }
+  return {};
+}
+
 void Recovery::FindLostBlobs() {
   for (auto& [id, record] : records_) {
     for (size_t i = 0; i < record.snapshot.files.size(); ++i) {
@@ -201,7 +219,8 @@ void Recovery::FindLostBlobs() {
 // have: what goes on with them takes them for durable. A complete snapshot's blobs were synced
 // before its record was written.
 Result<> Recovery::SyncWhatWasFound() {
-  std::set<std::string> directories = {layout_.SnapshotsDirectory(), layout_.ReferencesDirectory()};
+  std::set<std::string> directories = {layout_.SnapshotsDirectory(), layout_.ReferencesDirectory(),
+                                       layout_.HoldsDirectory()};
   for (const auto& [id, record] : records_) {
     if (record.snapshot.complete) continue;
     for (const SnapshotFile& file : record.snapshot.files) {

@@ -179,6 +179,7 @@ Result<> EnsureDirectories(io::Filesystem& filesystem, const RootLayout& layout)
                                   layout.Absolute(RootLayout::kFilesTrees),
                                   layout.Absolute(RootLayout::kHubTrees),
                                   layout.LeasesDirectory(),
+                                  layout.HoldsDirectory(),
                                   layout.QuarantineDirectory()};
   for (const std::string& path : directories) TRY(EnsureDirectory(filesystem, path));
   for (const std::string& path : parents) TRY(filesystem.SyncDirectory(path));

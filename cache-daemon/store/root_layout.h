@@ -48,6 +48,9 @@ class RootLayout {
   std::string LeasesDirectory() const { return Absolute("leases"); }
   std::string Lease(const std::string& id) const { return Absolute("leases/" + id); }
 
+  std::string HoldsDirectory() const { return Absolute("holds"); }
+  std::string Hold(const std::string& id) const;
+
   std::string QuarantineDirectory() const { return Absolute("quarantine"); }
   std::string Quarantined(const Digest& sha256) const;
 

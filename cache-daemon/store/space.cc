@@ -39,6 +39,16 @@ class FreedBytes {
 
 }  // namespace
 
+Bytes RoomOf(const HoldRoom& hold) {
+  return Minus(std::min(Minus(hold.most, hold.present), hold.lacked), hold.filling);
+}
+
+void HoldSums::Add(Bytes room, Bytes allocated) {
+  reserved += room;
+  unallocated += Minus(room, allocated);
+  beyond += Minus(allocated, room);
+}
+
 Bytes Available(const SpaceInputs& inputs) {
   Bytes by_limit = Minus(inputs.limit, inputs.held + inputs.reserved);
   Bytes by_disk = Minus(inputs.free + inputs.evictable, inputs.min_free + inputs.unallocated);
@@ -72,11 +82,12 @@ Result<> CheckFits(const SpaceInputs& inputs, Bytes filesystem_total, Bytes need
   if (need <= Available(inputs)) return {};
   return Fail(
       Code::kResourceExhausted,
-      fmt::format("need {}; limit {}, held by pods {}, reserved {}, evictable {}, free on disk {} "
-                  "of which {} are kept free: wait for pods to end, or raise the limit",
-                  FormatBytes(need), FormatBytes(inputs.limit), FormatBytes(inputs.held),
-                  FormatBytes(inputs.reserved), FormatBytes(inputs.evictable),
-                  FormatBytes(inputs.free), FormatBytes(inputs.min_free)));
+      fmt::format(
+          "need {}; limit {}, held by pods {}, reserved {} (by holds {}), evictable {}, free on "
+          "disk {} of which {} are kept free: wait for pods to end, or raise the limit",
+          FormatBytes(need), FormatBytes(inputs.limit), FormatBytes(inputs.held),
+          FormatBytes(inputs.reserved), FormatBytes(inputs.for_holds),
+          FormatBytes(inputs.evictable), FormatBytes(inputs.free), FormatBytes(inputs.min_free)));
 }
 
 std::optional<std::vector<std::string>> ChooseVictims(std::span<const Candidate> oldest_first,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,12 +18,38 @@ struct SpaceInputs {
   Bytes limit = 0;
   Bytes used = 0;      ///< everything allocated below the root: blobs, ingests, quarantine, copies
   Bytes held = 0;      ///< H: what may not be evicted, reservations' own blobs excepted
-  Bytes reserved = 0;  ///< R: promised to fills, what they allocated of it included
+  Bytes reserved = 0;  ///< R: promised to fills and by holds, what they allocated of it included
   Bytes unallocated = 0;  ///< U: the part of R not yet allocated
+  Bytes for_holds = 0;    ///< of R
   Bytes evictable = 0;    ///< E
-  Bytes resumable = 0;    ///< of E: ingests that the next promise's fill goes on with
+  Bytes resumable = 0;    ///< of E: ingests that the next promise's fill goes on with or joins
   Bytes free = 0;         ///< of the filesystem, for us
   Bytes min_free = 0;
+};
+
+/// What the holds on one snapshot keep room for.
+struct HoldRoom {
+  Bytes lacked = 0;   ///< by the snapshot
+  Bytes present = 0;  ///< of it
+  Bytes most = 0;     ///< promised for all of it
+  Bytes filling = 0;  ///< what its fills were promised and have not committed yet
+};
+
+/// What is reserved for it beside what its fills were promised: of what it lacks as much as was
+/// promised, and no byte twice.
+Bytes RoomOf(const HoldRoom& hold);
+
+/// What all holds keep.
+struct HoldSums {
+  Bytes reserved = 0;
+  Bytes unallocated = 0;          ///< of `reserved`
+  Bytes beyond = 0;               ///< allocated for held snapshots, and no part of `reserved`
+  Bytes idle = 0;                 ///< allocated by those of `ingests` that no fill has
+  Bytes active = 0;               ///< and by the others
+  std::set<std::string> ingests;  ///< of held snapshots, promised to no fill
+
+  /// Adds a hold's room, and what was allocated of it.
+  void Add(Bytes room, Bytes allocated);
 };
 
 /// min(limit − H − R, free − minFree + E − U), not below 0: what one more promise may be at most.

@@ -13,6 +13,7 @@
 #include "base/unique_fd.h"
 #include "cache-daemon/io/filesystem.h"
 #include "cache-daemon/metrics/cache_metrics.h"
+#include "cache-daemon/store/hold_record.h"
 #include "cache-daemon/store/scrub_state.h"
 
 namespace weighhouse::store {
@@ -68,6 +69,7 @@ struct SpaceSums {
   Bytes used = 0;
   Bytes held = 0;
   Bytes reserved = 0;
+  Bytes for_holds = 0;    ///< of `reserved`
   Bytes unallocated = 0;  ///< of `reserved`
   Bytes evictable = 0;
   Bytes available = 0;
@@ -94,6 +96,7 @@ struct Contents {
   size_t snapshots_incomplete = 0;
   size_t blobs = 0;
   size_t leases = 0;
+  size_t holds = 0;
   size_t quarantined_blobs = 0;
   Bytes quarantined_bytes = 0;  ///< allocated
 };
@@ -160,7 +163,7 @@ struct StoreOptions {
 
 /// What recovery found at start, for one log line.
 struct RecoverySummary {
-  size_t blobs = 0, snapshots = 0, leases = 0;
+  size_t blobs = 0, snapshots = 0, leases = 0, holds = 0;
   size_t kept_ingests = 0, dropped_ingests = 0, dropped_orphans = 0;
   std::chrono::milliseconds took{0};
 };
@@ -266,11 +269,27 @@ class Store {
   virtual std::vector<LeaseRecord> Leases() const = 0;
   virtual const std::string& boot_id() const = 0;
 
+  // Holds
+  /// Keeps room for a volume until DropHold or `wanted.ends`: that of a snapshot, which is not idle
+  /// from then on (`wanted.bytes` is not looked at), or else `wanted.bytes`. Evicts for it as
+  /// Reserve does, with its errors. Durable when it returns. Of the same request again it returns
+  /// the one that was taken, whose end stays; kAlreadyExists if the volume has another.
+  virtual Result<HoldRecord> TakeHold(const HoldRecord& wanted) = 0;
+  /// Unknown: fine.
+  virtual Result<> DropHold(const std::string& volume_id) = 0;
+  /// The volume is being published with that snapshot: what its hold keeps, if it has one, is that
+  /// snapshot's room from now on. (Not durable.)
+  virtual void ArriveForHold(const std::string& volume_id, const std::string& snapshot_id) = 0;
+  virtual std::optional<HoldRecord> FindHold(const std::string& volume_id) const = 0;
+  virtual std::vector<HoldRecord> Holds() const = 0;
+  /// Drops those whose time is over; returns when the next one's will be, from now.
+  virtual std::optional<std::chrono::steady_clock::duration> DropEndedHolds() = 0;
+
   // Space
   /// Promises `bytes` to a fill, what its own ingests (those it will start, by id) have allocated
-  /// included; gives up other ingests that no fill has, and evicts idle snapshots, oldest first, as
-  /// far as needed. kOutOfRange: can never fit (names limit and need); kResourceExhausted: not now,
-  /// with the sums.
+  /// included, out of what the snapshot's holds keep first; gives up other ingests that no fill
+  /// has, and evicts idle snapshots, oldest first, as far as needed. kOutOfRange: can never fit
+  /// (names limit and need); kResourceExhausted: not now, with the sums.
   virtual Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot,
                                       const std::set<std::string>& ingest_ids) = 0;
   virtual Result<SpaceSums> Space() const = 0;
@@ -282,7 +301,8 @@ class Store {
   virtual Result<EvictedToFit> EvictToFit(FitTo fit_to) = 0;
   virtual Contents Count() const = 0;
   /// Removes an idle snapshot, its trees, and the blobs and ingests that no other snapshot lists;
-  /// returns the bytes freed. kFailedPrecondition while leased or filling, kNotFound if unknown.
+  /// returns the bytes freed. kFailedPrecondition while leased, held or filling, kNotFound if
+  /// unknown.
   virtual Result<Bytes> Evict(const std::string& snapshot_id) = 0;
   /// While held, the snapshot is filling: not evictable. (Not durable.)
   virtual std::shared_ptr<void> HoldForFill(const std::string& snapshot_id) = 0;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include "base/text.h"
@@ -47,6 +48,8 @@ Result<std::unique_ptr<Store>> Store::Open(io::Filesystem& filesystem, const Clo
       .recovery = recovered.summary,
   };
   auto store = std::make_unique<StoreImpl>(std::move(parts));
+  store->SetDeadlines();
+  store->DropEndedHolds();
   // The process may have died between a refill and this.
   store->SweepQuarantine(StoreImpl::Sweep::kNeedless);
   TRY(io::RemoveTree(filesystem, RootLayout::TemporaryBeside(store->layout_.ScrubFile())));
@@ -96,10 +99,16 @@ std::vector<Snapshot> StoreImpl::Snapshots() const {
 
 std::string DescribeUse(const Index& index, const std::string& snapshot_id) {
   size_t leases = index.leases.CountOnSnapshot(snapshot_id);
+  size_t holds = index.holds.CountOn(snapshot_id);
   bool filling = index.fill_holds.contains(snapshot_id) || index.ledger.HasClaim(snapshot_id);
-  std::string leased = fmt::format("{} lease{}", leases, leases == 1 ? "" : "s");
-  if (!filling) return leased;
-  return leases == 0 ? "a fill" : leased + " and a fill";
+  std::vector<std::string> uses;
+  auto add = [&](size_t count, std::string_view noun) {
+    if (count > 0) uses.push_back(fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s"));
+  };
+  add(leases, "lease");
+  add(holds, "hold");
+  if (filling) uses.emplace_back("a fill");
+  return fmt::format("{}", fmt::join(uses, " and "));
 }
 
 }  // namespace weighhouse::store

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,14 +18,14 @@ namespace weighhouse::store {
 
 /// The store on a real root. Its operations stand in one file per noun: store_snapshots.cc,
 /// store_trees.cc, store_ingests.cc, store_blobs.cc, store_quarantine.cc,
-/// store_scrub.cc, store_leases.cc, store_references.cc,
-/// store_space.cc, store_evict.cc. Thread-safe.
+/// store_scrub.cc, store_leases.cc, store_holds.cc,
+/// store_references.cc, store_space.cc, store_evict.cc. Thread-safe.
 ///
 /// Order of what an operation may hold, from first to last; nobody waits for something to the left
 /// of what it holds:
 ///   1. pins of blobs (BlobPin): the file stays; waits for a leaving blob to be gone
-///   2. one busy name (BusyScope): a snapshot's id, `lease/<id>`, `reference/<fingerprint>` or
-///   `quarantine/<sha256>`: no other operation on it
+///   2. one busy name (BusyScope): a snapshot's id, `lease/<id>`, `hold/<id>`,
+///   `reference/<fingerprint>` or `quarantine/<sha256>`: no other operation on it
 ///   3. state->mutex: the index; held over no I/O but the setting of a file's time
 ///   4. Trash's own mutex
 /// Only Quarantine waits for pins to end, and it holds nothing then. On disk a change comes before
@@ -90,6 +91,13 @@ class StoreImpl final : public Store {
   std::optional<LeaseRecord> FindLease(const std::string& id) const override;
   std::vector<LeaseRecord> Leases() const override;
 
+  Result<HoldRecord> TakeHold(const HoldRecord& wanted) override;
+  Result<> DropHold(const std::string& volume_id) override;
+  void ArriveForHold(const std::string& volume_id, const std::string& snapshot_id) override;
+  std::optional<HoldRecord> FindHold(const std::string& volume_id) const override;
+  std::vector<HoldRecord> Holds() const override;
+  std::optional<std::chrono::steady_clock::duration> DropEndedHolds() override;
+
   Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot,
                               const std::set<std::string>& ingest_ids) override;
   Result<SpaceSums> Space() const override;
@@ -124,8 +132,12 @@ class StoreImpl final : public Store {
   void DiscardUnusedTrees(const std::string& snapshot_id);
 
   // Ingests
+  enum class GiveUp {
+    kUnwanted,  ///< no snapshot lacks it
+    kForSpace,  ///< its bytes are needed; not if a hold keeps them
+  };
   /// Removes an ingest that no fill has or was promised; returns the bytes freed.
-  Result<Bytes> GiveUpIngest(const std::string& id);
+  Result<Bytes> GiveUpIngest(const std::string& id, GiveUp why);
   /// Removes the idle ingests that no snapshot lacks any more; returns the bytes freed.
   Bytes SweepIngests();
 
@@ -173,16 +185,35 @@ class StoreImpl final : public Store {
   Result<> PutLease(const LeaseRecord& lease, LeaseFor lease_for);
   Result<> WriteLease(const LeaseRecord& lease);
 
+  // Holds
+  /// Gives those that were read from the disk the ends that they have by the clock of this process.
+  void SetDeadlines();
+  /// Unless its deadline is later than `ended_by`.
+  Result<> DropHoldOf(const std::string& volume_id, std::chrono::steady_clock::time_point ended_by);
+  Result<> WriteHold(const std::string& id, const HoldRecord& hold);
+  /// The record, its end told by the wall clock as it is now.
+  HoldRecord RecordOf(const HoldBook::Entry& hold) const;
+  /// Makes the hold that is in the index durable, or takes it out again. The caller has made it
+  /// busy.
+  Result<HoldRecord> MakeDurable(const std::string& id, const HoldRecord& wanted);
+
   // Space
-  /// One attempt of Reserve: the reservation, or what must go first. Neither: the sums changed
-  /// meanwhile.
+  /// What somebody wants to have room for.
+  struct Promise {
+    std::string for_snapshot;          ///< or empty
+    std::set<std::string> ingest_ids;  ///< of its fill
+    std::function<Bytes(const Index&)> need;
+    std::function<Result<>(Index&)> make;  ///< where it fits, with the index as it was looked at
+  };
+  /// One attempt: made, or what must go first. Neither: the sums changed meanwhile.
   struct Attempt {
-    std::optional<Reservation> reservation;
+    bool made = false;
     std::vector<std::string> ingests;
     std::vector<std::string> snapshots;
   };
-  Result<Attempt> TryReserve(Bytes need, const std::string& for_snapshot,
-                             const std::set<std::string>& ingest_ids);
+  /// Makes the promise once there is room, for which it evicts. Errors as those of Reserve.
+  Result<> Make(const Promise& promise);
+  Result<Attempt> TryMake(const Promise& promise);
   /// What must go, or all that may go where that is too little.
   struct Excess {
     Bytes bytes = 0;

@@ -48,7 +48,7 @@ Result<std::unique_ptr<Ingest>> StoreImpl::StartIngest(const std::string& id,
   return std::unexpected(std::move(created).error());
 }
 
-Result<Bytes> StoreImpl::GiveUpIngest(const std::string& id) {
+Result<Bytes> StoreImpl::GiveUpIngest(const std::string& id, GiveUp why) {
   Bytes allocated = 0;
   {
     MutexLock lock(state_->mutex);
@@ -56,6 +56,7 @@ Result<Bytes> StoreImpl::GiveUpIngest(const std::string& id) {
     const IdleIngests::Entry* idle = index.idle_ingests.Find(id);
     // Taken into use, or going already, since it was chosen.
     if (idle == nullptr || idle->leaving || index.IsPromised(id, idle->content)) return Bytes{0};
+    if (why == GiveUp::kForSpace && index.IsHeldIngest(id)) return Bytes{0};
     allocated = idle->allocated;
     // Until it is gone nobody begins one of its name. It allocates nothing of what is promised.
     CHECK(index.ledger.BeginIngest(id));
@@ -84,7 +85,7 @@ Bytes StoreImpl::SweepIngests() {
   }
   Bytes freed = 0;
   for (const std::string& id : unwanted) {
-    Result<Bytes> given_up = GiveUpIngest(id);
+    Result<Bytes> given_up = GiveUpIngest(id, GiveUp::kUnwanted);
     if (given_up) freed += *given_up;
     if (!given_up) spdlog::warn("store: {}", given_up.error().message);
   }

@@ -82,6 +82,7 @@ Result<SpaceSums> StoreImpl::Space() const {
                    .used = inputs.used,
                    .held = inputs.held,
                    .reserved = inputs.reserved,
+                   .for_holds = inputs.for_holds,
                    .unallocated = inputs.unallocated,
                    .evictable = inputs.evictable,
                    .available = Available(inputs),
@@ -95,6 +96,7 @@ Contents StoreImpl::Count() const {
   Index& index = state_->index;
   Contents contents{.blobs = index.blobs.present_count(),
                     .leases = index.leases.size(),
+                    .holds = index.holds.size(),
                     .quarantined_blobs = index.ledger.quarantined_count(),
                     .quarantined_bytes = index.ledger.quarantined()};
   for (const auto& [id, entry] : index.catalog.entries()) {
@@ -103,8 +105,7 @@ Contents StoreImpl::Count() const {
   return contents;
 }
 
-Result<StoreImpl::Attempt> StoreImpl::TryReserve(Bytes need, const std::string& for_snapshot,
-                                                 const std::set<std::string>& ingest_ids) {
+Result<StoreImpl::Attempt> StoreImpl::TryMake(const Promise& promise) {
   uint64_t epoch = 0;
   {
     MutexLock lock(state_->mutex);
@@ -116,20 +117,25 @@ Result<StoreImpl::Attempt> StoreImpl::TryReserve(Bytes need, const std::string& 
   Attempt attempt;
   // An ingest allocated or gave back in between: the disk's number and ours don't belong together.
   if (index.ledger.epoch() != epoch) return attempt;
-  SpaceInputs inputs = InputsOf(*state_, for_snapshot, ingest_ids, disk);
-  TRY(CheckFits(inputs, disk.total, need));
-  Bytes shortfall = Shortfall(inputs, need);
+  Bytes need = promise.need(index);
+  SpaceInputs inputs = InputsOf(*state_, promise.for_snapshot, promise.ingest_ids, disk);
+  Bytes shortfall = 0;
+  // What needs nothing is no reason to evict or refuse, however full it is.
+  if (need > 0) {
+    TRY(CheckFits(inputs, disk.total, need));
+    shortfall = Shortfall(inputs, need);
+  }
   if (shortfall == 0) {
-    uint64_t claim = index.ledger.Promise(for_snapshot, need, ingest_ids);
-    attempt.reservation = Reservation(std::make_shared<Claim>(state_, claim));
+    TRY(promise.make(index));
+    attempt.made = true;
     return attempt;
   }
   // Staged bytes go before what is whole.
-  std::vector<Candidate> ingests = index.IngestCandidates(ingest_ids);
+  std::vector<Candidate> ingests = index.IngestCandidates(promise.for_snapshot, promise.ingest_ids);
   Bytes staged = SumOf(ingests);
   attempt.ingests = *ChooseVictims(ingests, std::min(shortfall, staged));
-  auto snapshots =
-      ChooseVictims(index.Candidates(for_snapshot), shortfall - std::min(shortfall, staged));
+  auto snapshots = ChooseVictims(index.Candidates(promise.for_snapshot),
+                                 shortfall - std::min(shortfall, staged));
   if (!snapshots) {
     return Fail(
         Code::kResourceExhausted,
@@ -141,6 +147,26 @@ Result<StoreImpl::Attempt> StoreImpl::TryReserve(Bytes need, const std::string& 
   return attempt;
 }
 
+Result<> StoreImpl::Make(const Promise& promise) {
+  for (int round = 0; round < kMaxRounds; ++round) {
+    Result<Attempt> tried = TryMake(promise);
+    bool full = tried ? !tried->snapshots.empty() : tried.error().code == Code::kResourceExhausted;
+    // Bad bytes go before good ones: what they prove is in the log.
+    if (full && SweepQuarantine(Sweep::kAll) > 0) continue;
+    if (!tried) return std::unexpected(std::move(tried).error());
+    if (tried->made) return {};
+    for (const std::string& ingest : tried->ingests) {
+      Bytes freed = TRY(GiveUpIngest(ingest, GiveUp::kForSpace));
+      if (freed > 0) metrics_.OnIngestGivenUp(freed);
+    }
+    for (const std::string& victim : tried->snapshots) {
+      // Where another operation was faster, the next round counts again.
+      TRY(EvictChosen(metrics::EvictionReason::kSpace, victim));
+    }
+  }
+  return Fail(Code::kAborted, "other operations kept changing what is free, try again");
+}
+
 Result<Reservation> StoreImpl::Reserve(Bytes bytes, const std::string& for_snapshot,
                                        const std::set<std::string>& ingest_ids) {
   Bytes need = 0;
@@ -148,27 +174,16 @@ Result<Reservation> StoreImpl::Reserve(Bytes bytes, const std::string& for_snaps
     MutexLock lock(state_->mutex);
     need = RoundUpToBlock(bytes + state_->index.PaddingOf(for_snapshot));
   }
-  for (int round = 0; round < kMaxRounds; ++round) {
-    Result<Attempt> tried = TryReserve(need, for_snapshot, ingest_ids);
-    bool full = tried ? !tried->snapshots.empty() : tried.error().code == Code::kResourceExhausted;
-    // Bad bytes go before good ones: what they prove is in the log.
-    if (full && SweepQuarantine(Sweep::kAll) > 0) continue;
-    if (!tried) return std::unexpected(std::move(tried).error());
-    Attempt& attempt = *tried;
-    if (attempt.reservation) return std::move(*attempt.reservation);
-    for (const std::string& ingest : attempt.ingests) {
-      Bytes freed = TRY(GiveUpIngest(ingest));
-      if (freed > 0) metrics_.OnIngestGivenUp(freed);
-    }
-    for (const std::string& victim : attempt.snapshots) {
-      // Where another operation was faster, the next round counts again.
-      TRY(EvictChosen(metrics::EvictionReason::kSpace, victim));
-    }
-  }
-  return Fail(Code::kAborted,
-              fmt::format("need {}: other operations kept changing what is free, try "
-                          "again",
-                          FormatBytes(need)));
+  uint64_t claim = 0;
+  Promise promise{.for_snapshot = for_snapshot,
+                  .ingest_ids = ingest_ids,
+                  .need = [need](const Index&) { return need; },
+                  .make = [&](Index& index) -> Result<> {
+                    claim = index.ledger.Promise(for_snapshot, need, ingest_ids);
+                    return {};
+                  }};
+  TRY(Make(promise));
+  return Reservation(std::make_shared<Claim>(state_, claim));
 }
 
 Result<std::optional<Bytes>> StoreImpl::EvictChosen(metrics::EvictionReason reason,
@@ -195,7 +210,7 @@ Result<std::optional<StoreImpl::Excess>> StoreImpl::FindExcess(FitTo fit_to) {
   if (fit_to == FitTo::kLimit) inputs.free = std::numeric_limits<Bytes>::max();
   excess->bytes = Shortfall(inputs, 0);
   if (excess->bytes == 0) return excess;
-  std::vector<Candidate> ingests = index.IngestCandidates({});
+  std::vector<Candidate> ingests = index.IngestCandidates("", {});
   Bytes staged = std::min(excess->bytes, SumOf(ingests));
   excess->ingests = *ChooseVictims(ingests, staged);
   std::vector<Candidate> snapshots = index.Candidates("");
@@ -213,7 +228,7 @@ Result<EvictedToFit> StoreImpl::EvictToFit(FitTo fit_to) {
     Bytes freed = 0;
     bool raced = false;
     for (const std::string& ingest : excess->ingests) {
-      Bytes bytes = TRY(GiveUpIngest(ingest));
+      Bytes bytes = TRY(GiveUpIngest(ingest, GiveUp::kForSpace));
       if (bytes > 0) metrics_.OnIngestGivenUp(bytes);
       freed += bytes;
       ++done.ingests;

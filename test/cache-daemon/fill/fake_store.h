@@ -73,6 +73,12 @@ class FakeStore final : public store::Store {
   Result<> DropLease(const std::string&) override { return Refused(); }
   std::optional<store::LeaseRecord> FindLease(const std::string&) const override { return {}; }
   std::vector<store::LeaseRecord> Leases() const override { return {}; }
+  Result<store::HoldRecord> TakeHold(const store::HoldRecord&) override { return Refused(); }
+  Result<> DropHold(const std::string&) override { return Refused(); }
+  void ArriveForHold(const std::string&, const std::string&) override {}
+  std::optional<store::HoldRecord> FindHold(const std::string&) const override { return {}; }
+  std::vector<store::HoldRecord> Holds() const override { return {}; }
+  std::optional<std::chrono::steady_clock::duration> DropEndedHolds() override { return {}; }
   Result<store::SpaceSums> Space() const override { return Refused(); }
   Result<> SetLimits(Bytes, std::optional<Bytes>) override { return Refused(); }
   Result<store::EvictedToFit> EvictToFit(store::FitTo) override { return Refused(); }

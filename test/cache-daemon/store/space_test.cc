@@ -222,15 +222,15 @@ TEST(AvailableTest, AgreesWithSignedArithmetic) {
 TEST(LedgerTest, PromiseIsUnallocatedUntilIngestsAndCommitsUseIt) {
   Ledger ledger;
   uint64_t claim = ledger.Promise("s", 100, {});
-  EXPECT_EQ(ledger.Unallocated(0), 100u);
+  EXPECT_EQ(ledger.Unallocated(0, 0), 100u);
   ASSERT_TRUE(ledger.BeginIngest("i"));
   EXPECT_FALSE(ledger.BeginIngest("i"));
   ledger.SetIngestBytes("i", 40);
-  EXPECT_EQ(ledger.Unallocated(0), 60u);
+  EXPECT_EQ(ledger.Unallocated(0, 0), 60u);
   ledger.SetIngestBytes("i", 0);
   ledger.Cover("s", Digest::Of("1"), 40);
   ledger.Cover("s", Digest::Of("1"), 40);
-  EXPECT_EQ(ledger.Unallocated(0), 60u);
+  EXPECT_EQ(ledger.Unallocated(0, 0), 60u);
   EXPECT_EQ(ledger.covered(), 40u);
   ledger.Cover("s", Digest::Of("too large"), 61);
   EXPECT_FALSE(ledger.IsCovered(Digest::Of("too large")));
@@ -246,14 +246,14 @@ TEST(LedgerTest, IngestsBeyondThePromisesAreCountedApart) {
   Ledger ledger;
   ledger.BeginIngest("i");
   ledger.SetIngestBytes("i", 30);
-  EXPECT_EQ(ledger.Unpromised(0), 30u);
+  EXPECT_EQ(ledger.Unpromised(0, 0), 30u);
   ledger.Promise("s", 20, {});
-  EXPECT_EQ(ledger.Unpromised(0), 10u);
-  EXPECT_EQ(ledger.Unallocated(0), 0u);
-  EXPECT_EQ(ledger.Unpromised(5), 15u);
+  EXPECT_EQ(ledger.Unpromised(0, 0), 10u);
+  EXPECT_EQ(ledger.Unallocated(0, 0), 0u);
+  EXPECT_EQ(ledger.Unpromised(5, 0), 15u);
   ledger.Promise("t", 30, {});
-  EXPECT_EQ(ledger.Unallocated(0), 20u);
-  EXPECT_EQ(ledger.Unallocated(5), 15u) << "an ingest that waits for its fill is allocated";
+  EXPECT_EQ(ledger.Unallocated(0, 0), 20u);
+  EXPECT_EQ(ledger.Unallocated(5, 0), 15u) << "an ingest that waits for its fill is allocated";
   ledger.SetQuarantined(Digest::Of("q"), 8);
   EXPECT_EQ(ledger.quarantined(), 8u);
 }

@@ -128,6 +128,9 @@ Result<> Workload(Store& store) {
   TRY(Fill(store, NextRevision(Healed()), kHealed));
   TRY(EndPod(store, "healed"));
   TRY(EndPod(store, "rotting"));
+  auto now = std::chrono::system_clock::time_point(std::chrono::seconds(1'800'000'000));
+  TRY(store.TakeHold(HoldFor("volume", Second().SnapshotId(), 0, now)));
+  TRY(store.DropHold("volume"));
   ScrubState scrub = store.ReadScrub();
   ++scrub.day;
   TRY(store.RecordScrub(scrub));
@@ -208,6 +211,7 @@ class StoreCrashTest : public StoreTest {
     Open();
     if (HasFatalFailure()) return;
     CheckInvariants();
+    EXPECT_EQ(store_->Holds().size(), point == "hold.renamed" ? 1u : 0u);
     if (!point.starts_with("evict.")) {
       // What is on its way out need not come back; everything else that had its name keeps it.
       for (const std::string& name : committed)

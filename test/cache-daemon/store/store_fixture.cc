@@ -20,6 +20,17 @@ std::chrono::system_clock::time_point TestClock::Now() const {
 void TestClock::Advance(std::chrono::seconds seconds) {
   MutexLock lock(mutex_);
   now_ += seconds;
+  advanced_ += seconds;
+}
+
+std::chrono::steady_clock::time_point TestClock::Steady() const {
+  MutexLock lock(mutex_);
+  return std::chrono::steady_clock::now() + advanced_;
+}
+
+void TestClock::Set(std::chrono::seconds by) {
+  MutexLock lock(mutex_);
+  now_ += by;
 }
 
 FileIdentity Sha256Of(const std::string& content) {
@@ -90,6 +101,17 @@ LeaseRecord LeaseOn(const std::string& snapshot_id, const std::string& name,
           .request_fingerprint = "fingerprint",
           .boot_id = "boot",
           .taken = std::chrono::system_clock::time_point(std::chrono::seconds(1'700'000'000))};
+}
+
+HoldRecord HoldFor(const std::string& volume_id, const std::string& snapshot_id, Bytes bytes,
+                   std::chrono::system_clock::time_point now) {
+  return {.volume_id = volume_id,
+          .snapshot_id = snapshot_id,
+          .bytes = bytes,
+          .model = "hf://org/name@main",
+          .request_fingerprint = "fingerprint",
+          .taken = now,
+          .ends = now + std::chrono::minutes(10)};
 }
 
 std::vector<std::string> NamesBelow(const fs::path& directory) {

@@ -19,19 +19,21 @@
 
 namespace weighhouse::store {
 
-/// Wall-clock time that only a test moves; steady time is the machine's. Thread-safe.
+/// Wall-clock time that only a test moves; steady time is the machine's, and moves on by what a
+/// test advances. Thread-safe.
 class TestClock final : public Clock {
  public:
   std::chrono::system_clock::time_point Now() const override EXCLUDES(mutex_);
-  std::chrono::steady_clock::time_point Steady() const override {
-    return std::chrono::steady_clock::now();
-  }
+  std::chrono::steady_clock::time_point Steady() const override EXCLUDES(mutex_);
   void Advance(std::chrono::seconds seconds) EXCLUDES(mutex_);
+  /// Moves the wall clock only, as somebody who sets it.
+  void Set(std::chrono::seconds by) EXCLUDES(mutex_);
 
  private:
   mutable Mutex mutex_;
   std::chrono::system_clock::time_point now_ GUARDED_BY(mutex_){
       std::chrono::seconds(1'800'000'000)};
+  std::chrono::seconds advanced_ GUARDED_BY(mutex_){0};
 };
 
 /// A model for tests: paths, and the content of each.
@@ -62,6 +64,10 @@ Result<Snapshot> Fill(Store& store, const Listing& listing, const TestFiles& fil
 
 LeaseRecord LeaseOn(const std::string& snapshot_id, const std::string& name,
                     const std::string& tree = "");
+
+/// For ten minutes from `now`: of a snapshot, or of bytes where `snapshot_id` is empty.
+HoldRecord HoldFor(const std::string& volume_id, const std::string& snapshot_id, Bytes bytes,
+                   std::chrono::system_clock::time_point now);
 
 /// The names below `directory`, files and directories, relative to it, sorted.
 std::vector<std::string> NamesBelow(const std::filesystem::path& directory);
