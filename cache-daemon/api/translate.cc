@@ -170,6 +170,19 @@ Result<AcquireRequest> ToAcquireRequest(const pb::AcquireRequest& request) {
                         .mounted = request.mounted()};
 }
 
+Result<HoldRequest> ToHoldRequest(const pb::HoldRequest& request) {
+  TRY(CheckText(request.volume_id(), "volume_id"));
+  Credentials credentials = TRY(ToCredentials(request.credentials()));
+  HoldRequest hold{.volume_id = request.volume_id(),
+                   .bytes = request.bytes(),
+                   .credentials = std::move(credentials),
+                   .fill = request.fill()};
+  if (!request.has_model()) return hold;
+  ModelReference model = TRY(ToModelReference(request.model()));
+  hold.model = std::move(model);
+  return hold;
+}
+
 Result<SyncRequest> ToSyncRequest(const pb::SyncLeasesRequest& request) {
   if (request.epoch_unix_ms() <= 0) {
     return Fail(

@@ -116,6 +116,16 @@ pb::Holder FromHolder(const Holder& holder) {
   return out;
 }
 
+pb::VolumeHold FromHold(const store::HoldRecord& hold) {
+  pb::VolumeHold out;
+  out.set_volume_id(hold.volume_id);
+  out.set_snapshot_id(hold.snapshot_id);
+  out.set_model(hold.model);
+  out.set_bytes(hold.bytes);
+  out.set_ends_unix(UnixSeconds(hold.ends));
+  return out;
+}
+
 pb::Snapshot FromSnapshotView(const SnapshotView& view) {
   const store::Snapshot& snapshot = view.snapshot;
   pb::Snapshot out;
@@ -171,6 +181,7 @@ pb::CapacityResponse FromSpaceSums(const store::SpaceSums& sums) {
   out.set_filesystem_free(sums.filesystem_free);
   out.set_min_free(sums.min_free);
   out.set_unallocated(sums.unallocated);
+  out.set_for_holds(sums.for_holds);
   return out;
 }
 
@@ -190,6 +201,7 @@ pb::InfoResponse FromEngineInfo(const EngineInfo& info, std::string_view version
   for (const fill::HostConnections& host : info.hosts) {
     *out.add_hosts() = FromHostConnections(host);
   }
+  for (const store::HoldRecord& hold : info.holds) *out.add_holds() = FromHold(hold);
   *out.mutable_integrity() = FromIntegrity(info.integrity);
   return out;
 }

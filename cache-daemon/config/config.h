@@ -31,6 +31,7 @@ struct Config {
   std::string root = "/var/lib/weighhouse";
   std::optional<SpaceShare> limit;     ///< unset: the filesystem's size
   std::optional<SpaceShare> min_free;  ///< unset: by where the root lies
+  std::chrono::seconds hold_timeout{600};
   fill::FillerOptions fill;
   source::TransportOptions transport;
   io::IoEngineChoice write_engine = io::IoEngineChoice::kAuto;

@@ -78,7 +78,8 @@ bool TakeShare(const ConfigValue& value, Bytes least, std::optional<SpaceShare>&
   return true;
 }
 
-bool TakeSeconds(const ConfigValue& value, int least, int most, std::chrono::milliseconds& out) {
+template <class Duration>
+bool TakeSeconds(const ConfigValue& value, int least, int most, Duration& out) {
   std::optional<std::string_view> text = Scalar(value);
   if (!text || !text->ends_with('s')) return false;
   std::optional<int> seconds = ToNumber<int>(text->substr(0, text->size() - 1));
@@ -159,6 +160,12 @@ constexpr std::array kKeys = {
         [](const ConfigValue& value, Config& config) {
           return TakeShare(value, 0, config.min_free);
         }},
+    ConfigKey{"cache.holdTimeout", kAtOnce, "seconds from 1s to 86400s, such as 600s", "600s",
+              "How long room is kept for a claim that was provisioned here until the first pod "
+              "publishes it. Claims that have room already keep their time.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeSeconds(value, 1, 86400, config.hold_timeout);
+              }},
     ConfigKey{"fill.files", kAtRestart, "a number from 1 to 64", "8",
               "Files fetched at the same moment, over all models.",
               [](const ConfigValue& value, Config& config) {

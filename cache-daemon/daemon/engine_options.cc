@@ -81,6 +81,7 @@ EngineOptions ToEngineOptions(const config::Config& config, const Placement& pla
   options.local_roots = config.local_roots;
   options.allow_plain_http = config.allow_plain_http;
   options.scrub = {.daily_bytes = config.scrub_daily_bytes, .bytes_per_second = config.scrub_rate};
+  options.hold_timeout = config.hold_timeout;
   options.verify_rate = config.verify_rate;
   options.resume_fills = true;
   return options;

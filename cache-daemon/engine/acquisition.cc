@@ -109,6 +109,9 @@ Acquisition::Step Acquisition::Resolve() {
     return Fail(Code::kAborted, "the model was evicted just now: try again");
   }
   TRY(std::move(leased));
+  if (!request_.lease_id.empty()) {
+    parts_.store.ArriveForHold(request_.holder.volume_id, snapshot.id);
+  }
   TRY(parts_.store.RecordReference({.fingerprint = request_.model.Fingerprint(),
                                     .text = request_.model.ToString(),
                                     .snapshot_id = snapshot.id}));
@@ -240,6 +243,11 @@ void Acquisition::Finish(Result<AcquiredTree> outcome) {
   std::string model = request_.model.ToString();
   if (!outcome && !outcome.error().message.starts_with(model)) {
     outcome = std::unexpected(std::move(outcome).error().Within(model));
+  }
+  // The lease is durable by now: it keeps what the hold did.
+  if (outcome && !request_.lease_id.empty()) {
+    Result<> dropped = parts_.store.DropHold(request_.holder.volume_id);
+    if (!dropped) spdlog::warn("a hold stays until its end: {}", dropped.error().message);
   }
   Count(outcome);
   std::shared_ptr<Acquisition> keep = shared_from_this();

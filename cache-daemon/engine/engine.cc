@@ -12,6 +12,7 @@
 
 #include "base/worker_pool.h"
 #include "cache-daemon/engine/acquisition.h"
+#include "cache-daemon/engine/holds.h"
 #include "cache-daemon/engine/lease_gate.h"
 #include "cache-daemon/engine/lease_policy.h"
 #include "cache-daemon/engine/upkeep.h"
@@ -61,6 +62,8 @@ class EngineImpl final : public Engine {
   Result<SyncOutcome> SyncLeases(const SyncRequest& request) override;
   Result<std::string> Prefetch(const ModelReference& model,
                                const Credentials& credentials) override;
+  Result<HeldRoom> Hold(const HoldRequest& request) override { return holds_->Hold(request); }
+  Result<> Unhold(const std::string& volume_id) override { return store_->DropHold(volume_id); }
   Result<EvictOutcome> Evict(const std::string& snapshot_id, const std::string& model) override;
   Result<Bytes> EvictQuarantine() override { return upkeep_->EvictQuarantine(); }
   std::vector<SnapshotView> List() const override;
@@ -105,6 +108,7 @@ class EngineImpl final : public Engine {
   std::unique_ptr<WorkerPool> workers_;
   std::unique_ptr<WorkerPool> resolvers_;
   std::unique_ptr<Upkeep> upkeep_;
+  std::shared_ptr<Holds> holds_;  // shared: its timers refer to it
 
   Mutex mutex_;
   std::set<std::shared_ptr<Acquisition>> acquisitions_ GUARDED_BY(mutex_);
@@ -117,10 +121,12 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
   store_ = TRY(store::Store::Open(filesystem_, clock_, std::move(store_options)));
   const store::RecoverySummary& recovery = store_->recovery();
   spdlog::info(
-      "cache {}: {} snapshots, {} blobs, {} leases, {} ingests to go on with; {} ingests and {} "
+      "cache {}: {} snapshots, {} blobs, {} leases, {} holds, {} ingests to go on with; {} ingests "
+      "and {} "
       "orphans dropped, {}",
-      store_->root(), recovery.snapshots, recovery.blobs, recovery.leases, recovery.kept_ingests,
-      recovery.dropped_ingests, recovery.dropped_orphans, FormatDuration(recovery.took));
+      store_->root(), recovery.snapshots, recovery.blobs, recovery.leases, recovery.holds,
+      recovery.kept_ingests, recovery.dropped_ingests, recovery.dropped_orphans,
+      FormatDuration(recovery.took));
   leases_ = std::make_unique<LeaseGate>(*store_, clock_);
   size_t buffers = std::max<size_t>(options.buffer_bytes / io::BufferPool::kBufferSize,
                                     3 * options.fill.max_active_files);
@@ -140,6 +146,12 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
   resolvers_ = std::make_unique<WorkerPool>("resolver", static_cast<int>(options.resolve_threads));
   upkeep_ = std::make_unique<Upkeep>(Parts(), *transport_, options);
   upkeep_->Start();
+  auto run_after = [this](auto time, std::function<void()> task) {
+    auto run = [this, task = std::move(task)] { workers_->Post(task); };
+    transport_->PostAfter(std::chrono::ceil<std::chrono::milliseconds>(time), std::move(run));
+  };
+  holds_ = std::make_shared<Holds>(Parts(), std::move(run_after), options.hold_timeout);
+  holds_->Start();
   return {};
 }
 
@@ -336,6 +348,7 @@ Result<> EngineImpl::Reconfigure(const EngineOptions& options) {
   TRY(sources_->Allow(SourceOptionsOf(options)));
   transport_->Reconfigure(TransportOptionsOf(options));
   filler_->Reconfigure(options.fill);
+  holds_->SetTimeout(options.hold_timeout);
   return {};
 }
 
@@ -353,6 +366,7 @@ Result<EngineInfo> EngineImpl::Info() const {
                     .bytes_fetched = activity.bytes_fetched,
                     .hosts = std::move(activity.hosts),
                     .contents = store_->Count(),
+                    .holds = store_->Holds(),
                     .started = started_,
                     .integrity = upkeep_->View()};
 }

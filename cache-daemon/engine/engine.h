@@ -36,6 +36,7 @@ struct EngineOptions {
   size_t resolve_threads = 8;
   /// Interrupted fills of public models go on by themselves, also those that lost a bad file.
   bool resume_fills = false;
+  std::chrono::seconds hold_timeout{600};  ///< of holds that nobody comes for
   ScrubOptions scrub;
   Bytes verify_rate = 0;          ///< bytes a second, where a Verify doesn't say; 0: no limit
   metrics::CacheMetrics metrics;  ///< of a registry that outlives the engine
@@ -55,6 +56,19 @@ struct AcquireRequest {
   /// A pod reads the volume already: only its lease is asked (kNotFound where that can't tell), and
   /// left as it is whatever comes of it.
   bool mounted = false;
+};
+
+/// What a volume will need on this node.
+struct HoldRequest {
+  std::string volume_id;
+  std::optional<ModelReference> model;
+  Bytes bytes = 0;  ///< held where there is no model, or the caller may not see it; 0: none
+  Credentials credentials;
+  bool fill = false;  ///< begin the model's fill, and don't wait for it
+};
+struct HeldRoom {
+  store::HoldRecord hold;
+  std::string revision;  ///< of the model, resolved; empty: it isn't
 };
 
 /// What an Acquire ends with.
@@ -168,6 +182,7 @@ struct EngineInfo {
   Bytes bytes_fetched = 0;
   std::vector<fill::HostConnections> hosts;  ///< that files came from lately
   store::Contents contents;
+  std::vector<store::HoldRecord> holds;
   std::chrono::system_clock::time_point started;
   IntegrityView integrity;
 };
@@ -189,6 +204,14 @@ class Engine {
   /// Blocks while the source is asked; returns the snapshot's id once its fill has begun.
   virtual Result<std::string> Prefetch(const ModelReference& model,
                                        const Credentials& credentials) = 0;
+  /// Keeps room for a volume until the first Acquire with a lease for it that succeeds, Unhold, or
+  /// the timeout. The model is resolved as by Acquire; where the caller may not see it, or the
+  /// source is away, the snapshot that it is known to have meant counts, else `bytes`. Blocks while
+  /// the source is asked. The same again is answered the same, and ends no later; kAlreadyExists:
+  /// the volume's hold is another. No room: errors as those of Store::Reserve, and nothing stays.
+  virtual Result<HeldRoom> Hold(const HoldRequest& request) = 0;
+  /// Unknown: fine.
+  virtual Result<> Unhold(const std::string& volume_id) = 0;
   struct EvictOutcome {
     size_t snapshots = 0;
     Bytes bytes = 0;
@@ -207,9 +230,9 @@ class Engine {
                                     std::stop_token stop) = 0;
   virtual Result<store::SpaceSums> Capacity() const = 0;
   /// Takes over what can change while it runs: store.limit and store.min_free; connections,
-  /// connections_per_host, bandwidth_limit and warm of `fill`; transport.stall_timeout; local_roots
-  /// and allow_plain_http. Everything else stays as it was at Open. Evicts nothing. One call at a
-  /// time.
+  /// connections_per_host, bandwidth_limit and warm of `fill`; hold_timeout;
+  /// transport.stall_timeout; local_roots and allow_plain_http. Everything else stays as it was at
+  /// Open. Evicts nothing. One call at a time.
   virtual Result<> Reconfigure(const EngineOptions& options) = 0;
   /// As Store::EvictToFit.
   virtual Result<store::EvictedToFit> EvictToFit(store::FitTo fit_to) = 0;

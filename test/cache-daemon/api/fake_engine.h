@@ -21,6 +21,15 @@ class FakeEngine final : public Engine {
   Result<SyncOutcome> SyncLeases(const SyncRequest& request) override;
   Result<std::string> Prefetch(const ModelReference& model,
                                const Credentials& credentials) override;
+  Result<HeldRoom> Hold(const HoldRequest& request) override {
+    held = request;
+    return HeldRoom{.hold = {.volume_id = request.volume_id, .bytes = request.bytes},
+                    .revision = "resolved"};
+  }
+  Result<> Unhold(const std::string& volume_id) override {
+    unheld = volume_id;
+    return {};
+  }
   Result<EvictOutcome> Evict(const std::string& snapshot_id, const std::string& model) override;
   Result<Bytes> EvictQuarantine() override { return quarantine_freed; }
   std::vector<SnapshotView> List() const override { return snapshots; }
@@ -53,6 +62,8 @@ class FakeEngine final : public Engine {
   std::function<void(const AcquireRequest&, AcquireObserver&)> on_acquire;
   Result<EvictOutcome> evict_outcome;
   Result<StatView> stat_outcome;
+  HoldRequest held;
+  std::string unheld;
   Result<Bytes> quarantine_freed = 0;
   std::vector<VerifyFinding> findings;
   std::optional<VerifyProgress> verify_progress;
