@@ -67,7 +67,8 @@ Json ToJson(const pb::CapacityResponse& capacity) {
           {"filesystem_total", capacity.filesystem_total()},
           {"filesystem_free", capacity.filesystem_free()},
           {"min_free", capacity.min_free()},
-          {"unallocated", capacity.unallocated()}};
+          {"unallocated", capacity.unallocated()},
+          {"for_holds", capacity.for_holds()}};
 }
 
 Json ToJson(const pb::Integrity& integrity) {
@@ -89,7 +90,17 @@ Json ToJson(const pb::Integrity& integrity) {
           {"scrub_failures", integrity.scrub_failures()}};
 }
 
+Json ToJson(const pb::VolumeHold& hold) {
+  return {{"volume_id", hold.volume_id()},
+          {"snapshot_id", hold.snapshot_id()},
+          {"model", hold.model()},
+          {"bytes", hold.bytes()},
+          {"ends_unix", hold.ends_unix()}};
+}
+
 Json ToJson(const pb::InfoResponse& info) {
+  Json holds = Json::array();
+  for (const pb::VolumeHold& hold : info.holds()) holds.push_back(ToJson(hold));
   Json json = {{"version", info.version()},
                {"root", info.root()},
                {"root_device", info.root_device()},
@@ -101,7 +112,8 @@ Json ToJson(const pb::InfoResponse& info) {
                {"fills_active", info.fills_active()},
                {"bytes_fetched", info.bytes_fetched()},
                {"uid", info.uid()},
-               {"integrity", ToJson(info.integrity())}};
+               {"integrity", ToJson(info.integrity())},
+               {"holds", holds}};
   if (info.has_configuration()) json["configuration"] = ToJson(info.configuration());
   return json;
 }

@@ -25,6 +25,12 @@ std::chrono::seconds Since(int64_t unix_seconds) {
   return std::max(now - std::chrono::seconds(unix_seconds), std::chrono::seconds(0));
 }
 
+std::chrono::seconds Until(int64_t unix_seconds) {
+  auto now =
+      std::chrono::duration_cast<std::chrono::seconds>(SystemClock().Now().time_since_epoch());
+  return std::max(std::chrono::seconds(unix_seconds) - now, std::chrono::seconds(0));
+}
+
 /// What people know the snapshot as, without its revision.
 std::string ModelName(const pb::Snapshot& snapshot) {
   if (snapshot.references().empty()) return Printable(snapshot.origin());
@@ -131,6 +137,17 @@ std::string IntegrityText(const pb::Integrity& integrity) {
   return out;
 }
 
+/// The lines on the volumes that room is kept for.
+std::string HoldsText(const pb::InfoResponse& info) {
+  std::string out = fmt::format("{:<13}{}\n", "holds", info.holds_size());
+  for (const pb::VolumeHold& hold : info.holds()) {
+    std::string model = hold.model().empty() ? "" : " of " + Printable(hold.model(), 1000);
+    out += fmt::format("  volume {}: {}{}, ends in {}\n", Printable(hold.volume_id()),
+                       FormatBytes(hold.bytes()), model, FormatDuration(Until(hold.ends_unix())));
+  }
+  return out;
+}
+
 std::string StatusText(const pb::InfoResponse& info, const pb::CapacityResponse& space,
                        const std::vector<pb::Snapshot>& fills) {
   std::string engine = info.write_engine();
@@ -157,6 +174,7 @@ std::string StatusText(const pb::InfoResponse& info, const pb::CapacityResponse&
                    FormatBytes(space.filesystem_total()), FormatBytes(space.min_free())));
   line("fetched", fmt::format("{} since the start", FormatBytes(info.bytes_fetched())));
   out += IntegrityText(info.integrity());
+  if (info.holds_size() > 0) out += HoldsText(info);
   line("fills", fills.empty() ? "none" : std::to_string(fills.size()));
   for (const pb::Snapshot& fill : fills) out += fmt::format("  {}\n", FillText(fill));
   if (info.hosts_size() > 0) line("hosts", std::to_string(info.hosts_size()));
