@@ -159,12 +159,12 @@ SpaceInputs Index::Sums(const std::string& except, const std::set<std::string>& 
       if (counts && held.insert(sha256).second) held_bytes += RoundUpToBlock(blobs.SizeOf(sha256));
     }
   }
-  HoldSums kept = SumsOfHolds(except, its_ingests);
+  HoldSums for_holds = SumsOfHolds(except, its_ingests);
   Bytes waiting = 0;  // for their fills, which were promised their bytes
   Bytes left = 0;
   Bytes resumable = 0;
   for (const auto& [id, ingest] : idle_ingests.entries()) {
-    if (kept.ingests.contains(id) && !ingest.leaving) continue;
+    if (for_holds.ingests.contains(id) && !ingest.leaving) continue;
     bool promised = IsPromised(id, ingest.content);
     (promised ? waiting : left) += ingest.allocated;
     bool resumes = its_ingests.contains(id) && !ingest.leaving && IsWanted(ingest.content);
@@ -175,16 +175,16 @@ SpaceInputs Index::Sums(const std::string& except, const std::set<std::string>& 
   for (const std::string& id : its_ingests) {
     if (ledger.ClaimantsOf(id).empty()) joinable += ledger.IngestBytes(id);
   }
-  Bytes apart = kept.active + joinable;
+  Bytes apart = for_holds.active + joinable;
   Bytes others = blobs.allocated() - std::min(blobs.allocated(), held_bytes + ledger.covered());
   SpaceInputs sums;
-  sums.used = blobs.allocated() + ledger.ingesting() + waiting + kept.idle + left +
+  sums.used = blobs.allocated() + ledger.ingesting() + waiting + for_holds.idle + left +
               ledger.quarantined() + held_copies + idle_copies;
-  sums.held = held_bytes + ledger.quarantined() + held_copies + kept.beyond +
+  sums.held = held_bytes + ledger.quarantined() + held_copies + for_holds.beyond +
               ledger.Unpromised(waiting, apart);
-  sums.reserved = ledger.reserved() + kept.reserved;
-  sums.for_holds = kept.reserved;
-  sums.unallocated = ledger.Unallocated(waiting, apart) + kept.unallocated;
+  sums.reserved = ledger.reserved() + for_holds.reserved;
+  sums.for_holds = for_holds.reserved;
+  sums.unallocated = ledger.Unallocated(waiting, apart) + for_holds.unallocated;
   sums.evictable = others + idle_copies + left + joinable;
   sums.resumable = resumable + joinable;
   return sums;
