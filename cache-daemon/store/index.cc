@@ -25,12 +25,6 @@ bool Lacks(const Snapshot& snapshot, const IngestContent& content) {
   });
 }
 
-Bytes CopiedBytes(const Index& index, const std::string& id) {
-  Bytes sum = 0;
-  for (const TreeRecord& tree : index.trees.Records(id)) sum += tree.copied;
-  return sum;
-}
-
 }  // namespace
 
 void Index::Insert(const SnapshotRecord& record) {
@@ -129,7 +123,7 @@ std::vector<Candidate> Index::Candidates(const std::string& except) const {
   for (const SnapshotEntry* entry : catalog.OldestFirst()) {
     const std::string& id = entry->snapshot.id;
     if (id == except || entry->leaving || !IsIdle(id)) continue;
-    Candidate candidate{.id = id, .own = CopiedBytes(*this, id)};
+    Candidate candidate{.id = id, .own = trees.CopiedBytes(id)};
     for (const auto& [sha256, size] : ListedBlobs(entry->snapshot)) {
       if (!blobs.IsPresent(sha256)) continue;
       candidate.shares.push_back({.sha256 = sha256,
@@ -148,7 +142,7 @@ SpaceInputs Index::Sums(const std::string& except, const std::set<std::string>& 
   Bytes idle_copies = 0;
   for (const auto& [id, entry] : catalog.entries()) {
     bool idle = id != except && IsIdle(id);
-    (idle ? idle_copies : held_copies) += CopiedBytes(*this, id);
+    (idle ? idle_copies : held_copies) += trees.CopiedBytes(id);
     if (idle) continue;
     for (const auto& [sha256, size] : ListedBlobs(entry.snapshot)) {
       bool counts = blobs.IsPresent(sha256) && !ledger.IsCovered(sha256);
