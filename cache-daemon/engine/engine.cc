@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <future>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -189,8 +190,6 @@ void EngineImpl::Acquire(AcquireRequest request, std::weak_ptr<AcquireObserver> 
 }
 
 Result<> EngineImpl::Release(const std::string& lease_id) {
-  std::optional<store::LeaseRecord> lease = store_->FindLease(lease_id);
-  if (lease) store_->Touch(lease->snapshot_id);
   waits_.Leave(lease_id);
   return leases_->Release(lease_id);
 }
@@ -303,19 +302,20 @@ Result<Engine::EvictOutcome> EngineImpl::Evict(const std::string& snapshot_id,
 }
 
 std::vector<SnapshotView> EngineImpl::List() const {
+  std::map<std::string, std::vector<std::string>> references;
+  for (store::ReferenceRecord& reference : store_->References()) {
+    references[reference.snapshot_id].push_back(std::move(reference.text));
+  }
+  std::map<std::string, std::vector<Holder>> leases;
+  for (const store::LeaseRecord& lease : store_->Leases()) {
+    leases[lease.snapshot_id].push_back(HolderOf(lease));
+  }
   std::vector<SnapshotView> views;
-  std::vector<store::ReferenceRecord> references = store_->References();
-  std::vector<store::LeaseRecord> leases = store_->Leases();
   for (store::Snapshot& snapshot : store_->Snapshots()) {
-    SnapshotView view{.filling = filler_->ProgressOf(snapshot.id)};
-    for (const store::ReferenceRecord& reference : references) {
-      if (reference.snapshot_id == snapshot.id) view.references.push_back(reference.text);
-    }
-    for (const store::LeaseRecord& lease : leases) {
-      if (lease.snapshot_id == snapshot.id) view.leases.push_back(HolderOf(lease));
-    }
-    view.snapshot = std::move(snapshot);
-    views.push_back(std::move(view));
+    views.push_back({.references = std::move(references[snapshot.id]),
+                     .leases = std::move(leases[snapshot.id]),
+                     .filling = filler_->ProgressOf(snapshot.id)});
+    views.back().snapshot = std::move(snapshot);
   }
   return views;
 }
