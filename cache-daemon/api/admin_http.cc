@@ -1,128 +1,174 @@
 #include "cache-daemon/api/admin_http.h"
 
-#include <httplib.h>
+#include <arpa/inet.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
-#include <atomic>
+#include <array>
 #include <cerrno>
 #include <cstring>
-#include <thread>
+#include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
-#include "base/thread.h"
-#include "base/worker_pool.h"
+#include "base/unique_fd.h"
 
 namespace weighhouse::api {
 namespace {
 
-constexpr int kThreads = 4;
-constexpr std::chrono::seconds kPatience{3};  ///< with a client, for each piece of its request
+constexpr unsigned kThreads = 2;
+constexpr unsigned kConnections = 32;
+constexpr unsigned kConnectionsOfOneAddress = 8;
+/// Of a connection: its request must fit.
+constexpr size_t kConnectionMemory = 16 * kKiB;
+constexpr unsigned kIdleSeconds = 3;
+constexpr int kBacklog = 16;
 
-/// The server's threads. A connection that finds all of them busy is not taken, so that those who
-/// connect and say nothing use up no descriptors of ours: the kernel's queue is short.
-class HttpWorkers final : public httplib::TaskQueue {
- public:
-  void enqueue(std::function<void()> answer) override {
-    {
-      MutexLock lock(mutex_);
-      while (busy_ == kThreads) free_.Wait(lock);
-      ++busy_;
-    }
-    threads_.Post([this, answer = std::move(answer)] {
-      answer();
-      {
-        MutexLock lock(mutex_);
-        --busy_;
-      }
-      free_.NotifyOne();
-    });
-  }
-  void shutdown() override { threads_.Stop(); }
-
- private:
-  Mutex mutex_;
-  ConditionVariable free_;
-  int busy_ GUARDED_BY(mutex_) = 0;
-  WorkerPool threads_{"admin-http", kThreads};
+struct Route {
+  std::string_view path;
+  AdminPages::Page (AdminPages::*make)();
+  const char* content_type;
+};
+constexpr std::array kRoutes = {
+    Route{"/metrics", &AdminPages::Metrics, metrics::Registry::kContentType},
+    Route{"/healthz", &AdminPages::Healthz, "text/plain"},
+    Route{"/readyz", &AdminPages::Readyz, "text/plain"},
 };
 
-using MakePage = AdminPages::Page (AdminPages::*)();
+/// An address and its length, as the socket calls take it.
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+};
 
-class HttplibServer final : public AdminHttp {
+SocketAddress ToSocketAddress(const std::string& host, uint16_t port) {
+  SocketAddress address;
+  if (host.find(':') != std::string::npos) {
+    auto* v6 = reinterpret_cast<sockaddr_in6*>(&address.storage);
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    ::inet_pton(AF_INET6, host.c_str(), &v6->sin6_addr);
+    address.size = sizeof(*v6);
+  } else {
+    auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+    ::inet_pton(AF_INET, host.c_str(), &v4->sin_addr);
+    address.size = sizeof(*v4);
+  }
+  return address;
+}
+
+/// A socket that listens; on failure none, and errno says why.
+UniqueFd ListenOn(const std::string& host, uint16_t port) {
+  SocketAddress address = ToSocketAddress(host, port);
+  UniqueFd fd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return fd;
+  int yes = 1;
+  int no = 0;
+  // Not SO_REUSEPORT: a second daemon would share the port unnoticed.
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  // "::" takes connections by IPv4 too, whatever the node's default is.
+  if (address.storage.ss_family == AF_INET6) {
+    ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no));
+  }
+  const auto* name = reinterpret_cast<const sockaddr*>(&address.storage);
+  bool listens = ::bind(fd.get(), name, address.size) == 0 && ::listen(fd.get(), kBacklog) == 0;
+  if (listens) return fd;
+  int error_number = errno;
+  fd.reset();
+  errno = error_number;
+  return fd;
+}
+
+uint16_t PortOf(const UniqueFd& fd) {
+  SocketAddress address;
+  address.size = sizeof(address.storage);
+  ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address.storage), &address.size);
+  return ntohs(address.storage.ss_family == AF_INET6
+                   ? reinterpret_cast<const sockaddr_in6*>(&address.storage)->sin6_port
+                   : reinterpret_cast<const sockaddr_in*>(&address.storage)->sin_port);
+}
+
+MHD_Result Answer(MHD_Connection* connection, unsigned status, const std::string& text,
+                  const char* content_type) {
+  MHD_Response* response = MHD_create_response_from_buffer(
+      text.size(), const_cast<char*>(text.data()), MHD_RESPMEM_MUST_COPY);
+  if (response == nullptr) return MHD_NO;
+  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+  // One answer a connection: one that is kept for the next question keeps a place.
+  MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+  MHD_Result queued = MHD_queue_response(connection, status, response);
+  MHD_destroy_response(response);
+  return queued;
+}
+
+/// libmicrohttpd calls it for each request whose head it has read.
+MHD_Result OnRequest(void* pages, MHD_Connection* connection, const char* path, const char* method,
+                     const char*, const char*, size_t*, void**) {
+  std::string_view verb(method);
+  if (verb != MHD_HTTP_METHOD_GET && verb != MHD_HTTP_METHOD_HEAD) {
+    return Answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET\n", "text/plain");
+  }
+  for (const Route& route : kRoutes) {
+    if (path != route.path) continue;
+    AdminPages::Page page = (static_cast<AdminPages*>(pages)->*route.make)();
+    return Answer(connection, static_cast<unsigned>(page.status), page.text, route.content_type);
+  }
+  return Answer(connection, MHD_HTTP_NOT_FOUND, "not found: see /metrics, /healthz, /readyz\n",
+                "text/plain");
+}
+
+class MicroHttp final : public AdminHttp {
  public:
-  explicit HttplibServer(AdminPages& pages) : pages_(pages) {
-    server_.new_task_queue = [] { return new HttpWorkers(); };  // httplib deletes it
-    // Not httplib's, which are SO_REUSEPORT too: a second daemon would share the port unnoticed.
-    server_.set_socket_options([](socket_t socket) {
-      int yes = 1;
-      ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-    });
-    // One answer a connection: one that is kept for the next question keeps a thread.
-    server_.set_keep_alive_max_count(1);
-    server_.set_read_timeout(kPatience);
-    server_.set_write_timeout(kPatience);
-    server_.set_payload_max_length(0);
-    Serve("/metrics", &AdminPages::Metrics, metrics::Registry::kContentType);
-    Serve("/healthz", &AdminPages::Healthz, "text/plain");
-    Serve("/readyz", &AdminPages::Readyz, "text/plain");
+  /// Takes over `socket`, which listens.
+  MicroHttp(ListenAddress address, UniqueFd socket, AdminPages& pages)
+      : address_(std::move(address)),
+        socket_(std::move(socket)),
+        daemon_(MHD_start_daemon(
+            MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL, 0, nullptr, nullptr, &OnRequest, &pages,
+            MHD_OPTION_LISTEN_SOCKET, socket_.get(), MHD_OPTION_THREAD_POOL_SIZE, kThreads,
+            MHD_OPTION_CONNECTION_LIMIT, kConnections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+            kConnectionsOfOneAddress, MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionMemory,
+            MHD_OPTION_CONNECTION_TIMEOUT, kIdleSeconds, MHD_OPTION_END)) {
+    if (daemon_ != nullptr) socket_.release();  // it closes it when it stops
   }
-  ~HttplibServer() override {
-    server_.stop();
-    if (acceptor_.joinable()) acceptor_.join();
+  ~MicroHttp() override {
+    if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
   }
+  MicroHttp(const MicroHttp&) = delete;
+  MicroHttp& operator=(const MicroHttp&) = delete;
 
-  Result<> Listen(const ListenAddress& address) {
-    address_ = address;
-    // Every address: that of IPv6 takes connections by IPv4 too, but a kernel may be without it.
-    bool any = address.host.empty();
-    errno = 0;
-    if (!Bind(any ? "::" : address.host) && !(any && Bind("0.0.0.0"))) {
-      std::string why = errno != 0 ? std::strerror(errno) : "no such address on this machine";
-      return Fail(Code::kFailedPrecondition,
-                  fmt::format("listen on {}: {}: give another address, or 'off', as admin.listen",
-                              address.ToString(), why));
-    }
-    acceptor_ = StartThread("admin-accept", [this](const std::stop_token&) {
-      server_.listen_after_bind();
-      ended_ = true;
-    });
-    while (!server_.is_running() && !ended_) std::this_thread::yield();  // stop() needs it to run
-    return {};
-  }
+  bool runs() const { return daemon_ != nullptr; }
   const ListenAddress& address() const override { return address_; }
 
  private:
-  void Serve(const char* path, MakePage make, const char* content_type) {
-    server_.Get(path,
-                [this, make, content_type](const httplib::Request&, httplib::Response& answer) {
-                  AdminPages::Page page = (pages_.*make)();
-                  answer.status = page.status;
-                  answer.set_content(page.text, content_type);
-                });
-  }
-
-  bool Bind(const std::string& host) {
-    if (address_.port != 0) return server_.bind_to_port(host, address_.port);
-    int port = server_.bind_to_any_port(host);
-    if (port > 0) address_.port = static_cast<uint16_t>(port);
-    return port > 0;
-  }
-
-  AdminPages& pages_;
-  httplib::Server server_;
-  ListenAddress address_;
-  std::atomic<bool> ended_ = false;
-  std::jthread acceptor_;
+  const ListenAddress address_;
+  UniqueFd socket_;
+  MHD_Daemon* const daemon_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<AdminHttp>> AdminHttp::Start(const ListenAddress& address,
                                                     AdminPages& pages) {
-  auto server = std::make_unique<HttplibServer>(pages);
-  TRY(server->Listen(address));
-  return server;
+  // Every address: that of IPv6 takes connections by IPv4 too, but a kernel may be without it.
+  bool any = address.host.empty();
+  UniqueFd socket = ListenOn(any ? "::" : address.host, address.port);
+  if (!socket && any) socket = ListenOn("0.0.0.0", address.port);
+  if (!socket) {
+    return Fail(Code::kFailedPrecondition,
+                fmt::format("listen on {}: {}: give another address, or 'off', as admin.listen",
+                            address.ToString(), std::strerror(errno)));
+  }
+  ListenAddress bound{.host = address.host, .port = PortOf(socket)};
+  auto server = std::make_unique<MicroHttp>(std::move(bound), std::move(socket), pages);
+  if (server->runs()) return server;
+  return Fail(Code::kFailedPrecondition,
+              fmt::format("listen on {}: the HTTP server can't start: {}", address.ToString(),
+                          std::strerror(errno)));
 }
 
 }  // namespace weighhouse::api

@@ -7,14 +7,15 @@
 
 namespace weighhouse::api {
 
-/// Serves /metrics, /healthz and /readyz by HTTP, on threads of its own, few and bounded: whoever
-/// reaches the port can keep others from these pages, but takes nothing from the cache.
+/// Serves /metrics, /healthz and /readyz by HTTP, on threads of its own. Connections, those of one
+/// address, and the memory of each are bounded: whoever reaches the port can at most keep others
+/// from these pages.
 class AdminHttp {
  public:
   /// Listens when it returns. kFailedPrecondition: the address can't be had, and why. `pages`
   /// outlives it.
   static Result<std::unique_ptr<AdminHttp>> Start(const ListenAddress& address, AdminPages& pages);
-  /// Ends the threads, after the answers under way.
+  /// Closes the connections, and ends the threads once the pages under way are made.
   virtual ~AdminHttp() = default;
   /// Where it listens, with the port that was found free if none was given.
   virtual const ListenAddress& address() const = 0;

@@ -31,9 +31,10 @@ class AdminPages::Use {
     engine_ = pages_.engine_;
     configuration_ = pages_.configuration_;
     phase_ = pages_.phase_;
-    ++pages_.uses_;
+    if (engine_ != nullptr) ++pages_.uses_;
   }
   ~Use() {
+    if (engine_ == nullptr) return;  // it keeps nobody waiting
     {
       MutexLock lock(pages_.mutex_);
       --pages_.uses_;

@@ -139,8 +139,11 @@ class Reader {
   Result<> ReadMatch(const YAML::Node& key_node, const YAML::Node& match, Override& added) {
     if (!match.IsMap() || match.size() == 0)
       return Wrong(key_node, "match must be a mapping: give nodeName, nodeLabels or both");
+    std::set<std::string> seen;
     for (const auto& entry : match) {
       std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
+      if (!seen.insert(key).second)
+        return Wrong(entry.first, fmt::format("match.{} is given twice", Printable(key)));
       if (key == "nodeName") {
         TRY(ReadNodeNames(entry.second, added));
       } else if (key == "nodeLabels") {
@@ -170,7 +173,9 @@ class Reader {
     for (const auto& label : node) {
       if (!label.first.IsScalar() || !label.second.IsScalar())
         return Wrong(label.first, "match.nodeLabels: a label and its value must be plain text");
-      added.node_labels[label.first.Scalar()] = label.second.Scalar();
+      if (!added.node_labels.emplace(label.first.Scalar(), label.second.Scalar()).second)
+        return Wrong(label.first, fmt::format("match.nodeLabels.{} is given twice",
+                                              Printable(label.first.Scalar())));
     }
     return {};
   }
@@ -216,7 +221,13 @@ ConfigValues Document::For(const Node& node) const {
 
 Result<Document> ParseDocument(const std::string& text, std::string_view name) {
   try {  // yaml-cpp speaks in exceptions
-    return Reader(name).Read(YAML::Load(text));
+    std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    if (documents.size() > 1) {
+      return Fail(Code::kInvalidArgument,
+                  fmt::format("{}:{}: a second document: give one, without '---' in it", name,
+                              documents[1].Mark().line + 1));
+    }
+    return Reader(name).Read(documents.empty() ? YAML::Node() : documents.front());
   } catch (const YAML::Exception& error) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("{}:{}: not YAML: {}", name, error.mark.line + 1, error.msg));

@@ -1,5 +1,6 @@
 #include "cache-daemon/daemon/config_reloader.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -49,6 +50,7 @@ ConfigReloader::ConfigReloader(Engine& engine, Begun begun, metrics::Configurati
     : engine_(engine),
       source_(std::move(begun.source)),
       metrics_(metrics),
+      shared_(begun.shared),
       watch_(std::move(watch)),
       found_{.text = std::move(begun.text), .error = ""},
       was_there_(found_.text.has_value()),
@@ -65,6 +67,7 @@ api::ConfigurationStatus ConfigReloader::Status() const {
 
 void ConfigReloader::Run(const std::stop_token& stop) {
   Fit(store::FitTo::kLimit);
+  Look(stop);  // at what changed before there was a watch
   while (true) {
     watch_->Wait(stop, over_limit_ ? kFitAgain : kLookAnyway);
     if (stop.stop_requested()) return;
@@ -96,13 +99,16 @@ void ConfigReloader::Look(const std::stop_token& stop) {
   Result<Reading> reading = ReadConfig(source_, now.text);
   if (!reading) return Refuse(reading.error().message);
   Result<> taken = TakeOver(*reading);
-  if (!taken) Refuse(taken.error().message);
+  if (taken) return;
+  found_ = {};  // not the file's fault: it is tried again
+  Refuse(taken.error().message);
 }
 
 Result<> ConfigReloader::TakeOver(const Reading& reading) {
   config::ReloadPlan plan = config::PlanReload(running_, reading.values);
   config::Config config = config::ConfigOf(plan.effective);
   Placement placement = TRY(PlacementOf(config.root, source_.file));
+  placement.shared = shared_;
   TRY(engine_.Reconfigure(ToEngineOptions(config, placement)));
   running_ = std::move(plan.effective);
   spdlog::info("configuration {}: takes effect now: {}; at restart: {}", source_.file,
@@ -118,7 +124,10 @@ Result<> ConfigReloader::TakeOver(const Reading& reading) {
   }
   metrics_.OnApplied();
   Warn(reading);
-  Fit(store::FitTo::kLimitAndMinFree);
+  bool space_changed = std::ranges::any_of(plan.applied, [](std::string_view key) {
+    return key == "cache.limit" || key == "cache.minFree";
+  });
+  if (space_changed) Fit(store::FitTo::kLimitAndMinFree);
   return {};
 }
 
@@ -126,6 +135,7 @@ void ConfigReloader::Warn(const Reading& reading) {
   std::vector<std::string> warnings = reading.warnings;
   config::Config config = config::ConfigOf(running_);
   if (Result<Placement> placement = PlacementOf(config.root, source_.file)) {
+    placement->shared = shared_;
     std::optional<std::string> warning = WarningAbout(config, *placement);
     if (warning) warnings.push_back(*std::move(warning));
   }

@@ -27,6 +27,7 @@ class ConfigReloader {
     ConfigSource source;
     std::optional<std::string> text;  ///< the file's; nothing: there was none
     Reading reading;
+    bool shared = false;  ///< Placement::shared, which stays what it was
   };
   /// `engine` was opened with what was begun with, and outlives it.
   static Result<std::unique_ptr<ConfigReloader>> Start(Engine& engine, Begun begun,
@@ -57,6 +58,8 @@ class ConfigReloader {
   Engine& engine_;
   const ConfigSource source_;
   const metrics::ConfigurationMetrics metrics_;
+
+  const bool shared_;
 
   // Owned by the thread.
   const std::unique_ptr<ConfigWatch> watch_;

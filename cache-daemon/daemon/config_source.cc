@@ -33,11 +33,17 @@ Result<Reading> ReadConfig(const ConfigSource& source, const std::optional<std::
   config::Document document = TRY(config::ParseDocument(*text, source.file));
   reading.values.merge(document.For(source.node));
   for (size_t i = 0; i < document.overrides.size(); ++i) {
-    if (document.overrides[i].node_labels.empty() || !source.node.labels.empty()) continue;
-    reading.warnings.push_back(
-        fmt::format("override {} of {} asks for node labels, but the daemon was not told this "
-                    "node's: give it --node-labels",
-                    i + 1, source.file));
+    const config::Override& each = document.overrides[i];
+    auto warn = [&](std::string_view what, std::string_view flag) {
+      reading.warnings.push_back(
+          fmt::format("override {} of {} asks for {}, but the daemon was not told this node's: "
+                      "give it {}",
+                      i + 1, source.file, what, flag));
+    };
+    if (!each.node_labels.empty() && source.node.labels.empty())
+      warn("node labels", "--node-labels");
+    if (!each.node_names.empty() && source.node.name.empty())
+      warn("the node's name", "--node-name");
   }
   return reading;
 }

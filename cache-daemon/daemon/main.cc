@@ -118,6 +118,7 @@ int Serve(const Options& options, ConfigReloader::Begun begun) {
   config::Config config = config::ConfigOf(begun.reading.values);
   Result<Placement> placement = PlacementOf(config.root, begun.source.file);
   if (!placement) return Complain(placement.error(), kBadRoot);
+  begun.shared = placement->shared;
   metrics::Registry registry;
   api::AdminPages pages(registry);
   Result<std::unique_ptr<api::AdminHttp>> http = StartAdminHttp(config, pages);

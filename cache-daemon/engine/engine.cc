@@ -11,14 +11,11 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include "base/thread.h"
 #include "base/worker_pool.h"
 #include "cache-daemon/engine/acquisition.h"
-#include "cache-daemon/engine/fill_resumer.h"
 #include "cache-daemon/engine/lease_gate.h"
 #include "cache-daemon/engine/lease_policy.h"
-#include "cache-daemon/engine/scrubber.h"
-#include "cache-daemon/engine/verifier.h"
+#include "cache-daemon/engine/upkeep.h"
 #include "cache-daemon/io/buffer_pool.h"
 #include "cache-daemon/source/file_filter.h"
 
@@ -66,11 +63,13 @@ class EngineImpl final : public Engine {
   Result<std::string> Prefetch(const ModelReference& model,
                                const Credentials& credentials) override;
   Result<EvictOutcome> Evict(const std::string& snapshot_id, const std::string& model) override;
-  Result<Bytes> EvictQuarantine() override { return verifier_->DropQuarantined(); }
+  Result<Bytes> EvictQuarantine() override { return upkeep_->EvictQuarantine(); }
   std::vector<SnapshotView> List() const override;
   Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) override;
   Result<VerifySums> Verify(const VerifyRequest& request, const VerifyObserver& observer,
-                            std::stop_token stop) override;
+                            std::stop_token stop) override {
+    return upkeep_->Verify(request, observer, std::move(stop));
+  }
   Result<store::SpaceSums> Capacity() const override { return store_->Space(); }
   Result<EngineInfo> Info() const override;
   Result<> Reconfigure(const EngineOptions& options) override;
@@ -84,10 +83,6 @@ class EngineImpl final : public Engine {
   Result<> Start(const EngineOptions& options);
   Result<> Recreate(const SyncRequest::Live& live, std::chrono::system_clock::time_point epoch);
   std::vector<std::string> SnapshotsNamed(const std::string& model) const;
-  void StartScrub(const ScrubOptions& options);
-  void Refill(const std::vector<std::string>& snapshot_ids);
-  FillResumer& NewResumer() EXCLUDES(mutex_);
-  IntegrityView Integrity() const;
   EngineParts Parts() {
     return {*store_,  *sources_, *filler_, *workers_,        *resolvers_,
             *leases_, waits_,    clock_,   acquire_metrics_, stop_.get_token()};
@@ -110,16 +105,10 @@ class EngineImpl final : public Engine {
   std::unique_ptr<fill::Filler> filler_;
   std::unique_ptr<WorkerPool> workers_;
   std::unique_ptr<WorkerPool> resolvers_;
-  std::unique_ptr<Verifier> verifier_;
-  std::unique_ptr<Scrubber> scrubber_;  // null: off
-  std::jthread scrub_thread_;
-  bool resume_fills_ = false;
-  Bytes verify_rate_ = 0;
+  std::unique_ptr<Upkeep> upkeep_;
 
   Mutex mutex_;
   std::set<std::shared_ptr<Acquisition>> acquisitions_ GUARDED_BY(mutex_);
-  // Kept for what they log of their fills.
-  std::vector<std::shared_ptr<FillResumer>> resumers_ GUARDED_BY(mutex_);
 };
 
 Result<> EngineImpl::Start(const EngineOptions& options) {
@@ -150,19 +139,15 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
                                                 .metrics = options.metrics.fill});
   workers_ = std::make_unique<WorkerPool>("engine", kWorkers);
   resolvers_ = std::make_unique<WorkerPool>("resolver", static_cast<int>(options.resolve_threads));
-  resume_fills_ = options.resume_fills;
-  verify_rate_ = options.verify_rate;
-  verifier_ = std::make_unique<Verifier>(*store_, clock_, options.metrics.integrity,
-                                         [this](const auto& ids) { Refill(ids); });
-  if (resume_fills_) NewResumer().Start();
-  if (options.scrub.daily_bytes > 0) StartScrub(options.scrub);
+  upkeep_ = std::make_unique<Upkeep>(Parts(), *transport_, options);
+  upkeep_->Start();
   return {};
 }
 
 EngineImpl::~EngineImpl() {
   if (!workers_) return;  // Start failed before anything ran
   stop_.request_stop();
-  if (scrub_thread_.joinable()) scrub_thread_.join();
+  upkeep_->AwaitEnd();
   // Stopped, not destroyed: a fill that ends right now still posts to them.
   workers_->Stop();
   resolvers_->Stop();
@@ -191,7 +176,9 @@ void EngineImpl::Acquire(AcquireRequest request, std::weak_ptr<AcquireObserver> 
 
 Result<> EngineImpl::Release(const std::string& lease_id) {
   waits_.Leave(lease_id);
-  return leases_->Release(lease_id);
+  TRY(leases_->Release(lease_id));
+  store_->TidyQuarantine();
+  return {};
 }
 
 Result<SyncOutcome> EngineImpl::SyncLeases(const SyncRequest& request) {
@@ -236,7 +223,9 @@ Result<> EngineImpl::Recreate(const SyncRequest::Live& live,
                            .request_fingerprint = "",
                            .boot_id = store_->boot_id(),
                            .taken = clock_.Now()};
-  return leases_->Recreate(lease, epoch);
+  TRY(leases_->Recreate(lease, epoch));
+  store_->TidyQuarantine();  // it may have replaced one on a withdrawn tree
+  return {};
 }
 
 Result<std::string> EngineImpl::Prefetch(const ModelReference& model,
@@ -341,52 +330,10 @@ Result<StatView> EngineImpl::Stat(const ModelReference& model, const Credentials
   return view;
 }
 
-Result<VerifySums> EngineImpl::Verify(const VerifyRequest& request, const VerifyObserver& observer,
-                                      std::stop_token stop) {
-  std::stop_source either;
-  auto forward = [&either] { either.request_stop(); };
-  std::stop_callback on_caller(std::move(stop), forward);
-  std::stop_callback on_end(stop_.get_token(), forward);
-  VerifyRequest paced = request;
-  if (!paced.bytes_per_second) paced.bytes_per_second = verify_rate_;
-  return verifier_->Verify(paced, observer, either.get_token());
-}
-
-void EngineImpl::StartScrub(const ScrubOptions& options) {
-  auto wait = [stop = stop_.get_token()](auto duration) {
-    return WaitUnlessStopped(stop, duration);
-  };
-  Scrubber::Parts parts{.store = *store_,
-                        .verifier = *verifier_,
-                        .clock = clock_,
-                        .busy = [this] { return filler_->CurrentActivity().fills > 0; },
-                        .wait = std::move(wait)};
-  scrubber_ = std::make_unique<Scrubber>(options, std::move(parts));
-  scrub_thread_ =
-      StartThread("scrub", [this](const std::stop_token&) { scrubber_->RunPolitely(); });
-}
-
-void EngineImpl::Refill(const std::vector<std::string>& snapshot_ids) {
-  if (!resume_fills_) return;
-  NewResumer().Start(snapshot_ids);
-}
-
-FillResumer& EngineImpl::NewResumer() {
-  auto resumer = std::make_shared<FillResumer>(Parts(), *transport_);
-  MutexLock lock(mutex_);
-  resumers_.push_back(resumer);
-  return *resumer;
-}
-
-IntegrityView EngineImpl::Integrity() const {
-  IntegrityView view = verifier_->View();
-  if (scrubber_) view.scrub = scrubber_->View();
-  return view;
-}
-
 Result<> EngineImpl::Reconfigure(const EngineOptions& options) {
-  TRY(sources_->Allow(SourceOptionsOf(options)));
+  // First what may fail, and then changes nothing.
   TRY(store_->SetLimits(options.store.limit, options.store.min_free));
+  TRY(sources_->Allow(SourceOptionsOf(options)));
   transport_->Reconfigure(TransportOptionsOf(options));
   filler_->Reconfigure(options.fill);
   return {};
@@ -407,7 +354,7 @@ Result<EngineInfo> EngineImpl::Info() const {
                     .hosts = std::move(activity.hosts),
                     .contents = store_->Count(),
                     .started = started_,
-                    .integrity = Integrity()};
+                    .integrity = upkeep_->View()};
 }
 
 Result<> EngineImpl::CheckAnswers(std::chrono::milliseconds patience) {

@@ -123,7 +123,7 @@ Result<> LeaseGate::Recreate(const store::LeaseRecord& lease,
       return Fail(Code::kCancelled, "the volume was released meanwhile");
     }
   }
-  TRY(store_.TakeLease(lease));
+  TRY(store_.TakeLeaseOfMount(lease));
   MutexLock lock(mutex_);
   takers_.insert_or_assign(lease.id, ++last_number_);  // a mount proves it: no failure undoes it
   return {};

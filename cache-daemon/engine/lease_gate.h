@@ -23,6 +23,7 @@ struct LeaseIntent {
 /// Takes and releases leases such that a Release that overtakes its Acquire leaves no lease behind.
 /// Operations on one lease take turns, so that the two can't cross; those on different leases don't
 /// wait for each other. Thread-safe. Its mutex is held over none of the store's operations.
+/// Who takes or releases calls Store::TidyQuarantine afterwards.
 class LeaseGate {
  public:
   LeaseGate(store::Store& store, const Clock& clock) : store_(store), clock_(clock) {}

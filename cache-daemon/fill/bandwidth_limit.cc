@@ -24,6 +24,8 @@ BandwidthLimit::BandwidthLimit(Bytes bytes_per_second, const Clock& clock,
 /// The slack is what comes in two turns: with less, the few who are called in a turn could not use
 /// all that it brings. One piece of a prefetch at least, or it would always be ahead.
 void BandwidthLimit::SetRate(Bytes bytes_per_second) {
+  if (rate_ == bytes_per_second) return;
+  rate_ = bytes_per_second;
   if (bytes_per_second == 0) {
     bucket_.reset();
   } else if (bucket_) {
@@ -55,6 +57,7 @@ bool BandwidthLimit::SomebodyElseIsBehind(const std::string& fill, double start)
 }
 
 bool BandwidthLimit::MayTake(BandwidthUser& user, const Claim& claim) {
+  if (!bucket_) return true;
   bool behind = SomebodyElseIsBehind(claim.fill, StartOf(claim.fill));
   if (!behind && bucket_->Ready(clock_.Steady())) return true;
   Wait(user, claim.fill);
@@ -62,6 +65,7 @@ bool BandwidthLimit::MayTake(BandwidthUser& user, const Claim& claim) {
 }
 
 void BandwidthLimit::Took(BandwidthUser& user, const Claim& claim, Bytes bytes) {
+  if (!bucket_) return;
   bucket_->Take(bytes);
   double start = StartOf(claim.fill);
   double price = claim.priority == FillPriority::kPrefetch ? kPrefetchPrice : 1;

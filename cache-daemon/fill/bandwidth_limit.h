@@ -41,12 +41,11 @@ class BandwidthLimit {
   BandwidthLimit(Bytes bytes_per_second, const Clock& clock,
                  std::function<void(std::chrono::milliseconds)> later);
 
-  /// Where there is a limit: whether `user` may take bytes now; then it says so by Took. Otherwise
-  /// it is called when it is its turn.
+  /// Whether `user` may take bytes now; then it says so by Took. Otherwise it is called when it is
+  /// its turn.
   bool MayTake(BandwidthUser& user, const Claim& claim);
   void Took(BandwidthUser& user, const Claim& claim, Bytes bytes);
   void Leave(const BandwidthUser& user);
-  bool limited() const { return bucket_.has_value(); }
   /// From now on. 0: no limit.
   void SetRate(Bytes bytes_per_second);
   /// Calls those who wait, the fill that is behind first.
@@ -65,6 +64,7 @@ class BandwidthLimit {
 
   const Clock& clock_;
   const std::function<void(std::chrono::milliseconds)> later_;
+  std::optional<Bytes> rate_;          ///< nothing: before the first SetRate
   std::optional<TokenBucket> bucket_;  ///< nothing: no limit
   double slack_ = 0;                   ///< so far a fill may run ahead of those who wait
   bool called_later_ = false;

@@ -217,8 +217,7 @@ void FileFill::HedgeSettled(Hedge outcome) {
 }
 
 bool FileFill::MayTakeBytes() {
-  BandwidthLimit& limit = context_->bandwidth;
-  if (!limit.limited() || limit.MayTake(*this, BandwidthClaim())) return true;
+  if (context_->bandwidth.MayTake(*this, BandwidthClaim())) return true;
   context_->governor.OnLimited(*this);
   return false;
 }
@@ -236,8 +235,7 @@ bool FileFill::AcceptBytes(RangeTransfer& range, std::span<const std::byte> byte
   if (!MayTakeBytes()) return false;
   context_->active_files = context_->governor.users_in_use();
   if (!assembly_->Accept(range.position(), bytes)) return false;
-  if (context_->bandwidth.limited())
-    context_->bandwidth.Took(*this, BandwidthClaim(), bytes.size());
+  context_->bandwidth.Took(*this, BandwidthClaim(), bytes.size());
   if (received_ == 0) FaultPoint("fill.first_bytes");
   received_ += bytes.size();
   fetched_ += bytes.size();

@@ -25,10 +25,11 @@ def take_step(world: World) -> str:
     """One random step and its invariants; the step's name."""
     step = steps.choose(world.random)
     free, hog = world.disk.free(), world.hog_bytes
+    promised = world.cache.call("Capacity").unallocated
     step(world)
     for pod, error in world.collect(everything=False):
         steps.check_refusal(world, pod, error)
-    invariants.after_step(world, free, hog)
+    invariants.after_step(world, free, hog, promised)
     return step.__name__
 
 

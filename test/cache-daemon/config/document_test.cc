@@ -44,6 +44,10 @@ fill:
   warm: true
   engine: pwrite
   bufferMemory: 64Mi
+scrub:
+  dailyBytes: 7Gi
+  rate: 8Mi
+  verifyRate: 9Mi
 sources:
   huggingface:
     endpoint: https://hub.example/
@@ -69,6 +73,9 @@ log:
   EXPECT_TRUE(config.fill.warm);
   EXPECT_EQ(config.write_engine, io::IoEngineChoice::kPwrite);
   EXPECT_EQ(config.buffer_memory, 64 * kMiB);
+  EXPECT_EQ(config.scrub_daily_bytes, 7 * kGiB);
+  EXPECT_EQ(config.scrub_rate, 8 * kMiB);
+  EXPECT_EQ(config.verify_rate, 9 * kMiB);
   EXPECT_EQ(config.hub_endpoint, "https://hub.example");
   EXPECT_TRUE(config.allow_plain_http);
   EXPECT_EQ(config.local_roots, (std::vector<std::string>{"/models", "/more"}));
@@ -112,6 +119,8 @@ TEST(DocumentTest, RefusesAKeyGivenTwice) {
 TEST(DocumentTest, RefusesWhatIsNotYaml) {
   EXPECT_THAT(ErrorOf("cache: [1, \n"), HasSubstr("not YAML"));
   EXPECT_THAT(ErrorOf("- a\n- b\n"), HasSubstr("must be a mapping"));
+  EXPECT_THAT(ErrorOf("cache: {limit: 1Ti}\n---\nfill: {files: 2}\n"),
+              HasSubstr("config.yaml:3: a second document"));
   EXPECT_THAT(ErrorOf("cache: 5\n"), HasSubstr("cache must be a mapping"));
 }
 
@@ -138,6 +147,9 @@ TEST(DocumentTest, RefusesBadValuesOfEveryKind) {
                            "fill: {warm: maybe}",
                            "fill: {engine: aio}",
                            "fill: {bufferMemory: 1Mi}",
+                           "scrub: {dailyBytes: 1Ki}",
+                           "scrub: {rate: 1Ki}",
+                           "scrub: {verifyRate: fast}",
                            "sources: {huggingface: {endpoint: hub}}",
                            "sources: {huggingface: {endpoint: 'https://user@hub'}}",
                            "sources: {http: {allowPlain: 1}}",
@@ -218,6 +230,10 @@ TEST(DocumentTest, OverridesAreCheckedWhetherTheyMatchOrNot) {
   EXPECT_THAT(ErrorOf("overrides:\n  - match: {nodeLabels: pool}\n"), HasSubstr("give labels"));
   EXPECT_THAT(ErrorOf("overrides:\n  - match: {nodeName: a}\n    overrides: []\n"),
               HasSubstr(":3: unknown key overrides"));
+  EXPECT_THAT(ErrorOf("overrides:\n  - match: {nodeName: a, nodeName: b}\n"),
+              HasSubstr("match.nodeName is given twice"));
+  EXPECT_THAT(ErrorOf("overrides:\n  - match: {nodeLabels: {pool: a, pool: b}}\n"),
+              HasSubstr("match.nodeLabels.pool is given twice"));
   EXPECT_THAT(ErrorOf("match: {nodeName: a}\n"), HasSubstr("unknown key match"));
 }
 

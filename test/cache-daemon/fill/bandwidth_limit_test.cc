@@ -66,10 +66,9 @@ class BandwidthLimitTest : public testing::Test {
       if (gone) return;
       while (!paused && at_hand >= kPiece) {
         BandwidthLimit::Claim claim{.fill = fill, .priority = priority};
-        bool limited = test.limit_.limited();
-        paused = limited && !test.limit_.MayTake(*this, claim);
+        paused = !test.limit_.MayTake(*this, claim);
         if (paused) return;
-        if (limited) test.limit_.Took(*this, claim, kPiece);
+        test.limit_.Took(*this, claim, kPiece);
         at_hand -= kPiece;
         taken += kPiece;
       }

@@ -35,6 +35,9 @@ class Cache:
         return self
 
     def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._channel.close()
 
     def call(self, method: str, timeout: float = 30, **fields: Any) -> Any:

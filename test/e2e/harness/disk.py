@@ -18,7 +18,7 @@ class SmallDisk:
         self._image = root.with_suffix(".img")
         with self._image.open("wb") as image:
             image.truncate(mebibytes * MIB)
-        subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "1", str(self._image)], check=True)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-b", "4096", "-m", "1", str(self._image)], check=True)
         self.mount()
         os.chown(root, DAEMON_UID, DAEMON_UID)
 

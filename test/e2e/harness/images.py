@@ -16,8 +16,8 @@ SECTOR = 4096  # what every disk takes for direct I/O
 def make_filesystem(image: Path, kind: str, size: int) -> None:
     with image.open("wb") as sparse:
         sparse.truncate(size)
-    options = ["-q", "-s", f"size={SECTOR}", "-m", "reflink=1"] if kind == "xfs" else ["-q", "-F", "-m", "0"]
-    subprocess.run([f"mkfs.{kind}", *options, str(image)], check=True)
+    of_kind = {"xfs": ["-s", f"size={SECTOR}", "-m", "reflink=1"], "ext4": ["-F", "-b", str(SECTOR), "-m", "0"]}
+    subprocess.run([f"mkfs.{kind}", "-q", *of_kind[kind], str(image)], check=True)
 
 
 def mount_image(image: Path, kind: str, target: Path) -> None:

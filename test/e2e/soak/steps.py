@@ -27,11 +27,12 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "ignore_range"}, {"kind": "short_length", "bytes": 1}, {"kind": "rate", "bytes_per_second": 4_000_000})
 
 
-def check_refusal(world: World, pod: Pod, error: grpc.RpcError) -> None:
-    """A publish may fail for want of room, or because the source was made to fail; then it leaves nothing."""
+def check_refusal(world: World, pod: Pod, error: grpc.RpcError, just_now: bool = False) -> None:
+    """A publish may fail for want of room, or because the source was made to fail; then it leaves nothing. Just now: the
+    room is still what it was."""
     code = error.code()
     if code in NO_ROOM:
-        if world.quiet():
+        if just_now and world.quiet():
             check_there_is_no_room(world, pod, error)
     else:
         must(world.faulty and code in SOURCE_TROUBLE, f"{pod}: {code}: {error.details()}")
@@ -55,7 +56,7 @@ def arrive(world: World) -> None:
     try:
         world.settle(pod, world.acquire(pod))
     except grpc.RpcError as error:
-        check_refusal(world, pod, error)
+        check_refusal(world, pod, error, just_now=True)
 
 
 def arrive_meanwhile(world: World) -> None:
@@ -173,12 +174,18 @@ def restart(world: World, kill: bool) -> None:  # pylint: disable=redefined-oute
     else:
         world.daemon.stop()
     world.kills += kill
-    interrupted = [pod for pod, _ in world.collect(everything=True)]
+    interrupted = []
+    for pod, error in world.collect(everything=True):
+        broken_off = error.code() in (Code.UNAVAILABLE, Code.CANCELLED)
+        must(broken_off or error.code() in NO_ROOM or (world.faulty and error.code() in SOURCE_TROUBLE),
+             f"{pod}: {error.code()}: {error.details()}")
+        interrupted.append(pod)
     before = DiskView(world.daemon.root)
+    logged = world.daemon.log.stat().st_size
     world.cache.close()
     world.configure()
     world.start()
-    invariants.after_restart(world, before)
+    invariants.after_restart(world, before, logged)
     for pod in interrupted:
         again(world, pod)
 

@@ -139,6 +139,10 @@ class World:
         """Nothing is under way in the daemon."""
         return not self.arrivals and self.cache.call("Info").fills_active == 0
 
+    def fetched(self) -> int:
+        """Bytes that came since the daemon's start."""
+        return int(self.cache.call("Info").bytes_fetched)
+
     def files_of(self, pod: Pod) -> Path:
         """Where a pod's model files lie."""
         tree = self.daemon.root / pod.tree

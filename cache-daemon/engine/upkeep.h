@@ -1,0 +1,49 @@
+#pragma once
+
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cache-daemon/engine/acquisition.h"
+#include "cache-daemon/engine/engine.h"
+#include "cache-daemon/engine/fill_resumer.h"
+#include "cache-daemon/engine/scrubber.h"
+#include "cache-daemon/engine/verifier.h"
+
+namespace weighhouse {
+
+/// What an engine does for its cache without being asked: it goes on with interrupted fills, reads
+/// blobs again, and has bad ones fetched again. Thread-safe.
+class Upkeep {
+ public:
+  /// Of `options`: resume_fills, scrub, verify_rate and metrics. What `parts` refers to, and
+  /// `transport`, outlive it.
+  Upkeep(const EngineParts& parts, source::Transport& transport, const EngineOptions& options);
+  /// Begins with the fills and the scrub. Once.
+  void Start();
+  /// Returns once the scrub has ended; the engine's stop was requested.
+  void AwaitEnd();
+
+  /// Engine::Verify, Engine::EvictQuarantine.
+  Result<VerifySums> Verify(const VerifyRequest& request, const VerifyObserver& observer,
+                            std::stop_token stop);
+  Result<Bytes> EvictQuarantine() { return verifier_.DropQuarantined(); }
+  IntegrityView View() const;
+
+ private:
+  void StartScrub();
+  void Refill(const std::vector<std::string>& snapshot_ids);
+
+  const EngineParts parts_;
+  const std::shared_ptr<FillResumer> resumer_;  // shared: its jobs keep it
+  const bool resume_fills_;
+  const ScrubOptions scrub_;
+  const Bytes verify_rate_;
+  Verifier verifier_;
+  std::unique_ptr<Scrubber> scrubber_;  // null: off
+  std::jthread scrub_thread_;
+};
+
+}  // namespace weighhouse
