@@ -200,6 +200,9 @@ class Store {
   /// commit directory).
   virtual Result<std::string> EnsureTree(const std::string& id, Layout layout,
                                          const std::string& requested_revision) = 0;
+  /// The tree that EnsureTree would give, if it need not make it.
+  virtual std::optional<std::string> FindTree(const std::string& id, Layout layout,
+                                              const std::string& requested_revision) const = 0;
   /// The snapshot that the tree at `tree` (relative to the root, as EnsureTree gave it) shows;
   /// kNotFound if there is none.
   virtual Result<std::string> SnapshotOfTree(const std::string& tree) const = 0;

@@ -58,6 +58,8 @@ class StoreImpl final : public Store {
   Result<> CompleteSnapshot(const std::string& id) override;
   Result<std::string> EnsureTree(const std::string& id, Layout layout,
                                  const std::string& requested_revision) override;
+  std::optional<std::string> FindTree(const std::string& id, Layout layout,
+                                      const std::string& requested_revision) const override;
   Result<std::string> SnapshotOfTree(const std::string& tree) const override;
   void Touch(const std::string& id) override;
 

@@ -49,6 +49,10 @@ class FakeStore final : public store::Store {
   Result<std::string> EnsureTree(const std::string&, Layout, const std::string&) override {
     return Refused();
   }
+  std::optional<std::string> FindTree(const std::string&, Layout,
+                                      const std::string&) const override {
+    return {};
+  }
   Result<std::string> SnapshotOfTree(const std::string&) const override { return Refused(); }
   void Touch(const std::string&) override {}
   Result<std::optional<store::BadBlob>> VerifyBlob(const Digest&,
