@@ -105,8 +105,8 @@ Acquisition::Step Acquisition::Resolve() {
   revision_ = snapshot.revision;
   served_from_ = resolved.served_from;
   // Where the tree is made already, one lease on it will do. Else it holds the snapshot until then.
-  std::optional<std::string> tree = parts_.store.FindTree(snapshot.id, request_.layout,
-                                                          request_.model.RevisionOrDefault());
+  std::optional<std::string> tree =
+      parts_.store.FindTree(snapshot.id, request_.layout, request_.model.RevisionOrDefault());
   Result<> leased = TakeLease(snapshot.id, tree.value_or(""));
   if (!leased && leased.error().code == Code::kNotFound) {
     return Fail(Code::kAborted, "the model was evicted just now: try again");

@@ -62,7 +62,8 @@ StoreImpl::StoreImpl(Parts parts)
       metrics_(parts.metrics),
       recovery_(parts.recovery),
       state_(std::make_shared<StoreState>()),
-      trash_(filesystem_, layout_) {
+      trash_(filesystem_, layout_),
+      lease_sync_(filesystem_, layout_.LeasesDirectory()) {
   MutexLock lock(state_->mutex);
   state_->limits = parts.limits;
   state_->index = std::move(parts.index);

@@ -1,12 +1,7 @@
 #include "cache-daemon/engine/lease_gate.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <future>
-#include <thread>
 
-#include "base/unique_fd.h"
 #include "test/cache-daemon/engine/manual_clock.h"
 #include "test/cache-daemon/store/store_fixture.h"
 
@@ -29,10 +24,6 @@ class LeaseGateTest : public store::StoreTest {
   LeaseRecord Lease(const std::string& name) const { return LeaseOn(snapshot_id_, name); }
   Result<> Take(const LeaseRecord& lease) { return gate_->Take(*gate_->Announce(lease.id), lease); }
   bool IsHeld(const LeaseRecord& lease) const { return store_->FindLease(lease.id).has_value(); }
-  /// Where the store writes the lease before it renames it.
-  std::string BesideOf(const LeaseRecord& lease) const {
-    return store::RootLayout::TemporaryBeside(Names().Lease(lease.id));
-  }
 
   const store::TestFiles files_ = {{"a", "first"}};
   std::string snapshot_id_;
@@ -42,11 +33,14 @@ class LeaseGateTest : public store::StoreTest {
 
 TEST_F(LeaseGateTest, ALeaseWaitsForItsOwnOperationsAndForNoOthers) {
   LeaseRecord slow = Lease("slow");
-  // Writing to it waits for a reader: a disk that stands still.
-  ASSERT_EQ(::mkfifo(BesideOf(slow).c_str(), 0600), 0);
+  // A disk that stands still.
+  std::promise<void> begun, go_on;
+  filesystem_.Before("SyncFile", slow.id, [&] {
+    begun.set_value();
+    go_on.get_future().wait_for(60s);
+  });
   auto taken = std::async(std::launch::async, [&] { return Take(slow); });
-  auto deadline = std::chrono::steady_clock::now() + 30s;
-  while (!IsHeld(slow) && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  ASSERT_EQ(begun.get_future().wait_for(30s), std::future_status::ready);
   ASSERT_TRUE(IsHeld(slow));
 
   auto released = std::async(std::launch::async, [&] { return gate_->Release(slow.id); });
@@ -57,8 +51,7 @@ TEST_F(LeaseGateTest, ALeaseWaitsForItsOwnOperationsAndForNoOthers) {
   EXPECT_EQ(other.wait_for(30s), std::future_status::ready);
   EXPECT_EQ(released.wait_for(0s), std::future_status::timeout);
 
-  UniqueFd reader(::open(BesideOf(slow).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  ASSERT_TRUE(reader);
+  go_on.set_value();
   EXPECT_TRUE(taken.get().has_value());
   EXPECT_TRUE(other.get().has_value());
   EXPECT_TRUE(released.get().has_value());
