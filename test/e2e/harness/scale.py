@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -70,16 +71,22 @@ def drop_page_cache() -> None:
     Path("/proc/sys/vm/drop_caches").write_text("3\n")
 
 
-def fsync_ms(directory: Path, count: int = 300) -> tuple[float, float]:
-    """What a small write with fsync takes on this disk now: the median and the 99th percentile."""
-    path = directory / "fsync-probe"
+def durable_write_ms(directory: Path, count: int = 300) -> tuple[float, float]:
+    """What it takes on this disk now to do what a lease needs (write, sync, rename, sync the directory): the median and
+    the 99th percentile."""
+    probe = directory / "durable-write-probe"
+    probe.mkdir()
+    names = os.open(probe, os.O_RDONLY)
     took = []
-    with path.open("wb", buffering=0) as stream:
-        for _ in range(count):
-            begun = time.monotonic()
+    for number in range(count):
+        begun = time.monotonic()
+        with (probe / "beside").open("wb", buffering=0) as stream:
             stream.write(b"x" * 512)
             os.fsync(stream.fileno())
-            took.append((time.monotonic() - begun) * 1000)
-    path.unlink()
+        (probe / "beside").rename(probe / str(number))
+        os.fsync(names)
+        took.append((time.monotonic() - begun) * 1000)
+    os.close(names)
+    shutil.rmtree(probe)
     took.sort()
     return took[count // 2], took[count * 99 // 100]
