@@ -40,9 +40,7 @@ inline constexpr std::array kFaultPoints = {
     std::string_view("tree.renamed"),
     // store: leases and references
     std::string_view("lease.written"),
-    std::string_view("lease.synced"),
     std::string_view("lease.renamed"),
-    std::string_view("lease.recorded"),
     std::string_view("lease.dropped"),
     std::string_view("reference.written"),
     std::string_view("reference.renamed"),

@@ -207,8 +207,7 @@ void Recovery::FindLostBlobs() {
 // have: what goes on with them takes them for durable. A complete snapshot's blobs were synced
 // before its record was written.
 Result<> Recovery::SyncWhatWasFound() {
-  std::set<std::string> directories = {layout_.SnapshotsDirectory(), layout_.ReferencesDirectory(),
-                                       layout_.LeasesDirectory()};
+  std::set<std::string> directories = {layout_.SnapshotsDirectory(), layout_.ReferencesDirectory()};
   for (const auto& [id, record] : records_) {
     if (record.snapshot.complete) continue;
     for (const SnapshotFile& file : record.snapshot.files) {

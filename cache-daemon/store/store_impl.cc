@@ -62,8 +62,7 @@ StoreImpl::StoreImpl(Parts parts)
       metrics_(parts.metrics),
       recovery_(parts.recovery),
       state_(std::make_shared<StoreState>()),
-      trash_(filesystem_, layout_),
-      lease_sync_(filesystem_, layout_.LeasesDirectory()) {
+      trash_(filesystem_, layout_) {
   MutexLock lock(state_->mutex);
   state_->limits = parts.limits;
   state_->index = std::move(parts.index);

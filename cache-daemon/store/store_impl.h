@@ -9,7 +9,6 @@
 #include "cache-daemon/store/index.h"
 #include "cache-daemon/store/root.h"
 #include "cache-daemon/store/root_layout.h"
-#include "cache-daemon/store/shared_sync.h"
 #include "cache-daemon/store/store.h"
 #include "cache-daemon/store/trash.h"
 #include "cache-daemon/store/tree_builder.h"
@@ -27,7 +26,7 @@ namespace weighhouse::store {
 ///   2. one busy name (BusyScope): a snapshot's id, `lease/<id>`, `reference/<fingerprint>` or
 ///   `quarantine/<sha256>`: no other operation on it
 ///   3. state->mutex: the index; held over no I/O but the setting of a file's time
-///   4. Trash's and SharedSync's own mutexes
+///   4. Trash's own mutex
 /// Only Quarantine waits for pins to end, and it holds nothing then. On disk a change comes before
 /// the index if it gives (a blob, a record, a lease is durable before it is known) and after it if
 /// it takes (a tree or blob is known as leaving before it goes).
@@ -174,7 +173,6 @@ class StoreImpl final : public Store {
   };
   static Result<> CheckLeasable(const Index& index, const LeaseRecord& lease, LeaseFor lease_for);
   Result<> PutLease(const LeaseRecord& lease, LeaseFor lease_for);
-  /// Puts the file in place; the directory is not synced yet.
   Result<> WriteLease(const LeaseRecord& lease);
 
   // Space
@@ -215,7 +213,6 @@ class StoreImpl final : public Store {
   const RecoverySummary recovery_;
   const std::shared_ptr<StoreState> state_;  // shared: see StoreState
   Trash trash_;
-  SharedSync lease_sync_;
 };
 
 /// "2 leases, 1 fill": why a snapshot isn't idle.

@@ -56,12 +56,7 @@ Result<> StoreImpl::PutLease(const LeaseRecord& lease, LeaseFor lease_for) {
     state_->index.leases.Put(lease);
   }
   auto written = WriteLease(lease);
-  if (written.has_value()) {
-    // Where this fails the lease is there, for as long as the power stays, and holds: but it may
-    // not be answered with.
-    written = lease_sync_.Run();
-    if (written.has_value()) FaultPoint("lease.recorded");
-  } else {
+  if (!written.has_value()) {
     MutexLock lock(state_->mutex);
     state_->index.leases.Remove(lease.id);
     if (replaced) state_->index.leases.Put(*replaced);
@@ -74,10 +69,9 @@ Result<> StoreImpl::PutLease(const LeaseRecord& lease, LeaseFor lease_for) {
 Result<> StoreImpl::WriteLease(const LeaseRecord& lease) {
   std::string path = layout_.Lease(lease.id);
   std::string beside = RootLayout::TemporaryBeside(path);
+  // Not synced: leases outlive the process, not the kernel.
   TRY(filesystem_.WriteFile(beside, LeaseToJson(lease)));
   FaultPoint("lease.written");
-  TRY(filesystem_.SyncFile(beside));
-  FaultPoint("lease.synced");
   TRY(filesystem_.Rename(beside, path, io::Replace::kAllowed));
   FaultPoint("lease.renamed");
   return {};

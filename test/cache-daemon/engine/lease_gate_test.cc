@@ -35,7 +35,7 @@ TEST_F(LeaseGateTest, ALeaseWaitsForItsOwnOperationsAndForNoOthers) {
   LeaseRecord slow = Lease("slow");
   // A disk that stands still.
   std::promise<void> begun, go_on;
-  filesystem_.Before("SyncFile", slow.id, [&] {
+  filesystem_.Before("Rename", slow.id, [&] {
     begun.set_value();
     go_on.get_future().wait_for(60s);
   });

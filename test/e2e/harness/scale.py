@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,24 +66,3 @@ def listed(daemon: CacheDaemon) -> list[dict[str, Any]]:
 def drop_page_cache() -> None:
     """Everything clean that the kernel remembers of any disk: data, inodes and names."""
     Path("/proc/sys/vm/drop_caches").write_text("3\n")
-
-
-def durable_write_ms(directory: Path, count: int = 300) -> tuple[float, float]:
-    """What it takes on this disk now to do what a lease needs (write, sync, rename, sync the directory): the median and
-    the 99th percentile."""
-    probe = directory / "durable-write-probe"
-    probe.mkdir()
-    names = os.open(probe, os.O_RDONLY)
-    took = []
-    for number in range(count):
-        begun = time.monotonic()
-        with (probe / "beside").open("wb", buffering=0) as stream:
-            stream.write(b"x" * 512)
-            os.fsync(stream.fileno())
-        (probe / "beside").rename(probe / str(number))
-        os.fsync(names)
-        took.append((time.monotonic() - begun) * 1000)
-    os.close(names)
-    shutil.rmtree(probe)
-    took.sort()
-    return took[count // 2], took[count * 99 // 100]
