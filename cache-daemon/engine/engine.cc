@@ -291,8 +291,10 @@ std::vector<SnapshotView> EngineImpl::List() const {
   std::vector<SnapshotView> views;
   std::vector<store::ReferenceRecord> references = store_->References();
   std::vector<store::LeaseRecord> leases = store_->Leases();
+  std::set<std::string> kept = store_->Kept();
   for (store::Snapshot& snapshot : store_->Snapshots()) {
-    SnapshotView view{.filling = filler_->ProgressOf(snapshot.id)};
+    SnapshotView view{.kept = kept.contains(snapshot.id),
+                      .filling = filler_->ProgressOf(snapshot.id)};
     for (const store::ReferenceRecord& reference : references) {
       if (reference.snapshot_id == snapshot.id) view.references.push_back(reference.text);
     }
@@ -332,6 +334,7 @@ Result<> EngineImpl::Reconfigure(const EngineOptions& options) {
   TRY(sources_->Allow(SourceOptionsOf(options)));
   transport_->Reconfigure(TransportOptionsOf(options));
   filler_->Reconfigure(options.fill);
+  upkeep_->Keep(options.keep);
   return {};
 }
 
@@ -350,7 +353,8 @@ Result<EngineInfo> EngineImpl::Info() const {
                     .hosts = std::move(activity.hosts),
                     .contents = store_->Count(),
                     .started = started_,
-                    .integrity = upkeep_->View()};
+                    .integrity = upkeep_->View(),
+                    .keep = upkeep_->ViewOfKept()};
 }
 
 Result<> EngineImpl::CheckAnswers(std::chrono::milliseconds patience) {

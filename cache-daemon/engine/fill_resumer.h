@@ -12,7 +12,8 @@ namespace weighhouse {
 
 /// Lets fills go on by themselves, as prefetches, that the end of the last process interrupted, or
 /// whose snapshots lost a file that proved bad: those of public models whose reference is known.
-/// (Others wait for a publish, which brings its credentials: none are on the disk.) A model whose
+/// (Others wait for a publish, which brings its credentials: none are on the disk; what is kept is
+/// the Keeper's.) A model whose
 /// source is away is tried again, with growing pauses. One model at a time, on the workers; held by
 /// shared_ptr, because its jobs keep it.
 class FillResumer final : public std::enable_shared_from_this<FillResumer> {
