@@ -51,6 +51,7 @@ TEST_F(AdminPagesTest, ShowsWhatTheEngineDoes) {
                          {.host = "https://two.example", .connections = 1, .allowance = 4}};
   engine_.info->contents = {.snapshots_complete = 7,
                             .snapshots_incomplete = 2,
+                            .snapshots_kept = 3,
                             .blobs = 70,
                             .leases = 5,
                             .quarantined_blobs = 1,
@@ -62,6 +63,7 @@ TEST_F(AdminPagesTest, ShowsWhatTheEngineDoes) {
   EXPECT_EQ(Value(R"(weighhouse_fill_connections{state="allowed"})"), "12");
   EXPECT_EQ(Value(R"(weighhouse_snapshots{state="complete"})"), "7");
   EXPECT_EQ(Value(R"(weighhouse_snapshots{state="incomplete"})"), "2");
+  EXPECT_EQ(Value("weighhouse_kept_snapshots"), "3");
   EXPECT_EQ(Value("weighhouse_blobs"), "70");
   EXPECT_EQ(Value("weighhouse_leases"), "5");
   EXPECT_EQ(Value("weighhouse_quarantined_blobs"), "1");
