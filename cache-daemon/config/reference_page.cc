@@ -50,6 +50,21 @@ lies on it: the directory of the configuration file (kubelet keeps ConfigMap vol
 (which kubelet mounts), or `/` (in a container the runtime's filesystem, told by its sizes). `weighhouse --root DIR`
 without a daemon keeps 5% free wherever it is.
 
+## Models that stay
+
+```yaml
+keep:
+- hf://org/name@main
+- https://host/path/model.gguf#sha256=<hex>
+```
+
+Each is fetched at the daemon's start, and when it comes onto the list, after what pods wait for. From then on neither a
+fill that needs space nor a smaller limit nor `weighhouse evict` removes it; a fill that would need its space is refused
+as one that needs that of running pods. A branch is looked up at a start and when it comes onto the list; the old
+revision stays until the new one is complete, so there must be room for both. What can't be had (its source is away,
+there is no room, it needs credentials) is tried again, every five minutes at last, and `weighhouse status` says why.
+Taken off the list, a model is evicted when its space is needed, as any other.
+
 ## Values for some nodes only
 
 `overrides` is a list; each entry has a `match` and the same keys as the document. An entry counts on the nodes that fit
