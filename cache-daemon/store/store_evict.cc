@@ -7,6 +7,21 @@
 #include "cache-daemon/store/store_impl.h"
 
 namespace weighhouse::store {
+namespace {
+
+std::string_view Cause(metrics::EvictionReason reason) {
+  switch (reason) {
+    case metrics::EvictionReason::kSpace:
+      return "a fill needed the room";
+    case metrics::EvictionReason::kLimit:
+      return "the cache was over its limit";
+    case metrics::EvictionReason::kRequest:
+      return "as asked";
+  }
+  return "";
+}
+
+}  // namespace
 
 Result<Bytes> StoreImpl::Evict(const std::string& snapshot_id) {
   Bytes freed = TRY(EvictFor(metrics::EvictionReason::kRequest, snapshot_id));
@@ -31,8 +46,10 @@ Result<Bytes> StoreImpl::EvictFor(metrics::EvictionReason reason, const std::str
     trash_.Empty();
     return std::unexpected(std::move(removed).error().Within("evict " + snapshot_id));
   }
+  std::string origin;
   {
     MutexLock lock(state_->mutex);
+    origin = state_->index.catalog.Find(snapshot_id)->snapshot.origin;
     state_->index.Erase(snapshot_id);
   }
   ForgetReferences(snapshot_id);
@@ -42,6 +59,8 @@ Result<Bytes> StoreImpl::EvictFor(metrics::EvictionReason reason, const std::str
   for (const TreeRecord& tree : trees) freed += tree.copied;
   FaultPoint("evict.done");
   metrics_.OnEvicted(reason, freed);
+  spdlog::info("store: evicted snapshot {} of {}: {}, {} freed", snapshot_id, origin, Cause(reason),
+               FormatBytes(freed));
   return freed;
 }
 

@@ -6,8 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <set>
 
 #include <fmt/format.h>
@@ -22,8 +24,8 @@ namespace fs = std::filesystem;
 
 const TestFiles kFirst = {{"config.json", "{}"}, {"dir/model", PatternBytes(10000, 1)}};
 const TestFiles kSecond = {{"config.json", "{}"}, {"other", PatternBytes(20000, 2)}};
-const TestFiles kRotting = {{"rotting", "these bytes will rot"}};
-const TestFiles kHealed = {{"healed", "these bytes rot, and come back"}};
+const TestFiles kRotting = {{"weights", "these bytes will rot"}};
+const TestFiles kHealed = {{"weights", "these bytes rot, and come back"}};
 const TestFiles kInterrupted = {{"interrupted", PatternBytes(5 * 4096 + 7, 3)}};
 constexpr const char* kChildRoot = "STORE_CRASH_ROOT";
 
@@ -33,6 +35,10 @@ Listing Interrupted() {
   return ListingOf(kInterrupted, {.revision = std::string(40, 'd'), .identify = Sha256Of});
 }
 Listing Healed() { return ListingOf(kHealed, {.revision = std::string(40, 'e')}); }
+Listing NextRevision(Listing listing) {
+  listing.revision[0] = 'f';
+  return listing;
+}
 Listing Rotting() { return ListingOf(kRotting, {.revision = std::string(40, 'c')}); }
 
 /// One model's way through the store: begin, ingest, commit, complete, trees in both layouts,
@@ -83,13 +89,31 @@ Result<> FillInterrupted(Store& store) {
   return {};
 }
 
-/// The blob gets other bytes, behind the store's back.
+/// The blob gets other bytes, behind the store's back, in place as a failing disk does.
 void Rot(Store& store, const std::string& content) {
   std::string blob = RootLayout(store.root()).Blob(Digest::Of(content));
-  if (!fs::exists(blob)) return;
-  fs::remove(blob);
-  WriteTestFile(blob, "rot");
+  fs::permissions(blob, fs::perms(0644));
+  std::ofstream(blob, std::ios::in | std::ios::out | std::ios::binary) << "rot";
   fs::permissions(blob, fs::perms(0444));
+}
+
+/// A model of which two revisions share a blob, which rots while a pod has it.
+Result<> Spoil(Store& store, const Listing& listing, const TestFiles& files,
+               const std::string& pod) {
+  TRY(Fill(store, listing, files));
+  TRY(Fill(store, NextRevision(listing), files));
+  std::string tree = TRY(store.EnsureTree(listing.SnapshotId(), Layout::kFiles, ""));
+  TRY(store.TakeLease(LeaseOn(listing.SnapshotId(), pod, tree)));
+  const std::string& content = files.begin()->second;
+  Rot(store, content);
+  TRY(store.VerifyBlob(Digest::Of(content), {}));
+  return {};
+}
+
+Result<> EndPod(Store& store, const std::string& pod) {
+  TRY(store.DropLease(LeaseOn("", pod).id));
+  store.TidyQuarantine();
+  return {};
 }
 
 /// Everything the store does. May be run again on what a killed run left.
@@ -98,14 +122,12 @@ Result<> Workload(Store& store) {
   TRY(Serve(store, Second(), kSecond, "second"));
   TRY(store.Evict(First().SnapshotId()));
   TRY(FillInterrupted(store));
-  for (const auto& [listing, files] :
-       {std::pair(Healed(), kHealed), std::pair(Rotting(), kRotting)}) {
-    TRY(Fill(store, listing, files));
-    const std::string& content = files.begin()->second;
-    Rot(store, content);
-    TRY(store.VerifyBlob(Digest::Of(content), {}));
-  }
+  TRY(Spoil(store, Healed(), kHealed, "healed"));
+  TRY(Spoil(store, Rotting(), kRotting, "rotting"));
   TRY(Fill(store, Healed(), kHealed));
+  TRY(Fill(store, NextRevision(Healed()), kHealed));
+  TRY(EndPod(store, "healed"));
+  TRY(EndPod(store, "rotting"));
   ScrubState scrub = store.ReadScrub();
   ++scrub.day;
   TRY(store.RecordScrub(scrub));
@@ -157,7 +179,27 @@ class StoreCrashTest : public StoreTest {
     }
     for (const LeaseRecord& lease : store_->Leases()) {
       EXPECT_TRUE(fs::exists(Absolute(lease.tree))) << "a lease on nothing";
+      EXPECT_EQ(IsDamaged(lease), ReadsRot(lease)) << lease.pod_name;
     }
+    Bytes used = BlocksBelow("blobs") + BlocksBelow("quarantine");
+    if (fs::is_empty(Root() / "ingests")) {
+      EXPECT_EQ(store_->Space()->used, used);
+    }
+  }
+  bool IsDamaged(const LeaseRecord& lease) const {
+    return std::ranges::any_of(store_->DamagedLeases(),
+                               [&](const LeaseRecord& one) { return one.id == lease.id; });
+  }
+  bool ReadsRot(const LeaseRecord& lease) const {
+    return std::ranges::any_of(FilesBelow(Absolute(lease.tree)),
+                               [](const auto& file) { return file.second.starts_with("rot"); });
+  }
+  Bytes BlocksBelow(const std::string& directory) const {
+    Bytes sum = 0;
+    for (const auto& [name, content] : FilesBelow(Root() / directory)) {
+      sum += (content.size() + 4095) / 4096 * 4096;
+    }
+    return sum;
   }
 
   /// The next start, and the same work again.
@@ -184,6 +226,7 @@ class StoreCrashTest : public StoreTest {
     EXPECT_FALSE(store_->FindSnapshot(Rotting().SnapshotId())->complete);
     EXPECT_TRUE(store_->FindSnapshot(Healed().SnapshotId())->complete);
     EXPECT_EQ(store_->Quarantined().blobs, 1u) << "only what was not brought again";
+    EXPECT_TRUE(store_->DamagedLeases().empty());
     Reopen();
     EXPECT_EQ(store_->recovery().dropped_orphans, 0u);
     EXPECT_EQ(store_->Quarantined().blobs, 1u);

@@ -151,7 +151,8 @@ def change_limit(world: World) -> None:
         sums = world.cache.call("Capacity")
         return bool(sums.limit == world.limit and sums.used + sums.unallocated <= invariants.ceiling(sums))
 
-    world.limit = world.random.choice(LIMITS)
+    before, world.limit = world.limit, world.random.choice(LIMITS)
+    world.fitting = world.fitting or world.limit < before
     world.configure()
     world.daemon.process.wait_ready(fits)
 
@@ -181,10 +182,11 @@ def restart(world: World, kill: bool) -> None:  # pylint: disable=redefined-oute
              f"{pod}: {error.code()}: {error.details()}")
         interrupted.append(pod)
     before = DiskView(world.daemon.root)
+    logged = world.daemon.log.stat().st_size
     world.cache.close()
     world.configure()
     world.start()
-    invariants.after_restart(world, before)
+    invariants.after_restart(world, before, logged)
     for pod in interrupted:
         again(world, pod)
 
