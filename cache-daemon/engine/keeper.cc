@@ -72,28 +72,35 @@ std::vector<KeepView> Keeper::View() const {
   for (const std::string& fingerprint : order_) {
     const Model& model = models_.at(fingerprint);
     views.push_back({.model = model.reference.ToString(),
-                     .snapshot_id = model.whole,
+                     .snapshot_id = IsWhole(model.whole) ? model.whole : "",
                      .problem = model.problem});
   }
   return views;
 }
 
 void Keeper::Recall(Model& model) {
-  if (!model.whole.empty() || !model.wanted.empty()) return;
   std::optional<store::ReferenceRecord> record =
       parts_.store.FindReference(model.reference.Fingerprint());
   if (!record) return;
   std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(record->snapshot_id);
   if (!snapshot) return;
-  (snapshot->complete ? model.whole : model.wanted) = snapshot->id;
+  if (snapshot->complete) {
+    model.whole = snapshot->id;
+  } else if (model.whole.empty() && model.wanted.empty()) {
+    model.wanted = snapshot->id;
+  }
+}
+
+bool Keeper::IsWhole(const std::string& snapshot_id) const {
+  std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(snapshot_id);
+  return snapshot && snapshot->complete;
 }
 
 void Keeper::Publish() {
   std::set<std::string> kept;
   for (const auto& [fingerprint, model] : models_) {
-    for (const std::string& id : {model.whole, model.wanted}) {
-      if (!id.empty()) kept.insert(id);
-    }
+    if (!model.whole.empty()) kept.insert(model.whole);
+    if (!model.wanted.empty() && !model.crowded) kept.insert(model.wanted);
   }
   parts_.store.SetKept(std::move(kept));
 }
@@ -164,15 +171,12 @@ bool Keeper::HoldsWhatNeverMoves(const Attempt& attempt) {
     MutexLock lock(mutex_);
     Model* model = Find(attempt);
     if (model == nullptr) return false;
-    // A pod may have brought it since, such as one with credentials.
     Recall(*model);
     Publish();
     if (IsCommitId(attempt.reference.revision)) commit = model->whole;
   }
-  std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(commit);
-  if (!snapshot || !snapshot->complete) return false;
-  MarkSettled(attempt, commit);
-  return true;
+  if (!IsWhole(commit)) return false;
+  return MarkSettled(attempt, commit).has_value();
 }
 
 std::shared_ptr<Keeper::Watch> Keeper::Want(const Attempt& attempt,
@@ -201,25 +205,28 @@ Result<> Keeper::Record(const Attempt& attempt, const std::string& snapshot_id) 
 
 Result<> Keeper::Settle(const Attempt& attempt, const std::string& snapshot_id) {
   TRY(Record(attempt, snapshot_id));
-  MarkSettled(attempt, snapshot_id);
-  return {};
+  return MarkSettled(attempt, snapshot_id);
 }
 
-void Keeper::MarkSettled(const Attempt& attempt, const std::string& snapshot_id) {
+Result<> Keeper::MarkSettled(const Attempt& attempt, const std::string& snapshot_id) {
   {
     MutexLock lock(mutex_);
     Model* model = Find(attempt);
-    if (model == nullptr) return;
+    if (model == nullptr) return {};
     model->whole = snapshot_id;
     model->wanted.clear();
+    model->crowded = false;
+    Publish();
+    // Where it was not kept before, somebody may have needed its space just now.
+    if (!IsWhole(snapshot_id)) return Fail(Code::kAborted, "it was evicted just now");
     model->problem.clear();
-    model->warned = false;
+    model->warned.reset();
     model->settled = true;
     model->pause = kFirstPause;
     model->watch.reset();
-    Publish();
   }
   spdlog::info("keep: {}: complete, {}", attempt.reference.ToString(), snapshot_id);
+  return {};
 }
 
 void Keeper::Failed(const Attempt& attempt, const Error& error) {
@@ -228,7 +235,7 @@ void Keeper::Failed(const Attempt& attempt, const Error& error) {
   std::string problem = error.message;
   if (problem.starts_with(name + ": ")) problem.erase(0, name.size() + 2);
   std::chrono::seconds pause;
-  bool warned = false;
+  bool known = false;
   {
     MutexLock lock(mutex_);
     Model* model = Find(attempt);
@@ -237,9 +244,11 @@ void Keeper::Failed(const Attempt& attempt, const Error& error) {
     model->watch.reset();
     pause = model->pause;
     model->pause = std::min(pause * 2, kLongestPause);
-    warned = std::exchange(model->warned, true);
+    known = std::exchange(model->warned, error.code) == error.code;
+    model->crowded = error.code == Code::kResourceExhausted || error.code == Code::kOutOfRange;
+    Publish();
   }
-  if (!warned) spdlog::warn("keep: {}: {}: trying again", name, problem);
+  if (!known) spdlog::warn("keep: {}: {}: trying again", name, problem);
   transport_.PostAfter(pause, [self = shared_from_this(), attempt] { self->TryAgain(attempt); });
 }
 

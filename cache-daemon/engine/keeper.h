@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,9 @@ namespace weighhouse {
 /// Keeps the models that the configuration lists: each is fetched as a prefetch, with nobody's
 /// credentials, and its snapshot is never evicted. What a reference last meant is kept without
 /// asking anybody; where its source says something else by now, the old snapshot is kept until the
-/// new one is complete. What can't be had is tried again, with growing pauses. One reference is
-/// resolved at a time, on the resolvers; their fills run side by side.
+/// new one is complete. What can't be had is tried again, with growing pauses; what there is no
+/// room for is held by its fill only, or parts of several would leave no room to complete any. One
+/// reference is resolved at a time, on the resolvers; their fills run side by side.
 ///
 /// Thread-safe; its mutex comes before the store's. Held by shared_ptr, because its jobs keep it.
 class Keeper final : public std::enable_shared_from_this<Keeper> {
@@ -43,8 +45,9 @@ class Keeper final : public std::enable_shared_from_this<Keeper> {
     std::string whole;   ///< the complete snapshot that it meant last; empty: none yet
     std::string wanted;  ///< the one that it means, until that is complete
     std::string problem;
-    bool warned = false;
-    bool settled = false;  ///< it has what its source listed
+    std::optional<Code> warned;  ///< of what was logged last, since it was settled
+    bool crowded = false;        ///< there was no room for it: what is wanted isn't kept
+    bool settled = false;        ///< it has what its source listed
     std::chrono::seconds pause = kFirstPause;
     /// Of asking and filling: what belongs to an earlier one counts no more.
     uint64_t attempt = 0;
@@ -59,8 +62,9 @@ class Keeper final : public std::enable_shared_from_this<Keeper> {
   };
   class Watch;
 
-  /// Finds what the reference last meant, if nothing is known of it.
+  /// Finds what the reference last meant, which a pod may have brought since.
   void Recall(Model& model) REQUIRES(mutex_);
+  bool IsWhole(const std::string& snapshot_id) const;
   /// Tells the store what is kept.
   void Publish() REQUIRES(mutex_);
   void MakeDue(const std::string& fingerprint) REQUIRES(mutex_);
@@ -79,7 +83,7 @@ class Keeper final : public std::enable_shared_from_this<Keeper> {
       EXCLUDES(mutex_);
   Result<> Record(const Attempt& attempt, const std::string& snapshot_id);
   Result<> Settle(const Attempt& attempt, const std::string& snapshot_id) EXCLUDES(mutex_);
-  void MarkSettled(const Attempt& attempt, const std::string& snapshot_id) EXCLUDES(mutex_);
+  Result<> MarkSettled(const Attempt& attempt, const std::string& snapshot_id) EXCLUDES(mutex_);
   void Failed(const Attempt& attempt, const Error& error) EXCLUDES(mutex_);
   void TryAgain(const Attempt& attempt) EXCLUDES(mutex_);
 

@@ -22,6 +22,11 @@ constexpr char kHubAway[] =
 constexpr char kCdnAway[] =
     R"([{"side":"cdn","path":"","times":-1,"action":{"kind":"status","status":503,"headers":{},"body":""}}])";
 
+constexpr char kCdnLacksMore[] =
+    R"([{"side":"cdn","path":"more.safetensors","times":-1,"action":{"kind":"status","status":503,"headers":{},"body":""}}])";
+constexpr char kCdnStalls[] =
+    R"([{"side":"cdn","path":"","times":1,"action":{"kind":"stall","after":1000,"seconds":1}}])";
+
 class EngineKeepTest : public EngineTest {
  protected:
   EngineKeepTest() {
@@ -193,6 +198,99 @@ TEST_F(EngineKeepTest, LargerLimitIsTakenUpAtOnce) {
   EXPECT_THAT(WaitForProblem(), HasSubstr("the cache's limit is 1.0 MiB"));
   ASSERT_TRUE(engine_->Reconfigure(Keeping({kModel}, 3 * kMiB)));
   WaitUntilKept();
+}
+
+TEST_F(EngineKeepTest, ListThatDoesNotFitSaysWhichModelDoesNotAndLosesNone) {
+  std::string first = KeepAndClose(kModel);
+  OpenEngine(Keeping({kOther, kModel}, 3 * kMiB));
+  EXPECT_THAT(WaitForProblem(0), HasSubstr("held by pods or kept 2.0 MiB"));
+  EXPECT_TRUE(IsKept(first));
+  EXPECT_EQ(Keep(1).snapshot_id, first);
+  // Again and again, it is the same one: none is evicted for the other.
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(engine_->Reconfigure(Keeping({kOther, kModel}, 3 * kMiB)));
+    EXPECT_THAT(WaitForProblem(0), HasSubstr("need 2.0 MiB"));
+    EXPECT_TRUE(Find(first)->snapshot.complete);
+  }
+  EXPECT_EQ(Keep(0).snapshot_id, "");
+}
+
+TEST_F(EngineKeepTest, PartsOfSeveralDoNotKeepEachFromBeingCompleteWhereOneFits) {
+  AddFile("acme/model", "more.safetensors", PatternBytes(kSize, 64));
+  AddFile("acme/other", "more.safetensors", PatternBytes(kSize, 65));
+  hub_->Rescan();
+  hub_->SetFaults(kCdnLacksMore);
+  OpenEngine(Keeping({kModel, kOther}));
+  ASSERT_TRUE(Becomes([&] {
+    auto has_part = [](const SnapshotView& view) { return view.snapshot.PresentBytes() == kSize; };
+    std::vector<SnapshotView> views = engine_->List();
+    return views.size() == 2 && std::ranges::all_of(views, has_part);
+  }));
+  engine_.reset();
+  hub_->ClearFaults();
+  OpenEngine(Keeping({kModel, kOther}, 5 * kMiB));
+  ASSERT_TRUE(Becomes([&] { return !Keep(0).snapshot_id.empty() || !Keep(1).snapshot_id.empty(); }))
+      << Keep(0).problem << " / " << Keep(1).problem;
+  size_t whole = Keep(0).snapshot_id.empty() ? 1 : 0;
+  EXPECT_THAT(WaitForProblem(1 - whole), HasSubstr("limit 5.0 MiB"));
+  EXPECT_TRUE(IsKept(Keep(whole).snapshot_id));
+}
+
+TEST_F(EngineKeepTest, PodThatWaitsForItJoinsItsFill) {
+  OpenEngine(Keeping({kModel}));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(LeasedRequest(kModel, "pod")));
+  EXPECT_EQ(WaitUntilKept(), tree.snapshot_id);
+  EXPECT_EQ(engine_->Info()->bytes_fetched, kSize);
+}
+
+TEST_F(EngineKeepTest, SourceThatIsAwayKeepsNoPodWaiting) {
+  hub_->SetFaults(kHubAway);
+  OpenEngine(Keeping({kModel, kOther}));
+  EXPECT_TRUE(Acquire(Local("pod", kSize)));
+  EXPECT_NE(WaitForProblem(0), "");
+  EXPECT_NE(WaitForProblem(1), "");
+}
+
+TEST_F(EngineKeepTest, TakenOffTheListWhileItFillsItIsFilledAndEvictable) {
+  hub_->SetFaults(kCdnStalls);
+  OpenEngine(Keeping({kModel}));
+  ASSERT_TRUE(Becomes([&] {
+    std::vector<SnapshotView> views = engine_->List();
+    return !views.empty() && views.front().filling;
+  }));
+  std::string id = engine_->List().front().snapshot.id;
+  EXPECT_TRUE(IsKept(id));
+  ASSERT_TRUE(engine_->Reconfigure(Keeping({})));
+  EXPECT_FALSE(IsKept(id));
+  EXPECT_TRUE(engine_->Info()->keep.empty());
+  hub_->ClearFaults();
+  // The next fill finds it under way, or complete.
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
+  EXPECT_EQ(tree.snapshot_id, id);
+  ASSERT_TRUE(Becomes([&] { return engine_->Info()->fills_active == 0; }));
+  EXPECT_TRUE(engine_->Evict(id, ""));
+}
+
+TEST_F(EngineKeepTest, ListedAgainWhileItFillsItIsKept) {
+  hub_->SetFaults(kCdnStalls);
+  OpenEngine(Keeping({kModel}));
+  ASSERT_TRUE(Becomes([&] { return engine_->Info()->fills_active == 1; }));
+  ASSERT_TRUE(engine_->Reconfigure(Keeping({})));
+  ASSERT_TRUE(engine_->Reconfigure(Keeping({kModel})));
+  WaitUntilKept();
+  EXPECT_LT(engine_->Info()->bytes_fetched, kSize + kSize / 2) << "it was fetched twice";
+}
+
+TEST_F(EngineKeepTest, RevisionThatAPodBroughtReplacesTheOneThatItMeant) {
+  OpenEngine(Keeping({kModel}));
+  std::string old = WaitUntilKept();
+  ChangeUpstream();
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
+  EXPECT_TRUE(IsKept(old)) << "a branch is looked up where the list is taken over";
+  ASSERT_TRUE(engine_->Reconfigure(Keeping({kModel})));
+  EXPECT_EQ(Keep().snapshot_id, tree.snapshot_id);
+  EXPECT_TRUE(IsKept(tree.snapshot_id));
+  EXPECT_FALSE(IsKept(old));
 }
 
 TEST_F(EngineKeepTest, FillThatNeedsItsRoomIsRefused) {
