@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "base/digest.h"
 #include "base/text.h"
@@ -48,11 +49,24 @@ std::unexpected<Error> FailNotWritable(const std::string& root, const Error& cau
   return Fail(cause.code, fmt::format("cache root {}: {}{}", root, cause.message, way_out));
 }
 
+/// So that a power cut doesn't take the root with all that will be in it.
+Result<> SyncNameOf(io::Filesystem& filesystem, const std::string& root) {
+  std::string parent = ParentOf(root);
+  auto synced = filesystem.SyncDirectory(parent.empty() ? "/" : parent);
+  // Making a directory in it takes other rights than opening it.
+  if (!synced.has_value() && synced.error().code == Code::kFailedPrecondition) {
+    spdlog::warn("store: the new cache root may not outlive a power cut: {}",
+                 synced.error().message);
+    return {};
+  }
+  return synced;
+}
+
 Result<> EnsureRootDirectory(io::Filesystem& filesystem, const std::string& root) {
   auto status = filesystem.Status(root);
   if (!status.has_value() && status.error().code == Code::kNotFound) {
     auto made = filesystem.MakeDirectory(root);
-    if (made.has_value()) return {};
+    if (made.has_value()) return SyncNameOf(filesystem, root);
     return Fail(
         Code::kFailedPrecondition,
         fmt::format("cache root {} does not exist and can't be made: {}: create it and give it "
