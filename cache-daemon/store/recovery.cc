@@ -41,6 +41,7 @@ class Recovery {
     TRY(ReadSnapshots());
     TRY(ReadLeases());
     FindLostBlobs();
+    TRY(SyncWhatWasFound());
     TRY(ScanTrees());
     RecordLostBlobs();
     TRY(InsertSnapshots());
@@ -62,6 +63,7 @@ class Recovery {
   Result<> ReadSnapshot(const std::string& id);
   Result<> ReadLeases();
   void FindLostBlobs();
+  Result<> SyncWhatWasFound();
   Result<> ScanTrees();
   void AdoptTree(const std::string& path);
   void RecordLostBlobs();
@@ -193,6 +195,23 @@ void Recovery::FindLostBlobs() {
     }
     if (lost_.contains(id)) record.snapshot.complete = false;
   }
+}
+
+// A process that died between a rename and its sync left names that we see and the disk doesn't
+// have: what goes on with them takes them for durable. A complete snapshot's blobs were synced
+// before its record was written.
+Result<> Recovery::SyncWhatWasFound() {
+  std::set<std::string> directories = {layout_.SnapshotsDirectory(), layout_.ReferencesDirectory()};
+  for (const auto& [id, record] : records_) {
+    if (record.snapshot.complete) continue;
+    for (const SnapshotFile& file : record.snapshot.files) {
+      if (!file.blob) continue;
+      directories.insert(layout_.BlobDirectory(*file.blob));
+      directories.insert(layout_.BlobsDirectory());
+    }
+  }
+  for (const std::string& directory : directories) TRY(filesystem_.SyncDirectory(directory));
+  return {};
 }
 
 Result<> Recovery::ScanTrees() {
