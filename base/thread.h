@@ -8,8 +8,9 @@ namespace weighhouse {
 
 enum class Scheduling {
   kNormal,
-  /// SCHED_BATCH, see sched(7): waking up interrupts nobody. For threads that other machines feed:
-  /// a moment later there is more for them to do at once, and whoever computes goes on meanwhile.
+  /// SCHED_BATCH, see sched(7): waking up interrupts nobody. For threads that wait for the network
+  /// or the disk: a moment later there is more for them to do at once, and whoever computes goes on
+  /// meanwhile.
   kBatch,
 };
 

@@ -124,8 +124,9 @@ Result<> ConfigReloader::TakeOver(const Reading& reading) {
   }
   metrics_.OnApplied();
   Warn(reading);
-  bool space_changed = std::ranges::any_of(
-      plan.applied, [](std::string_view key) { return key == "cache.limit" || key == "cache.minFree"; });
+  bool space_changed = std::ranges::any_of(plan.applied, [](std::string_view key) {
+    return key == "cache.limit" || key == "cache.minFree";
+  });
   if (space_changed) Fit(store::FitTo::kLimitAndMinFree);
   return {};
 }

@@ -40,8 +40,10 @@ Result<Reading> ReadConfig(const ConfigSource& source, const std::optional<std::
                       "give it {}",
                       i + 1, source.file, what, flag));
     };
-    if (!each.node_labels.empty() && source.node.labels.empty()) warn("node labels", "--node-labels");
-    if (!each.node_names.empty() && source.node.name.empty()) warn("the node's name", "--node-name");
+    if (!each.node_labels.empty() && source.node.labels.empty())
+      warn("node labels", "--node-labels");
+    if (!each.node_names.empty() && source.node.name.empty())
+      warn("the node's name", "--node-name");
   }
   return reading;
 }

@@ -18,8 +18,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kUnwatched{1000};
-constexpr uint32_t kChanges =
-    IN_CREATE | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MOVE_SELF | IN_ONLYDIR;
+constexpr uint32_t kChanges = IN_CREATE | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
+                              IN_MOVE_SELF | IN_ONLYDIR;
 
 /// Makes an eventfd readable for as long as it lives after a stop was requested.
 auto WakeOnStop(const std::stop_token& stop, int event_fd) {

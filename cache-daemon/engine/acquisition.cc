@@ -143,10 +143,10 @@ Result<std::optional<AcquiredTree>> Acquisition::FromOwnLease() {
   std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(lease->snapshot_id);
   if (!snapshot) return std::nullopt;
   served_from_ = AcquiredTree::ServedFrom::kLease;
-  // The tree that it was given, also one that was withdrawn since: the pod may have it mounted, and
-  // giving the lease another would remove it under the pod.
+  // A pod that reads its tree keeps it, also if it was withdrawn since: giving the lease another
+  // would remove it under the pod. One that doesn't yet gets no withdrawn one.
   Result<std::string> of_tree = parts_.store.SnapshotOfTree(lease->tree);
-  bool has_tree = of_tree && *of_tree == lease->snapshot_id;
+  bool has_tree = request_.mounted && of_tree && *of_tree == lease->snapshot_id;
   if (!has_tree && !snapshot->complete) return std::nullopt;
   Found(metrics::Lookup::kReplay);
   if (has_tree) return TreeOf(*snapshot, lease->tree);
@@ -171,11 +171,20 @@ Result<> Acquisition::TakeLease(const std::string& snapshot_id, const std::strin
 }
 
 Result<AcquiredTree> Acquisition::ReadyTree(const store::Snapshot& snapshot) {
-  std::string tree = TRY(
-      parts_.store.EnsureTree(snapshot.id, request_.layout, request_.model.RevisionOrDefault()));
+  Result<std::string> tree =
+      parts_.store.EnsureTree(snapshot.id, request_.layout, request_.model.RevisionOrDefault());
+  if (!tree && tree.error().code == Code::kFailedPrecondition && !IsComplete(snapshot.id)) {
+    return Fail(Code::kAborted, "a file of the model proved bad as it became ready: try again");
+  }
+  if (!tree) return std::unexpected(std::move(tree).error());
   // From here it holds no other: one that was withdrawn can go when those who have it are gone.
-  TRY(TakeLease(snapshot.id, tree));
-  return TreeOf(snapshot, std::move(tree));
+  TRY(TakeLease(snapshot.id, *tree));
+  return TreeOf(snapshot, *std::move(tree));
+}
+
+bool Acquisition::IsComplete(const std::string& snapshot_id) const {
+  std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(snapshot_id);
+  return snapshot && snapshot->complete;
 }
 
 AcquiredTree Acquisition::TreeOf(const store::Snapshot& snapshot, std::string tree) {
@@ -210,8 +219,9 @@ void Acquisition::OnFillDone(const Result<fill::FillProgress>& outcome) {
     self->bytes_fetched_ = outcome->bytes_fetched;
     std::optional<store::Snapshot> snapshot = self->parts_.store.FindSnapshot(self->snapshot_id_);
     if (!snapshot || !snapshot->complete) {
-      return self->Finish(
-          Fail(Code::kAborted, "the model was evicted as it became ready: try again"));
+      return self->Finish(Fail(Code::kAborted,
+                               "the model was evicted, or a file of it proved bad, as it became "
+                               "ready: try again"));
     }
     self->Finish(self->ReadyTree(*snapshot));
   });
@@ -234,6 +244,8 @@ void Acquisition::Finish(Result<AcquiredTree> outcome) {
   Count(outcome);
   std::shared_ptr<Acquisition> keep = shared_from_this();
   if (std::shared_ptr<AcquireObserver> observer = observer_.lock()) observer->OnDone(outcome);
+  // The lease may have been the last on a withdrawn tree. Nobody need wait for its removal.
+  parts_.store.TidyQuarantine();
   finished_(keep);
 }
 

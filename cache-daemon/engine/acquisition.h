@@ -74,6 +74,7 @@ class Acquisition final : public fill::FillObserver,
   Step Resolve();
   Result<std::optional<AcquiredTree>> FromOwnLease();
   Result<AcquiredTree> ReadyTree(const store::Snapshot& snapshot);
+  bool IsComplete(const std::string& snapshot_id) const;
   AcquiredTree TreeOf(const store::Snapshot& snapshot, std::string tree);
   /// `tree` empty: none is known yet, and the lease holds all that the snapshot has.
   Result<> TakeLease(const std::string& snapshot_id, const std::string& tree);

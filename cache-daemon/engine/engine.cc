@@ -179,7 +179,9 @@ Result<> EngineImpl::Release(const std::string& lease_id) {
   std::optional<store::LeaseRecord> lease = store_->FindLease(lease_id);
   if (lease) store_->Touch(lease->snapshot_id);
   waits_.Leave(lease_id);
-  return leases_->Release(lease_id);
+  TRY(leases_->Release(lease_id));
+  store_->TidyQuarantine();
+  return {};
 }
 
 Result<SyncOutcome> EngineImpl::SyncLeases(const SyncRequest& request) {
@@ -224,7 +226,9 @@ Result<> EngineImpl::Recreate(const SyncRequest::Live& live,
                            .request_fingerprint = "",
                            .boot_id = store_->boot_id(),
                            .taken = clock_.Now()};
-  return leases_->Recreate(lease, epoch);
+  TRY(leases_->Recreate(lease, epoch));
+  store_->TidyQuarantine();  // it may have replaced one on a withdrawn tree
+  return {};
 }
 
 Result<std::string> EngineImpl::Prefetch(const ModelReference& model,

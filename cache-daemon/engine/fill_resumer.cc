@@ -1,6 +1,7 @@
 #include "cache-daemon/engine/fill_resumer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -9,6 +10,7 @@
 namespace weighhouse {
 namespace {
 
+constexpr std::chrono::seconds kShortestPause{1};
 constexpr std::chrono::seconds kLongestPause{300};
 
 /// A reference that names the files of `snapshot`. Patterns, which its text leaves out, aren't
@@ -42,20 +44,28 @@ bool StillLists(const Listing& now, const Listing& known) {
 /// Says how a resumed fill ended: nobody else waits for it.
 class FillResumer::Log final : public fill::FillObserver {
  public:
-  explicit Log(std::string model) : model_(std::move(model)) {}
+  Log(std::weak_ptr<FillResumer> resumer, const Model& model)
+      : resumer_(std::move(resumer)),
+        snapshot_id_(model.snapshot_id),
+        model_(model.reference.ToString()) {}
   void OnFillProgress(const fill::FillProgress&) override {}
   void OnFillDone(const Result<fill::FillProgress>& outcome) override {
+    std::shared_ptr<FillResumer> resumer = resumer_.lock();
+    bool again = resumer && resumer->Ended(snapshot_id_);
     if (outcome) return spdlog::info("{}: complete", model_);
-    spdlog::warn("{}: {}: it goes on at its next publish", model_, outcome.error().message);
+    spdlog::warn("{}: {}: {}", model_, outcome.error().message,
+                 again ? "trying again" : "it goes on at its next publish");
   }
 
  private:
+  const std::weak_ptr<FillResumer> resumer_;
+  const std::string snapshot_id_;
   const std::string model_;
 };
 
 void FillResumer::Start() {
   for (const store::Snapshot& snapshot : parts_.store.Snapshots()) Add(snapshot);
-  PostNext();
+  Wake();
 }
 
 void FillResumer::Start(const std::vector<std::string>& snapshot_ids) {
@@ -63,58 +73,123 @@ void FillResumer::Start(const std::vector<std::string>& snapshot_ids) {
     std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(id);
     if (snapshot) Add(*snapshot);
   }
-  PostNext();
+  Wake();
 }
 
 void FillResumer::Add(const store::Snapshot& snapshot) {
   if (snapshot.complete || !snapshot.anonymous || snapshot.files.empty()) return;
   std::optional<ModelReference> reference = ReferenceTo(parts_.store, snapshot);
-  if (reference) waiting_.push_back({snapshot.id, *std::move(reference)});
+  if (!reference) return;
+  MutexLock lock(mutex_);
+  if (known_.insert(snapshot.id).second) {
+    waiting_.push_back({snapshot.id, *std::move(reference)});
+  } else {
+    again_.insert(snapshot.id);
+  }
+}
+
+void FillResumer::Wake() {
+  {
+    MutexLock lock(mutex_);
+    if (at_it_ || waiting_.empty()) return;
+    at_it_ = true;
+  }
+  PostNext();
 }
 
 void FillResumer::PostNext() {
-  auto post = [self = shared_from_this()] {
-    self->parts_.resolvers.Post([self] { self->Next(); });
-  };
-  if (!waiting_.empty()) return post();
-  if (away_.empty()) return;
-  waiting_ = std::exchange(away_, {});
-  transport_.PostAfter(pause_, post);
-  pause_ = std::min(pause_ * 2, kLongestPause);
+  parts_.resolvers.Post([self = shared_from_this()] { self->Next(); });
 }
 
 void FillResumer::Next() {
-  Model model = std::move(waiting_.front());
-  waiting_.pop_front();
-  Result<> begun = Begin(model);
+  Model model;
+  {
+    MutexLock lock(mutex_);
+    model = std::move(waiting_.front());
+    waiting_.pop_front();
+    // What was found until now is in the record that Begin reads.
+    again_.erase(model.snapshot_id);
+  }
+  Result<bool> begun = Begin(model);
   bool again = !begun && IsTemporary(begun.error().code);
   if (!begun && !model.warned) {
     spdlog::warn("{}: its fill was interrupted: {}: {}", model.reference.ToString(),
                  begun.error().message, again ? "trying again" : "it goes on at its next publish");
   }
   model.warned = true;
-  if (again) away_.push_back(std::move(model));
-  PostNext();
+  bool fills = begun.value_or(false);
+  if (!fills && !again) Ended(model.snapshot_id);
+  bool more = false;
+  {
+    MutexLock lock(mutex_);
+    if (again) away_.push_back(std::move(model));
+    more = !waiting_.empty();
+    at_it_ = more;
+  }
+  if (more) return PostNext();
+  RetryLater();
 }
 
-Result<> FillResumer::Begin(const Model& model) {
+Result<bool> FillResumer::Begin(const Model& model) {
   std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(model.snapshot_id);
-  if (!snapshot || snapshot->complete) return {};  // evicted, or filled by a publish
+  if (!snapshot || snapshot->complete) return false;  // evicted, or filled by a publish
   std::shared_ptr<source::Source> source = TRY(parts_.sources.For(model.reference));
   Listing now = TRY(source->Resolve(model.reference, {}, parts_.stop));
   Listing known = ListingOf(*snapshot);
   if (!StillLists(now, known)) {
     return Fail(Code::kFailedPrecondition, "its source lists other files now");
   }
-  logs_.push_back(std::make_shared<Log>(model.reference.ToString()));
+  auto log = std::make_shared<Log>(weak_from_this(), model);
+  {
+    MutexLock lock(mutex_);
+    logs_.insert_or_assign(model.snapshot_id, log);
+  }
   spdlog::info("{}: its fill goes on", model.reference.ToString());
   parts_.filler.Fill({.snapshot_id = model.snapshot_id,
                       .reference = model.reference,
                       .listing = std::move(known),
                       .source = std::move(source),
                       .priority = fill::FillPriority::kPrefetch},
-                     logs_.back());
-  return {};
+                     log);
+  return true;
+}
+
+void FillResumer::RetryLater() {
+  std::chrono::seconds pause{0};
+  {
+    MutexLock lock(mutex_);
+    if (away_.empty()) pause_ = kShortestPause;
+    if (away_.empty() || retrying_) return;
+    retrying_ = true;
+    pause = pause_;
+    pause_ = std::min(pause_ * 2, kLongestPause);
+  }
+  transport_.PostAfter(pause, [self = shared_from_this()] { self->Retry(); });
+}
+
+void FillResumer::Retry() {
+  {
+    MutexLock lock(mutex_);
+    retrying_ = false;
+    std::ranges::move(away_, std::back_inserter(waiting_));
+    away_.clear();
+  }
+  Wake();
+}
+
+bool FillResumer::Ended(const std::string& snapshot_id) {
+  bool again = false;
+  {
+    MutexLock lock(mutex_);
+    logs_.erase(snapshot_id);
+    known_.erase(snapshot_id);
+    again = again_.erase(snapshot_id) > 0;
+  }
+  if (again) {
+    parts_.resolvers.Post(
+        [self = shared_from_this(), snapshot_id] { self->Start(std::vector{snapshot_id}); });
+  }
+  return again;
 }
 
 }  // namespace weighhouse

@@ -2,10 +2,13 @@
 
 #include <chrono>
 #include <deque>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "cache-daemon/engine/acquisition.h"
 
 namespace weighhouse {
@@ -13,8 +16,9 @@ namespace weighhouse {
 /// Lets fills go on by themselves, as prefetches, that the end of the last process interrupted, or
 /// whose snapshots lost a file that proved bad: those of public models whose reference is known.
 /// (Others wait for a publish, which brings its credentials: none are on the disk.) A model whose
-/// source is away is tried again, with growing pauses. One model at a time, on the workers; held by
-/// shared_ptr, because its jobs keep it.
+/// source is away is tried again, with growing pauses. Sources are asked for one model at a time,
+/// on the workers, and once for each fill of it: what is found lacking while the model waits or
+/// fills is seen to when that fill ends. Thread-safe; held by shared_ptr, because its jobs keep it.
 class FillResumer final : public std::enable_shared_from_this<FillResumer> {
  public:
   /// `transport`: for its timer.
@@ -22,9 +26,9 @@ class FillResumer final : public std::enable_shared_from_this<FillResumer> {
       : parts_(parts), transport_(transport) {}
 
   /// Takes stock of what is incomplete now; the rest happens on the workers.
-  void Start();
+  void Start() EXCLUDES(mutex_);
   /// Of these only.
-  void Start(const std::vector<std::string>& snapshot_ids);
+  void Start(const std::vector<std::string>& snapshot_ids) EXCLUDES(mutex_);
 
  private:
   struct Model {
@@ -34,18 +38,33 @@ class FillResumer final : public std::enable_shared_from_this<FillResumer> {
   };
   class Log;
 
-  void Add(const store::Snapshot& snapshot);
+  void Add(const store::Snapshot& snapshot) EXCLUDES(mutex_);
+  /// Has the workers begin with what waits, unless they are at it.
+  void Wake() EXCLUDES(mutex_);
   void PostNext();
-  void Next();
-  /// Begins the fill, if the source still lists at that revision what the snapshot does.
-  Result<> Begin(const Model& model);
+  void Next() EXCLUDES(mutex_);
+  /// Begins the fill, if the source still lists at that revision what the snapshot does. False: it
+  /// is no longer needed.
+  Result<bool> Begin(const Model& model) EXCLUDES(mutex_);
+  /// Has those whose source was away wait again, after a pause.
+  void RetryLater() EXCLUDES(mutex_);
+  void Retry() EXCLUDES(mutex_);
+  /// The model's fill ended, or isn't begun; true if it is looked at again, because it was found to
+  /// lack something meanwhile.
+  bool Ended(const std::string& snapshot_id) EXCLUDES(mutex_);
 
   const EngineParts parts_;
   source::Transport& transport_;
-  std::deque<Model> waiting_;
-  std::deque<Model> away_;  // their sources, when they were asked last
-  std::chrono::seconds pause_{1};
-  std::vector<std::shared_ptr<Log>> logs_;  // shared: the filler's observers are weak
+  Mutex mutex_;
+  std::deque<Model> waiting_ GUARDED_BY(mutex_);
+  std::deque<Model> away_ GUARDED_BY(mutex_);       // their sources, when they were asked last
+  std::set<std::string> known_ GUARDED_BY(mutex_);  // those that wait, are away, or fill
+  std::set<std::string> again_ GUARDED_BY(mutex_);  // of those, the ones to look at after the fill
+  // Shared: the filler's observers are weak.
+  std::map<std::string, std::shared_ptr<Log>> logs_ GUARDED_BY(mutex_);
+  bool at_it_ GUARDED_BY(mutex_) = false;     // a Next is posted or runs
+  bool retrying_ GUARDED_BY(mutex_) = false;  // a timer runs
+  std::chrono::seconds pause_ GUARDED_BY(mutex_){1};
 };
 
 }  // namespace weighhouse

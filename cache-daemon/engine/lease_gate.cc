@@ -55,7 +55,7 @@ Result<> LeaseGate::Recreate(const store::LeaseRecord& lease,
   if (released != released_.end() && released->second >= epoch) {
     return Fail(Code::kCancelled, "the volume was released meanwhile");
   }
-  TRY(store_.TakeLease(lease));
+  TRY(store_.TakeLeaseOfMount(lease));
   takers_.insert_or_assign(lease.id, ++last_number_);  // a mount proves it: no failure undoes it
   return {};
 }

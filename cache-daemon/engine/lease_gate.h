@@ -19,8 +19,9 @@ struct LeaseIntent {
 };
 
 /// Takes and releases leases such that a Release that overtakes its Acquire leaves no lease behind.
-/// Thread-safe. Its mutex is held over the store's lease operations (one rename or unlink), so that
-/// the two can't cross; it comes before the store's own.
+/// Thread-safe. Its mutex is held over the store's lease operations (a rename or unlink, and one
+/// rename for each withdrawn tree that ends), so that the two can't cross; it comes before the
+/// store's own. Who takes or releases calls Store::TidyQuarantine afterwards.
 class LeaseGate {
  public:
   LeaseGate(store::Store& store, const Clock& clock) : store_(store), clock_(clock) {}

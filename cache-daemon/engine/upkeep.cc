@@ -8,7 +8,7 @@ namespace weighhouse {
 
 Upkeep::Upkeep(const EngineParts& parts, source::Transport& transport, const EngineOptions& options)
     : parts_(parts),
-      transport_(transport),
+      resumer_(std::make_shared<FillResumer>(parts, transport)),
       resume_fills_(options.resume_fills),
       scrub_(options.scrub),
       verify_rate_(options.verify_rate),
@@ -16,7 +16,7 @@ Upkeep::Upkeep(const EngineParts& parts, source::Transport& transport, const Eng
                 [this](const auto& ids) { Refill(ids); }) {}
 
 void Upkeep::Start() {
-  if (resume_fills_) NewResumer().Start();
+  if (resume_fills_) resumer_->Start();
   if (scrub_.daily_bytes > 0) StartScrub();
 }
 
@@ -54,14 +54,7 @@ void Upkeep::StartScrub() {
 }
 
 void Upkeep::Refill(const std::vector<std::string>& snapshot_ids) {
-  if (resume_fills_) NewResumer().Start(snapshot_ids);
-}
-
-FillResumer& Upkeep::NewResumer() {
-  auto resumer = std::make_shared<FillResumer>(parts_, transport_);
-  MutexLock lock(mutex_);
-  resumers_.push_back(resumer);
-  return *resumer;
+  if (resume_fills_) resumer_->Start(snapshot_ids);
 }
 
 }  // namespace weighhouse

@@ -6,7 +6,6 @@
 #include <thread>
 #include <vector>
 
-#include "base/mutex.h"
 #include "cache-daemon/engine/acquisition.h"
 #include "cache-daemon/engine/engine.h"
 #include "cache-daemon/engine/fill_resumer.h"
@@ -36,19 +35,15 @@ class Upkeep {
  private:
   void StartScrub();
   void Refill(const std::vector<std::string>& snapshot_ids);
-  FillResumer& NewResumer() EXCLUDES(mutex_);
 
   const EngineParts parts_;
-  source::Transport& transport_;
+  const std::shared_ptr<FillResumer> resumer_;  // shared: its jobs keep it
   const bool resume_fills_;
   const ScrubOptions scrub_;
   const Bytes verify_rate_;
   Verifier verifier_;
   std::unique_ptr<Scrubber> scrubber_;  // null: off
   std::jthread scrub_thread_;
-  Mutex mutex_;
-  // Kept for what they log of their fills.
-  std::vector<std::shared_ptr<FillResumer>> resumers_ GUARDED_BY(mutex_);
 };
 
 }  // namespace weighhouse

@@ -85,11 +85,18 @@ Result<std::optional<VerifyFinding>> Verifier::Check(
   if (!*checked) return std::nullopt;
   ++bad_;
   store::BadBlob& bad = **checked;
-  std::vector<std::string> snapshots = SnapshotsOf(bad.paths);
-  spdlog::error("blob {} is damaged: {}; it is fetched again for {}", blob.Hex(), bad.found,
+  if (!bad.stays.empty()) {
+    bad.found +=
+        fmt::format("; it is served still, because it can't be put into quarantine: {}", bad.stays);
+  }
+  spdlog::error("blob {} is damaged: {}; {}: {}", blob.Hex(), bad.found,
+                bad.stays.empty() ? "incomplete without it" : "it is in",
                 fmt::join(bad.paths, ", "));
-  WarnOfHolders(snapshots);
-  refill_(snapshots);
+  if (bad.stays.empty()) {
+    std::vector<std::string> snapshots = SnapshotsOf(bad.paths);
+    WarnOfHolders(snapshots);
+    refill_(snapshots);
+  }
   return VerifyFinding{.blob = blob, .found = std::move(bad.found), .paths = std::move(bad.paths)};
 }
 

@@ -14,8 +14,8 @@
 namespace weighhouse {
 
 /// Reads blobs again, for whoever asks (a Verify call, the scrub), and sees to those that are bad:
-/// the store has put them into quarantine; this says so, names the pods that still read them, and
-/// has their models filled again. Counts it all. Thread-safe.
+/// the store has put them into quarantine, if it could; this says so, names the pods that still
+/// read them, and has their models filled again. Counts it all. Thread-safe.
 class Verifier {
  public:
   /// Lets the fills of these snapshots go on, as far as that needs nobody's credentials.

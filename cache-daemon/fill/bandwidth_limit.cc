@@ -24,6 +24,8 @@ BandwidthLimit::BandwidthLimit(Bytes bytes_per_second, const Clock& clock,
 /// The slack is what comes in two turns: with less, the few who are called in a turn could not use
 /// all that it brings. One piece of a prefetch at least, or it would always be ahead.
 void BandwidthLimit::SetRate(Bytes bytes_per_second) {
+  if (rate_ == bytes_per_second) return;
+  rate_ = bytes_per_second;
   if (bytes_per_second == 0) {
     bucket_.reset();
   } else if (bucket_) {
@@ -34,8 +36,8 @@ void BandwidthLimit::SetRate(Bytes bytes_per_second) {
   double in_two_turns =
       static_cast<double>(bytes_per_second) * std::chrono::duration<double>(2 * kTurn).count();
   slack_ = std::max(in_two_turns, kPrefetchPrice * kPiece);
-  // Those who wait come again when the old rate said; from then on the new one counts.
-  if (!waiting_.empty() && !std::exchange(called_later_, true)) later_(kTurn);
+  // Those who wait were told when by the old rate.
+  if (!waiting_.empty()) later_(kTurn);
 }
 
 /// A fill that took nothing for a while has no claim to what it could have had. (Those who take all

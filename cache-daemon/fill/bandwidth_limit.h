@@ -64,6 +64,7 @@ class BandwidthLimit {
 
   const Clock& clock_;
   const std::function<void(std::chrono::milliseconds)> later_;
+  std::optional<Bytes> rate_;          ///< nothing: before the first SetRate
   std::optional<TokenBucket> bucket_;  ///< nothing: no limit
   double slack_ = 0;                   ///< so far a fill may run ahead of those who wait
   bool called_later_ = false;

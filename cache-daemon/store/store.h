@@ -141,6 +141,7 @@ class Ingest {
 struct BadBlob {
   std::string found;               ///< what it hashes to, "missing", or why it can't be read
   std::vector<std::string> paths;  ///< "<snapshot id>/<path>" that showed it
+  std::string stays;  ///< why it can't be put into quarantine and is served still; empty: it was
 };
 
 /// Bad blobs that are kept, for people to look at, until their space or nothing of them is needed.
@@ -212,9 +213,10 @@ class Store {
   virtual Result<std::unique_ptr<Ingest>> StartIngest(const std::string& id,
                                                       const FileIdentity& identity, Bytes size) = 0;
   /// Re-reads a blob from the disk, past the page cache, and hashes it: nothing if right, else
-  /// what it is instead (the blob is then in quarantine and its snapshots incomplete).
-  /// `after_piece`, if set, hears how many bytes each piece had. It may wait, which holds a rate;
-  /// false stops with kCancelled. kNotFound: it is here no more.
+  /// what it is instead (the blob is then in quarantine and its snapshots incomplete, or it says
+  /// why not). `after_piece`, if set, hears how many bytes each piece had. It may wait, which holds
+  /// a rate, and keeps no space from being freed; false stops with kCancelled. kNotFound: it is
+  /// here no more, or is another file by now. Any other error says nothing of the blob.
   virtual Result<std::optional<BadBlob>> VerifyBlob(
       const Digest& sha256, const std::function<bool(Bytes)>& after_piece) = 0;
   /// A blob's bytes, for reading. kNotFound if it isn't here.
@@ -233,6 +235,10 @@ class Store {
   /// withdrawn is mounted: it may hold the very bytes. They also go once the blob is here again, or
   /// nobody lists it, and before anything is evicted or a reservation refused.
   virtual Bytes DropQuarantined() = 0;
+  /// Removes of quarantine what nobody needs any more, and the withdrawn trees that no lease holds.
+  /// To be called after leases ended, which leave that to it: it may take as long as removing large
+  /// files does.
+  virtual void TidyQuarantine() = 0;
   /// The leases on trees that were withdrawn because a blob in them proved bad: their pods read the
   /// bad bytes until the lease ends.
   virtual std::vector<LeaseRecord> DamagedLeases() const = 0;
@@ -250,8 +256,11 @@ class Store {
 
   // Leases
   /// Records a lease (replacing one of the same id); its snapshot can't be evicted from then on.
+  /// kAborted: the tree that it names is no longer handed out.
   virtual Result<> TakeLease(const LeaseRecord& lease) = 0;
-  /// Unknown: fine.
+  /// The same for a tree that is mounted already, which may have been withdrawn since.
+  virtual Result<> TakeLeaseOfMount(const LeaseRecord& lease) = 0;
+  /// Unknown: fine. Frees nothing yet: see TidyQuarantine.
   virtual Result<> DropLease(const std::string& id) = 0;
   virtual std::optional<LeaseRecord> FindLease(const std::string& id) const = 0;
   virtual std::vector<LeaseRecord> Leases() const = 0;

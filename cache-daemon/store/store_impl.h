@@ -23,8 +23,8 @@ namespace weighhouse::store {
 /// Order of what an operation may hold, from first to last; nobody waits for something to the left
 /// of what it holds:
 ///   1. pins of blobs (BlobPin): the file stays; waits for a leaving blob to be gone
-///   2. one busy name (BusyScope): a snapshot's id, `lease/<id>` or `reference/<fingerprint>`: no
-///   other operation on it
+///   2. one busy name (BusyScope): a snapshot's id, `lease/<id>`, `reference/<fingerprint>` or
+///   `quarantine/<sha256>`: no other operation on it
 ///   3. state->mutex: the index; held over no I/O but the setting of a file's time
 ///   4. Trash's own mutex
 /// Only Quarantine waits for pins to end, and it holds nothing then. On disk a change comes before
@@ -70,6 +70,7 @@ class StoreImpl final : public Store {
 
   QuarantineSums Quarantined() const override;
   Bytes DropQuarantined() override { return SweepQuarantine(Sweep::kAll); }
+  void TidyQuarantine() override;
   std::vector<LeaseRecord> DamagedLeases() const override;
 
   ScrubState ReadScrub() override;
@@ -79,7 +80,12 @@ class StoreImpl final : public Store {
   std::optional<ReferenceRecord> FindReference(const std::string& fingerprint) const override;
   std::vector<ReferenceRecord> References() const override;
 
-  Result<> TakeLease(const LeaseRecord& lease) override;
+  Result<> TakeLease(const LeaseRecord& lease) override {
+    return PutLease(lease, LeaseFor::kPublish);
+  }
+  Result<> TakeLeaseOfMount(const LeaseRecord& lease) override {
+    return PutLease(lease, LeaseFor::kMount);
+  }
   Result<> DropLease(const std::string& id) override;
   std::optional<LeaseRecord> FindLease(const std::string& id) const override;
   std::vector<LeaseRecord> Leases() const override;
@@ -114,7 +120,7 @@ class StoreImpl final : public Store {
   /// After a blob was not where the index has it: finds the snapshot's lost blobs and marks them
   /// so.
   void LoseMissingBlobs(const std::string& snapshot_id);
-  /// Removes the snapshot's withdrawn trees that nobody leases.
+  /// Takes the snapshot's withdrawn trees that nobody leases out of sight; they go with the trash.
   void DiscardUnusedTrees(const std::string& snapshot_id);
 
   // Ingests
@@ -124,13 +130,26 @@ class StoreImpl final : public Store {
   Bytes SweepIngests();
 
   // Blobs
-  /// Takes the blob's file out of use, if it is still the one of that version, with all that
-  /// depends on it; returns the "<snapshot id>/<path>" that showed it.
-  Result<std::vector<std::string>> Quarantine(const Digest& sha256, uint64_t version);
+  /// What the blob of that version hashes to, or what the disk says where it can't be read.
+  /// kNotFound: it is no longer the one of that version.
+  Result<std::string> HashBlob(const Digest& sha256, uint64_t version,
+                               const std::function<bool(Bytes)>& after_piece);
+  Result<> CheckVersion(const Digest& sha256, uint64_t version) const;
+  /// Takes the blob's file, which was found to be `found`, out of use, with all that depends on it.
+  /// kNotFound: it is no longer the one of that version.
+  Result<BadBlob> Quarantine(const Digest& sha256, uint64_t version, std::string found);
+  struct Leaving {
+    bool begun = false;                  ///< else it is pinned, and stays so for minutes
+    std::vector<std::string> paths;      ///< "<snapshot id>/<path>"
+    std::vector<std::string> snapshots;  ///< that have it
+  };
+  Result<Leaving> BeginQuarantine(const Digest& sha256, uint64_t version);
   /// Moves the file of a leaving blob; false if there is none. On failure the blob is here still.
   Result<bool> MoveToQuarantine(const Digest& sha256);
+  Result<bool> RenameIntoQuarantine(const Digest& sha256);
   /// Marks the snapshot as lacking the blob and withdraws its trees, in memory and durably.
   void MarkLacking(const std::string& snapshot_id, const Digest& sha256);
+  void RecordLacking(const SnapshotRecord& record);
   /// Removes the blobs that no snapshot lists; returns the bytes freed.
   Bytes SweepBlobs();
   /// Removes the file of a leaving blob; false (and the blob is present again) if that fails.
@@ -145,8 +164,14 @@ class StoreImpl final : public Store {
   Bytes SweepQuarantine(Sweep sweep);
   bool RemoveQuarantined(const Digest& sha256, Sweep sweep);
 
+  // Leases
+  enum class LeaseFor {
+    kPublish,  ///< its tree is about to be handed out
+    kMount,    ///< its tree is mounted already
+  };
+  static Result<> CheckLeasable(const Index& index, const LeaseRecord& lease, LeaseFor lease_for);
+  Result<> PutLease(const LeaseRecord& lease, LeaseFor lease_for);
   Result<> WriteLease(const LeaseRecord& lease);
-  Result<> RemoveLease(const std::string& id);
 
   // Space
   /// One attempt of Reserve: the reservation, or what must go first. Neither: the sums changed

@@ -10,8 +10,13 @@
 namespace weighhouse::store {
 namespace {
 
+std::string BusyName(const std::string& id) { return "lease/" + id; }
+
+}  // namespace
+
 /// Whether the lease may be had at this moment.
-Result<> CheckLeasable(const Index& index, const LeaseRecord& lease) {
+Result<> StoreImpl::CheckLeasable(const Index& index, const LeaseRecord& lease,
+                                  LeaseFor lease_for) {
   const SnapshotEntry* entry = index.catalog.Find(lease.snapshot_id);
   if (entry == nullptr) {
     return Fail(Code::kNotFound, fmt::format("snapshot {} is not known", lease.snapshot_id));
@@ -21,23 +26,21 @@ Result<> CheckLeasable(const Index& index, const LeaseRecord& lease) {
                 fmt::format("snapshot {} is being evicted, try again", lease.snapshot_id));
   }
   if (lease.tree.empty()) return {};
-  // Also a withdrawn tree: whoever names one without having been given it has it mounted.
   const TreeBook::Entry* tree = index.trees.Find(lease.tree);
-  bool served =
-      tree != nullptr && tree->snapshot_id == lease.snapshot_id &&
-      (tree->state == TreeBook::State::kReady || tree->state == TreeBook::State::kWithdrawn);
-  if (served) return {};
+  if (tree != nullptr && tree->snapshot_id == lease.snapshot_id) {
+    // While a bad blob is on its way out, its trees are not withdrawn yet.
+    bool good = tree->state == TreeBook::State::kReady && index.IsIntact(entry->snapshot);
+    bool there =
+        tree->state == TreeBook::State::kReady || tree->state == TreeBook::State::kWithdrawn;
+    if (lease_for == LeaseFor::kMount ? there : good) return {};
+  }
   return Fail(Code::kAborted,
               fmt::format("tree {} of snapshot {} is no longer handed out, ask for it "
                           "again",
                           Printable(lease.tree), lease.snapshot_id));
 }
 
-std::string BusyName(const std::string& id) { return "lease/" + id; }
-
-}  // namespace
-
-Result<> StoreImpl::TakeLease(const LeaseRecord& lease) {
+Result<> StoreImpl::PutLease(const LeaseRecord& lease, LeaseFor lease_for) {
   if (!IsHex(lease.id, 64)) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("'{}' is not a lease's id: give 64 lower-case hexadecimal digits",
@@ -47,7 +50,7 @@ Result<> StoreImpl::TakeLease(const LeaseRecord& lease) {
   std::optional<LeaseRecord> replaced;
   {
     MutexLock lock(state_->mutex);
-    TRY(CheckLeasable(state_->index, lease));
+    TRY(CheckLeasable(state_->index, lease, lease_for));
     if (const LeaseRecord* held = state_->index.leases.Find(lease.id)) replaced = *held;
     // It holds from here, before its file is written: eviction asks the index.
     state_->index.leases.Put(lease);
@@ -75,12 +78,6 @@ Result<> StoreImpl::WriteLease(const LeaseRecord& lease) {
 }
 
 Result<> StoreImpl::DropLease(const std::string& id) {
-  TRY(RemoveLease(id));
-  SweepQuarantine(Sweep::kNeedless);
-  return {};
-}
-
-Result<> StoreImpl::RemoveLease(const std::string& id) {
   BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(id)));
   std::optional<LeaseRecord> lease = FindLease(id);
   if (!lease) return {};

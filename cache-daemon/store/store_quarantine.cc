@@ -38,63 +38,79 @@ bool HasWithdrawnTrees(const Index& index) {
 
 // A crash between the move and the records leaves snapshots that name a blob that is not there:
 // recovery marks them as this does.
-Result<std::vector<std::string>> StoreImpl::Quarantine(const Digest& sha256, uint64_t version) {
-  std::vector<std::string> affected;
-  std::vector<std::string> paths;
-  {
-    MutexLock lock(state_->mutex);
-    Index& index = state_->index;
-    // A pin lasts as long as one operation's few writes.
-    auto deadline = std::chrono::steady_clock::now() + kPatience;
-    while (index.blobs.IsPinned(sha256)) {
-      if (state_->changed.WaitUntil(lock, deadline) || !index.blobs.IsPinned(sha256)) continue;
-      return Fail(Code::kAborted, fmt::format("blob {} is bad but in use by another operation, try "
-                                              "again",
-                                              sha256.Hex()));
-    }
-    if (index.blobs.Version(sha256) != version) return paths;
-    // From here no tree with it is handed out, no snapshot is given it, and no commit of it goes
-    // on.
-    index.blobs.BeginLeaving(sha256);
-    affected = index.catalog.Having(sha256);
-    paths = PathsOf(index, sha256);
+Result<BadBlob> StoreImpl::Quarantine(const Digest& sha256, uint64_t version, std::string found) {
+  Leaving leaving = TRY(BeginQuarantine(sha256, version));
+  BadBlob bad{.found = std::move(found), .paths = std::move(leaving.paths)};
+  if (!leaving.begun) {
+    bad.stays = "another operation is using it";
+    return bad;
   }
-  bool moved = TRY(MoveToQuarantine(sha256));
-  for (const std::string& id : affected) {
+  auto moved = MoveToQuarantine(sha256);
+  if (!moved.has_value()) {
+    bad.stays = std::move(moved).error().message;
+    return bad;
+  }
+  for (const std::string& id : leaving.snapshots) {
     MarkLacking(id, sha256);
     FaultPoint("quarantine.marked");
   }
+  trash_.Empty();
   FaultPoint("quarantine.recorded");
-  spdlog::error("store: blob {} {}; {} snapshots must fetch it again", sha256.Hex(),
-                moved ? "is bad and now in quarantine/" : "is gone from the disk", affected.size());
+  spdlog::error("store: blob {} {}; {} snapshots lack it now", sha256.Hex(),
+                *moved ? "is bad and now in quarantine/" : "is gone from the disk",
+                leaving.snapshots.size());
   {
     MutexLock lock(state_->mutex);
-    state_->index.ledger.Uncover(sha256);
-    state_->index.blobs.MarkAbsent(sha256);
+    Index& index = state_->index;
+    // In one moment: as long as it is leaving, the blob's bytes count as the blob's.
+    if (*moved) {
+      index.ledger.SetQuarantined(sha256, RoundUpToBlock(index.blobs.SizeOf(sha256)));
+    }
+    index.ledger.Uncover(sha256);
+    index.blobs.MarkAbsent(sha256);
   }
   state_->changed.NotifyAll();
   metrics_.OnQuarantined();
-  return paths;
+  return bad;
+}
+
+Result<StoreImpl::Leaving> StoreImpl::BeginQuarantine(const Digest& sha256, uint64_t version) {
+  MutexLock lock(state_->mutex);
+  Index& index = state_->index;
+  // A pin lasts as long as one operation's few writes.
+  auto deadline = std::chrono::steady_clock::now() + kPatience;
+  bool in_time = true;
+  while (in_time && index.blobs.Version(sha256) == version && index.blobs.IsPinned(sha256)) {
+    in_time = state_->changed.WaitUntil(lock, deadline);
+  }
+  if (index.blobs.Version(sha256) != version) {
+    return Fail(Code::kNotFound,
+                fmt::format("blob {} is no longer the file that was read", sha256.Hex()));
+  }
+  Leaving leaving{.paths = PathsOf(index, sha256)};
+  if (index.blobs.IsPinned(sha256)) return leaving;
+  // From here no tree with it is handed out, no snapshot is given it, and no commit of it goes on.
+  index.blobs.BeginLeaving(sha256);
+  leaving.begun = true;
+  leaving.snapshots = index.catalog.Having(sha256);
+  return leaving;
 }
 
 Result<bool> StoreImpl::MoveToQuarantine(const Digest& sha256) {
   auto busy = BusyScope::Take(*state_, BusyName(sha256));
-  Result<> moved;
+  Result<bool> moved = false;
   if (busy) {
-    moved = filesystem_.Rename(layout_.Blob(sha256), layout_.Quarantined(sha256),
-                               io::Replace::kAllowed);
+    moved = RenameIntoQuarantine(sha256);
   } else {
     moved = std::unexpected(std::move(busy).error());
   }
-  bool missing = !moved.has_value() && moved.error().code == Code::kNotFound;
-  if (!moved.has_value() && !missing) {
+  if (!moved.has_value()) {
     {
       MutexLock lock(state_->mutex);
       state_->index.blobs.MarkStayed(sha256);
     }
     state_->changed.NotifyAll();
-    return std::unexpected(
-        std::move(moved).error().Within("a bad blob can't be put into quarantine"));
+    return moved;
   }
   FaultPoint("quarantine.moved");
   for (const std::string& directory :
@@ -102,10 +118,24 @@ Result<bool> StoreImpl::MoveToQuarantine(const Digest& sha256) {
     auto synced = filesystem_.SyncDirectory(directory);
     if (!synced.has_value()) spdlog::warn("store: {}", synced.error().message);
   }
-  if (missing) return false;
-  MutexLock lock(state_->mutex);
-  Index& index = state_->index;
-  index.ledger.SetQuarantined(sha256, RoundUpToBlock(index.blobs.SizeOf(sha256)));
+  return moved;
+}
+
+Result<bool> StoreImpl::RenameIntoQuarantine(const Digest& sha256) {
+  std::string from = layout_.Blob(sha256);
+  std::string to = layout_.Quarantined(sha256);
+  auto moved = filesystem_.Rename(from, to, io::Replace::kAllowed);
+  if (moved.has_value()) return true;
+  if (moved.error().code != Code::kNotFound) return std::unexpected(std::move(moved).error());
+  // Which of the two is missing: the blob, or quarantine/?
+  auto blob = filesystem_.Status(from);
+  if (!blob.has_value() && blob.error().code == Code::kNotFound) return false;
+  if (!blob.has_value()) return std::unexpected(std::move(blob).error());
+  auto made = filesystem_.MakeDirectory(layout_.QuarantineDirectory());
+  if (!made.has_value() && made.error().code != Code::kAlreadyExists) {
+    return std::unexpected(std::move(made).error());
+  }
+  TRY(filesystem_.Rename(from, to, io::Replace::kAllowed));
   return true;
 }
 
@@ -133,11 +163,26 @@ void StoreImpl::MarkLacking(const std::string& snapshot_id, const Digest& sha256
     record.snapshot.complete = false;
     index.Replace(record);
   }
-  auto written = WriteRecord(record);
-  // Recovery finds the blob missing and marks the snapshot again.
-  if (!written.has_value())
-    spdlog::error("store: snapshot {}: {}", snapshot_id, written.error().message);
+  RecordLacking(record);
   DiscardUnusedTrees(snapshot_id);
+}
+
+// What the disk has says that the snapshot is complete and its trees are good. Once the blob is
+// here again, the next start would believe it: then rather no record, whose trees nobody is given.
+void StoreImpl::RecordLacking(const SnapshotRecord& record) {
+  const std::string& id = record.snapshot.id;
+  auto written = WriteRecord(record);
+  if (!written.has_value()) written = WriteRecord(record);
+  if (written.has_value()) return;
+  spdlog::error("store: snapshot {}: {}; its record, which is wrong now, is removed", id,
+                written.error().message);
+  auto removed = filesystem_.Unlink(layout_.SnapshotRecord(id));
+  if (!removed.has_value() && removed.error().code != Code::kNotFound) {
+    spdlog::error("store: snapshot {}: {}", id, removed.error().message);
+    return;
+  }
+  auto synced = filesystem_.SyncDirectory(layout_.SnapshotsDirectory());
+  if (!synced.has_value()) spdlog::warn("store: {}", synced.error().message);
 }
 
 QuarantineSums StoreImpl::Quarantined() const {
@@ -148,7 +193,7 @@ QuarantineSums StoreImpl::Quarantined() const {
 
 std::vector<LeaseRecord> StoreImpl::DamagedLeases() const {
   MutexLock lock(state_->mutex);
-  const Index& index = state_->index;
+  Index& index = state_->index;
   std::vector<LeaseRecord> damaged;
   for (LeaseRecord& lease : index.leases.All()) {
     // One that names no tree was given none yet.
@@ -160,12 +205,20 @@ std::vector<LeaseRecord> StoreImpl::DamagedLeases() const {
   return damaged;
 }
 
+void StoreImpl::TidyQuarantine() {
+  trash_.Empty();
+  SweepQuarantine(Sweep::kNeedless);
+}
+
 Bytes StoreImpl::SweepQuarantine(Sweep sweep) {
   std::map<Digest, Bytes> blobs;
   {
     MutexLock lock(state_->mutex);
     blobs = state_->index.ledger.quarantined_blobs();
   }
+  if (blobs.empty()) return 0;
+  // Trees that were withdrawn may be other names of these: what is freed then is what is counted.
+  trash_.Empty();
   Bytes freed = 0;
   for (const auto& [sha256, bytes] : blobs) {
     if (RemoveQuarantined(sha256, sweep)) freed += bytes;
@@ -179,7 +232,7 @@ bool StoreImpl::RemoveQuarantined(const Digest& sha256, Sweep sweep) {
   if (!busy) return false;
   {
     MutexLock lock(state_->mutex);
-    const Index& index = state_->index;
+    Index& index = state_->index;
     // A withdrawn tree has another name of the file, so its bytes would stay, uncounted. Which of
     // them has it is not known, and they are rare. One that is leaving has its trees withdrawn yet.
     if (HasWithdrawnTrees(index) || index.blobs.IsLeaving(sha256)) return false;

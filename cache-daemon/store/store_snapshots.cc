@@ -17,6 +17,11 @@ Result<> CheckNothingLacks(const Index& index, const Snapshot& snapshot) {
   std::string example;
   for (const SnapshotFile& file : snapshot.files) {
     if (file.blob && index.blobs.IsPresent(*file.blob)) continue;
+    if (file.blob && index.blobs.IsLeaving(*file.blob)) {
+      return Fail(Code::kAborted,
+                  fmt::format("snapshot {}: blob {} is just being put into quarantine, try again",
+                              snapshot.id, file.blob->Hex()));
+    }
     if (lacking++ == 0) example = file.listed.path;
   }
   if (lacking == 0) return {};

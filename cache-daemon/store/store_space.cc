@@ -92,7 +92,7 @@ Result<SpaceSums> StoreImpl::Space() const {
 
 Contents StoreImpl::Count() const {
   MutexLock lock(state_->mutex);
-  const Index& index = state_->index;
+  Index& index = state_->index;
   Contents contents{.blobs = index.blobs.present_count(),
                     .leases = index.leases.size(),
                     .quarantined_blobs = index.ledger.quarantined_count(),

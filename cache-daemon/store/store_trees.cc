@@ -116,8 +116,10 @@ void StoreImpl::LoseMissingBlobs(const std::string& snapshot_id) {
     }
     auto status = filesystem_.Status(layout_.Blob(*file.blob));
     if (version == 0 || status.has_value() || status.error().code != Code::kNotFound) continue;
-    auto lost = Quarantine(*file.blob, version);
-    if (!lost.has_value()) spdlog::error("store: {}", lost.error().message);
+    auto lost = Quarantine(*file.blob, version, "missing");
+    if (!lost.has_value() && lost.error().code == Code::kNotFound) continue;  // it changed since
+    std::string stays = lost.has_value() ? lost->stays : lost.error().message;
+    if (!stays.empty()) spdlog::error("store: blob {}: {}", file.blob->Hex(), stays);
   }
 }
 
@@ -144,7 +146,6 @@ void StoreImpl::DiscardUnusedTrees(const std::string& snapshot_id) {
       state_->index.trees.SetLeaving(tree, false);
     }
   }
-  if (!unused.empty()) trash_.Empty();
 }
 
 Result<std::string> StoreImpl::SnapshotOfTree(const std::string& tree) const {

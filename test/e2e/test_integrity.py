@@ -88,4 +88,4 @@ def test_scrub_finds_a_flipped_byte_under_a_pod(new_node: Callable[..., Node]) -
     node.daemon.process.wait_ready(lambda: status(node)["scrub_failures"] == 1, timeout=60)
     assert_heals(node, reader, blob)
     assert status(node)["scrub_failures"] == 1
-    assert status(node)["scrub_last_pass_unix"] > 0
+    node.daemon.process.wait_ready(lambda: status(node)["scrub_last_pass_unix"] > 0, timeout=60)

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <thread>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "test/cache-daemon/engine/engine_fixture.h"
@@ -25,13 +26,17 @@ class EngineIntegrityTest : public EngineTest {
     return options;
   }
   void FlipAByte(const AcquiredTree& tree) {
-    std::filesystem::path file = std::filesystem::path(root_) / tree.tree / "model.safetensors";
+    FlipAByte(tree, "model.safetensors", weights_, 4 * kMiB + 5);
+  }
+  void FlipAByte(const AcquiredTree& tree, const std::string& path, const std::string& content,
+                 size_t at) {
+    std::filesystem::path file = std::filesystem::path(root_) / tree.tree / path;
     std::filesystem::permissions(file, std::filesystem::perms::owner_write,
                                  std::filesystem::perm_options::add);
     std::FILE* stream = std::fopen(file.c_str(), "r+");
     ASSERT_NE(stream, nullptr);
-    std::fseek(stream, 4 * kMiB + 5, SEEK_SET);
-    std::fputc(weights_[4 * kMiB + 5] ^ 1, stream);
+    std::fseek(stream, static_cast<long>(at), SEEK_SET);
+    std::fputc(content[at] ^ 1, stream);
     std::fclose(stream);
   }
   /// Waits, at most a minute, until `condition` holds.
@@ -56,7 +61,9 @@ class EngineIntegrityTest : public EngineTest {
     ASSERT_EQ(Integrity().damaged.size(), 1U);
     EXPECT_EQ(Integrity().damaged[0].holder.pod_name, "reader");
     EXPECT_EQ(Integrity().quarantine.blobs, 1U);
-    ASSERT_OK_AND_ASSIGN(again, Acquire(LeasedRequest(kModel, "reader")));
+    AcquireRequest replay = LeasedRequest(kModel, "reader");
+    replay.mounted = true;
+    ASSERT_OK_AND_ASSIGN(again, Acquire(replay));
     EXPECT_EQ(again.tree, first.tree) << "what it has mounted is not taken away";
     EXPECT_EQ(engine_->EvictQuarantine().error().code, Code::kFailedPrecondition);
     ASSERT_OK_AND_ASSIGN(next, Acquire(LeasedRequest(kModel, "next")));
@@ -97,6 +104,19 @@ TEST_F(EngineIntegrityTest, ScrubFindsAFlippedByteAndTheModelHeals) {
   EXPECT_EQ(Integrity().counters.blobs_bad, 1U);
 }
 
+TEST_F(EngineIntegrityTest, ReplayOfAVolumeThatIsNotMountedYetGetsGoodBytes) {
+  OpenEngine(DaemonOptions());
+  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kModel, "reader")));
+  FlipAByte(first);
+  ASSERT_TRUE(Verify());
+  ASSERT_TRUE(Becomes([&] { return IsComplete(); }));
+  ASSERT_OK_AND_ASSIGN(again, Acquire(LeasedRequest(kModel, "reader")));
+  EXPECT_NE(again.tree, first.tree);
+  EXPECT_EQ(Read(again, "model.safetensors"), weights_);
+  EXPECT_TRUE(Integrity().damaged.empty());
+  EXPECT_TRUE(Becomes([&] { return Integrity().quarantine.blobs == 0; }));
+}
+
 TEST_F(EngineIntegrityTest, PrivateModelHealsAtItsNextPublish) {
   AddFile("acme/model", ".fixture.json", R"({"private": true})");
   hub_->Rescan();
@@ -111,6 +131,29 @@ TEST_F(EngineIntegrityTest, PrivateModelHealsAtItsNextPublish) {
   ASSERT_OK_AND_ASSIGN(next, Acquire(LeasedRequest(kModel, "next", "hf_token")));
   EXPECT_EQ(Read(next, "model.safetensors"), weights_);
   EXPECT_EQ(next.bytes_fetched, weights_.size());
+}
+
+TEST_F(EngineIntegrityTest, ManyBadFilesOfAModelAskItsSourceOnceForEachFill) {
+  constexpr unsigned kShards = 24;
+  constexpr char kSlow[] =
+      R"([{"side":"cdn","path":"","times":-1,"action":{"kind":"rate","bytes_per_second":200000}}])";
+  std::vector<std::string> shards;
+  for (unsigned i = 0; i < kShards; ++i) {
+    shards.push_back(PatternBytes(100'000, 100 + i));
+    AddFile("acme/model", fmt::format("shard-{}.safetensors", i), shards[i]);
+  }
+  hub_->Rescan();
+  OpenEngine(DaemonOptions());
+  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kModel, "reader")));
+  for (unsigned i = 0; i < kShards; ++i) {
+    FlipAByte(first, fmt::format("shard-{}.safetensors", i), shards[i], i);
+  }
+  hub_->Reset();
+  hub_->SetFaults(kSlow);  // the first fill outlasts the verification
+  ASSERT_OK_AND_ASSIGN(sums, Verify());
+  EXPECT_EQ(sums.bad, kShards);
+  ASSERT_TRUE(Becomes([&] { return IsComplete(); }));
+  EXPECT_LT(hub_->Stat("api_calls"), 6);
 }
 
 TEST_F(EngineIntegrityTest, VerifySaysHowFarItIsAndStopsWhenTold) {

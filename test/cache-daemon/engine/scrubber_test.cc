@@ -1,5 +1,6 @@
 #include "cache-daemon/engine/scrubber.h"
 
+#include <cerrno>
 #include <filesystem>
 #include <set>
 
@@ -167,6 +168,30 @@ TEST_F(ScrubberTest, BadBlobIsCountedOverRestartsAndItsModelFilledAgain) {
   EXPECT_EQ(store_->Quarantined().blobs, 1U);
   Restart();
   EXPECT_EQ(scrubber_->View().failures, 1U);
+}
+
+TEST_F(ScrubberTest, BadBlobsThatCantBePutAwayAreCountedAndTheNextOnesRead) {
+  Rot(files_.at("file-3"));
+  Rot(files_.at("file-5"));
+  filesystem_.FailAt({.operation = "Rename",
+                      .path = "quarantine",
+                      .times = io::Fault::kForever,
+                      .error_number = EROFS});
+  MakeScrubber();
+  std::vector<std::string> found;
+  auto sums = verifier_->Verify({},
+                                {.on_finding =
+                                     [&](const VerifyFinding& finding) {
+                                       found.push_back(finding.found);
+                                       return true;
+                                     }},
+                                {});
+  ASSERT_TRUE(sums) << sums.error().message;
+  EXPECT_EQ(sums->blobs, kBlobs);
+  EXPECT_EQ(sums->bad, 2U);
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_TRUE(found[0].contains("served still")) << found[0];
+  EXPECT_TRUE(refilled_.empty()) << "nothing lacks";
 }
 
 TEST(ReadPaceTest, PaysForEachPieceAndSavesNothingUp) {

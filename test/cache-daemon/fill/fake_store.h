@@ -57,6 +57,7 @@ class FakeStore final : public store::Store {
   }
   store::QuarantineSums Quarantined() const override { return {}; }
   Bytes DropQuarantined() override { return 0; }
+  void TidyQuarantine() override {}
   store::ScrubState ReadScrub() override { return {}; }
   Result<> RecordScrub(const store::ScrubState&) override { return Refused(); }
   std::vector<store::LeaseRecord> DamagedLeases() const override { return {}; }
@@ -68,6 +69,7 @@ class FakeStore final : public store::Store {
   }
   std::vector<store::ReferenceRecord> References() const override { return {}; }
   Result<> TakeLease(const store::LeaseRecord&) override { return Refused(); }
+  Result<> TakeLeaseOfMount(const store::LeaseRecord&) override { return Refused(); }
   Result<> DropLease(const std::string&) override { return Refused(); }
   std::optional<store::LeaseRecord> FindLease(const std::string&) const override { return {}; }
   std::vector<store::LeaseRecord> Leases() const override { return {}; }

@@ -27,6 +27,12 @@ void FaultFilesystem::ClearFaults() {
   faults_.clear();
 }
 
+void FaultFilesystem::Before(std::string operation, std::string path,
+                             std::function<void()> action) {
+  MutexLock lock(mutex_);
+  actions_.push_back({std::move(operation), std::move(path), std::move(action)});
+}
+
 int FaultFilesystem::Count(std::string_view operation, std::string_view path) const {
   MutexLock lock(mutex_);
   return static_cast<int>(std::ranges::count_if(calls_, [&](const Call& call) {
@@ -45,8 +51,16 @@ std::vector<std::string> FaultFilesystem::Calls() const {
 
 Result<> FaultFilesystem::Pass(std::string_view operation, std::string paths) {
   int error_number = 0;
+  std::function<void()> action;
   {
     MutexLock lock(mutex_);
+    auto found = std::ranges::find_if(actions_, [&](const Action& one) {
+      return Matches(one.operation, one.path, operation, paths);
+    });
+    if (found != actions_.end()) {
+      action = std::move(found->run);
+      actions_.erase(found);
+    }
     calls_.push_back({.operation = std::string(operation), .paths = paths});
     for (ArmedFault& armed : faults_) {
       const Fault& fault = armed.fault;
@@ -56,6 +70,7 @@ Result<> FaultFilesystem::Pass(std::string_view operation, std::string paths) {
       if (strikes && error_number == 0) error_number = fault.error_number;
     }
   }
+  if (action) action();
   if (error_number == 0) return {};
   std::string what = fmt::format("{} {}", operation, paths);
   // As PosixFilesystem says it.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,9 @@ class FaultFilesystem final : public Filesystem {
 
   void FailAt(Fault fault) EXCLUDES(mutex_);
   void ClearFaults() EXCLUDES(mutex_);
+  /// Runs `action` once, right before the first such operation; names as in Fault.
+  void Before(std::string operation, std::string path, std::function<void()> action)
+      EXCLUDES(mutex_);
   /// How many operations of that name (empty: any) were asked for on paths with `path` in them,
   /// failed ones included.
   int Count(std::string_view operation = "", std::string_view path = "") const EXCLUDES(mutex_);
@@ -68,6 +72,12 @@ class FaultFilesystem final : public Filesystem {
     int matched = 0;
   };
 
+  struct Action {
+    std::string operation;
+    std::string path;
+    std::function<void()> run;
+  };
+
   /// Counts the operation; its failure if a fault says so.
   Result<> Pass(std::string_view operation, std::string paths) EXCLUDES(mutex_);
 
@@ -75,6 +85,7 @@ class FaultFilesystem final : public Filesystem {
   mutable Mutex mutex_;
   std::vector<Call> calls_ GUARDED_BY(mutex_);
   std::vector<ArmedFault> faults_ GUARDED_BY(mutex_);
+  std::vector<Action> actions_ GUARDED_BY(mutex_);
 };
 
 }  // namespace weighhouse::io

@@ -1,3 +1,4 @@
+#include <sched.h>
 #include <sys/syscall.h>
 
 #include <cerrno>
@@ -32,6 +33,18 @@ void ExpectThatItWrites(IoEngine& engine) {
                [&](int error_number) { done.set_value(error_number); });
   EXPECT_EQ(done.get_future().get(), 0);
   EXPECT_EQ(filesystem.ReadFile(path, 100).value(), "text");
+}
+
+TEST(RingEngineTest, AFinishedWriteInterruptsNobodyWhoComputes) {
+  auto ring = RingEngine::Create();
+  if (!ring) GTEST_SKIP() << "io_uring is denied on this machine";
+  TemporaryDirectory directory;
+  OpenedFile file =
+      std::move(PosixFilesystem().CreateFile(directory / "data", IoMode::kBuffered).value());
+  std::promise<int> policy;
+  (*ring)->Write(file.fd.get(), 0, std::as_bytes(std::span("text", 4)),
+                 [&](int) { policy.set_value(sched_getscheduler(0)); });
+  EXPECT_EQ(policy.get_future().get(), SCHED_BATCH);
 }
 
 TEST(SelectIoEngineTest, TakesPwriteWhereItIsAskedFor) {

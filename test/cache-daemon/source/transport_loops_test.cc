@@ -1,5 +1,7 @@
 // More than one loop: TLS transfers of a fixture CDN that run at the same time on several threads.
 
+#include <sched.h>
+
 #include <atomic>
 #include <cstdlib>
 #include <future>
@@ -52,6 +54,7 @@ class TransportLoopsTest : public testing::Test {
     std::atomic<int> inside = 0;
     auto note = [&](std::span<const std::byte>) {
       EXPECT_EQ(++inside, 1) << "sinks are called one at a time";
+      EXPECT_EQ(sched_getscheduler(0), SCHED_BATCH) << "what arrives must not interrupt the hasher";
       threads.insert(std::this_thread::get_id());
       --inside;
       return true;

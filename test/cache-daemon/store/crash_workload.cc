@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 
 #include "base/digest.h"
 
@@ -15,8 +16,8 @@ namespace fs = std::filesystem;
 
 const TestFiles kFirst = {{"config.json", "{}"}, {"dir/model", PatternBytes(10000, 1)}};
 const TestFiles kSecond = {{"config.json", "{}"}, {"other", PatternBytes(20000, 2)}};
-const TestFiles kRotting = {{"rotting", "these bytes will rot"}};
-const TestFiles kHealed = {{"healed", "these bytes rot, and come back"}};
+const TestFiles kRotting = {{"weights", "these bytes will rot"}};
+const TestFiles kHealed = {{"weights", "these bytes rot, and come back"}};
 const TestFiles kInterrupted = {{"interrupted", PatternBytes(5 * 4096 + 7, 3)}};
 
 Listing First() { return ListingOf(kFirst, {.identify = GitSha1Of}); }
@@ -24,6 +25,10 @@ Listing Second() { return ListingOf(kSecond, {.revision = std::string(40, 'b')})
 Listing Rotting() { return ListingOf(kRotting, {.revision = std::string(40, 'c')}); }
 Listing Interrupted() { return ListingOf(kInterrupted, {.revision = std::string(40, 'd')}); }
 Listing Healed() { return ListingOf(kHealed, {.revision = std::string(40, 'e')}); }
+Listing NextRevision(Listing listing) {
+  listing.revision[0] = 'f';
+  return listing;
+}
 
 std::string FingerprintOf(const std::string& pod) { return Digest::Of(pod).Hex(); }
 
@@ -110,13 +115,15 @@ Result<> CrashWorkload::Run() {
   TRY(Serve(Second(), kSecond, "second"));
   TRY(Evict(First(), "first"));
   TRY(Interrupt());
-  TRY(Rot(Healed(), kHealed));
-  TRY(Rot(Rotting(), kRotting));
+  TRY(Spoil(Healed(), kHealed, "healed"));
+  TRY(Spoil(Rotting(), kRotting, "rotting"));
   TRY(Bring(Healed(), kHealed));
+  TRY(Bring(NextRevision(Healed()), kHealed));
+  for (const char* pod : {"healed", "rotting", "second"}) TRY(Leave(pod));
+  store_.TidyQuarantine();
   ScrubState scrub = store_.ReadScrub();
   ++scrub.day;
-  TRY(store_.RecordScrub(scrub));
-  return Leave("second");
+  return store_.RecordScrub(scrub);
 }
 
 Result<> CrashWorkload::Bring(const Listing& listing, const TestFiles& files) {
@@ -180,19 +187,32 @@ Result<> CrashWorkload::Interrupt() {
   return Bring(Interrupted(), kInterrupted);
 }
 
-/// The model's one blob gets other bytes on the disk, behind the store's back, and is verified.
-Result<> CrashWorkload::Rot(const Listing& listing, const TestFiles& files) {
+/// A model of which two revisions share a blob, whose bytes then change on the disk, behind the
+/// store's back, while a pod has it.
+Result<> CrashWorkload::Spoil(const Listing& listing, const TestFiles& files,
+                              const std::string& pod) {
   TRY(Bring(listing, files));
+  TRY(Bring(NextRevision(listing), files));
+  std::string tree = TRY(store_.EnsureTree(listing.SnapshotId(), Layout::kFiles, ""));
+  LeaseRecord lease = LeaseOn(listing.SnapshotId(), pod, tree);
+  TRY(store_.TakeLease(lease));
+  promises_.Make("lease", lease.id);
+  for (const std::string& id : {listing.SnapshotId(), NextRevision(listing).SnapshotId()}) {
+    promises_.Withdraw("blob", id);
+    promises_.Withdraw("complete", id);
+  }
   Digest sha256 = Digest::Of(files.begin()->second);
-  promises_.Withdraw("blob", listing.SnapshotId());
-  promises_.Withdraw("complete", listing.SnapshotId());
-  std::string blob = RootLayout(store_.root()).Blob(sha256);
-  fs::remove(blob);
-  WriteTestFile(blob, "rot");
-  fs::permissions(blob, fs::perms(0444));
-  TRY(filesystem_.SyncFile(blob));
+  TRY(Rot(RootLayout(store_.root()).Blob(sha256)));
   TRY(store_.VerifyBlob(sha256, {}));
   return {};
+}
+
+/// In place, as a failing disk does, and for good.
+Result<> CrashWorkload::Rot(const std::string& blob) {
+  fs::permissions(blob, fs::perms(0644));
+  std::ofstream(blob, std::ios::in | std::ios::out | std::ios::binary) << kRot;
+  fs::permissions(blob, fs::perms(0444));
+  return filesystem_.SyncFile(blob);
 }
 
 Result<> CrashWorkload::Scrub() {
@@ -223,6 +243,7 @@ void CrashWorkload::ExpectDone() const {
   EXPECT_FALSE(store_.FindSnapshot(Rotting().SnapshotId())->complete);
   EXPECT_TRUE(store_.FindSnapshot(Healed().SnapshotId())->complete);
   EXPECT_EQ(store_.Quarantined().blobs, 1u) << "only what was not brought again";
+  EXPECT_THAT(store_.DamagedLeases(), testing::IsEmpty());
 }
 
 }  // namespace weighhouse::store

@@ -28,6 +28,9 @@ class Promises {
   const std::filesystem::path file_;
 };
 
+/// What a blob that rots begins with.
+inline constexpr std::string_view kRot = "rot";
+
 /// What ended the process. Leases need not outlive the kernel, whose mounts they stand for.
 enum class CrashOf { kProcess, kMachine };
 
@@ -35,8 +38,8 @@ enum class CrashOf { kProcess, kMachine };
 std::vector<std::string> Broken(Store& store, const Promises& promises, CrashOf crash);
 
 /// Everything that a store does: two models are served, one of them evicted, a fill is interrupted
-/// and gets wrong bytes, and two blobs rot, one of which is brought again. May be run again on what
-/// a crash left of it. The objects must outlive it.
+/// and gets wrong bytes, and two blobs rot while pods have them, one of which is brought again. May
+/// be run again on what a crash left of it. The objects must outlive it.
 class CrashWorkload {
  public:
   CrashWorkload(Store& store, io::Filesystem& filesystem, Promises& promises)
@@ -58,7 +61,8 @@ class CrashWorkload {
   Result<> Leave(const std::string& pod);
   Result<> Evict(const Listing& listing, const std::string& pod);
   Result<> Interrupt();
-  Result<> Rot(const Listing& listing, const TestFiles& files);
+  Result<> Spoil(const Listing& listing, const TestFiles& files, const std::string& pod);
+  Result<> Rot(const std::string& blob);
 
   Store& store_;
   io::Filesystem& filesystem_;

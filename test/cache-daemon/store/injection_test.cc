@@ -163,9 +163,9 @@ TEST_F(InjectionTest, Quarantine) {
         fs::permissions(Names().Blob(sha256), fs::perms(0444));
       },
       [&]() -> Result<> {
-        auto finding = store_->VerifyBlob(sha256, {});
-        if (finding.has_value()) return {};
-        return std::unexpected(finding.error());
+        std::optional<BadBlob> bad = TRY(store_->VerifyBlob(sha256, {}));
+        if (!bad || bad->stays.empty()) return {};
+        return Fail(Code::kUnknown, bad->stays);
       },
       [&] {
         EXPECT_FALSE(store_->FindSnapshot(id_)->complete);

@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -93,6 +94,11 @@ Bytes UseOnDisk(const fs::path& root) {
   return use;
 }
 
+bool ReadsRot(const Store& store, const LeaseRecord& lease) {
+  return std::ranges::any_of(FilesBelow(fs::path(store.root()) / lease.tree),
+                             [](const auto& file) { return file.second.starts_with(kRot); });
+}
+
 /// What must hold whenever a store was opened.
 void CheckInvariants(Store& store) {
   ExpectOnlyTrueBytes(store);
@@ -110,6 +116,9 @@ void CheckInvariants(Store& store) {
   }
   for (const LeaseRecord& lease : store.Leases()) {
     EXPECT_TRUE(fs::exists(fs::path(store.root()) / lease.tree)) << "a lease on nothing";
+    bool damaged = std::ranges::any_of(store.DamagedLeases(),
+                                       [&](const LeaseRecord& one) { return one.id == lease.id; });
+    EXPECT_EQ(damaged, ReadsRot(store, lease)) << lease.pod_name;
   }
 }
 
