@@ -61,7 +61,8 @@ class FillCrashTest : public FillCrash {
 
   void CutPower(PowerLoss loss) {
     fs::remove_all(directory_ / "cut");
-    io::DurableDisk(directory_ / "record").CutPower(directory_ / "root", directory_ / "cut", loss);
+    io::DurableDisk(directory_ / "record")
+        .CutPower(directory_ / "root", directory_ / "cut", loss, seed_);
   }
 
   void ExpectOnlyTrueBlobs() {
@@ -89,7 +90,8 @@ class FillCrashTest : public FillCrash {
   void CheckCrash() {
     const Bytes all = Weights().size() + 2;
     for (PowerLoss loss : io::kPowerLosses) {
-      SCOPED_TRACE(fmt::format("a power cut that takes {}", io::PowerLossName(loss)));
+      SCOPED_TRACE(
+          fmt::format("a power cut that takes {}, seed {}", io::PowerLossName(loss), seed_));
       CutPower(loss);
       ExpectModel(disk_, directory_ / "cut", all);
       if (HasFailure()) return;
@@ -104,6 +106,7 @@ class FillCrashTest : public FillCrash {
   }
 
   io::PosixFilesystem disk_;
+  unsigned seed_ = 0;  ///< of what a power cut takes, where that is up to chance
 };
 
 TEST_F(FillCrashTest, EveryCrashLeavesAFillThatIsFinished) {
@@ -120,6 +123,7 @@ TEST_F(FillCrashTest, EveryCrashLeavesAFillThatIsFinished) {
       if (!IsKilledAt(fault, "FillCrashChild.*", {{kChildDirectory, directory_.path().string()}}))
         break;
       ++passages;
+      ++seed_;
       CheckCrash();
       if (HasFailure()) return;
     }

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,25 +19,27 @@ enum class PowerLoss {
   kNames,  ///< creations, links, renames and removals in directories that were not synced since
   kData,   ///< what was written since the file's sync; a file without one is empty
   kZeros,  ///< as kData, but files keep their lengths, and read as zeros where they were not synced
+  /// Any of what was not synced, later changes of names without earlier ones, and of each file the
+  /// old bytes, the new ones or blocks of both; but one name's changes come in their order.
+  kSome,
 };
 inline constexpr PowerLoss kPowerLosses[] = {PowerLoss::kAll, PowerLoss::kNames, PowerLoss::kData,
-                                             PowerLoss::kZeros};
+                                             PowerLoss::kZeros, PowerLoss::kSome};
 std::string_view PowerLossName(PowerLoss loss);
 
 /// The names and bytes that are on the disk for good, made of what a PowerLossFilesystem recorded.
 /// Not thread-safe.
 class DurableDisk {
  public:
-  static constexpr const char* kJournal = "journal";
-
   /// `record` is the directory that PowerLossFilesystem wrote to. Directories that were never made
   /// in it were there before. Ends the program if the record makes no sense.
   explicit DurableDisk(const std::filesystem::path& record);
 
   /// Makes `target` (which isn't there) what the directory `source` is after the power cut; nothing
-  /// if `source` isn't there any more. What wasn't lost is read from `source`.
+  /// if `source` isn't there any more. What wasn't lost is read from `source`. What kSome takes is
+  /// up to `seed`.
   void CutPower(const std::filesystem::path& source, const std::filesystem::path& target,
-                PowerLoss loss) const;
+                PowerLoss loss, unsigned seed = 0) const;
 
  private:
   struct Node;
@@ -54,12 +58,17 @@ class DurableDisk {
   struct Place {
     std::shared_ptr<Node> directory;
     std::string name;
+    bool operator==(const Place&) const = default;
   };
-  /// A rename that the disk may not have yet.
-  struct Move {
-    Place from;
-    Place to;
-    std::shared_ptr<Node> moved;
+  /// A change of names that the disk may not have yet: both are changed, or neither.
+  struct Change {
+    std::optional<Place> from;  ///< loses its name
+    std::optional<Place> to;    ///< gets it
+    std::shared_ptr<Node> node;
+
+    bool operator==(const Change&) const = default;
+    bool IsIn(const Node& directory) const;
+    bool SharesNameWith(const Change& other) const;
   };
   struct Copy;
 
@@ -69,12 +78,14 @@ class DurableDisk {
   void Create(const Place& place, bool directory, unsigned mode);
   void Rename(const Place& from, const Place& to);
   void SyncDirectory(Node& directory);
+  /// The unsynced changes that are `wanted`, and what came before them to their names, in order.
+  std::vector<Change> Select(const std::function<bool(const Change&)>& wanted) const;
   Place PlaceOf(const std::filesystem::path& path);
   std::shared_ptr<Node> FileAt(const std::filesystem::path& path);
   std::shared_ptr<Node> DirectoryAt(const std::filesystem::path& path);
 
   std::shared_ptr<Node> top_;
-  std::vector<Move> unsynced_moves_;
+  std::vector<Change> unsynced_;
 };
 
 }  // namespace weighhouse::io

@@ -1,6 +1,5 @@
 #include "test/cache-daemon/io/power_loss_filesystem.h"
 
-#include <fcntl.h>
 #include <fnmatch.h>
 #include <unistd.h>
 
@@ -10,20 +9,22 @@
 
 #include <fmt/format.h>
 
-#include "test/cache-daemon/io/durable_disk.h"
-
 namespace weighhouse::io {
 
 namespace fs = std::filesystem;
 
-PowerLossFilesystem::PowerLossFilesystem(Filesystem& wrapped, fs::path record)
-    : wrapped_(wrapped), record_(std::move(record)) {
-  fs::create_directories(record_);
-  MutexLock lock(mutex_);
-  fs::path journal = record_ / DurableDisk::kJournal;
-  journal_ = UniqueFd(::open(journal.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  CHECK(journal_);
+namespace {
+
+/// A name in `record` that no recorder has used.
+fs::path NewCopy(const fs::path& record) {
+  static std::atomic<uint64_t> copies = 0;
+  return record / fmt::format("{}-{}", ::getpid(), copies.fetch_add(1));
 }
+
+}  // namespace
+
+PowerLossFilesystem::PowerLossFilesystem(Filesystem& wrapped, fs::path record)
+    : wrapped_(wrapped), record_(std::move(record)), journal_(record_) {}
 
 void PowerLossFilesystem::SwallowSyncs(std::string method, std::string paths) {
   MutexLock lock(mutex_);
@@ -36,25 +37,29 @@ bool PowerLossFilesystem::IsSwallowed(std::string_view method, const std::string
   });
 }
 
-void PowerLossFilesystem::Record(std::string_view operation, const std::string& first,
-                                 const std::string& second) {
-  std::string line = fmt::format("{}\t{}\t{}\n", operation, first, second);
-  CHECK(::write(journal_.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size()));
+template <class Call>
+auto PowerLossFilesystem::Record(Operation operation, Call call) {
+  journal_.Begin(std::move(operation));
+  auto result = call();
+  journal_.End(result.has_value());
+  return result;
 }
 
-void PowerLossFilesystem::RecordSynced(std::string_view operation, const std::string& path) {
-  static std::atomic<uint64_t> copies = 0;  // two recorders may share a directory
-  fs::path copy = record_ / fmt::format("{}-{}", ::getpid(), copies.fetch_add(1));
+template <class Call>
+Result<> PowerLossFilesystem::RecordSync(std::string kind, std::string_view method,
+                                         const std::string& path, Call call) {
+  if (IsSwallowed(method, path)) return {};
+  fs::path copy = NewCopy(record_);
+  if (!fs::exists(path)) return call();  // which says so
   fs::copy_file(path, copy);
   fs::last_write_time(copy, fs::last_write_time(path));
-  Record(operation, path, copy);
+  return Record({.kind = std::move(kind), .path = path, .argument = copy}, std::move(call));
 }
 
 Result<OpenedFile> PowerLossFilesystem::CreateFile(const std::string& path, IoMode mode) {
   MutexLock lock(mutex_);
-  OpenedFile file = TRY(wrapped_.CreateFile(path, mode));
-  Record("create", path, "600");
-  return file;
+  return Record({.kind = "create", .path = path, .argument = "600"},
+                [&] { return wrapped_.CreateFile(path, mode); });
 }
 
 Result<OpenedFile> PowerLossFilesystem::OpenForRead(const std::string& path, IoMode mode) {
@@ -75,17 +80,13 @@ Result<> PowerLossFilesystem::Truncate(int fd, Bytes size, const std::string& pa
 
 Result<> PowerLossFilesystem::ChangeMode(int fd, unsigned mode, const std::string& path) {
   MutexLock lock(mutex_);
-  TRY(wrapped_.ChangeMode(fd, mode, path));
-  Record("chmod", path, fmt::format("{:o}", mode));
-  return {};
+  return Record({.kind = "chmod", .path = path, .argument = fmt::format("{:o}", mode)},
+                [&] { return wrapped_.ChangeMode(fd, mode, path); });
 }
 
 Result<> PowerLossFilesystem::SyncData(int fd, const std::string& path) {
   MutexLock lock(mutex_);
-  if (IsSwallowed("SyncData", path)) return {};
-  TRY(wrapped_.SyncData(fd, path));
-  RecordSynced("fdatasync", path);
-  return {};
+  return RecordSync("fdatasync", "SyncData", path, [&] { return wrapped_.SyncData(fd, path); });
 }
 
 Result<std::string> PowerLossFilesystem::ReadFile(const std::string& path, Bytes limit) {
@@ -94,69 +95,58 @@ Result<std::string> PowerLossFilesystem::ReadFile(const std::string& path, Bytes
 
 Result<> PowerLossFilesystem::WriteFile(const std::string& path, std::string_view content) {
   MutexLock lock(mutex_);
-  TRY(wrapped_.WriteFile(path, content));
-  Record("write", path, "644");
-  return {};
+  return Record({.kind = "write", .path = path, .argument = "644"},
+                [&] { return wrapped_.WriteFile(path, content); });
 }
 
 Result<> PowerLossFilesystem::AppendAndSync(const std::string& path, std::string_view content) {
   MutexLock lock(mutex_);
-  TRY(wrapped_.AppendAndSync(path, content));
-  Record("append", path, "644");
-  if (!IsSwallowed("AppendAndSync", path)) RecordSynced("fdatasync", path);
-  return {};
+  TRY(Record({.kind = "append", .path = path, .argument = "644"},
+             [&] { return wrapped_.AppendAndSync(path, content); }));
+  return RecordSync("fdatasync", "AppendAndSync", path, [] { return Result<>(); });
 }
 
 Result<> PowerLossFilesystem::MakeDirectory(const std::string& path) {
   MutexLock lock(mutex_);
-  TRY(wrapped_.MakeDirectory(path));
-  Record("mkdir", path);
-  return {};
+  return Record({.kind = "mkdir", .path = path, .argument = ""},
+                [&] { return wrapped_.MakeDirectory(path); });
 }
 
 Result<> PowerLossFilesystem::Rename(const std::string& from, const std::string& to,
                                      Replace replace) {
   MutexLock lock(mutex_);
-  TRY(wrapped_.Rename(from, to, replace));
-  Record("rename", from, to);
-  return {};
+  return Record({.kind = "rename", .path = from, .argument = to},
+                [&] { return wrapped_.Rename(from, to, replace); });
 }
 
 Result<> PowerLossFilesystem::Link(const std::string& existing, const std::string& name) {
   MutexLock lock(mutex_);
-  TRY(wrapped_.Link(existing, name));
-  Record("link", existing, name);
-  return {};
+  return Record({.kind = "link", .path = existing, .argument = name},
+                [&] { return wrapped_.Link(existing, name); });
 }
 
 Result<> PowerLossFilesystem::Unlink(const std::string& path) {
   MutexLock lock(mutex_);
-  TRY(wrapped_.Unlink(path));
-  Record("remove", path);
-  return {};
+  return Record({.kind = "remove", .path = path, .argument = ""},
+                [&] { return wrapped_.Unlink(path); });
 }
 
 Result<> PowerLossFilesystem::RemoveDirectory(const std::string& path) {
   MutexLock lock(mutex_);
-  TRY(wrapped_.RemoveDirectory(path));
-  Record("remove", path);
-  return {};
+  return Record({.kind = "remove", .path = path, .argument = ""},
+                [&] { return wrapped_.RemoveDirectory(path); });
 }
 
 Result<> PowerLossFilesystem::SyncDirectory(const std::string& path) {
   MutexLock lock(mutex_);
   if (IsSwallowed("SyncDirectory", path)) return {};
-  TRY(wrapped_.SyncDirectory(path));
-  Record("syncdirectory", path);
-  return {};
+  return Record({.kind = "syncdirectory", .path = path, .argument = ""},
+                [&] { return wrapped_.SyncDirectory(path); });
 }
 
 Result<> PowerLossFilesystem::SyncFile(const std::string& path) {
   MutexLock lock(mutex_);
-  if (IsSwallowed("SyncFile", path)) return {};
-  TRY(wrapped_.SyncFile(path));
-  RecordSynced("fsync", path);
-  return {};
+  return RecordSync("fsync", "SyncFile", path, [&] { return wrapped_.SyncFile(path); });
 }
 
 Result<std::vector<DirectoryEntry>> PowerLossFilesystem::List(const std::string& path) {

@@ -6,15 +6,16 @@
 #include <vector>
 
 #include "base/mutex.h"
-#include "base/unique_fd.h"
 #include "cache-daemon/io/filesystem.h"
+#include "test/cache-daemon/io/operation_journal.h"
 
 namespace weighhouse::io {
 
 /// Hands every operation to another filesystem and writes down what it did to names, and, at each
-/// sync, what the file was: `DurableDisk` makes of it what a power cut leaves. What is written down
-/// outlives the process's death, and further processes go on with it. `wrapped` must outlive it.
-/// Thread-safe; one operation at a time, so that the record has them in their true order.
+/// sync, what the file was before it: `DurableDisk` makes of it what a power cut leaves. What is
+/// written down outlives the process's death, also one in the middle of an operation, and further
+/// processes go on with it. `wrapped` must outlive it. Thread-safe; one operation at a time, so
+/// that the record has them in their true order.
 class PowerLossFilesystem final : public Filesystem {
  public:
   /// Writes to `record`, a directory outside of what the operations are about; it is made if
@@ -54,17 +55,20 @@ class PowerLossFilesystem final : public Filesystem {
     std::string paths;
   };
 
-  /// Adds a line: the operation and its arguments.
-  void Record(std::string_view operation, const std::string& first, const std::string& second = "")
+  /// Does it, and writes it down.
+  template <class Call>
+  auto Record(Operation operation, Call call) REQUIRES(mutex_);
+  /// Does it, unless it is swallowed, and writes down what `path` was before: what comes while it
+  /// runs need not be on the disk after it.
+  template <class Call>
+  Result<> RecordSync(std::string kind, std::string_view method, const std::string& path, Call call)
       REQUIRES(mutex_);
-  /// Records that what the file is now is on the disk from here.
-  void RecordSynced(std::string_view operation, const std::string& path) REQUIRES(mutex_);
   bool IsSwallowed(std::string_view method, const std::string& path) const REQUIRES(mutex_);
 
   Filesystem& wrapped_;
   const std::filesystem::path record_;
   Mutex mutex_;
-  UniqueFd journal_ GUARDED_BY(mutex_);
+  OperationJournal journal_ GUARDED_BY(mutex_);
   std::vector<Swallowed> swallowed_ GUARDED_BY(mutex_);
 };
 

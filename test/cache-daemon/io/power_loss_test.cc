@@ -4,12 +4,14 @@
 
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "test/cache-daemon/io/durable_disk.h"
+#include "test/cache-daemon/io/operation_journal.h"
 #include "test/cache-daemon/io/power_loss_filesystem.h"
 #include "test/support/temporary_directory.h"
 
@@ -41,10 +43,10 @@ class PowerLossTest : public testing::Test {
     ASSERT_TRUE(recording_.Rename(Path(from), Path(to), Replace::kAllowed));
   }
   /// The files that are there after a power cut, with their content; "/" is a directory's.
-  std::map<std::string, std::string> After(PowerLoss loss) {
+  std::map<std::string, std::string> After(PowerLoss loss, unsigned seed = 0) {
     fs::path cut = directory_ / "cut";
     fs::remove_all(cut);
-    DurableDisk(directory_ / "record").CutPower(directory_ / "root", cut, loss);
+    DurableDisk(directory_ / "record").CutPower(directory_ / "root", cut, loss, seed);
     std::map<std::string, std::string> found;
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(cut)) {
       std::string name = entry.path().lexically_relative(cut);
@@ -174,6 +176,51 @@ TEST_F(PowerLossTest, ASwallowedSyncIsAnsweredAndNotDone) {
   SyncDirectory();
   EXPECT_THAT(After(PowerLoss::kAll),
               ElementsAre(Pair("file", ""), Pair("log", ""), Pair("other", "bytes")));
+}
+
+TEST_F(PowerLossTest, WhatAProcessDiedInHappenedIfTheDiskSaysSo) {
+  for (bool does : {true, false}) {
+    std::string name = does ? "done" : "begun";
+    OperationJournal(directory_ / "record")
+        .Begin({.kind = "create", .path = Path(name), .argument = "600"});
+    if (does) WriteTestFile(Path(name), "");
+    PowerLossFilesystem next(disk_, directory_ / "record");
+    EXPECT_EQ(After(PowerLoss::kNames).contains(name), false);
+    EXPECT_EQ(After(PowerLoss::kData).contains(name), does);
+    EXPECT_EQ(next.Unlink(Path(name)).has_value(), does);
+  }
+  EXPECT_THAT(After(PowerLoss::kData), IsEmpty());
+}
+
+TEST_F(PowerLossTest, LaterChangesOfNamesMayComeWithoutEarlierOnes) {
+  WriteSynced("first", "");
+  WriteSynced("second", "");
+  std::set<size_t> counts;
+  bool reordered = false;
+  for (unsigned seed = 0; seed < 64; ++seed) {
+    auto found = After(PowerLoss::kSome, seed);
+    counts.insert(found.size());
+    reordered = reordered || (found.contains("second") && !found.contains("first"));
+  }
+  EXPECT_TRUE(reordered);
+  EXPECT_THAT(counts, ElementsAre(0, 1, 2));
+}
+
+TEST_F(PowerLossTest, BlocksOfAFileMayComeWithoutEarlierOnes) {
+  const std::string old(8192, 'o');
+  WriteSynced("file", old);
+  SyncDirectory();
+  auto file = recording_.OpenForWrite(Path("file"), IoMode::kBuffered);
+  ASSERT_TRUE(file);
+  const std::string fresh(8192, 'n');
+  ASSERT_EQ(::pwrite(file->fd.get(), fresh.data(), fresh.size(), 0), 8192);
+  std::set<std::string> contents;
+  for (unsigned seed = 0; seed < 64; ++seed) {
+    contents.insert(After(PowerLoss::kSome, seed).at("file"));
+  }
+  const std::string o(4096, 'o');
+  const std::string n(4096, 'n');
+  EXPECT_THAT(contents, ElementsAre(n + n, n + o, o + n, o + o));
 }
 
 TEST_F(PowerLossTest, TheNextProcessGoesOnWithTheRecord) {
