@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 
 #include "base/digest.h"
+#include "cache-daemon/store/ingest_state.h"
 
 namespace weighhouse::store {
 namespace {
@@ -65,6 +66,21 @@ bool IsServed(Store& store, const std::string& snapshot_id) {
   return named && files == snapshot->files.size();
 }
 
+/// Whether a start goes on with the ingest's first `end` bytes, unless they are a blob's by now.
+bool IsResumable(Store& store, const std::string& id, const std::string& hex, Bytes end) {
+  if (fs::exists(RootLayout(store.root()).Blob(*Digest::FromHex(hex)))) return true;
+  io::PosixFilesystem disk;
+  auto state = ReadIngestState(disk, RootLayout(store.root()), id);
+  return state && !state->durable.empty() && state->durable[0].begin == 0 &&
+         state->durable[0].end >= end;
+}
+
+/// Whether the bad blob is not where blobs are. A good one may be.
+bool IsQuarantined(Store& store, const std::string& hex) {
+  std::string blob = RootLayout(store.root()).Blob(*Digest::FromHex(hex));
+  return !fs::exists(blob) || Digest::Of(ReadTestFile(blob)).Hex() == hex;
+}
+
 bool IsKept(Store& store, const std::string& promise, CrashOf crash) {
   size_t space = promise.find(' ');
   std::string kind = promise.substr(0, space);
@@ -72,6 +88,12 @@ bool IsKept(Store& store, const std::string& promise, CrashOf crash) {
   if (kind == "blob") return HasBlob(store, what.substr(0, 64), what.substr(65));
   if (kind == "complete") return IsServed(store, what);
   if (kind == "reference") return store.FindReference(what).has_value();
+  if (kind == "gone") return !store.FindSnapshot(what).has_value();
+  if (kind == "resumable") {
+    return IsResumable(store, what.substr(0, 64), what.substr(65, 64),
+                       std::stoull(what.substr(130)));
+  }
+  if (kind == "quarantined") return IsQuarantined(store, what);
   CHECK(kind == "lease");
   return crash == CrashOf::kMachine || store.FindLease(what).has_value();
 }
@@ -127,10 +149,13 @@ Result<> CrashWorkload::Run() {
 }
 
 Result<> CrashWorkload::Bring(const Listing& listing, const TestFiles& files) {
+  promises_.Withdraw("gone", listing.SnapshotId());
   Snapshot snapshot = TRY(store_.BeginSnapshot(listing));
   for (const SnapshotFile& file : snapshot.files) {
     const std::string& content = files.at(file.listed.path);
-    if (!file.blob) TRY(Put(store_, snapshot.id, file.listed.identity, content));
+    if (!file.blob) {
+      TRY(Put(store_, snapshot.id, file.listed.identity, content));
+    }
     promises_.Make("blob", fmt::format("{} {}", snapshot.id, Digest::Of(content).Hex()));
   }
   TRY(store_.CompleteSnapshot(snapshot.id));
@@ -166,6 +191,7 @@ Result<> CrashWorkload::Evict(const Listing& listing, const std::string& pod) {
   promises_.Withdraw("complete", id);
   promises_.Withdraw("reference", FingerprintOf(pod));
   TRY(store_.Evict(id));
+  promises_.Make("gone", id);
   return {};
 }
 
@@ -175,6 +201,7 @@ Result<> CrashWorkload::Interrupt() {
   const std::string& content = kInterrupted.at("interrupted");
   Snapshot snapshot = TRY(store_.BeginSnapshot(Interrupted()));
   const ByteRange head{.begin = 0, .end = 8192};
+  promises_.Withdraw("resumable", IngestIdOf(content));
   for (bool wrong : {true, false}) {
     if (snapshot.files[0].blob) break;
     std::unique_ptr<Ingest> ingest =
@@ -182,7 +209,12 @@ Result<> CrashWorkload::Interrupt() {
     CheckResumed(*ingest, content);
     TRY(WriteStaged(*ingest, content, head));
     TRY(ingest->RecordDurable({head}));
-    if (wrong) ingest->Discard();
+    if (wrong) {
+      ingest->Discard();
+    } else {
+      promises_.Make("resumable", fmt::format("{} {} {}", IngestIdOf(content),
+                                              Digest::Of(content).Hex(), head.end));
+    }
   }
   return Bring(Interrupted(), kInterrupted);
 }
@@ -202,8 +234,10 @@ Result<> CrashWorkload::Spoil(const Listing& listing, const TestFiles& files,
     promises_.Withdraw("complete", id);
   }
   Digest sha256 = Digest::Of(files.begin()->second);
+  promises_.Withdraw("quarantined", sha256.Hex());
   TRY(Rot(RootLayout(store_.root()).Blob(sha256)));
   TRY(store_.VerifyBlob(sha256, {}));
+  promises_.Make("quarantined", sha256.Hex());
   return {};
 }
 
@@ -219,7 +253,7 @@ Result<> CrashWorkload::Scrub() {
   for (const TestFiles* files : {&kHealed, &kRotting}) {
     auto verified = store_.VerifyBlob(Digest::Of(files->begin()->second), {});
     bool there = verified || verified.error().code != Code::kNotFound;
-    if (there) TRY(std::move(verified));
+    if (there && !verified) return std::unexpected(std::move(verified).error());
   }
   return {};
 }

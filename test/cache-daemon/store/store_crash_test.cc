@@ -266,6 +266,8 @@ INSTANTIATE_TEST_SUITE_P(
         Forgotten{"NamesOfReferences", {"SyncDirectory", "*/references"}, "evict.begun:1"},
         Forgotten{"BytesInTrees", {"SyncFile", "*/trees/*"}, "evict.begun:1"},
         Forgotten{"NamesInTrees", {"SyncDirectory", "*/trees/hub/*"}, "evict.begun:1"},
+        Forgotten{"BytesOfStates", {"SyncFile", "*/root/ingests/*"}, "ingest.resumed:1"},
+        Forgotten{"NamesOfIngests", {"SyncDirectory", "*/root/ingests"}, "ingest.resumed:1"},
         Forgotten{"TheRoot", {"SyncDirectory", "*/root"}, "ingest.committed:2"}),
     [](const auto& test) { return test.param.name; });
 
