@@ -141,7 +141,9 @@ Result<> CrashWorkload::Run() {
   TRY(Spoil(Rotting(), kRotting, "rotting"));
   TRY(Bring(Healed(), kHealed));
   TRY(Bring(NextRevision(Healed()), kHealed));
-  for (const char* pod : {"healed", "rotting", "second"}) TRY(Leave(pod));
+  for (const char* pod : {"healed", "rotting", "second"}) {
+    TRY(Leave(pod));
+  }
   store_.TidyQuarantine();
   ScrubState scrub = store_.ReadScrub();
   ++scrub.day;
