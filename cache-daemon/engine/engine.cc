@@ -89,7 +89,8 @@ class EngineImpl final : public Engine {
 
   // In the order of their making: each uses those before it.
   SystemClock clock_;
-  io::PosixFilesystem filesystem_;
+  io::PosixFilesystem machines_filesystem_;
+  io::Filesystem* filesystem_ = &machines_filesystem_;
   std::chrono::system_clock::time_point started_ = clock_.Now();
   std::stop_source stop_;
   PublishWaits waits_;
@@ -114,7 +115,8 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
   acquire_metrics_ = options.metrics.acquire;
   store::StoreOptions store_options = options.store;
   store_options.metrics = options.metrics.store;
-  store_ = TRY(store::Store::Open(filesystem_, clock_, std::move(store_options)));
+  if (options.filesystem != nullptr) filesystem_ = options.filesystem;
+  store_ = TRY(store::Store::Open(*filesystem_, clock_, std::move(store_options)));
   const store::RecoverySummary& recovery = store_->recovery();
   spdlog::info(
       "cache {}: {} snapshots, {} blobs, {} leases, {} ingests to go on with; {} ingests and {} "
@@ -343,7 +345,7 @@ Result<> EngineImpl::Reconfigure(const EngineOptions& options) {
 }
 
 Result<EngineInfo> EngineImpl::Info() const {
-  io::FileStatus root = TRY(const_cast<io::PosixFilesystem&>(filesystem_).Status(store_->root()));
+  io::FileStatus root = TRY(filesystem_->Status(store_->root()));
   fill::Filler::Activity activity = filler_->CurrentActivity();
   return EngineInfo{.root = store_->root(),
                     .root_id = store_->root_id(),

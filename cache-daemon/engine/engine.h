@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/model.h"
 #include "cache-daemon/fill/filler.h"
+#include "cache-daemon/io/filesystem.h"
 #include "cache-daemon/io/io_engine.h"
 #include "cache-daemon/source/transport.h"
 #include "cache-daemon/store/store.h"
@@ -41,6 +42,7 @@ struct EngineOptions {
   ScrubOptions scrub;
   Bytes verify_rate = 0;          ///< bytes a second, where a Verify doesn't say; 0: no limit
   metrics::CacheMetrics metrics;  ///< of a registry that outlives the engine
+  io::Filesystem* filesystem = nullptr;  ///< outlives the engine; null: the machine's own
 };
 
 /// Who holds a lease: see cache.proto Holder.
