@@ -17,7 +17,6 @@ namespace weighhouse {
 namespace {
 
 namespace fs = std::filesystem;
-using io::PowerLoss;
 
 constexpr const char* kChildDirectory = "FILL_CRASH_DIRECTORY";
 
@@ -59,10 +58,9 @@ class FillCrashTest : public FillCrash {
     WriteTestFile(directory_ / "model/config.json", "{}");
   }
 
-  void CutPower(PowerLoss loss) {
+  void CutPower(io::PowerCut cut) {
     fs::remove_all(directory_ / "cut");
-    io::DurableDisk(directory_ / "record")
-        .CutPower(directory_ / "root", directory_ / "cut", loss, seed_);
+    io::DurableDisk(directory_ / "record").CutPower(directory_ / "root", directory_ / "cut", cut);
   }
 
   void ExpectOnlyTrueBlobs() {
@@ -89,10 +87,10 @@ class FillCrashTest : public FillCrash {
 
   void CheckCrash() {
     const Bytes all = Weights().size() + 2;
-    for (PowerLoss loss : io::kPowerLosses) {
+    for (io::PowerCut cut : io::PowerCutsAfter(crash_)) {
       SCOPED_TRACE(
-          fmt::format("a power cut that takes {}, seed {}", io::PowerLossName(loss), seed_));
-      CutPower(loss);
+          fmt::format("a power cut that takes {}, seed {}", io::PowerLossName(cut.loss), cut.seed));
+      CutPower(cut);
       ExpectModel(disk_, directory_ / "cut", all);
       if (HasFailure()) return;
     }
@@ -101,12 +99,12 @@ class FillCrashTest : public FillCrash {
     engine_.reset();  // also after a failure: it uses `recording`
     if (HasFailure()) return;
     SCOPED_TRACE("and then a power cut");
-    CutPower(PowerLoss::kAll);
+    CutPower({});
     ExpectModel(disk_, directory_ / "cut", 0);
   }
 
   io::PosixFilesystem disk_;
-  unsigned seed_ = 0;  ///< of what a power cut takes, where that is up to chance
+  unsigned crash_ = 0;  ///< its number
 };
 
 TEST_F(FillCrashTest, EveryCrashLeavesAFillThatIsFinished) {
@@ -123,7 +121,7 @@ TEST_F(FillCrashTest, EveryCrashLeavesAFillThatIsFinished) {
       if (!IsKilledAt(fault, "FillCrashChild.*", {{kChildDirectory, directory_.path().string()}}))
         break;
       ++passages;
-      ++seed_;
+      ++crash_;
       CheckCrash();
       if (HasFailure()) return;
     }
@@ -131,7 +129,7 @@ TEST_F(FillCrashTest, EveryCrashLeavesAFillThatIsFinished) {
     kills += static_cast<size_t>(passages);
   }
   // SIGKILL, one followed by a power cut, and power cuts.
-  size_t modes = 2 + std::size(io::kPowerLosses);
+  size_t modes = 2 + io::PowerCutsAfter(0).size();
   fmt::print("{} fault points x {} modes: {} kills, {} recoveries\n", points, modes, kills,
              kills * modes);
 }

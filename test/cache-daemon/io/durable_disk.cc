@@ -1,6 +1,7 @@
 #include "test/cache-daemon/io/durable_disk.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <random>
 #include <set>
@@ -38,6 +39,18 @@ std::string_view PowerLossName(PowerLoss loss) {
       return "some";
   }
   return "";
+}
+
+std::vector<PowerCut> PowerCutsAfter(unsigned crash) {
+  constexpr unsigned kMost = 1000;  // a crash's seeds are its own
+  const char* more = std::getenv("WEIGHHOUSE_CRASH_CUTS");
+  unsigned some = more == nullptr ? 0 : static_cast<unsigned>(std::atoi(more));
+  std::vector<PowerCut> cuts;
+  for (PowerLoss loss : kPowerLosses) cuts.push_back({loss, crash * kMost});
+  for (unsigned i = 1; i <= std::min(some, kMost - 1); ++i) {
+    cuts.push_back({PowerLoss::kSome, crash * kMost + i});
+  }
+  return cuts;
 }
 
 DurableDisk::DurableDisk(const fs::path& record) : top_(std::make_shared<Node>()) {
@@ -265,10 +278,9 @@ struct DurableDisk::Copy {
   }
 };
 
-void DurableDisk::CutPower(const fs::path& source, const fs::path& target, PowerLoss loss,
-                           unsigned seed) const {
-  Copy copy{.loss = loss, .random = std::mt19937(seed)};
-  if (loss == PowerLoss::kSome) {
+void DurableDisk::CutPower(const fs::path& source, const fs::path& target, PowerCut cut) const {
+  Copy copy{.loss = cut.loss, .random = std::mt19937(cut.seed)};
+  if (cut.loss == PowerLoss::kSome) {
     for (const Change& kept : Select([&](const Change&) { return copy.Coin(); })) copy.Keep(kept);
   }
   const Node* node = top_.get();

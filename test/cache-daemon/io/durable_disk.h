@@ -27,6 +27,15 @@ inline constexpr PowerLoss kPowerLosses[] = {PowerLoss::kAll, PowerLoss::kNames,
                                              PowerLoss::kZeros, PowerLoss::kSome};
 std::string_view PowerLossName(PowerLoss loss);
 
+/// One power cut. What kSome takes is up to `seed`.
+struct PowerCut {
+  PowerLoss loss = PowerLoss::kAll;
+  unsigned seed = 0;
+};
+/// Those to try after the crash with this number: each kind, and WEIGHHOUSE_CRASH_CUTS in the
+/// environment is how many more that take some.
+std::vector<PowerCut> PowerCutsAfter(unsigned crash);
+
 /// The names and bytes that are on the disk for good, made of what a PowerLossFilesystem recorded.
 /// Not thread-safe.
 class DurableDisk {
@@ -36,10 +45,9 @@ class DurableDisk {
   explicit DurableDisk(const std::filesystem::path& record);
 
   /// Makes `target` (which isn't there) what the directory `source` is after the power cut; nothing
-  /// if `source` isn't there any more. What wasn't lost is read from `source`. What kSome takes is
-  /// up to `seed`.
+  /// if `source` isn't there any more. What wasn't lost is read from `source`.
   void CutPower(const std::filesystem::path& source, const std::filesystem::path& target,
-                PowerLoss loss, unsigned seed = 0) const;
+                PowerCut cut) const;
 
  private:
   struct Node;

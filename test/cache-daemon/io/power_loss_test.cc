@@ -46,7 +46,7 @@ class PowerLossTest : public testing::Test {
   std::map<std::string, std::string> After(PowerLoss loss, unsigned seed = 0) {
     fs::path cut = directory_ / "cut";
     fs::remove_all(cut);
-    DurableDisk(directory_ / "record").CutPower(directory_ / "root", cut, loss, seed);
+    DurableDisk(directory_ / "record").CutPower(directory_ / "root", cut, {loss, seed});
     std::map<std::string, std::string> found;
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(cut)) {
       std::string name = entry.path().lexically_relative(cut);

@@ -26,7 +26,6 @@ namespace weighhouse::store {
 namespace {
 
 namespace fs = std::filesystem;
-using io::PowerLoss;
 
 constexpr const char* kChildDirectory = "STORE_CRASH_DIRECTORY";
 constexpr const char* kChildLieMethod = "STORE_CRASH_LIE_METHOD";
@@ -136,10 +135,10 @@ class StoreCrashTest : public testing::Test {
   }
 
   /// Makes the cut cache.
-  void CutPower(PowerLoss loss) {
+  void CutPower(io::PowerCut cut) {
     fs::remove_all(places_.cut);
     fs::copy_file(places_.promises, places_.cut_promises, fs::copy_options::overwrite_existing);
-    io::DurableDisk(places_.record).CutPower(places_.root, places_.cut, loss, seed_);
+    io::DurableDisk(places_.record).CutPower(places_.root, places_.cut, cut);
   }
 
   /// The next start, the same work again, and a further start.
@@ -179,10 +178,10 @@ class StoreCrashTest : public testing::Test {
 
   /// All that may have been left of what is in the places.
   void CheckCrash() {
-    for (PowerLoss loss : io::kPowerLosses) {
+    for (io::PowerCut cut : io::PowerCutsAfter(crash_)) {
       SCOPED_TRACE(
-          fmt::format("a power cut that takes {}, seed {}", io::PowerLossName(loss), seed_));
-      CutPower(loss);
+          fmt::format("a power cut that takes {}, seed {}", io::PowerLossName(cut.loss), cut.seed));
+      CutPower(cut);
       Promises promises(places_.cut_promises);
       CheckGoesOn(disk_, places_.cut, promises, CrashOf::kMachine);
       if (HasFailure()) return;
@@ -192,7 +191,7 @@ class StoreCrashTest : public testing::Test {
     CheckGoesOn(recording, places_.root, promises, CrashOf::kProcess);
     if (HasFailure()) return;
     SCOPED_TRACE("and then a power cut");
-    CutPower(PowerLoss::kAll);
+    CutPower({});
     auto opened = OpenStore(disk_, places_.cut);
     ASSERT_TRUE(opened.has_value()) << opened.error().message;
     EXPECT_THAT(Broken(**opened, promises, CrashOf::kMachine), testing::IsEmpty());
@@ -205,7 +204,7 @@ class StoreCrashTest : public testing::Test {
   Places places_{directory_.path()};
   io::PosixFilesystem disk_;
   TestClock clock_;
-  unsigned seed_ = 0;  ///< of what a power cut takes, where that is up to chance
+  unsigned crash_ = 0;  ///< its number
 };
 
 TEST_F(StoreCrashTest, EveryCrashLeavesACacheThatGoesOn) {
@@ -221,7 +220,7 @@ TEST_F(StoreCrashTest, EveryCrashLeavesACacheThatGoesOn) {
       Clear();
       if (!IsWorkloadKilledAt(fault, places_)) break;
       ++passages;
-      ++seed_;
+      ++crash_;
       CheckCrash();
       if (HasFailure()) return;
     }
@@ -229,7 +228,7 @@ TEST_F(StoreCrashTest, EveryCrashLeavesACacheThatGoesOn) {
     kills += static_cast<size_t>(passages);
   }
   // SIGKILL, one followed by a power cut, and power cuts.
-  size_t modes = 2 + std::size(io::kPowerLosses);
+  size_t modes = 2 + io::PowerCutsAfter(0).size();
   fmt::print("{} fault points x {} modes: {} kills, {} recoveries\n", points, modes, kills,
              kills * modes);
 }
@@ -247,7 +246,7 @@ TEST_P(ForgottenSyncTest, IsFoundOut) {
   ASSERT_TRUE(IsWorkloadKilledAt(GetParam().fault, places_, GetParam().lie));
   Promises promises(places_.promises);
   ASSERT_THAT(promises.Standing(), testing::Not(testing::IsEmpty()));
-  CutPower(PowerLoss::kAll);
+  CutPower({});
   auto opened = OpenStore(disk_, places_.cut);
   if (!opened) return;
   EXPECT_THAT(Broken(**opened, promises, CrashOf::kMachine), testing::Not(testing::IsEmpty()));
