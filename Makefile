@@ -11,7 +11,8 @@ VERSION := $(shell awk '/^project.weighhouse VERSION/ { print $$3 }' CMakeLists.
 help:
 	@echo 'make demo    the whole way of a volume with a real model, on this machine (MODEL=hf://org/name: the real Hub)'
 	@echo 'make test    build, then unit, contract, crash and e2e tests, the engine also under asan and tsan'
-	@echo 'make crash   the daemon killed at every fault point, and the store at each of its own'
+	@echo 'make crash   the daemon, a fill and the store killed at every fault point; what was not synced kept, or dropped,'
+	@echo '             and as many random parts of it as CUTS says (20) after each'
 	@echo 'make powerloss  the power cut at 100 random moments (IMAGES=n) on ext4 and on xfs, each disk then recovered'
 	@echo 'make soak    a random workload with SIGKILLs for SECONDS=n (and STEPS=n, SEED=n), invariants after each step'
 	@echo 'make resume  kills and power cuts in the middle of a 4 GiB file, ten of each: how much is fetched twice'
@@ -47,7 +48,7 @@ resume: build
 	  test/e2e/in-namespace build/venv/bin/python -m pytest -q -p no:cacheprovider test/e2e/test_resume.py
 
 crash: build
-	@ctest --preset dev --label-regex crash --verbose
+	@WEIGHHOUSE_CRASH_CUTS=$(or $(CUTS),20) ctest --preset dev --label-regex crash --verbose
 
 powerloss: build
 	@WEIGHHOUSE_POWERLOSS_IMAGES=$(or $(IMAGES),100) WEIGHHOUSE_BIN=$(CURDIR)/build/dev/bin \

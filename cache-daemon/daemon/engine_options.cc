@@ -82,6 +82,7 @@ EngineOptions ToEngineOptions(const config::Config& config, const Placement& pla
   options.allow_plain_http = config.allow_plain_http;
   options.scrub = {.daily_bytes = config.scrub_daily_bytes, .bytes_per_second = config.scrub_rate};
   options.verify_rate = config.verify_rate;
+  options.keep = config.keep;
   options.resume_fills = true;
   return options;
 }

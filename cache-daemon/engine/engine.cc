@@ -90,7 +90,8 @@ class EngineImpl final : public Engine {
 
   // In the order of their making: each uses those before it.
   SystemClock clock_;
-  io::PosixFilesystem filesystem_;
+  io::PosixFilesystem machines_filesystem_;
+  io::Filesystem* filesystem_ = &machines_filesystem_;
   std::chrono::system_clock::time_point started_ = clock_.Now();
   std::stop_source stop_;
   PublishWaits waits_;
@@ -115,7 +116,8 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
   acquire_metrics_ = options.metrics.acquire;
   store::StoreOptions store_options = options.store;
   store_options.metrics = options.metrics.store;
-  store_ = TRY(store::Store::Open(filesystem_, clock_, std::move(store_options)));
+  if (options.filesystem != nullptr) filesystem_ = options.filesystem;
+  store_ = TRY(store::Store::Open(*filesystem_, clock_, std::move(store_options)));
   const store::RecoverySummary& recovery = store_->recovery();
   spdlog::info(
       "cache {}: {} snapshots, {} blobs, {} leases, {} ingests to go on with; {} ingests and {} "
@@ -300,9 +302,11 @@ std::vector<SnapshotView> EngineImpl::List() const {
     leases[lease.snapshot_id].push_back(HolderOf(lease));
   }
   std::vector<SnapshotView> views;
+  std::set<std::string> kept = store_->Kept();
   for (store::Snapshot& snapshot : store_->Snapshots()) {
     views.push_back({.references = std::move(references[snapshot.id]),
                      .leases = std::move(leases[snapshot.id]),
+                     .kept = kept.contains(snapshot.id),
                      .filling = filler_->ProgressOf(snapshot.id)});
     views.back().snapshot = std::move(snapshot);
   }
@@ -336,11 +340,12 @@ Result<> EngineImpl::Reconfigure(const EngineOptions& options) {
   TRY(sources_->Allow(SourceOptionsOf(options)));
   transport_->Reconfigure(TransportOptionsOf(options));
   filler_->Reconfigure(options.fill);
+  upkeep_->Keep(options.keep);
   return {};
 }
 
 Result<EngineInfo> EngineImpl::Info() const {
-  io::FileStatus root = TRY(const_cast<io::PosixFilesystem&>(filesystem_).Status(store_->root()));
+  io::FileStatus root = TRY(filesystem_->Status(store_->root()));
   fill::Filler::Activity activity = filler_->CurrentActivity();
   return EngineInfo{.root = store_->root(),
                     .root_id = store_->root_id(),
@@ -354,7 +359,8 @@ Result<EngineInfo> EngineImpl::Info() const {
                     .hosts = std::move(activity.hosts),
                     .contents = store_->Count(),
                     .started = started_,
-                    .integrity = upkeep_->View()};
+                    .integrity = upkeep_->View(),
+                    .keep = upkeep_->ViewOfKept()};
 }
 
 Result<> EngineImpl::CheckAnswers(std::chrono::milliseconds patience) {

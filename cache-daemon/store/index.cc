@@ -105,17 +105,27 @@ bool Index::IsPromised(const std::string& ingest_id, const IngestContent& conten
   });
 }
 
-std::vector<Candidate> Index::IngestCandidates(const std::set<std::string>& except) const {
+bool Index::IsKept(const IngestContent& content, const std::string& except) const {
+  return std::ranges::any_of(kept, [&](const std::string& snapshot_id) {
+    const SnapshotEntry* entry = catalog.Find(snapshot_id);
+    return snapshot_id != except && entry != nullptr && Lacks(entry->snapshot, content);
+  });
+}
+
+std::vector<Candidate> Index::IngestCandidates(const std::string& for_snapshot,
+                                               const std::set<std::string>& its_ingests) const {
   std::vector<Candidate> candidates;
   for (const auto& [id, ingest] : idle_ingests.entries()) {
-    if (except.contains(id) || ingest.leaving || IsPromised(id, ingest.content)) continue;
+    if (its_ingests.contains(id) || ingest.leaving) continue;
+    if (IsPromised(id, ingest.content) || IsKept(ingest.content, for_snapshot)) continue;
     candidates.push_back({.id = id, .own = ingest.allocated});
   }
   return candidates;
 }
 
 bool Index::IsIdle(const std::string& id) const {
-  return leases.CountOnSnapshot(id) == 0 && !fill_holds.contains(id) && !ledger.HasClaim(id);
+  return leases.CountOnSnapshot(id) == 0 && !kept.contains(id) && !fill_holds.contains(id) &&
+         !ledger.HasClaim(id);
 }
 
 std::vector<Candidate> Index::Candidates(const std::string& except) const {
@@ -151,18 +161,23 @@ SpaceInputs Index::Sums(const std::string& except, const std::set<std::string>& 
   }
   Bytes waiting = 0;  // for their fills, which were promised their bytes
   Bytes left = 0;
+  Bytes staged_to_keep = 0;
   Bytes resumable = 0;
   for (const auto& [id, ingest] : idle_ingests.entries()) {
     bool promised = IsPromised(id, ingest.content);
-    (promised ? waiting : left) += ingest.allocated;
-    bool resumes = its_ingests.contains(id) && !ingest.leaving && IsWanted(ingest.content);
+    bool its_own = its_ingests.contains(id);
+    // The next promise's own are a part of it, and its fill has no use for others' of its files.
+    bool stays = !its_own && IsKept(ingest.content, except);
+    (promised ? waiting : stays ? staged_to_keep : left) += ingest.allocated;
+    bool resumes = its_own && !ingest.leaving && IsWanted(ingest.content);
     if (!promised && resumes) resumable += ingest.allocated;
   }
   Bytes others = blobs.allocated() - std::min(blobs.allocated(), held_bytes + ledger.covered());
   SpaceInputs sums;
-  sums.used = blobs.allocated() + ledger.ingesting() + waiting + left + ledger.quarantined() +
-              held_copies + idle_copies;
-  sums.held = held_bytes + ledger.quarantined() + held_copies + ledger.Unpromised(waiting);
+  sums.used = blobs.allocated() + ledger.ingesting() + waiting + staged_to_keep + left +
+              ledger.quarantined() + held_copies + idle_copies;
+  sums.held =
+      held_bytes + staged_to_keep + ledger.quarantined() + held_copies + ledger.Unpromised(waiting);
   sums.reserved = ledger.reserved();
   sums.unallocated = ledger.Unallocated(waiting);
   sums.evictable = others + idle_copies + left;

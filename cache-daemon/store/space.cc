@@ -72,11 +72,13 @@ Result<> CheckFits(const SpaceInputs& inputs, Bytes filesystem_total, Bytes need
   if (need <= Available(inputs)) return {};
   return Fail(
       Code::kResourceExhausted,
-      fmt::format("need {}; limit {}, held by pods {}, reserved {}, evictable {}, free on disk {} "
-                  "of which {} are kept free: wait for pods to end, or raise the limit",
-                  FormatBytes(need), FormatBytes(inputs.limit), FormatBytes(inputs.held),
-                  FormatBytes(inputs.reserved), FormatBytes(inputs.evictable),
-                  FormatBytes(inputs.free), FormatBytes(inputs.min_free)));
+      fmt::format(
+          "need {}; limit {}, held by pods or kept {}, reserved {}, evictable {}, free on "
+          "disk {} of which {} are kept free: wait for pods to end, keep less, or raise the "
+          "limit",
+          FormatBytes(need), FormatBytes(inputs.limit), FormatBytes(inputs.held),
+          FormatBytes(inputs.reserved), FormatBytes(inputs.evictable), FormatBytes(inputs.free),
+          FormatBytes(inputs.min_free)));
 }
 
 std::optional<std::vector<std::string>> ChooseVictims(std::span<const Candidate> oldest_first,

@@ -92,6 +92,7 @@ struct EvictedToFit {
 struct Contents {
   size_t snapshots_complete = 0;
   size_t snapshots_incomplete = 0;
+  size_t snapshots_kept = 0;  ///< complete or not
   size_t blobs = 0;
   size_t leases = 0;
   size_t quarantined_blobs = 0;
@@ -281,12 +282,17 @@ class Store {
   /// promised.
   virtual Result<> SetLimits(Bytes limit, std::optional<Bytes> min_free) = 0;
   /// Gives up ingests that no fill has, then evicts idle snapshots, oldest first, until that is
-  /// kept, or as far as it can: what is leased, filling or promised stays.
+  /// kept, or as far as it can: what is leased, kept, filling or promised stays.
   virtual Result<EvictedToFit> EvictToFit(FitTo fit_to) = 0;
   virtual Contents Count() const = 0;
   /// Removes an idle snapshot, its trees, and the blobs and ingests that no other snapshot lists;
-  /// returns the bytes freed. kFailedPrecondition while leased or filling, kNotFound if unknown.
+  /// returns the bytes freed. kFailedPrecondition while leased, kept or filling, kNotFound if
+  /// unknown.
   virtual Result<Bytes> Evict(const std::string& snapshot_id) = 0;
+  /// From now on these snapshots, and no others, are kept: neither they nor what is staged of them
+  /// is evicted for others' sake or by Evict. They need not be known yet. Not durable.
+  virtual void SetKept(std::set<std::string> snapshot_ids) = 0;
+  virtual std::set<std::string> Kept() const = 0;
   /// While held, the snapshot is filling: not evictable. (Not durable.)
   virtual std::shared_ptr<void> HoldForFill(const std::string& snapshot_id) = 0;
 };

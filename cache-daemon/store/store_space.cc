@@ -74,6 +74,16 @@ std::shared_ptr<void> StoreImpl::HoldForFill(const std::string& snapshot_id) {
   return std::make_shared<FillHold>(state_, snapshot_id);
 }
 
+void StoreImpl::SetKept(std::set<std::string> snapshot_ids) {
+  MutexLock lock(state_->mutex);
+  state_->index.kept = std::move(snapshot_ids);
+}
+
+std::set<std::string> StoreImpl::Kept() const {
+  MutexLock lock(state_->mutex);
+  return state_->index.kept;
+}
+
 Result<SpaceSums> StoreImpl::Space() const {
   io::Space disk = TRY(filesystem_.SpaceOf(layout_.root()));
   MutexLock lock(state_->mutex);
@@ -99,6 +109,7 @@ Contents StoreImpl::Count() const {
                     .quarantined_bytes = index.ledger.quarantined()};
   for (const auto& [id, entry] : index.catalog.entries()) {
     ++(entry.snapshot.complete ? contents.snapshots_complete : contents.snapshots_incomplete);
+    if (index.kept.contains(id)) ++contents.snapshots_kept;
   }
   return contents;
 }
@@ -125,7 +136,7 @@ Result<StoreImpl::Attempt> StoreImpl::TryReserve(Bytes need, const std::string& 
     return attempt;
   }
   // Staged bytes go before what is whole.
-  std::vector<Candidate> ingests = index.IngestCandidates(ingest_ids);
+  std::vector<Candidate> ingests = index.IngestCandidates(for_snapshot, ingest_ids);
   Bytes staged = SumOf(ingests);
   attempt.ingests = *ChooseVictims(ingests, std::min(shortfall, staged));
   auto snapshots =
@@ -195,7 +206,7 @@ Result<std::optional<StoreImpl::Excess>> StoreImpl::FindExcess(FitTo fit_to) {
   if (fit_to == FitTo::kLimit) inputs.free = std::numeric_limits<Bytes>::max();
   excess->bytes = Shortfall(inputs, 0);
   if (excess->bytes == 0) return excess;
-  std::vector<Candidate> ingests = index.IngestCandidates({});
+  std::vector<Candidate> ingests = index.IngestCandidates("", {});
   Bytes staged = std::min(excess->bytes, SumOf(ingests));
   excess->ingests = *ChooseVictims(ingests, staged);
   std::vector<Candidate> snapshots = index.Candidates("");

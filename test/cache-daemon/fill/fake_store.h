@@ -78,6 +78,8 @@ class FakeStore final : public store::Store {
   std::optional<store::LeaseRecord> FindLease(const std::string&) const override { return {}; }
   std::vector<store::LeaseRecord> Leases() const override { return {}; }
   Result<store::SpaceSums> Space() const override { return Refused(); }
+  void SetKept(std::set<std::string>) override {}
+  std::set<std::string> Kept() const override { return {}; }
   Result<> SetLimits(Bytes, std::optional<Bytes>) override { return Refused(); }
   Result<store::EvictedToFit> EvictToFit(store::FitTo) override { return Refused(); }
   store::Contents Count() const override { return {}; }

@@ -31,12 +31,13 @@ def ceiling(sums: Any) -> int:
 
 
 def check_sums(world: World) -> Any:
-    """Where the limit was lowered below what pods held, what they let go of since goes within seconds."""
+    """At once; only after the limit was lowered below what pods held, what they let go of goes within seconds."""
     deadline = time.monotonic() + FITTING_SECONDS
     sums = world.cache.call("Capacity")
-    while sums.used + sums.unallocated > ceiling(sums) and sums.evictable > 0 and time.monotonic() < deadline:
+    while world.fitting and sums.used + sums.unallocated > ceiling(sums) and time.monotonic() < deadline:
         time.sleep(0.05)
         sums = world.cache.call("Capacity")
+    world.fitting = world.fitting and sums.used + sums.unallocated > sums.limit
     must(sums.limit == world.limit, f"limit {sums.limit} instead of {world.limit}")
     must(sums.used + sums.unallocated <= ceiling(sums), f"used and unallocated beyond the limit:\n{sums}")
     must(sums.held <= sums.used, f"more held than there is:\n{sums}")

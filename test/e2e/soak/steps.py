@@ -151,7 +151,8 @@ def change_limit(world: World) -> None:
         sums = world.cache.call("Capacity")
         return bool(sums.limit == world.limit and sums.used + sums.unallocated <= invariants.ceiling(sums))
 
-    world.limit = world.random.choice(LIMITS)
+    before, world.limit = world.limit, world.random.choice(LIMITS)
+    world.fitting = world.fitting or world.limit < before
     world.configure()
     world.daemon.process.wait_ready(fits)
 

@@ -65,6 +65,8 @@ class World:
     ghosts: list[Pod] = field(default_factory=list)
     """Gone from the node without an unpublish: SyncLeases is to find them."""
     limit: int = LIMITS[-1]
+    fitting: bool = False
+    """The limit was lowered, and what pods held then may still lie beyond it."""
     hog_bytes: int = 0
     faulty: bool = False
     last_number: int = 0
