@@ -6,15 +6,17 @@ JOBS := $(shell nproc)
 # The image is named as deploy/daemonset/kustomization.yaml names it.
 VERSION := $(shell awk '/^project.weighhouse VERSION/ { print $$3 }' CMakeLists.txt)
 
-.PHONY: help setup build release test check crash powerloss soak resume demo bench image clean
+.PHONY: help setup build release test check crash powerloss soak resume scale demo bench image clean
 
 help:
 	@echo 'make demo    the whole way of a volume with a real model, on this machine (MODEL=hf://org/name: the real Hub)'
 	@echo 'make test    build, then unit, contract, crash and e2e tests, the engine also under asan and tsan'
-	@echo 'make crash   the daemon killed at every fault point, and the store at each of its own'
+	@echo 'make crash   the daemon, a fill and the store killed at every fault point; what was not synced kept, or dropped,'
+	@echo '             and as many random parts of it as CUTS says (20) after each'
 	@echo 'make powerloss  the power cut at 100 random moments (IMAGES=n) on ext4 and on xfs, each disk then recovered'
 	@echo 'make soak    a random workload with SIGKILLs for SECONDS=n (and STEPS=n, SEED=n), invariants after each step'
 	@echo 'make resume  kills and power cuts in the middle of a 4 GiB file, ten of each: how much is fetched twice'
+	@echo 'make scale   100,000 blobs from a cold page cache, and publishes with 10,000 models, against their targets'
 	@echo 'make check   format, clang-tidy, thread-safety, layering, limits, shellcheck, yamllint'
 	@echo 'make build   build/dev: everything with tests and fault points'
 	@echo 'make release build/release: what the image ships'
@@ -46,7 +48,7 @@ resume: build
 	  test/e2e/in-namespace build/venv/bin/python -m pytest -q -p no:cacheprovider test/e2e/test_resume.py
 
 crash: build
-	@ctest --preset dev --label-regex crash --verbose
+	@WEIGHHOUSE_CRASH_CUTS=$(or $(CUTS),20) ctest --preset dev --label-regex crash --verbose
 
 powerloss: build
 	@WEIGHHOUSE_POWERLOSS_IMAGES=$(or $(IMAGES),100) WEIGHHOUSE_BIN=$(CURDIR)/build/dev/bin \
@@ -56,6 +58,13 @@ soak: build
 	@WEIGHHOUSE_SOAK_SECONDS=$(or $(SECONDS),60) WEIGHHOUSE_SOAK_STEPS=$(STEPS) WEIGHHOUSE_SOAK_SEED=$(SEED) \
 	  WEIGHHOUSE_BIN=$(CURDIR)/build/dev/bin \
 	  test/e2e/in-namespace build/venv/bin/python -m pytest -q -p no:cacheprovider test/e2e/test_soak.py
+
+scale: setup
+	@.ci/step 'setup bench' .ci/setup bench
+	@cmake --preset bench
+	@cmake --build --preset bench --parallel $(JOBS) --target weighhouse weighhouse-cached scale-root scale-acquire
+	@WEIGHHOUSE_SCALE=full WEIGHHOUSE_BIN=$(CURDIR)/build/release/bin \
+	  test/e2e/in-namespace build/venv/bin/python -m pytest -q -p no:cacheprovider test/e2e/test_scale.py
 
 demo: release
 	@MODEL='$(MODEL)' demo/demo

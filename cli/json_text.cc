@@ -29,6 +29,11 @@ Json ToJson(const pb::Holder& holder) {
           {"pod_uid", holder.pod_uid()}};
 }
 
+Json ToJson(const pb::KeptModel& model) {
+  return {
+      {"model", model.model()}, {"snapshot_id", model.snapshot_id()}, {"problem", model.problem()}};
+}
+
 Json ToJson(const pb::ConfigurationStatus& configuration) {
   return {{"file", configuration.file()},
           {"applied_unix", configuration.applied_unix()},
@@ -54,6 +59,7 @@ Json ToJson(const pb::Snapshot& snapshot) {
           {"state", StateName(snapshot.state())},
           {"last_used_unix", snapshot.last_used_unix()},
           {"leases", leases},
+          {"kept", snapshot.kept()},
           {"bytes_per_second", snapshot.bytes_per_second()}};
 }
 
@@ -101,6 +107,8 @@ Json ToJson(const pb::VolumeHold& hold) {
 Json ToJson(const pb::InfoResponse& info) {
   Json holds = Json::array();
   for (const pb::VolumeHold& hold : info.holds()) holds.push_back(ToJson(hold));
+  Json keep = Json::array();
+  for (const pb::KeptModel& model : info.keep()) keep.push_back(ToJson(model));
   Json json = {{"version", info.version()},
                {"root", info.root()},
                {"root_device", info.root_device()},
@@ -113,7 +121,8 @@ Json ToJson(const pb::InfoResponse& info) {
                {"bytes_fetched", info.bytes_fetched()},
                {"uid", info.uid()},
                {"integrity", ToJson(info.integrity())},
-               {"holds", holds}};
+               {"holds", holds},
+               {"keep", keep}};
   if (info.has_configuration()) json["configuration"] = ToJson(info.configuration());
   return json;
 }

@@ -42,9 +42,10 @@ std::string ModelName(const pb::Snapshot& snapshot) {
 }
 
 std::string StateText(const pb::Snapshot& snapshot) {
-  std::string name(StateName(snapshot.state()));
-  if (snapshot.state() == pb::Snapshot::COMPLETE) return name;
-  return fmt::format("{} {} %", name, Percent(snapshot.bytes_present(), snapshot.bytes()));
+  std::string text(StateName(snapshot.state()));
+  if (snapshot.state() != pb::Snapshot::COMPLETE)
+    text += fmt::format(" {} %", Percent(snapshot.bytes_present(), snapshot.bytes()));
+  return snapshot.kept() ? text + ", kept" : text;
 }
 
 std::string ListTable(const pb::ListResponse& list) {
@@ -148,6 +149,20 @@ std::string HoldsText(const pb::InfoResponse& info) {
   return out;
 }
 
+/// The lines on what the configuration keeps.
+std::string KeepText(const pb::InfoResponse& info) {
+  auto complete = std::ranges::count_if(
+      info.keep(), [](const pb::KeptModel& model) { return !model.snapshot_id().empty(); });
+  std::string out =
+      fmt::format("{:<13}{} of {} models complete\n", "keep", complete, info.keep_size());
+  for (const pb::KeptModel& model : info.keep()) {
+    if (model.problem().empty()) continue;
+    out += fmt::format("  {}: {}: trying again\n", Printable(model.model(), 1000),
+                       Printable(model.problem(), 1000));
+  }
+  return out;
+}
+
 std::string StatusText(const pb::InfoResponse& info, const pb::CapacityResponse& space,
                        const std::vector<pb::Snapshot>& fills) {
   std::string engine = info.write_engine();
@@ -175,6 +190,7 @@ std::string StatusText(const pb::InfoResponse& info, const pb::CapacityResponse&
   line("fetched", fmt::format("{} since the start", FormatBytes(info.bytes_fetched())));
   out += IntegrityText(info.integrity());
   if (info.holds_size() > 0) out += HoldsText(info);
+  if (info.keep_size() > 0) out += KeepText(info);
   line("fills", fills.empty() ? "none" : std::to_string(fills.size()));
   for (const pb::Snapshot& fill : fills) out += fmt::format("  {}\n", FillText(fill));
   if (info.hosts_size() > 0) line("hosts", std::to_string(info.hosts_size()));

@@ -1,5 +1,7 @@
 #include "cache-daemon/api/gauges.h"
 
+#include <algorithm>
+
 namespace weighhouse::api {
 namespace {
 
@@ -43,6 +45,8 @@ std::vector<GaugeFamily> EngineGauges(const EngineInfo& info) {
     in_use += host.connections;
     allowed += host.allowance;
   }
+  auto problems =
+      std::ranges::count_if(info.keep, [](const KeepView& keep) { return !keep.problem.empty(); });
   const store::Contents& contents = info.contents;
   std::chrono::duration<double> started = info.started.time_since_epoch();
   return {
@@ -57,6 +61,12 @@ std::vector<GaugeFamily> EngineGauges(const EngineInfo& info) {
       ByState<size_t>("weighhouse_snapshots", "Models that the cache has, whole or in part.",
                       {{"complete", contents.snapshots_complete},
                        {"incomplete", contents.snapshots_incomplete}}),
+      Gauge("weighhouse_kept_snapshots",
+            "Of them, those that the configuration keeps; they are never evicted.",
+            contents.snapshots_kept),
+      Gauge("weighhouse_keep_problems",
+            "Models to keep that are not what their source has now (weighhouse status says why).",
+            problems),
       Gauge("weighhouse_blobs", "Verified files that the cache has.", contents.blobs),
       Gauge("weighhouse_leases", "Publishes that hold a model; what is held is never evicted.",
             contents.leases),

@@ -30,6 +30,7 @@ static_assert(SameNumber(Code::kUnavailable, grpc::StatusCode::UNAVAILABLE));
 static_assert(SameNumber(Code::kDataLoss, grpc::StatusCode::DATA_LOSS));
 static_assert(SameNumber(Code::kUnauthenticated, grpc::StatusCode::UNAUTHENTICATED));
 
+constexpr size_t kMaxShown = 500;
 constexpr size_t kMaxStatusMessage = 2000;  // percent-encoding in the trailer may triple it
 
 int64_t UnixSeconds(std::chrono::system_clock::time_point time) {
@@ -141,6 +142,7 @@ pb::Snapshot FromSnapshotView(const SnapshotView& view) {
   out.set_state(StateOf(view));
   out.set_last_used_unix(UnixSeconds(snapshot.last_used));
   for (const Holder& holder : view.leases) *out.add_leases() = FromHolder(holder);
+  out.set_kept(view.kept);
   if (view.filling) {
     out.set_bytes_per_second(WholeRate(view.filling->bytes_per_second));
     out.set_connections(static_cast<uint32_t>(view.filling->connections));
@@ -193,7 +195,7 @@ pb::InfoResponse FromEngineInfo(const EngineInfo& info, std::string_view version
   out.set_root_inode(info.root_inode);
   out.set_root_id(info.root_id);
   out.set_write_engine(info.write_engine);
-  out.set_fallback_reason(Printable(info.fallback_reason, 500));
+  out.set_fallback_reason(Printable(info.fallback_reason, kMaxShown));
   out.set_started_unix(UnixSeconds(info.started));
   out.set_fills_active(static_cast<uint32_t>(info.fills_active));
   out.set_bytes_fetched(info.bytes_fetched);
@@ -203,6 +205,12 @@ pb::InfoResponse FromEngineInfo(const EngineInfo& info, std::string_view version
   }
   for (const store::HoldRecord& hold : info.holds) *out.add_holds() = FromHold(hold);
   *out.mutable_integrity() = FromIntegrity(info.integrity);
+  for (const KeepView& keep : info.keep) {
+    pb::KeptModel& added = *out.add_keep();
+    added.set_model(Printable(keep.model, kMaxShown));
+    added.set_snapshot_id(keep.snapshot_id);
+    added.set_problem(Printable(keep.problem, kMaxShown));
+  }
   return out;
 }
 

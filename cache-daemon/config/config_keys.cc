@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <map>
@@ -15,6 +16,8 @@ constexpr Bytes kMinimumBandwidth = 64 * kKiB;
 
 constexpr Bytes kMinimumReadRate = kMiB;
 constexpr Bytes kMinimumDailyBytes = kMiB;
+
+constexpr size_t kMostKept = 100;
 
 /// The one scalar of `value`, or nothing.
 std::optional<std::string_view> Scalar(const ConfigValue& value) {
@@ -112,6 +115,25 @@ bool TakePaths(const ConfigValue& value, std::vector<std::string>& out) {
     if (!path.starts_with('/')) return false;
   }
   out = value.items;
+  return true;
+}
+
+/// Whether both ask for the same: `hf://org/name` and `hf://org/name@main` do.
+bool NameTheSame(const ModelReference& one, const ModelReference& other) {
+  return one.uri == other.uri && one.RevisionOrDefault() == other.RevisionOrDefault();
+}
+
+bool TakeModels(const ConfigValue& value, std::vector<ModelReference>& out) {
+  if (!value.is_list || value.items.size() > kMostKept) return false;
+  std::vector<ModelReference> models;
+  for (const std::string& text : value.items) {
+    Result<ModelReference> model = ModelReference::Parse(text);
+    if (!model) return false;
+    auto same = [&](const ModelReference& other) { return NameTheSame(*model, other); };
+    if (std::ranges::any_of(models, same)) return false;
+    models.push_back(*std::move(model));
+  }
+  out = std::move(models);
   return true;
 }
 
@@ -218,6 +240,12 @@ constexpr std::array kKeys = {
               [](const ConfigValue& value, Config& config) {
                 return TakeBytes(value, kMinimumBufferMemory, config.buffer_memory);
               }},
+    ConfigKey{
+        "keep", kAtOnce,
+        "a list of at most 100 models, each named once, such as [hf://org/name@main]", "[]",
+        "Models that everybody may have and that this node keeps: fetched after what pods "
+        "wait for, and never evicted.",
+        [](const ConfigValue& value, Config& config) { return TakeModels(value, config.keep); }},
     ConfigKey{"scrub.dailyBytes", kAtRestart,
               "bytes of at least 1Mi, such as 100Gi, or 0 for no scrub", "100Gi",
               "What is read again a day, in the background, to find what the disk has damaged.",

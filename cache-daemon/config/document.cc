@@ -42,6 +42,19 @@ std::string UnknownKey(const std::string& key) {
   return fmt::format("unknown key {}: known are {}", shown, fmt::join(names, ", "));
 }
 
+/// The number of the first item with which the list is no longer allowed; nothing if none is at
+/// fault, but that it is a list.
+std::optional<size_t> FirstWrongItem(const ConfigKey& key, const ConfigValue& list) {
+  ConfigValue begin{.is_list = true};
+  Config scratch;
+  if (!key.apply(begin, scratch)) return std::nullopt;
+  for (size_t i = 0; i < list.items.size(); ++i) {
+    begin.items.push_back(list.items[i]);
+    if (!key.apply(begin, scratch)) return i;
+  }
+  return std::nullopt;
+}
+
 /// Walks one document. `name_` is the file's, for errors.
 class Reader {
  public:
@@ -99,14 +112,22 @@ class Reader {
     if (!value)
       return Wrong(key_node, fmt::format("{} has no usable value: give {}", key.name, key.allowed));
     Config scratch;
-    if (!key.apply(*value, scratch)) {
-      std::string shown =
-          value->is_list ? fmt::format("[{}]", Join(value->items, ", ")) : value->items.front();
-      return Wrong(node,
-                   fmt::format("{} is '{}': give {}", key.name, Printable(shown), key.allowed));
-    }
+    if (!key.apply(*value, scratch)) return WrongValue(key, *value, node);
     scope.values.emplace(key.name, *std::move(value));
     return {};
+  }
+
+  std::unexpected<Error> WrongValue(const ConfigKey& key, const ConfigValue& value,
+                                    const YAML::Node& node) const {
+    std::optional<size_t> item;
+    if (value.is_list) item = FirstWrongItem(key, value);
+    if (item) {
+      return Wrong(node[*item], fmt::format("{} has '{}': give {}", key.name,
+                                            Printable(value.items[*item]), key.allowed));
+    }
+    std::string shown =
+        value.is_list ? fmt::format("[{}]", Join(value.items, ", ")) : value.items.front();
+    return Wrong(node, fmt::format("{} is '{}': give {}", key.name, Printable(shown), key.allowed));
   }
 
   /// Nothing: neither a scalar nor a list of scalars.

@@ -50,6 +50,29 @@ lies on it: the directory of the configuration file (kubelet keeps ConfigMap vol
 (which kubelet mounts), or `/` (in a container the runtime's filesystem, told by its sizes). `weighhouse --root DIR`
 without a daemon keeps 5% free wherever it is.
 
+## Models that stay
+
+```yaml
+keep:
+- hf://org/name@main
+- https://host/path/model.gguf#sha256=<hex>
+```
+
+Each is fetched at the daemon's start, and when it comes onto the list, after what pods wait for. From then on neither a
+fill that needs space nor a smaller limit nor `weighhouse evict` removes it; a fill that would need its space is refused
+as one that needs that of running pods. A branch is looked up at a start and when it comes onto the list; the old
+revision stays until the new one is complete, so there must be room for both. What a pod's publish of the same reference
+has brought since is taken over when the configuration is read again. Taken off the list, a model is evicted when its
+space is needed, as any other; if it is being fetched, it is fetched to its end.
+
+What can't be had (its source is away, there is no room, it needs credentials) is tried again, every five minutes at
+last; `weighhouse status` and the log say which and why, and the metric `weighhouse_keep_problems` is their number. No
+kept model that is complete goes for another: where the list doesn't fit the limit, some stay unfetched, and what has
+come of them may be evicted.
+
+The list has no credentials. A private model is not fetched for it, but it is kept once a pod that may have it has
+published it under the same reference; every later pod is still asked for its own credentials.
+
 ## Values for some nodes only
 
 `overrides` is a list; each entry has a `match` and the same keys as the document. An entry counts on the nodes that fit

@@ -104,7 +104,10 @@ Acquisition::Step Acquisition::Resolve() {
   snapshot_id_ = snapshot.id;
   revision_ = snapshot.revision;
   served_from_ = resolved.served_from;
-  Result<> leased = TakeLease(snapshot.id, "");
+  // Where the tree is made already, one lease on it will do. Else it holds the snapshot until then.
+  std::optional<std::string> tree =
+      parts_.store.FindTree(snapshot.id, request_.layout, request_.model.RevisionOrDefault());
+  Result<> leased = TakeLease(snapshot.id, tree.value_or(""));
   if (!leased && leased.error().code == Code::kNotFound) {
     return Fail(Code::kAborted, "the model was evicted just now: try again");
   }
@@ -117,8 +120,9 @@ Acquisition::Step Acquisition::Resolve() {
                                     .snapshot_id = snapshot.id}));
   if (snapshot.complete) {
     Found(metrics::Lookup::kHit);
-    AcquiredTree tree = TRY(ReadyTree(snapshot));
-    return std::optional(std::move(tree));
+    if (tree) return TreeOf(snapshot, *std::move(tree));
+    AcquiredTree made = TRY(ReadyTree(snapshot));
+    return std::optional(std::move(made));
   }
   fill::FillRequest fill{.snapshot_id = snapshot.id,
                          .reference = request_.model,

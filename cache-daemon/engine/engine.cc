@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <future>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -92,7 +93,8 @@ class EngineImpl final : public Engine {
 
   // In the order of their making: each uses those before it.
   SystemClock clock_;
-  io::PosixFilesystem filesystem_;
+  io::PosixFilesystem machines_filesystem_;
+  io::Filesystem* filesystem_ = &machines_filesystem_;
   std::chrono::system_clock::time_point started_ = clock_.Now();
   std::stop_source stop_;
   PublishWaits waits_;
@@ -118,7 +120,8 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
   acquire_metrics_ = options.metrics.acquire;
   store::StoreOptions store_options = options.store;
   store_options.metrics = options.metrics.store;
-  store_ = TRY(store::Store::Open(filesystem_, clock_, std::move(store_options)));
+  if (options.filesystem != nullptr) filesystem_ = options.filesystem;
+  store_ = TRY(store::Store::Open(*filesystem_, clock_, std::move(store_options)));
   const store::RecoverySummary& recovery = store_->recovery();
   spdlog::info(
       "cache {}: {} snapshots, {} blobs, {} leases, {} holds, {} ingests to go on with; {} ingests "
@@ -186,8 +189,6 @@ void EngineImpl::Acquire(AcquireRequest request, std::weak_ptr<AcquireObserver> 
 }
 
 Result<> EngineImpl::Release(const std::string& lease_id) {
-  std::optional<store::LeaseRecord> lease = store_->FindLease(lease_id);
-  if (lease) store_->Touch(lease->snapshot_id);
   waits_.Leave(lease_id);
   TRY(leases_->Release(lease_id));
   store_->TidyQuarantine();
@@ -304,19 +305,22 @@ Result<Engine::EvictOutcome> EngineImpl::Evict(const std::string& snapshot_id,
 }
 
 std::vector<SnapshotView> EngineImpl::List() const {
+  std::map<std::string, std::vector<std::string>> references;
+  for (store::ReferenceRecord& reference : store_->References()) {
+    references[reference.snapshot_id].push_back(std::move(reference.text));
+  }
+  std::map<std::string, std::vector<Holder>> leases;
+  for (const store::LeaseRecord& lease : store_->Leases()) {
+    leases[lease.snapshot_id].push_back(HolderOf(lease));
+  }
   std::vector<SnapshotView> views;
-  std::vector<store::ReferenceRecord> references = store_->References();
-  std::vector<store::LeaseRecord> leases = store_->Leases();
+  std::set<std::string> kept = store_->Kept();
   for (store::Snapshot& snapshot : store_->Snapshots()) {
-    SnapshotView view{.filling = filler_->ProgressOf(snapshot.id)};
-    for (const store::ReferenceRecord& reference : references) {
-      if (reference.snapshot_id == snapshot.id) view.references.push_back(reference.text);
-    }
-    for (const store::LeaseRecord& lease : leases) {
-      if (lease.snapshot_id == snapshot.id) view.leases.push_back(HolderOf(lease));
-    }
-    view.snapshot = std::move(snapshot);
-    views.push_back(std::move(view));
+    views.push_back({.references = std::move(references[snapshot.id]),
+                     .leases = std::move(leases[snapshot.id]),
+                     .kept = kept.contains(snapshot.id),
+                     .filling = filler_->ProgressOf(snapshot.id)});
+    views.back().snapshot = std::move(snapshot);
   }
   return views;
 }
@@ -349,11 +353,12 @@ Result<> EngineImpl::Reconfigure(const EngineOptions& options) {
   transport_->Reconfigure(TransportOptionsOf(options));
   filler_->Reconfigure(options.fill);
   holds_->SetTimeout(options.hold_timeout);
+  upkeep_->Keep(options.keep);
   return {};
 }
 
 Result<EngineInfo> EngineImpl::Info() const {
-  io::FileStatus root = TRY(const_cast<io::PosixFilesystem&>(filesystem_).Status(store_->root()));
+  io::FileStatus root = TRY(filesystem_->Status(store_->root()));
   fill::Filler::Activity activity = filler_->CurrentActivity();
   return EngineInfo{.root = store_->root(),
                     .root_id = store_->root_id(),
@@ -368,7 +373,8 @@ Result<EngineInfo> EngineImpl::Info() const {
                     .contents = store_->Count(),
                     .holds = store_->Holds(),
                     .started = started_,
-                    .integrity = upkeep_->View()};
+                    .integrity = upkeep_->View(),
+                    .keep = upkeep_->ViewOfKept()};
 }
 
 Result<> EngineImpl::CheckAnswers(std::chrono::milliseconds patience) {

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/model.h"
 #include "cache-daemon/fill/filler.h"
+#include "cache-daemon/io/filesystem.h"
 #include "cache-daemon/io/io_engine.h"
 #include "cache-daemon/source/transport.h"
 #include "cache-daemon/store/store.h"
@@ -37,9 +38,12 @@ struct EngineOptions {
   /// Interrupted fills of public models go on by themselves, also those that lost a bad file.
   bool resume_fills = false;
   std::chrono::seconds hold_timeout{600};  ///< of holds that nobody comes for
+  /// Fetched by nobody's credentials, after what is waited for, and never evicted.
+  std::vector<ModelReference> keep;
   ScrubOptions scrub;
   Bytes verify_rate = 0;          ///< bytes a second, where a Verify doesn't say; 0: no limit
   metrics::CacheMetrics metrics;  ///< of a registry that outlives the engine
+  io::Filesystem* filesystem = nullptr;  ///< outlives the engine; null: the machine's own
 };
 
 /// Who holds a lease: see cache.proto Holder.
@@ -112,6 +116,7 @@ struct SnapshotView {
   store::Snapshot snapshot;
   std::vector<std::string> references;
   std::vector<Holder> leases;
+  bool kept = false;
   std::optional<fill::FillProgress> filling;
 };
 
@@ -174,6 +179,13 @@ struct IntegrityView {
   ScrubView scrub;
 };
 
+/// How it stands with a model of EngineOptions::keep.
+struct KeepView {
+  std::string model;
+  std::string snapshot_id;  ///< complete and kept; empty: none yet
+  std::string problem;      ///< why it isn't what its source has now; empty: it is, or is filled
+};
+
 struct EngineInfo {
   std::string root, root_id, write_engine, fallback_reason;
   uint64_t root_device = 0, root_inode = 0;
@@ -185,6 +197,7 @@ struct EngineInfo {
   std::vector<store::HoldRecord> holds;
   std::chrono::system_clock::time_point started;
   IntegrityView integrity;
+  std::vector<KeepView> keep;
 };
 
 /// The cache without its wire: everything that cache.proto offers. Used by the daemon's `api/` and,
@@ -231,8 +244,8 @@ class Engine {
   virtual Result<store::SpaceSums> Capacity() const = 0;
   /// Takes over what can change while it runs: store.limit and store.min_free; connections,
   /// connections_per_host, bandwidth_limit and warm of `fill`; hold_timeout;
-  /// transport.stall_timeout; local_roots and allow_plain_http. Everything else stays as it was at
-  /// Open. Evicts nothing. One call at a time.
+  /// transport.stall_timeout; local_roots and allow_plain_http; keep. Everything else stays as it
+  /// was at Open. Evicts nothing. One call at a time.
   virtual Result<> Reconfigure(const EngineOptions& options) = 0;
   /// As Store::EvictToFit.
   virtual Result<store::EvictedToFit> EvictToFit(store::FitTo fit_to) = 0;

@@ -78,6 +78,7 @@ void FillResumer::Start(const std::vector<std::string>& snapshot_ids) {
 
 void FillResumer::Add(const store::Snapshot& snapshot) {
   if (snapshot.complete || !snapshot.anonymous || snapshot.files.empty()) return;
+  if (parts_.store.Kept().contains(snapshot.id)) return;  // the Keeper fetches it
   std::optional<ModelReference> reference = ReferenceTo(parts_.store, snapshot);
   if (!reference) return;
   MutexLock lock(mutex_);

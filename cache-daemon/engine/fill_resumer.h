@@ -15,10 +15,11 @@ namespace weighhouse {
 
 /// Lets fills go on by themselves, as prefetches, that the end of the last process interrupted, or
 /// whose snapshots lost a file that proved bad: those of public models whose reference is known.
-/// (Others wait for a publish, which brings its credentials: none are on the disk.) A model whose
-/// source is away is tried again, with growing pauses. Sources are asked for one model at a time,
-/// on the workers, and once for each fill of it: what is found lacking while the model waits or
-/// fills is seen to when that fill ends. Thread-safe; held by shared_ptr, because its jobs keep it.
+/// (Others wait for a publish, which brings its credentials: none are on the disk. What is kept is
+/// the Keeper's.) A model whose source is away is tried again, with growing pauses. Sources are
+/// asked for one model at a time, on the workers, and once for each fill of it: what is found
+/// lacking while the model waits or fills is seen to when that fill ends. Thread-safe; held by
+/// shared_ptr, because its jobs keep it.
 class FillResumer final : public std::enable_shared_from_this<FillResumer> {
  public:
   /// `transport`: for its timer.

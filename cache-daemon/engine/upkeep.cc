@@ -9,13 +9,16 @@ namespace weighhouse {
 Upkeep::Upkeep(const EngineParts& parts, source::Transport& transport, const EngineOptions& options)
     : parts_(parts),
       resumer_(std::make_shared<FillResumer>(parts, transport)),
+      keep_at_start_(options.keep),
       resume_fills_(options.resume_fills),
       scrub_(options.scrub),
       verify_rate_(options.verify_rate),
+      keeper_(std::make_shared<Keeper>(parts, transport)),
       verifier_(parts.store, parts.clock, options.metrics.integrity,
                 [this](const auto& ids) { Refill(ids); }) {}
 
 void Upkeep::Start() {
+  keeper_->Keep(keep_at_start_);
   if (resume_fills_) resumer_->Start();
   if (scrub_.daily_bytes > 0) StartScrub();
 }
@@ -54,6 +57,7 @@ void Upkeep::StartScrub() {
 }
 
 void Upkeep::Refill(const std::vector<std::string>& snapshot_ids) {
+  keeper_->Repair(snapshot_ids);
   if (resume_fills_) resumer_->Start(snapshot_ids);
 }
 

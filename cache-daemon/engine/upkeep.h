@@ -9,22 +9,27 @@
 #include "cache-daemon/engine/acquisition.h"
 #include "cache-daemon/engine/engine.h"
 #include "cache-daemon/engine/fill_resumer.h"
+#include "cache-daemon/engine/keeper.h"
 #include "cache-daemon/engine/scrubber.h"
 #include "cache-daemon/engine/verifier.h"
 
 namespace weighhouse {
 
-/// What an engine does for its cache without being asked: it goes on with interrupted fills, reads
-/// blobs again, and has bad ones fetched again. Thread-safe.
+/// What an engine does for its cache without being asked: it keeps the models that it is to keep,
+/// goes on with interrupted fills, reads blobs again, and has bad ones fetched again. Thread-safe.
 class Upkeep {
  public:
-  /// Of `options`: resume_fills, scrub, verify_rate and metrics. What `parts` refers to, and
+  /// Of `options`: keep, resume_fills, scrub, verify_rate and metrics. What `parts` refers to, and
   /// `transport`, outlive it.
   Upkeep(const EngineParts& parts, source::Transport& transport, const EngineOptions& options);
-  /// Begins with the fills and the scrub. Once.
+  /// Begins with the fills and the scrub; what is to be kept is held when it returns. Once.
   void Start();
   /// Returns once the scrub has ended; the engine's stop was requested.
   void AwaitEnd();
+
+  /// As Keeper::Keep.
+  void Keep(const std::vector<ModelReference>& models) { keeper_->Keep(models); }
+  std::vector<KeepView> ViewOfKept() const { return keeper_->View(); }
 
   /// Engine::Verify, Engine::EvictQuarantine.
   Result<VerifySums> Verify(const VerifyRequest& request, const VerifyObserver& observer,
@@ -38,9 +43,11 @@ class Upkeep {
 
   const EngineParts parts_;
   const std::shared_ptr<FillResumer> resumer_;  // shared: its jobs keep it
+  const std::vector<ModelReference> keep_at_start_;
   const bool resume_fills_;
   const ScrubOptions scrub_;
   const Bytes verify_rate_;
+  const std::shared_ptr<Keeper> keeper_;  // likewise
   Verifier verifier_;
   std::unique_ptr<Scrubber> scrubber_;  // null: off
   std::jthread scrub_thread_;

@@ -25,12 +25,6 @@ bool Lacks(const Snapshot& snapshot, const IngestContent& content) {
   });
 }
 
-Bytes CopiedBytes(const Index& index, const std::string& id) {
-  Bytes sum = 0;
-  for (const TreeRecord& tree : index.trees.Records(id)) sum += tree.copied;
-  return sum;
-}
-
 }  // namespace
 
 void Index::Insert(const SnapshotRecord& record) {
@@ -111,21 +105,28 @@ bool Index::IsPromised(const std::string& ingest_id, const IngestContent& conten
   });
 }
 
+bool Index::IsKept(const IngestContent& content, const std::string& except) const {
+  return std::ranges::any_of(kept, [&](const std::string& snapshot_id) {
+    const SnapshotEntry* entry = catalog.Find(snapshot_id);
+    return snapshot_id != except && entry != nullptr && Lacks(entry->snapshot, content);
+  });
+}
+
 std::vector<Candidate> Index::IngestCandidates(const std::string& for_snapshot,
                                                const std::set<std::string>& its_ingests) const {
   std::set<std::string> held = SumsOfHolds(for_snapshot, its_ingests).ingests;
   std::vector<Candidate> candidates;
   for (const auto& [id, ingest] : idle_ingests.entries()) {
     if (its_ingests.contains(id) || held.contains(id) || ingest.leaving) continue;
-    if (IsPromised(id, ingest.content)) continue;
+    if (IsPromised(id, ingest.content) || IsKept(ingest.content, for_snapshot)) continue;
     candidates.push_back({.id = id, .own = ingest.allocated});
   }
   return candidates;
 }
 
 bool Index::IsIdle(const std::string& id) const {
-  return leases.CountOnSnapshot(id) == 0 && !holds.HoldsSnapshot(id) && !fill_holds.contains(id) &&
-         !ledger.HasClaim(id);
+  return leases.CountOnSnapshot(id) == 0 && !holds.HoldsSnapshot(id) && !kept.contains(id) &&
+         !fill_holds.contains(id) && !ledger.HasClaim(id);
 }
 
 std::vector<Candidate> Index::Candidates(const std::string& except) const {
@@ -133,7 +134,7 @@ std::vector<Candidate> Index::Candidates(const std::string& except) const {
   for (const SnapshotEntry* entry : catalog.OldestFirst()) {
     const std::string& id = entry->snapshot.id;
     if (id == except || entry->leaving || !IsIdle(id)) continue;
-    Candidate candidate{.id = id, .own = CopiedBytes(*this, id)};
+    Candidate candidate{.id = id, .own = trees.CopiedBytes(id)};
     for (const auto& [sha256, size] : ListedBlobs(entry->snapshot)) {
       if (!blobs.IsPresent(sha256)) continue;
       candidate.shares.push_back({.sha256 = sha256,
@@ -152,7 +153,7 @@ SpaceInputs Index::Sums(const std::string& except, const std::set<std::string>& 
   Bytes idle_copies = 0;
   for (const auto& [id, entry] : catalog.entries()) {
     bool idle = id != except && IsIdle(id);
-    (idle ? idle_copies : held_copies) += CopiedBytes(*this, id);
+    (idle ? idle_copies : held_copies) += trees.CopiedBytes(id);
     if (idle) continue;
     for (const auto& [sha256, size] : ListedBlobs(entry.snapshot)) {
       bool counts = blobs.IsPresent(sha256) && !ledger.IsCovered(sha256);
@@ -162,12 +163,16 @@ SpaceInputs Index::Sums(const std::string& except, const std::set<std::string>& 
   HoldSums for_holds = SumsOfHolds(except, its_ingests);
   Bytes waiting = 0;  // for their fills, which were promised their bytes
   Bytes left = 0;
+  Bytes staged_to_keep = 0;
   Bytes resumable = 0;
   for (const auto& [id, ingest] : idle_ingests.entries()) {
     if (for_holds.ingests.contains(id) && !ingest.leaving) continue;
     bool promised = IsPromised(id, ingest.content);
-    (promised ? waiting : left) += ingest.allocated;
-    bool resumes = its_ingests.contains(id) && !ingest.leaving && IsWanted(ingest.content);
+    bool its_own = its_ingests.contains(id);
+    // The next promise's own are a part of it, and its fill has no use for others' of its files.
+    bool stays = !its_own && IsKept(ingest.content, except);
+    (promised ? waiting : stays ? staged_to_keep : left) += ingest.allocated;
+    bool resumes = its_own && !ingest.leaving && IsWanted(ingest.content);
     if (!promised && resumes) resumable += ingest.allocated;
   }
   // What goes on for the next promise's files since an earlier fill of them failed is its own too.
@@ -178,9 +183,9 @@ SpaceInputs Index::Sums(const std::string& except, const std::set<std::string>& 
   Bytes apart = for_holds.active + joinable;
   Bytes others = blobs.allocated() - std::min(blobs.allocated(), held_bytes + ledger.covered());
   SpaceInputs sums;
-  sums.used = blobs.allocated() + ledger.ingesting() + waiting + for_holds.idle + left +
-              ledger.quarantined() + held_copies + idle_copies;
-  sums.held = held_bytes + ledger.quarantined() + held_copies + for_holds.beyond +
+  sums.used = blobs.allocated() + ledger.ingesting() + waiting + staged_to_keep + for_holds.idle +
+              left + ledger.quarantined() + held_copies + idle_copies;
+  sums.held = held_bytes + staged_to_keep + ledger.quarantined() + held_copies + for_holds.beyond +
               ledger.Unpromised(waiting, apart);
   sums.reserved = ledger.reserved() + for_holds.reserved;
   sums.for_holds = for_holds.reserved;

@@ -32,6 +32,7 @@ struct Index {
   IdleIngests idle_ingests;
   BusySet busy;
   std::map<std::string, size_t> fill_holds;  ///< by snapshot id, known or not
+  std::set<std::string> kept;                ///< snapshots' ids, known or not
   std::set<std::string> journals;            ///< of these snapshots the journal's name is durable
 
   /// Adds a snapshot and lists its blobs.
@@ -60,6 +61,8 @@ struct Index {
   bool IsWanted(const IngestContent& content) const;
   /// Bytes are promised to a fill that will go on with this ingest: its own are a part of them.
   bool IsPromised(const std::string& ingest_id, const IngestContent& content) const;
+  /// A snapshot that is kept, other than `except`, lacks the file.
+  bool IsKept(const IngestContent& content, const std::string& except) const;
   /// The idle ingests that may be given up for the snapshot `for_snapshot` (empty: for none), whose
   /// own are `its_ingests`: they are not among them.
   std::vector<Candidate> IngestCandidates(const std::string& for_snapshot,
@@ -75,7 +78,7 @@ struct Index {
   /// A held snapshot's fill will go on with it.
   bool IsHeldIngest(const std::string& ingest_id) const;
 
-  /// Nobody leases it, holds it, fills it or was promised bytes for it.
+  /// Nobody leases it, holds it, keeps it, fills it or was promised bytes for it.
   bool IsIdle(const std::string& id) const;
   /// The idle snapshots that may be evicted, least recently used first; `except` is not among them.
   std::vector<Candidate> Candidates(const std::string& except) const;

@@ -68,7 +68,13 @@ class Recovery {
   void FindLostBlobs();
   Result<> SyncWhatWasFound();
   Result<> ScanTrees();
-  void AdoptTree(const std::string& path);
+  /// A tree that a record names.
+  struct OwnedTree {
+    const Snapshot* owner = nullptr;
+    const TreeRecord* tree = nullptr;
+  };
+  void AdoptTree(const std::string& path, const OwnedTree& owned);
+  void AdoptUnknownTree(const std::string& path);
   void RecordLostBlobs();
   Result<> InsertSnapshots();
   Result<> ScanIngests();
@@ -234,32 +240,44 @@ Result<> Recovery::SyncWhatWasFound() {
 }
 
 Result<> Recovery::ScanTrees() {
+  std::map<std::string, OwnedTree> recorded;
+  for (const auto& [id, record] : records_) {
+    for (const TreeRecord& tree : record.trees) {
+      recorded.emplace(tree.path, OwnedTree{.owner = &record.snapshot, .tree = &tree});
+    }
+  }
   for (std::string_view directory : {RootLayout::kFilesTrees, RootLayout::kHubTrees}) {
     std::vector<std::string> names = TRY(Names(layout_.Absolute(directory)));
-    for (const std::string& name : names) AdoptTree(fmt::format("{}/{}", directory, name));
+    for (const std::string& name : names) {
+      std::string path = fmt::format("{}/{}", directory, name);
+      auto found = recorded.find(path);
+      if (found == recorded.end()) {
+        AdoptUnknownTree(path);
+      } else {
+        AdoptTree(path, found->second);
+      }
+    }
   }
   return {};
 }
 
-void Recovery::AdoptTree(const std::string& path) {
-  for (const auto& [id, record] : records_) {
-    for (const TreeRecord& tree : record.trees) {
-      if (tree.path != path) continue;
-      // A tree of a snapshot that lost a blob may hold the bad file that was put into quarantine.
-      bool good = !tree.withdrawn && record.snapshot.complete;
-      if (!good && !index_.leases.HoldsTree(path, id)) {
-        auto moved = trash_.Move(path);
-        if (moved.has_value()) return;
-        spdlog::warn("store: garbage stays: {}", moved.error().message);
-      }
-      index_.trees.Add(path, {.snapshot_id = id,
-                              .layout = tree.layout,
-                              .requested_revision = tree.requested_revision,
-                              .state = good ? TreeBook::State::kReady : TreeBook::State::kWithdrawn,
-                              .copied = tree.copied});
-      return;
-    }
+void Recovery::AdoptTree(const std::string& path, const OwnedTree& owned) {
+  const auto& [owner, tree] = owned;
+  // A tree of a snapshot that lost a blob may hold the bad file that was put into quarantine.
+  bool good = !tree->withdrawn && owner->complete;
+  if (!good && !index_.leases.HoldsTree(path, owner->id)) {
+    auto moved = trash_.Move(path);
+    if (moved.has_value()) return;
+    spdlog::warn("store: garbage stays: {}", moved.error().message);
   }
+  index_.trees.Add(path, {.snapshot_id = owner->id,
+                          .layout = tree->layout,
+                          .requested_revision = tree->requested_revision,
+                          .state = good ? TreeBook::State::kReady : TreeBook::State::kWithdrawn,
+                          .copied = tree->copied});
+}
+
+void Recovery::AdoptUnknownTree(const std::string& path) {
   if (HasStrayLeases()) {
     spdlog::warn("store: {} belongs to no known snapshot and stays for pods that may have it",
                  path);

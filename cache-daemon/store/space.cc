@@ -83,8 +83,10 @@ Result<> CheckFits(const SpaceInputs& inputs, Bytes filesystem_total, Bytes need
   return Fail(
       Code::kResourceExhausted,
       fmt::format(
-          "need {}; limit {}, held by pods {}, reserved {} (by holds {}), evictable {}, free on "
-          "disk {} of which {} are kept free: wait for pods to end, or raise the limit",
+          "need {}; limit {}, held by pods or kept {}, reserved {} (by holds {}), evictable {}, "
+          "free "
+          "on disk {} of which {} are kept free: wait for pods to end, keep less, or raise the "
+          "limit",
           FormatBytes(need), FormatBytes(inputs.limit), FormatBytes(inputs.held),
           FormatBytes(inputs.reserved), FormatBytes(inputs.for_holds),
           FormatBytes(inputs.evictable), FormatBytes(inputs.free), FormatBytes(inputs.min_free)));

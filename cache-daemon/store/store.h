@@ -94,6 +94,7 @@ struct EvictedToFit {
 struct Contents {
   size_t snapshots_complete = 0;
   size_t snapshots_incomplete = 0;
+  size_t snapshots_kept = 0;  ///< complete or not
   size_t blobs = 0;
   size_t leases = 0;
   size_t holds = 0;
@@ -203,6 +204,9 @@ class Store {
   /// commit directory).
   virtual Result<std::string> EnsureTree(const std::string& id, Layout layout,
                                          const std::string& requested_revision) = 0;
+  /// The tree that EnsureTree would give, if it need not make it.
+  virtual std::optional<std::string> FindTree(const std::string& id, Layout layout,
+                                              const std::string& requested_revision) const = 0;
   /// The snapshot that the tree at `tree` (relative to the root, as EnsureTree gave it) shows;
   /// kNotFound if there is none.
   virtual Result<std::string> SnapshotOfTree(const std::string& tree) const = 0;
@@ -297,13 +301,17 @@ class Store {
   /// promised.
   virtual Result<> SetLimits(Bytes limit, std::optional<Bytes> min_free) = 0;
   /// Gives up ingests that no fill has, then evicts idle snapshots, oldest first, until that is
-  /// kept, or as far as it can: what is leased, filling or promised stays.
+  /// kept, or as far as it can: what is leased, kept, filling or promised stays.
   virtual Result<EvictedToFit> EvictToFit(FitTo fit_to) = 0;
   virtual Contents Count() const = 0;
   /// Removes an idle snapshot, its trees, and the blobs and ingests that no other snapshot lists;
-  /// returns the bytes freed. kFailedPrecondition while leased, held or filling, kNotFound if
+  /// returns the bytes freed. kFailedPrecondition while leased, held, kept or filling, kNotFound if
   /// unknown.
   virtual Result<Bytes> Evict(const std::string& snapshot_id) = 0;
+  /// From now on these snapshots, and no others, are kept: neither they nor what is staged of them
+  /// is evicted for others' sake or by Evict. They need not be known yet. Not durable.
+  virtual void SetKept(std::set<std::string> snapshot_ids) = 0;
+  virtual std::set<std::string> Kept() const = 0;
   /// While held, the snapshot is filling: not evictable. (Not durable.)
   virtual std::shared_ptr<void> HoldForFill(const std::string& snapshot_id) = 0;
 };

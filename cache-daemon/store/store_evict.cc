@@ -70,6 +70,13 @@ Result<std::vector<TreeRecord>> StoreImpl::MarkLeaving(const std::string& snapsh
   if (index.catalog.Find(snapshot_id) == nullptr) {
     return Fail(Code::kNotFound, fmt::format("snapshot {} is not known", snapshot_id));
   }
+  if (index.kept.contains(snapshot_id)) {
+    return Fail(
+        Code::kFailedPrecondition,
+        fmt::format("snapshot {} is kept by the configuration: take its model out of 'keep' "
+                    "first",
+                    snapshot_id));
+  }
   if (!index.IsIdle(snapshot_id)) {
     return Fail(Code::kFailedPrecondition, fmt::format("snapshot {} is in use by {}", snapshot_id,
                                                        DescribeUse(index, snapshot_id)));

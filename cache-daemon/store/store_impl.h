@@ -59,6 +59,8 @@ class StoreImpl final : public Store {
   Result<> CompleteSnapshot(const std::string& id) override;
   Result<std::string> EnsureTree(const std::string& id, Layout layout,
                                  const std::string& requested_revision) override;
+  std::optional<std::string> FindTree(const std::string& id, Layout layout,
+                                      const std::string& requested_revision) const override;
   Result<std::string> SnapshotOfTree(const std::string& tree) const override;
   void Touch(const std::string& id) override;
 
@@ -105,6 +107,8 @@ class StoreImpl final : public Store {
   Result<EvictedToFit> EvictToFit(FitTo fit_to) override;
   Contents Count() const override;
   Result<Bytes> Evict(const std::string& snapshot_id) override;
+  void SetKept(std::set<std::string> snapshot_ids) override;
+  std::set<std::string> Kept() const override;
   std::shared_ptr<void> HoldForFill(const std::string& snapshot_id) override;
 
  private:

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
@@ -25,13 +24,6 @@ std::vector<std::string> PathsOf(const Index& index, const Digest& sha256) {
     }
   }
   return paths;
-}
-
-bool HasWithdrawnTrees(const Index& index) {
-  return std::ranges::any_of(index.trees.entries(), [](const auto& tree) {
-    return tree.second.state == TreeBook::State::kWithdrawn ||
-           tree.second.state == TreeBook::State::kLeaving;
-  });
 }
 
 }  // namespace
@@ -235,7 +227,7 @@ bool StoreImpl::RemoveQuarantined(const Digest& sha256, Sweep sweep) {
     Index& index = state_->index;
     // A withdrawn tree has another name of the file, so its bytes would stay, uncounted. Which of
     // them has it is not known, and they are rare. One that is leaving has its trees withdrawn yet.
-    if (HasWithdrawnTrees(index) || index.blobs.IsLeaving(sha256)) return false;
+    if (index.trees.HasWithdrawn() || index.blobs.IsLeaving(sha256)) return false;
     bool needless = index.blobs.IsPresent(sha256) || index.blobs.Users(sha256) == 0;
     if (sweep == Sweep::kNeedless && !needless) return false;
     if (!index.ledger.quarantined_blobs().contains(sha256)) return false;

@@ -74,6 +74,16 @@ std::shared_ptr<void> StoreImpl::HoldForFill(const std::string& snapshot_id) {
   return std::make_shared<FillHold>(state_, snapshot_id);
 }
 
+void StoreImpl::SetKept(std::set<std::string> snapshot_ids) {
+  MutexLock lock(state_->mutex);
+  state_->index.kept = std::move(snapshot_ids);
+}
+
+std::set<std::string> StoreImpl::Kept() const {
+  MutexLock lock(state_->mutex);
+  return state_->index.kept;
+}
+
 Result<SpaceSums> StoreImpl::Space() const {
   io::Space disk = TRY(filesystem_.SpaceOf(layout_.root()));
   MutexLock lock(state_->mutex);
@@ -101,6 +111,7 @@ Contents StoreImpl::Count() const {
                     .quarantined_bytes = index.ledger.quarantined()};
   for (const auto& [id, entry] : index.catalog.entries()) {
     ++(entry.snapshot.complete ? contents.snapshots_complete : contents.snapshots_incomplete);
+    if (index.kept.contains(id)) ++contents.snapshots_kept;
   }
   return contents;
 }

@@ -16,9 +16,13 @@ std::string BaseName(const Snapshot& snapshot, Layout layout, const std::string&
   return RootLayout::HubTree(snapshot.id, snapshot.repository, snapshot.revision, ref_name);
 }
 
+std::string RefNameFor(Layout layout, const std::string& requested_revision) {
+  return layout == Layout::kHub ? RefName(requested_revision) : "";
+}
+
 /// The snapshot's tree if it is made already; an error if it may not be handed out at this moment.
-Result<std::optional<std::string>> FindTree(const Index& index, const std::string& id,
-                                            Layout layout, const std::string& ref_name) {
+Result<std::optional<std::string>> FindMadeTree(const Index& index, const std::string& id,
+                                                Layout layout, const std::string& ref_name) {
   const SnapshotEntry* entry = index.catalog.Find(id);
   if (entry == nullptr) return Fail(Code::kNotFound, fmt::format("snapshot {} is not known", id));
   if (entry->leaving) {
@@ -42,10 +46,10 @@ Result<std::optional<std::string>> FindTree(const Index& index, const std::strin
 
 Result<std::string> StoreImpl::EnsureTree(const std::string& id, Layout layout,
                                           const std::string& requested_revision) {
-  std::string ref_name = layout == Layout::kHub ? RefName(requested_revision) : "";
+  std::string ref_name = RefNameFor(layout, requested_revision);
   {
     MutexLock lock(state_->mutex);
-    std::optional<std::string> tree = TRY(FindTree(state_->index, id, layout, ref_name));
+    std::optional<std::string> tree = TRY(FindMadeTree(state_->index, id, layout, ref_name));
     if (tree) return *tree;
   }
   auto made = MakeTree(id, layout, ref_name);
@@ -66,7 +70,7 @@ Result<std::string> StoreImpl::MakeTree(const std::string& id, Layout layout,
   TreePlan plan;
   {
     MutexLock lock(state_->mutex);
-    std::optional<std::string> tree = TRY(FindTree(state_->index, id, layout, ref_name));
+    std::optional<std::string> tree = TRY(FindMadeTree(state_->index, id, layout, ref_name));
     if (tree) return *tree;
     Index& index = state_->index;
     const Snapshot& snapshot = index.catalog.Find(id)->snapshot;
@@ -146,6 +150,13 @@ void StoreImpl::DiscardUnusedTrees(const std::string& snapshot_id) {
       state_->index.trees.SetLeaving(tree, false);
     }
   }
+}
+
+std::optional<std::string> StoreImpl::FindTree(const std::string& id, Layout layout,
+                                               const std::string& requested_revision) const {
+  std::string ref_name = RefNameFor(layout, requested_revision);
+  MutexLock lock(state_->mutex);
+  return FindMadeTree(state_->index, id, layout, ref_name).value_or(std::nullopt);
 }
 
 Result<std::string> StoreImpl::SnapshotOfTree(const std::string& tree) const {

@@ -8,8 +8,10 @@
 namespace weighhouse::store {
 
 void TreeBook::Add(const std::string& path, Entry entry) {
-  bool added = entries_.emplace(path, std::move(entry)).second;
+  auto [place, added] = entries_.emplace(path, std::move(entry));
   CHECK(added);
+  of_snapshot_[place->second.snapshot_id].insert(path);
+  if (place->second.state == State::kWithdrawn) withdrawn_.insert(path);
 }
 
 void TreeBook::MarkReady(const std::string& path, Bytes copied) {
@@ -19,10 +21,29 @@ void TreeBook::MarkReady(const std::string& path, Bytes copied) {
   entry.copied = copied;
 }
 
-void TreeBook::Withdraw(const std::string& path) { entries_.at(path).state = State::kWithdrawn; }
+void TreeBook::Withdraw(const std::string& path) {
+  entries_.at(path).state = State::kWithdrawn;
+  withdrawn_.insert(path);
+}
 
 void TreeBook::SetLeaving(const std::string& path, bool leaving) {
   entries_.at(path).state = leaving ? State::kLeaving : State::kWithdrawn;
+}
+
+void TreeBook::Remove(const std::string& path) {
+  auto found = entries_.find(path);
+  if (found == entries_.end()) return;
+  auto paths = of_snapshot_.find(found->second.snapshot_id);
+  paths->second.erase(path);
+  if (paths->second.empty()) of_snapshot_.erase(paths);
+  withdrawn_.erase(path);
+  entries_.erase(found);
+}
+
+const std::set<std::string>& TreeBook::PathsOf(const std::string& snapshot_id) const {
+  static const std::set<std::string> kNone;
+  auto found = of_snapshot_.find(snapshot_id);
+  return found == of_snapshot_.end() ? kNone : found->second;
 }
 
 const TreeBook::Entry* TreeBook::Find(const std::string& path) const {
@@ -32,9 +53,9 @@ const TreeBook::Entry* TreeBook::Find(const std::string& path) const {
 
 std::optional<std::string> TreeBook::FindReady(const std::string& snapshot_id, Layout layout,
                                                const std::string& requested_revision) const {
-  for (const auto& [path, entry] : entries_) {
-    bool same = entry.snapshot_id == snapshot_id && entry.layout == layout &&
-                entry.requested_revision == requested_revision;
+  for (const std::string& path : PathsOf(snapshot_id)) {
+    const Entry& entry = entries_.at(path);
+    bool same = entry.layout == layout && entry.requested_revision == requested_revision;
     if (same && entry.state == State::kReady) return path;
   }
   return std::nullopt;
@@ -49,17 +70,14 @@ std::string TreeBook::FreeName(const std::string& base) const {
 }
 
 std::vector<std::string> TreeBook::OfSnapshot(const std::string& snapshot_id) const {
-  std::vector<std::string> paths;
-  for (const auto& [path, entry] : entries_) {
-    if (entry.snapshot_id == snapshot_id) paths.push_back(path);
-  }
-  return paths;
+  const std::set<std::string>& paths = PathsOf(snapshot_id);
+  return {paths.begin(), paths.end()};
 }
 
 std::vector<TreeRecord> TreeBook::Records(const std::string& snapshot_id) const {
   std::vector<TreeRecord> records;
-  for (const auto& [path, entry] : entries_) {
-    if (entry.snapshot_id != snapshot_id) continue;
+  for (const std::string& path : PathsOf(snapshot_id)) {
+    const Entry& entry = entries_.at(path);
     records.push_back(
         {.path = path,
          .layout = entry.layout,
@@ -68,6 +86,12 @@ std::vector<TreeRecord> TreeBook::Records(const std::string& snapshot_id) const 
          .copied = entry.copied});
   }
   return records;
+}
+
+Bytes TreeBook::CopiedBytes(const std::string& snapshot_id) const {
+  Bytes sum = 0;
+  for (const std::string& path : PathsOf(snapshot_id)) sum += entries_.at(path).copied;
+  return sum;
 }
 
 }  // namespace weighhouse::store

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,7 @@ class TreeBook {
   void Withdraw(const std::string& path);
   /// kWithdrawn to kLeaving and, where that fails, back.
   void SetLeaving(const std::string& path, bool leaving);
-  void Remove(const std::string& path) { entries_.erase(path); }
+  void Remove(const std::string& path);
 
   const Entry* Find(const std::string& path) const;
   /// The tree that may be handed out for this, if there is one.
@@ -43,10 +44,19 @@ class TreeBook {
   std::vector<std::string> OfSnapshot(const std::string& snapshot_id) const;
   /// For the snapshot's record.
   std::vector<TreeRecord> Records(const std::string& snapshot_id) const;
+  /// The sum of what they hold in copies.
+  Bytes CopiedBytes(const std::string& snapshot_id) const;
+  /// A tree is withdrawn or leaving.
+  bool HasWithdrawn() const { return !withdrawn_.empty(); }
   const std::map<std::string, Entry>& entries() const { return entries_; }
 
  private:
+  /// The paths of the snapshot's trees. Every publish asks, so that it must not search all trees.
+  const std::set<std::string>& PathsOf(const std::string& snapshot_id) const;
+
   std::map<std::string, Entry> entries_;
+  std::map<std::string, std::set<std::string>> of_snapshot_;
+  std::set<std::string> withdrawn_;
 };
 
 }  // namespace weighhouse::store

@@ -58,6 +58,24 @@ TEST_F(ProgramTest, ListsAsJson) {
   EXPECT_EQ(list["snapshots"][0]["leases"][0]["pod_name"], "p");
 }
 
+TEST_F(ProgramTest, ShowsWhatIsKept) {
+  EXPECT_THAT(Run({"status"}).out, Not(HasSubstr("keep ")));
+  engine_.snapshots.push_back(FakeSnapshot("org/name", 12 * kMiB, true));
+  engine_.snapshots.back().kept = true;
+  engine_.info->keep = {
+      {.model = "hf://org/name", .snapshot_id = engine_.snapshots[0].snapshot.id, .problem = ""},
+      {.model = "hf://org/gone", .snapshot_id = "", .problem = "no such model"}};
+  EXPECT_THAT(Run({"ls"}).out, HasSubstr(" complete, kept "));
+  ProgramResult text = Run({"status"});
+  EXPECT_THAT(text.out, HasSubstr("keep         1 of 2 models complete\n"
+                                  "  hf://org/gone: no such model: trying again\n"));
+  EXPECT_EQ(json::parse(Run({"ls", "--output=json"}).out)["snapshots"][0]["kept"], true);
+  json keep = json::parse(Run({"status", "--output=json"}).out)["info"]["keep"];
+  EXPECT_EQ(keep[0]["snapshot_id"], engine_.snapshots[0].snapshot.id);
+  EXPECT_EQ(keep[1]["model"], "hf://org/gone");
+  EXPECT_EQ(keep[1]["problem"], "no such model");
+}
+
 TEST_F(ProgramTest, ShowsStatusWithFillsAndFallback) {
   SnapshotView filling = FakeSnapshot("org/name", 100 * kMiB, false);
   filling.filling = fill::FillProgress{

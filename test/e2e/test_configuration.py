@@ -92,6 +92,42 @@ def test_half_the_limit_takes_what_is_idle_and_leaves_what_pods_hold(new_node: C
     node.assert_nothing_left()
 
 
+def test_kept_model_is_fetched_and_stays_until_it_is_listed_no_more(new_daemon: NewDaemon,
+                                                                    capsys: pytest.CaptureFixture[str]) -> None:
+    daemon = new_daemon(limit="16Mi")
+    daemon.keep(f"hf://{IDLE}")
+    daemon.start()
+    daemon.process.wait_ready(lambda: " complete, kept " in daemon.cli("ls").stdout)
+    assert held(daemon)[IDLE].kept
+    assert scrape(daemon).number("kept_snapshots") == 1
+    assert "keep         1 of 1 models complete\n" in daemon.cli("status").stdout
+
+    def fill_all_the_room() -> None:
+        with daemon.client() as cache:
+            cache.acquire(f"hf://{FILLING}")
+
+    def is_refused() -> None:
+        with pytest.raises(grpc.RpcError) as refused:
+            fill_all_the_room()
+        assert refused.value.code() == Code.RESOURCE_EXHAUSTED
+        assert "held by pods or kept 8.0 MiB" in refused.value.details()
+        evicted = daemon.cli("evict", f"hf://{IDLE}", check=False)
+        assert evicted.returncode != 0 and "kept by the configuration" in evicted.stderr
+
+    is_refused()
+    daemon.kill()
+    daemon.start()
+    is_refused()
+    swapped = time.monotonic()
+    daemon.keep()
+    took = wait(daemon, lambda: not held(daemon)[IDLE].kept, swapped)
+    with capsys.disabled():
+        print(f"\nlet go {took:.2f} s after the swap", end="")
+    assert took < AT_ONCE
+    fill_all_the_room()
+    assert IDLE not in held(daemon)
+
+
 def test_wrong_file_leaves_the_last_good_one_and_says_so_everywhere(new_daemon: NewDaemon) -> None:
     daemon = new_daemon(limit="40Mi")
     daemon.start()

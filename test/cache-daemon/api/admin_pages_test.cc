@@ -51,10 +51,14 @@ TEST_F(AdminPagesTest, ShowsWhatTheEngineDoes) {
                          {.host = "https://two.example", .connections = 1, .allowance = 4}};
   engine_.info->contents = {.snapshots_complete = 7,
                             .snapshots_incomplete = 2,
+                            .snapshots_kept = 3,
                             .blobs = 70,
                             .leases = 5,
                             .quarantined_blobs = 1,
                             .quarantined_bytes = 4096};
+  engine_.info->keep = {{.model = "hf://a/whole", .snapshot_id = "1"},
+                        {.model = "hf://a/old", .snapshot_id = "2", .problem = "no room"},
+                        {.model = "hf://a/none", .problem = "no token"}};
   engine_.info->started = std::chrono::system_clock::time_point(std::chrono::seconds(1800000000));
   pages_.Attach(engine_, nullptr);
   EXPECT_EQ(Value("weighhouse_fills_active"), "3");
@@ -62,6 +66,8 @@ TEST_F(AdminPagesTest, ShowsWhatTheEngineDoes) {
   EXPECT_EQ(Value(R"(weighhouse_fill_connections{state="allowed"})"), "12");
   EXPECT_EQ(Value(R"(weighhouse_snapshots{state="complete"})"), "7");
   EXPECT_EQ(Value(R"(weighhouse_snapshots{state="incomplete"})"), "2");
+  EXPECT_EQ(Value("weighhouse_kept_snapshots"), "3");
+  EXPECT_EQ(Value("weighhouse_keep_problems"), "2");
   EXPECT_EQ(Value("weighhouse_blobs"), "70");
   EXPECT_EQ(Value("weighhouse_leases"), "5");
   EXPECT_EQ(Value("weighhouse_quarantined_blobs"), "1");

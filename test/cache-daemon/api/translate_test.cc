@@ -155,6 +155,21 @@ TEST(TranslateTest, ShowsAFillingSnapshotWithItsRate) {
   EXPECT_EQ(out.bytes_per_second(), 12u);
 }
 
+TEST(TranslateTest, SaysWhatIsKeptAndWhatOfItIsNotThere) {
+  SnapshotView view;
+  EXPECT_FALSE(FromSnapshotView(view).kept());
+  view.kept = true;
+  EXPECT_TRUE(FromSnapshotView(view).kept());
+  EngineInfo info;
+  info.keep = {{.model = "hf://org/name@v1", .snapshot_id = kId, .problem = ""},
+               {.model = "hf://org/gone", .snapshot_id = "", .problem = "no\nsuch model"}};
+  pb::InfoResponse out = FromEngineInfo(info, "1.0");
+  ASSERT_EQ(out.keep_size(), 2);
+  EXPECT_EQ(out.keep(0).model(), "hf://org/name@v1");
+  EXPECT_EQ(out.keep(0).snapshot_id(), kId);
+  EXPECT_EQ(out.keep(1).problem(), "no?such model");
+}
+
 TEST(TranslateTest, TellsIncompleteFromComplete) {
   SnapshotView view;
   EXPECT_EQ(FromSnapshotView(view).state(), pb::Snapshot::INCOMPLETE);

@@ -55,6 +55,7 @@ sources:
     allowPlain: true
   local:
     roots: [/models, /more]
+keep: [hf://org/name@v1, "file:///models/a"]
 admin:
   listen: "[::1]:9899"
 log:
@@ -79,6 +80,8 @@ log:
   EXPECT_EQ(config.hub_endpoint, "https://hub.example");
   EXPECT_TRUE(config.allow_plain_http);
   EXPECT_EQ(config.local_roots, (std::vector<std::string>{"/models", "/more"}));
+  ASSERT_EQ(config.keep.size(), 2u);
+  EXPECT_EQ(config.keep[0].ToString(), "hf://org/name@v1");
   EXPECT_EQ(config.admin_listen, (ListenAddress{.host = "::1", .port = 9899}));
   EXPECT_EQ(config.log_level, "debug");
   EXPECT_EQ(config.log_format, LogFormat::kJson);
@@ -155,6 +158,10 @@ TEST(DocumentTest, RefusesBadValuesOfEveryKind) {
                            "sources: {http: {allowPlain: 1}}",
                            "sources: {local: {roots: /models}}",
                            "sources: {local: {roots: [models]}}",
+                           "keep: hf://org/name",
+                           "keep: {model: hf://org/name}",
+                           "keep: [org/name]",
+                           "keep: ['']",
                            "admin: {listen: localhost:9899}",
                            "admin: {listen: 9899}",
                            "admin: {listen: on}",
@@ -163,6 +170,39 @@ TEST(DocumentTest, RefusesBadValuesOfEveryKind) {
                            "log: {format: xml}"}) {
     EXPECT_THAT(ErrorOf(text), HasSubstr("give ")) << text;
   }
+}
+
+TEST(DocumentTest, NamesTheItemOfAListThatIsWrong) {
+  EXPECT_THAT(ErrorOf("keep:\n  - hf://org/name\n  - org/other\n  - hf://org/third\n"),
+              ::testing::StartsWith("config.yaml:3: keep has 'org/other': give a list of at most "
+                                    "100 models, each named once, such as [hf://org/name@main]"));
+  EXPECT_THAT(ErrorOf("keep:\n  - hf://org/name\n  - hf://org/a\n  - hf://org/name@main\n"),
+              HasSubstr(":4: keep has 'hf://org/name@main': give"));
+  EXPECT_THAT(ErrorOf("sources:\n  local:\n    roots:\n      - /a\n      - b\n"),
+              HasSubstr(":5: sources.local.roots has 'b': give"));
+}
+
+TEST(DocumentTest, KeepsAHundredModelsAndNoMore) {
+  std::string text = "keep:\n";
+  for (int i = 0; i < 100; ++i) text += "  - hf://org/model-" + std::to_string(i) + "\n";
+  Result<Document> most = ParseDocument(text, "config.yaml");
+  ASSERT_TRUE(most) << most.error().message;
+  EXPECT_EQ(ConfigOf(most->For({})).keep.size(), 100u);
+  EXPECT_THAT(ErrorOf(text + "  - hf://org/one-more\n"),
+              HasSubstr(":102: keep has 'hf://org/one-more'"));
+}
+
+TEST(DocumentTest, OneModelMayBeKeptInTwoRevisionsAndAUrlAsASha256) {
+  std::string sum(64, 'a');
+  Result<Document> document = ParseDocument(
+      "keep: [hf://org/name, hf://org/name@v1, file:///models/a, 'https://host/f#sha256=" + sum +
+          "']",
+      "config.yaml");
+  ASSERT_TRUE(document) << document.error().message;
+  std::vector<ModelReference> keep = ConfigOf(document->For({})).keep;
+  ASSERT_EQ(keep.size(), 4u);
+  EXPECT_EQ(keep[1].revision, "v1");
+  EXPECT_EQ(keep[3].expected_sha256->Hex(), sum);
 }
 
 TEST(DocumentTest, AnAbsentFileIsNotFound) {

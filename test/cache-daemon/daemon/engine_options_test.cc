@@ -23,6 +23,12 @@ TEST(EngineOptionsTest, SharesAreOfTheFilesystem) {
   EXPECT_EQ(options.store.min_free, kGiB);
 }
 
+TEST(EngineOptionsTest, KeepsWhatTheConfigurationLists) {
+  config::Config config;
+  config.keep = {ModelReference::Parse("hf://org/name@v1").value()};
+  EXPECT_EQ(ToEngineOptions(config, kOwn).keep, config.keep);
+}
+
 TEST(EngineOptionsTest, ASharedFilesystemIsLeftMoreRoomByDefault) {
   EXPECT_EQ(ToEngineOptions({}, kShared).store.min_free, 20 * kGiB);
   EXPECT_EQ(ToEngineOptions({}, kOwn).store.min_free, 5 * kGiB);

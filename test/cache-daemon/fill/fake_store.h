@@ -49,6 +49,10 @@ class FakeStore final : public store::Store {
   Result<std::string> EnsureTree(const std::string&, Layout, const std::string&) override {
     return Refused();
   }
+  std::optional<std::string> FindTree(const std::string&, Layout,
+                                      const std::string&) const override {
+    return {};
+  }
   Result<std::string> SnapshotOfTree(const std::string&) const override { return Refused(); }
   void Touch(const std::string&) override {}
   Result<std::optional<store::BadBlob>> VerifyBlob(const Digest&,
@@ -80,6 +84,8 @@ class FakeStore final : public store::Store {
   std::vector<store::HoldRecord> Holds() const override { return {}; }
   std::optional<std::chrono::steady_clock::duration> DropEndedHolds() override { return {}; }
   Result<store::SpaceSums> Space() const override { return Refused(); }
+  void SetKept(std::set<std::string>) override {}
+  std::set<std::string> Kept() const override { return {}; }
   Result<> SetLimits(Bytes, std::optional<Bytes>) override { return Refused(); }
   Result<store::EvictedToFit> EvictToFit(store::FitTo) override { return Refused(); }
   store::Contents Count() const override { return {}; }

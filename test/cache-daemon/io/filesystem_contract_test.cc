@@ -17,6 +17,7 @@
 
 #include "cache-daemon/io/filesystem.h"
 #include "test/cache-daemon/io/fault_filesystem.h"
+#include "test/cache-daemon/io/power_loss_filesystem.h"
 #include "test/support/temporary_directory.h"
 
 namespace weighhouse::io {
@@ -47,6 +48,16 @@ class FaultSubject : public Subject {
  private:
   PosixFilesystem posix_;
   FaultFilesystem faulty_{posix_};
+};
+
+class PowerLossSubject : public Subject {
+ public:
+  Filesystem& filesystem() override { return recording_; }
+
+ private:
+  PosixFilesystem posix_;
+  TemporaryDirectory record_;
+  PowerLossFilesystem recording_{posix_, record_.path()};
 };
 
 struct Implementation {
@@ -362,9 +373,10 @@ TEST_P(FilesystemContract, TellsSpace) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, FilesystemContract,
-    testing::Values(Implementation{"Posix", [] { return std::make_unique<PosixSubject>(); }},
-                    Implementation{"FaultWithoutFaults",
-                                   [] { return std::make_unique<FaultSubject>(); }}),
+    testing::Values(
+        Implementation{"Posix", [] { return std::make_unique<PosixSubject>(); }},
+        Implementation{"FaultWithoutFaults", [] { return std::make_unique<FaultSubject>(); }},
+        Implementation{"PowerLoss", [] { return std::make_unique<PowerLossSubject>(); }}),
     [](const auto& tested) { return tested.param.name; });
 
 }  // namespace

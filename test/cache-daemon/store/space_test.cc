@@ -59,7 +59,7 @@ TEST(CheckFitsTest, TellsNeverFromNotNow) {
   auto not_now = CheckFits(inputs, 2 * kMany, 15 * kGiB);
   ASSERT_FALSE(not_now.has_value());
   EXPECT_EQ(not_now.error().code, Code::kResourceExhausted);
-  for (const char* part : {"need 15.0 GiB; limit 50.0 GiB", "held by pods 40.0 GiB",
+  for (const char* part : {"need 15.0 GiB; limit 50.0 GiB", "held by pods or kept 40.0 GiB",
                            "reserved 2.0 GiB", "free on disk 100.0 GiB"}) {
     EXPECT_TRUE(not_now.error().message.contains(part)) << not_now.error().message;
   }

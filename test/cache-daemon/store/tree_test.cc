@@ -105,6 +105,20 @@ TEST_F(TreeTest, IsMadeOnceAndFoundAfterARestart) {
   EXPECT_EQ(CountTrees(), 2u);
 }
 
+TEST_F(TreeTest, IsFoundWhereItIsMadeAndMayBeHandedOut) {
+  const auto found = [&](Layout layout, const std::string& revision) {
+    return store_->FindTree(snapshot_.id, layout, revision).value_or("");
+  };
+  EXPECT_EQ(found(Layout::kFiles, ""), "");
+  EXPECT_EQ(CountTrees(), 0u);
+  std::string hub = Tree(Layout::kHub, "main");
+  EXPECT_EQ(found(Layout::kHub, "main"), hub);
+  EXPECT_EQ(found(Layout::kHub, ""), "") << "of another reference";
+  EXPECT_EQ(found(Layout::kFiles, "main"), "");
+  ASSERT_TRUE(store_->Evict(snapshot_.id).has_value());
+  EXPECT_EQ(found(Layout::kHub, "main"), "");
+}
+
 TEST_F(TreeTest, NamesItsSnapshot) {
   std::string hub = Tree(Layout::kHub, "main");
   EXPECT_EQ(store_->SnapshotOfTree(hub).value(), snapshot_.id);

@@ -93,6 +93,7 @@ TEST_F(VerifyTest, BadBlobGoesToQuarantineAndItsSnapshotLacksIt) {
     EXPECT_FALSE(snapshot->files[1].blob.has_value()) << "its record says which file";
     EXPECT_FALSE(MayUse(snapshot->origin, kFiles.at("victim")));
     EXPECT_EQ(store_->Space()->held, 4096u) << "quarantine takes space";
+    EXPECT_EQ(store_->FindTree(id_, Layout::kFiles, ""), std::nullopt);
     EXPECT_EQ(store_->EnsureTree(id_, Layout::kFiles, "").error().code, Code::kFailedPrecondition);
   }
   EXPECT_EQ(Verify().error().code, Code::kNotFound);

@@ -81,13 +81,18 @@ class CacheDaemon:
         if hub_url:
             sources["huggingface"] = {"endpoint": hub_url}
         cache = {"root": str(self.root)} | ({"limit": limit, "minFree": min_free} if limit else {})
-        self.settings: dict[str, dict[str, Any]] = {"cache": cache, "sources": sources, "log": {"level": "debug"},
+        self.settings: dict[str, Any] = {"cache": cache, "sources": sources, "log": {"level": "debug"},
                                                     "admin": {"listen": self.listen}}
         self.config_map.swap(json.dumps(self.settings))
 
     def change(self, group: str, **values: Any) -> None:
         """Changes keys of one group of the configuration, as an admin does."""
         self.settings.setdefault(group, {}).update(values)
+        self.config_map.swap(json.dumps(self.settings))
+
+    def keep(self, *models: str) -> None:
+        """Changes the list of what the configuration keeps."""
+        self.settings["keep"] = list(models)
         self.config_map.swap(json.dumps(self.settings))
 
     @property
