@@ -23,14 +23,6 @@ std::string IdOf(const std::string& name, std::string_view suffix) {
   return IsHex(id, 64) ? id : "";
 }
 
-/// The text of a small file, parsed by `parse`.
-template <class Record>
-Result<Record> ReadSmall(io::Filesystem& filesystem, const std::string& path, const std::string& id,
-                         Result<Record> (*parse)(std::string_view, const std::string&)) {
-  std::string text = TRY(filesystem.ReadFile(path, kMaxSmallFile));
-  return parse(text, id);
-}
-
 class Recovery {
  public:
   Recovery(io::Filesystem& filesystem, const RootLayout& layout)
@@ -39,8 +31,7 @@ class Recovery {
   Result<Recovered> Run() {
     TRY(ScanBlobs());
     TRY(ReadSnapshots());
-    TRY(ReadLeases());
-    TRY(ReadHolds());
+    TRY(ReadLeasesAndHolds());
     FindLostBlobs();
     TRY(SyncWhatWasFound());
     TRY(ScanTrees());
@@ -63,8 +54,7 @@ class Recovery {
   Result<> ScanBlobs();
   Result<> ReadSnapshots();
   Result<> ReadSnapshot(const std::string& id);
-  Result<> ReadLeases();
-  Result<> ReadHolds();
+  Result<> ReadLeasesAndHolds();
   void FindLostBlobs();
   Result<> SyncWhatWasFound();
   Result<> ScanTrees();
@@ -87,6 +77,10 @@ class Recovery {
 
   /// The names in `directory`, without the half-written ones, which are removed.
   Result<std::vector<std::string>> Names(const std::string& directory);
+  /// Parses each file in `directory` whose name is an id and `suffix`; what can't be read goes.
+  template <class Record, class Put>
+  Result<> ReadEach(const std::string& directory, std::string_view suffix,
+                    Result<Record> (*parse)(std::string_view, const std::string&), Put put);
   void Remove(const std::string& path);
   void DropFile(const std::string& path, std::string_view why);
 
@@ -170,37 +164,32 @@ Result<> Recovery::ReadSnapshot(const std::string& id) {
   return {};
 }
 
-Result<> Recovery::ReadLeases() {
-  std::vector<std::string> names = TRY(Names(layout_.LeasesDirectory()));
+template <class Record, class Put>
+Result<> Recovery::ReadEach(const std::string& directory, std::string_view suffix,
+                            Result<Record> (*parse)(std::string_view, const std::string&),
+                            Put put) {
+  std::vector<std::string> names = TRY(Names(directory));
   for (const std::string& name : names) {
-    std::string path = layout_.Lease(name);
-    if (!IsHex(name, 64)) {
-      DropFile(path, "not a lease");
-      continue;
-    }
-    auto lease = ReadSmall(filesystem_, path, name, ParseLease);
-    if (lease.has_value()) {
-      index_.leases.Put(*lease);
+    std::string path = fmt::format("{}/{}", directory, name);
+    std::string id = IdOf(name, suffix);
+    Result<std::string> text = filesystem_.ReadFile(path, kMaxSmallFile);
+    Result<Record> record = text ? parse(*text, id) : std::unexpected(std::move(text).error());
+    if (!id.empty() && record.has_value()) {
+      put(id, *std::move(record));
     } else {
-      DropFile(path, lease.error().message);
+      DropFile(path, id.empty() ? "its name is no id" : record.error().message);
     }
   }
   return {};
 }
 
-Result<> Recovery::ReadHolds() {
-  std::vector<std::string> names = TRY(Names(layout_.HoldsDirectory()));
-  for (const std::string& name : names) {
-    std::string id = IdOf(name, ".json");
-    std::string path = fmt::format("{}/{}", layout_.HoldsDirectory(), name);
-    auto hold = ReadSmall(filesystem_, path, id, ParseHold);
-    if (hold.has_value()) {
-      index_.holds.Put(id, {.record = *std::move(hold), .durable = true});
-    } else {
-      DropFile(path, hold.error().message);
-    }
-  }
-  return {};
+Result<> Recovery::ReadLeasesAndHolds() {
+  TRY(ReadEach(layout_.LeasesDirectory(), "", ParseLease,
+               [&](const std::string&, const LeaseRecord& lease) { index_.leases.Put(lease); }));
+  return ReadEach(layout_.HoldsDirectory(), ".json", ParseHold,
+                  [&](const std::string& id, HoldRecord hold) {
+                    index_.holds.Put(id, {.record = std::move(hold), .durable = true});
+                  });
 }
 
 void Recovery::FindLostBlobs() {
@@ -371,20 +360,14 @@ void Recovery::DropStrayLeases() {
 }
 
 Result<> Recovery::ReadReferences() {
-  std::vector<std::string> names = TRY(Names(layout_.ReferencesDirectory()));
-  for (const std::string& name : names) {
-    std::string path = fmt::format("{}/{}", layout_.ReferencesDirectory(), name);
-    std::string fingerprint = IdOf(name, ".json");
-    auto reference = ReadSmall(filesystem_, path, fingerprint, ParseReference);
-    if (fingerprint.empty() || !reference.has_value()) {
-      DropFile(path, "not a reference");
-    } else if (!records_.contains(reference->snapshot_id)) {
-      Remove(path);
-    } else {
-      index_.references.Put(*reference);
-    }
-  }
-  return {};
+  return ReadEach(layout_.ReferencesDirectory(), ".json", ParseReference,
+                  [&](const std::string& id, const ReferenceRecord& reference) {
+                    if (records_.contains(reference.snapshot_id)) {
+                      index_.references.Put(reference);
+                    } else {
+                      Remove(layout_.Reference(id));
+                    }
+                  });
 }
 
 void Recovery::DropOrphanBlobs() {

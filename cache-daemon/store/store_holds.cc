@@ -93,6 +93,9 @@ Result<HoldRecord> StoreImpl::MakeDurable(const std::string& id, const HoldRecor
     return std::unexpected(std::move(written).error());
   }
   HoldBook::Entry* hold = state_->index.holds.Find(id);
+  if (hold == nullptr) {  // a disk that hangs: its file goes at the next start
+    return Fail(Code::kAborted, "the hold ended before it was on the disk, try again");
+  }
   hold->durable = true;
   return RecordOf(*hold);
 }
