@@ -12,7 +12,8 @@ import time
 import pytest
 
 from harness import workspace
-from soak import invariants, steps
+from soak import holds, invariants, steps
+from soak.disk_view import DiskView
 from soak.world import World
 
 SECONDS = float(os.environ.get("WEIGHHOUSE_SOAK_SECONDS") or 20)
@@ -30,6 +31,7 @@ def take_step(world: World) -> str:
     for pod, error in world.collect(everything=False):
         steps.check_refusal(world, pod, error)
     invariants.after_step(world, free, hog, promised)
+    holds.check(world, DiskView(world.daemon.root))
     return step.__name__
 
 

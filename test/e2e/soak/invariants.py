@@ -96,7 +96,7 @@ def fits_disk(disk: DiskView, sums: Any) -> bool:
 
 def check_quiet(world: World, disk: DiskView, sums: Any) -> None:
     """While nothing is under way: the ledger is the disk, and nothing lies there without a reason."""
-    must(sums.reserved == 0, f"reserved for nobody:\n{sums}")
+    must(sums.reserved == sums.for_holds, f"reserved for nobody:\n{sums}")
     must(fits_disk(disk, sums), f"the ledger says {sums.used}, the disk {disk.allocated()}:\n{sums}")
     garbage = disk.blobs - disk.listed()
     must(not garbage, f"blobs that nobody lists: {garbage}")
@@ -110,7 +110,7 @@ def settled(world: World) -> tuple[DiskView, Any]:
     while True:
         disk = DiskView(world.daemon.root)
         sums = world.cache.call("Capacity")
-        if (sums.reserved == 0 and fits_disk(disk, sums)) or time.monotonic() > deadline:
+        if (sums.reserved == sums.for_holds and fits_disk(disk, sums)) or time.monotonic() > deadline:
             return disk, sums
         time.sleep(0.05)
 

@@ -10,7 +10,7 @@ import grpc
 
 from harness.hub import fault
 from harness.models import MIB
-from soak import invariants
+from soak import holds, invariants
 from soak.disk_view import DiskView
 from soak.invariants import must
 from soak.shelf import TOO_LARGE
@@ -18,7 +18,7 @@ from soak.world import LIMITS, MOST_ARRIVALS, Pod, World
 
 Code = grpc.StatusCode
 MOST_PODS = 12
-NO_ROOM = (Code.RESOURCE_EXHAUSTED, Code.OUT_OF_RANGE)
+NO_ROOM = holds.NO_ROOM
 SOURCE_TROUBLE = (Code.UNAVAILABLE, Code.ABORTED, Code.DATA_LOSS, Code.DEADLINE_EXCEEDED, Code.NOT_FOUND,
                   Code.PERMISSION_DENIED, Code.FAILED_PRECONDITION)
 FAULTS: tuple[dict[str, Any], ...] = (
@@ -76,6 +76,52 @@ def arrive_too_large(world: World) -> None:
         raise invariants.Broken(f"{TOO_LARGE} fits {world.limit}")
 
 
+def hold(world: World) -> None:
+    """A claim is provisioned here."""
+    if len(world.holds) >= holds.MOST_HOLDS:
+        return
+    try:
+        holds.take(world, world.shelf.choose(world.random), fill=world.random.random() < 0.5)
+    except grpc.RpcError as error:
+        evicting = error.code() == Code.ABORTED
+        must(error.code() in NO_ROOM or evicting or (world.faulty and error.code() in SOURCE_TROUBLE),
+             f"hold: {error.code()}: {error.details()}")
+
+
+def unhold(world: World) -> None:
+    """A claim goes before a pod came for it."""
+    if world.holds:
+        holds.drop(world, world.random.choice(list(world.holds.values())))
+
+
+def arrive_for_hold(world: World) -> None:
+    """The first pod of a claim finds the room that was promised."""
+    if not world.holds or len(world.pods) >= MOST_PODS:
+        return
+    held = world.random.choice(list(world.holds.values()))
+    pod = holds.pod_for(world, held)
+    try:
+        world.settle(pod, world.acquire(pod))
+        del world.holds[held.volume]
+    except grpc.RpcError as error:
+        must(not held.certain or error.code() not in NO_ROOM,
+             f"{held} was refused: {error.details()}\n{world.cache.call('Capacity')}")
+        check_refusal(world, pod, error)
+        holds.drop(world, held)
+
+
+def hold_expires(world: World) -> None:
+    """A claim is provisioned here, and nobody comes for it in time."""
+    known = set(world.holds)
+    world.set_hold_timeout("1s")
+    hold(world)
+    world.set_hold_timeout("600s")
+    for volume in set(world.holds) - known:
+        world.daemon.process.wait_ready(
+            lambda: volume not in {held.volume_id for held in world.cache.call("Info").holds})
+        del world.holds[volume]
+
+
 def leave(world: World) -> None:
     """A pod ends; at times kubelet says so twice."""
     if world.pods:
@@ -99,8 +145,9 @@ def replay(world: World) -> None:
 
 def sync(world: World) -> None:
     """The plugin tells which mounts there are; pods that vanished lose their leases, others none."""
-    live = [{"lease_id": pod.lease, "tree": pod.tree, "holder": {"volume_id": pod.uid, "target_path": pod.target,
-                                                               "pod_uid": pod.uid}} for pod in world.pods]
+    live = [{"lease_id": pod.lease, "tree": pod.tree,
+             "holder": {"volume_id": pod.volume_id, "target_path": pod.target, "pod_uid": pod.uid}}
+            for pod in world.pods]
     world.cache.call("SyncLeases", epoch_unix_ms=int(time.time() * 1000) + 1, live=live,
                      publishing_lease_ids=[arrival.pod.lease for arrival in world.arrivals],
                      pod_uids=[pod.uid for pod in world.pods] + [arrival.pod.uid for arrival in world.arrivals])
@@ -129,6 +176,7 @@ def break_source(world: World) -> None:
     world.hub.faults(*(fault(world.random.choice(("cdn", "cdn", "hub")), world.shelf.choose(world.random), action,
                              times=world.random.randint(1, 3)) for action in world.random.sample(FAULTS, 2)))
     world.faulty = True
+    holds.doubt(world)
 
 
 def mend_source(world: World) -> None:
@@ -142,7 +190,10 @@ def foreign_file(world: World) -> None:
     """Somebody else's file grows or shrinks."""
     room = world.disk.free()
     largest = max(0, min(96 * MIB, world.hog_bytes + room - 4 * MIB))
-    world.resize_hog(world.random.randrange(largest + 1))
+    size = world.random.randrange(largest + 1)
+    if size > world.hog_bytes:
+        holds.doubt(world)
+    world.resize_hog(size)
 
 
 def change_limit(world: World) -> None:
@@ -153,6 +204,8 @@ def change_limit(world: World) -> None:
 
     before, world.limit = world.limit, world.random.choice(LIMITS)
     world.fitting = world.fitting or world.limit < before
+    if world.limit < before:
+        holds.doubt(world)
     world.configure()
     world.daemon.process.wait_ready(fits)
 
@@ -204,8 +257,8 @@ def again(world: World, pod: Pod) -> None:
 
 STEPS: tuple[tuple[Callable[[World], None], int], ...] = (
     (arrive, 300), (leave, 260), (arrive_meanwhile, 160), (replay, 40), (vanish, 20), (sync, 40), (prefetch, 50),
-    (evict, 30), (arrive_too_large, 5), (break_source, 20), (mend_source, 30), (foreign_file, 30), (change_limit, 15),
-    (stop, 4), (kill, 25))
+    (evict, 30), (hold, 60), (unhold, 15), (arrive_for_hold, 40), (hold_expires, 4), (arrive_too_large, 5),
+    (break_source, 20), (mend_source, 30), (foreign_file, 30), (change_limit, 15), (stop, 4), (kill, 25))
 
 
 def choose(generator: random.Random) -> Callable[[World], None]:

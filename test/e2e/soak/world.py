@@ -7,7 +7,7 @@ import random
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterator
+from typing import TYPE_CHECKING, Any, Iterator
 
 import grpc
 
@@ -16,6 +16,9 @@ from harness.disk import SmallDisk
 from harness.hub import Hub
 from harness.models import MIB
 from soak.shelf import Shelf
+
+if TYPE_CHECKING:
+    from soak.holds import Held
 
 DISK_MIB = 224
 MIN_FREE = 16 * MIB
@@ -32,6 +35,12 @@ class Pod:
     layout: str
     tree: str = ""  # once it is ready
     revision: str = ""
+    volume: str = ""
+    """That room was held for; empty: one of the pod's own."""
+
+    @property
+    def volume_id(self) -> str:
+        return self.volume or self.uid
 
     @property
     def target(self) -> str:
@@ -64,6 +73,8 @@ class World:
     arrivals: list[Arrival] = field(default_factory=list)
     ghosts: list[Pod] = field(default_factory=list)
     """Gone from the node without an unpublish: SyncLeases is to find them."""
+    holds: dict[str, Held] = field(default_factory=dict)
+    """By volume."""
     limit: int = LIMITS[-1]
     fitting: bool = False
     """The limit was lowered, and what pods held then may still lie beyond it."""
@@ -85,6 +96,12 @@ class World:
     def configure(self) -> None:
         self.daemon.configure(self.hub.url, str(self.limit), min_free=str(MIN_FREE))
 
+    def set_hold_timeout(self, timeout: str) -> None:
+        """Returns once the daemon has taken it over."""
+        logged = self.daemon.log.stat().st_size
+        self.daemon.change("cache", holdTimeout=timeout)
+        self.daemon.process.wait_ready(lambda: b"cache.holdTimeout" in self.daemon.log.read_bytes()[logged:])
+
     def start(self) -> None:
         self.daemon.start()
         self.cache: Cache = self.daemon.client()
@@ -103,7 +120,7 @@ class World:
     def acquire(self, pod: Pod) -> Any:
         """Publishes the pod's volume: its `Ready`, or grpc.RpcError."""
         messages = self.cache.messages
-        holder = messages.Holder(volume_id=pod.uid, target_path=pod.target, pod_uid=pod.uid, pod_name=pod.uid)
+        holder = messages.Holder(volume_id=pod.volume_id, target_path=pod.target, pod_uid=pod.uid, pod_name=pod.uid)
         updates: Iterator[Any] = self.cache.call(
             "Acquire", 60, lease_id=pod.lease, holder=holder, model=self.cache.model(f"hf://{pod.model}"),
             layout=messages.Layout.Value(f"LAYOUT_{pod.layout.upper()}"))
