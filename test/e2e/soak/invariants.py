@@ -98,6 +98,9 @@ def check_quiet(world: World, disk: DiskView, sums: Any) -> None:
     """While nothing is under way: the ledger is the disk, and nothing lies there without a reason."""
     must(sums.reserved == sums.for_holds, f"reserved for nobody:\n{sums}")
     must(fits_disk(disk, sums), f"the ledger says {sums.used}, the disk {disk.allocated()}:\n{sums}")
+    for held in world.holds.values():
+        lacking = world.shelf.size_of(held.model, disk.records[held.snapshot] - disk.blobs)
+        must(lacking <= sums.for_holds, f"{held} lacks {lacking} bytes, which nobody keeps for it:\n{sums}")
     garbage = disk.blobs - disk.listed()
     must(not garbage, f"blobs that nobody lists: {garbage}")
     unnamed = [name for name in disk.trees if name.rpartition("/")[2].startswith(".")]

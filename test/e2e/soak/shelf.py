@@ -34,6 +34,11 @@ class Shelf:
         # Zipf's law with the exponent 1.
         self._weights = list(itertools.accumulate(1 / rank for rank in range(1, MODELS + 1)))
 
+    def size_of(self, model: str, digests_of_files: set[str]) -> int:
+        """What these files of the model take together, each content once."""
+        sizes = {digest: (self.directory / model / name).stat().st_size for name, digest in self.digests[model].items()}
+        return sum(size for digest, size in sizes.items() if digest in digests_of_files)
+
     def choose(self, generator: random.Random) -> str:
         """A model, the popular ones more often."""
         return generator.choices(self.names, cum_weights=self._weights)[0]
