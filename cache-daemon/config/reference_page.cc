@@ -59,11 +59,12 @@ keep:
 ```
 
 Each is fetched at the daemon's start, and when it comes onto the list, after what pods wait for. From then on neither a
-fill that needs space nor a smaller limit nor `weighhouse evict` removes it; a fill that would need its space is refused
-as one that needs that of running pods. A branch is looked up at a start and when it comes onto the list; the old
-revision stays until the new one is complete, so there must be room for both. What a pod's publish of the same reference
-has brought since is taken over when the configuration is read again. Taken off the list, a model is evicted when its
-space is needed, as any other; if it is being fetched, it is fetched to its end.
+fill that needs space nor a smaller limit nor `weighhouse evict` removes it (`weighhouse --root`, without a daemon,
+knows no list); a fill that would need its space is refused as one that needs that of running pods. A branch is looked
+up at a start and when it comes onto the list; the old revision stays until the new one is complete, so there must be
+room for both. What a pod's publish of the same reference has brought since is taken over when the configuration is read
+again. Taken off the list, a model is evicted when its space is needed, as any other; if it is being fetched, it is
+fetched to its end.
 
 What can't be had (its source is away, there is no room, it needs credentials) is tried again, every five minutes at
 last; `weighhouse status` and the log say which and why, and the metric `weighhouse_keep_problems` is their number. No

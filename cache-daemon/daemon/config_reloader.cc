@@ -164,8 +164,10 @@ void ConfigReloader::Fit(store::FitTo fit_to) {
                  fit->ingests, FormatBytes(fit->freed));
   }
   if (over_limit_ && !was_over) {
-    spdlog::warn("{} too much are in use: they go when nobody uses them any more",
-                 FormatBytes(fit->excess));
+    spdlog::warn(
+        "{} too much are in use or kept: they go when nobody uses them any more; where 'keep' has "
+        "more than fits, list fewer models or raise cache.limit",
+        FormatBytes(fit->excess));
   }
 }
 

@@ -72,28 +72,34 @@ std::vector<KeepView> Keeper::View() const {
   for (const std::string& fingerprint : order_) {
     const Model& model = models_.at(fingerprint);
     views.push_back({.model = model.reference.ToString(),
-                     .snapshot_id = IsWhole(model.whole) ? model.whole : "",
+                     .snapshot_id = parts_.store.IsWhole(model.whole) ? model.whole : "",
                      .problem = model.problem});
   }
   return views;
 }
 
 void Keeper::Recall(Model& model) {
-  std::optional<store::ReferenceRecord> record =
-      parts_.store.FindReference(model.reference.Fingerprint());
-  if (!record) return;
-  std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(record->snapshot_id);
-  if (!snapshot) return;
-  if (snapshot->complete) {
-    model.whole = snapshot->id;
+  std::string meant = Meant(model.reference);
+  if (meant.empty()) return;
+  if (parts_.store.IsWhole(meant)) {
+    model.whole = std::move(meant);
   } else if (model.whole.empty() && model.wanted.empty()) {
-    model.wanted = snapshot->id;
+    model.wanted = std::move(meant);
   }
 }
 
-bool Keeper::IsWhole(const std::string& snapshot_id) const {
-  std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(snapshot_id);
-  return snapshot && snapshot->complete;
+std::string Keeper::Meant(const ModelReference& reference) const {
+  auto record = parts_.store.FindReference(reference.Fingerprint());
+  if (!record && reference.revision == ModelReference{.uri = reference.uri}.RevisionOrDefault()) {
+    ModelReference other = reference;
+    other.revision.clear();
+    record = parts_.store.FindReference(other.Fingerprint());
+  } else if (!record && reference.revision.empty()) {
+    ModelReference other = reference;
+    other.revision = reference.RevisionOrDefault();
+    record = parts_.store.FindReference(other.Fingerprint());
+  }
+  return record ? record->snapshot_id : "";
 }
 
 void Keeper::Publish() {
@@ -138,6 +144,7 @@ void Keeper::Next() {
     attempt.number = model.attempt;
     attempt.reference = model.reference;
   }
+  attempt.meant = Meant(attempt.reference);
   Result<> begun = Begin(attempt);
   if (!begun) Failed(attempt, begun.error());
   PostNext();
@@ -175,8 +182,9 @@ bool Keeper::HoldsWhatNeverMoves(const Attempt& attempt) {
     Publish();
     if (IsCommitId(attempt.reference.revision)) commit = model->whole;
   }
-  if (!IsWhole(commit)) return false;
-  return MarkSettled(attempt, commit).has_value();
+  if (commit.empty() || !Secure(attempt, commit)) return false;
+  MarkSettled(attempt, commit);
+  return true;
 }
 
 std::shared_ptr<Keeper::Watch> Keeper::Want(const Attempt& attempt,
@@ -204,21 +212,36 @@ Result<> Keeper::Record(const Attempt& attempt, const std::string& snapshot_id) 
 }
 
 Result<> Keeper::Settle(const Attempt& attempt, const std::string& snapshot_id) {
+  std::string meant = Meant(attempt.reference);
+  if (!meant.empty() && meant != snapshot_id && meant != attempt.meant) {
+    return Fail(Code::kAborted, "a pod brought another revision while it was fetched");
+  }
+  TRY(Secure(attempt, snapshot_id));
   TRY(Record(attempt, snapshot_id));
-  return MarkSettled(attempt, snapshot_id);
+  MarkSettled(attempt, snapshot_id);
+  return {};
 }
 
-Result<> Keeper::MarkSettled(const Attempt& attempt, const std::string& snapshot_id) {
+Result<> Keeper::Secure(const Attempt& attempt, const std::string& snapshot_id) {
+  MutexLock lock(mutex_);
+  Model* model = Find(attempt);
+  if (model == nullptr) return {};
+  model->wanted = snapshot_id;
+  model->crowded = false;
+  Publish();
+  // Where it was not kept before, somebody may have needed its space just now.
+  if (!parts_.store.IsWhole(snapshot_id)) return Fail(Code::kAborted, "it was evicted just now");
+  return {};
+}
+
+void Keeper::MarkSettled(const Attempt& attempt, const std::string& snapshot_id) {
   {
     MutexLock lock(mutex_);
     Model* model = Find(attempt);
-    if (model == nullptr) return {};
+    if (model == nullptr) return;
     model->whole = snapshot_id;
     model->wanted.clear();
-    model->crowded = false;
     Publish();
-    // Where it was not kept before, somebody may have needed its space just now.
-    if (!IsWhole(snapshot_id)) return Fail(Code::kAborted, "it was evicted just now");
     model->problem.clear();
     model->warned.reset();
     model->settled = true;
@@ -226,7 +249,6 @@ Result<> Keeper::MarkSettled(const Attempt& attempt, const std::string& snapshot
     model->watch.reset();
   }
   spdlog::info("keep: {}: complete, {}", attempt.reference.ToString(), snapshot_id);
-  return {};
 }
 
 void Keeper::Failed(const Attempt& attempt, const Error& error) {

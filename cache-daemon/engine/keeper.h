@@ -59,12 +59,14 @@ class Keeper final : public std::enable_shared_from_this<Keeper> {
     std::string fingerprint;
     uint64_t number = 0;
     ModelReference reference;
+    std::string meant;  ///< the snapshot that it meant before; empty: none
   };
   class Watch;
 
   /// Finds what the reference last meant, which a pod may have brought since.
   void Recall(Model& model) REQUIRES(mutex_);
-  bool IsWhole(const std::string& snapshot_id) const;
+  /// The snapshot that it last meant, its default revision named or left out; empty: none.
+  std::string Meant(const ModelReference& reference) const;
   /// Tells the store what is kept.
   void Publish() REQUIRES(mutex_);
   void MakeDue(const std::string& fingerprint) REQUIRES(mutex_);
@@ -83,7 +85,10 @@ class Keeper final : public std::enable_shared_from_this<Keeper> {
       EXCLUDES(mutex_);
   Result<> Record(const Attempt& attempt, const std::string& snapshot_id);
   Result<> Settle(const Attempt& attempt, const std::string& snapshot_id) EXCLUDES(mutex_);
-  Result<> MarkSettled(const Attempt& attempt, const std::string& snapshot_id) EXCLUDES(mutex_);
+  /// From here the snapshot is kept; kAborted if it was gone, or going, by then.
+  Result<> Secure(const Attempt& attempt, const std::string& snapshot_id) EXCLUDES(mutex_);
+  /// What it meant before is no longer kept. The snapshot is secure.
+  void MarkSettled(const Attempt& attempt, const std::string& snapshot_id) EXCLUDES(mutex_);
   void Failed(const Attempt& attempt, const Error& error) EXCLUDES(mutex_);
   void TryAgain(const Attempt& attempt) EXCLUDES(mutex_);
 

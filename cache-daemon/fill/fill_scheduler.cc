@@ -206,6 +206,18 @@ bool FillScheduler::BeginNextFile(const Flight& flight) {
   return true;
 }
 
+/// The disk had no room for what was promised to the flight: says where that is.
+Error FillScheduler::WithSums(Error error, const SnapshotFill& flight) const {
+  if (error.code != Code::kResourceExhausted) return error;
+  Result<store::SpaceSums> sums = context_->parts.store.Space();
+  if (!sums) return error;
+  error.message += fmt::format(
+      ": need {}; {}: other files on its filesystem took what was promised: remove them, or wait "
+      "for pods to end",
+      FormatBytes(flight.request().listing.TotalBytes()), Describe(*sums));
+  return error;
+}
+
 void FillScheduler::OnFileDone(const std::string& ingest_id, const Result<>& outcome) {
   auto node = files_.extract(ingest_id);
   CHECK(!node.empty());
@@ -214,8 +226,8 @@ void FillScheduler::OnFileDone(const std::string& ingest_id, const Result<>& out
     if (current == flights_.end() || current->second != flight) continue;  // it ended before
     const FileFill& fill = *node.mapped().fill;
     if (!outcome) {
-      EndFlight(flight,
-                std::unexpected(fill.askers().FailureOf(flight->id()).value_or(outcome.error())));
+      Error error = fill.askers().FailureOf(flight->id()).value_or(outcome.error());
+      EndFlight(flight, std::unexpected(WithSums(std::move(error), *flight)));
       continue;
     }
     flight->FileDone(ingest_id, fill.file(), fill.file().size - fill.resumed());
@@ -278,11 +290,14 @@ void FillScheduler::Tick() {
 void FillScheduler::Publish() {
   std::map<std::string, FillProgress> progress;
   for (auto& [id, flight] : flights_) progress[id] = Measure(*flight);
-  for (auto& [id, flight] : flights_) flight->NotifyProgress(progress[id]);
   std::vector<HostConnections> hosts = context_->governor.Hosts();
-  MutexLock lock(mutex_);
-  published_ = std::move(progress);
-  hosts_ = std::move(hosts);
+  {
+    MutexLock lock(mutex_);
+    published_ = progress;
+    hosts_ = std::move(hosts);
+  }
+  // Then: who hears of a fill finds it.
+  for (auto& [id, flight] : flights_) flight->NotifyProgress(progress[id]);
 }
 
 std::vector<HostConnections> FillScheduler::Hosts() const {

@@ -59,6 +59,7 @@ class FillScheduler : public std::enable_shared_from_this<FillScheduler> {
   bool BeginNextFile(const Flight& flight);
   /// The ingest that `listing`'s file comes by: one that is under way, where its bytes may be used.
   std::string IngestFor(const Listing& listing, const ListedFile& file) const;
+  Error WithSums(Error error, const SnapshotFill& flight) const;
   void OnFileDone(const std::string& ingest_id, const Result<>& outcome);
   void EndFlight(const Flight& flight, Result<> outcome);
   FillProgress Measure(SnapshotFill& flight) const;

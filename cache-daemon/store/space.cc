@@ -62,6 +62,29 @@ Bytes Shortfall(const SpaceInputs& inputs, Bytes need) {
   return std::max(over_limit, over_disk);
 }
 
+SpaceSums SumsOf(const SpaceInputs& inputs, Bytes filesystem_total) {
+  return {.limit = inputs.limit,
+          .used = inputs.used,
+          .held = inputs.held,
+          .reserved = inputs.reserved,
+          .for_holds = inputs.for_holds,
+          .unallocated = inputs.unallocated,
+          .evictable = inputs.evictable,
+          .available = Available(inputs),
+          .filesystem_total = filesystem_total,
+          .filesystem_free = inputs.free,
+          .min_free = inputs.min_free};
+}
+
+std::string Describe(const SpaceSums& sums) {
+  return fmt::format(
+      "limit {}, held by pods or kept {}, reserved {} (by holds {}), evictable {}, free on disk {} "
+      "of which {} are kept free",
+      FormatBytes(sums.limit), FormatBytes(sums.held), FormatBytes(sums.reserved),
+      FormatBytes(sums.for_holds), FormatBytes(sums.evictable), FormatBytes(sums.filesystem_free),
+      FormatBytes(sums.min_free));
+}
+
 Result<> CheckFits(const SpaceInputs& inputs, Bytes filesystem_total, Bytes need) {
   Bytes disk = Minus(filesystem_total, inputs.min_free);
   if (need > inputs.limit) {
@@ -80,16 +103,9 @@ Result<> CheckFits(const SpaceInputs& inputs, Bytes filesystem_total, Bytes need
                     FormatBytes(inputs.limit)));
   }
   if (need <= Available(inputs)) return {};
-  return Fail(
-      Code::kResourceExhausted,
-      fmt::format(
-          "need {}; limit {}, held by pods or kept {}, reserved {} (by holds {}), evictable {}, "
-          "free "
-          "on disk {} of which {} are kept free: wait for pods to end, keep less, or raise the "
-          "limit",
-          FormatBytes(need), FormatBytes(inputs.limit), FormatBytes(inputs.held),
-          FormatBytes(inputs.reserved), FormatBytes(inputs.for_holds),
-          FormatBytes(inputs.evictable), FormatBytes(inputs.free), FormatBytes(inputs.min_free)));
+  return Fail(Code::kResourceExhausted,
+              fmt::format("need {}; {}: wait for pods to end, keep less, or raise the limit",
+                          FormatBytes(need), Describe(SumsOf(inputs, filesystem_total))));
 }
 
 std::optional<std::vector<std::string>> ChooseVictims(std::span<const Candidate> oldest_first,

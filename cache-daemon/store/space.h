@@ -59,6 +59,8 @@ Bytes Available(const SpaceInputs& inputs);
 /// part of `need` that is allocated. Meaningful if `need` is at most Available().
 Bytes Shortfall(const SpaceInputs& inputs, Bytes need);
 
+SpaceSums SumsOf(const SpaceInputs& inputs, Bytes filesystem_total);
+
 /// kOutOfRange if `need` can never fit (it names need and limit), kResourceExhausted with the sums
 /// if not now.
 Result<> CheckFits(const SpaceInputs& inputs, Bytes filesystem_total, Bytes need);

@@ -78,6 +78,9 @@ struct SpaceSums {
   Bytes min_free = 0;
 };
 
+/// "limit 64.0 MiB, held by pods or kept 22.1 MiB, …": for messages that say why there is no room.
+std::string Describe(const SpaceSums& sums);
+
 enum class FitTo {
   kLimit,
   kLimitAndMinFree,  ///< whoever fills the disk: for when an admin asks for it
@@ -194,6 +197,8 @@ class Store {
   /// The paths of the listing's files whose blob BeginSnapshot would find here. Records nothing.
   virtual std::set<std::string> UsableFiles(const Listing& listing) const = 0;
   virtual std::optional<Snapshot> FindSnapshot(const std::string& id) const = 0;
+  /// The snapshot is complete, and nobody is evicting it.
+  virtual bool IsWhole(const std::string& id) const = 0;
   /// Most recently used first.
   virtual std::vector<Snapshot> Snapshots() const = 0;
   /// Marks the snapshot complete once each file has its blob (else kFailedPrecondition names one

@@ -87,6 +87,12 @@ std::optional<Snapshot> StoreImpl::FindSnapshot(const std::string& id) const {
   return entry->snapshot;
 }
 
+bool StoreImpl::IsWhole(const std::string& id) const {
+  MutexLock lock(state_->mutex);
+  const SnapshotEntry* entry = state_->index.catalog.Find(id);
+  return entry != nullptr && entry->snapshot.complete && !entry->leaving;
+}
+
 std::vector<Snapshot> StoreImpl::Snapshots() const {
   MutexLock lock(state_->mutex);
   std::vector<const SnapshotEntry*> oldest_first = state_->index.catalog.OldestFirst();

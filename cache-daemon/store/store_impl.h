@@ -55,6 +55,7 @@ class StoreImpl final : public Store {
   Result<Snapshot> BeginSnapshot(const Listing& listing) override;
   std::set<std::string> UsableFiles(const Listing& listing) const override;
   std::optional<Snapshot> FindSnapshot(const std::string& id) const override;
+  bool IsWhole(const std::string& id) const override;
   std::vector<Snapshot> Snapshots() const override;
   Result<> CompleteSnapshot(const std::string& id) override;
   Result<std::string> EnsureTree(const std::string& id, Layout layout,

@@ -84,11 +84,12 @@ Result<> StoreImpl::DropLease(const std::string& id) {
   auto removed = filesystem_.Unlink(layout_.Lease(id));
   if (!removed.has_value() && removed.error().code != Code::kNotFound) return removed;
   FaultPoint("lease.dropped");
+  // First: it is idle from the next line on, and must not pass for one that was long unused.
+  Touch(lease->snapshot_id);
   {
     MutexLock lock(state_->mutex);
     state_->index.leases.Remove(id);
   }
-  Touch(lease->snapshot_id);
   DiscardUnusedTrees(lease->snapshot_id);
   return {};
 }

@@ -62,7 +62,7 @@ SpaceInputs InputsOf(const StoreState& state, const std::string& except,
   return inputs;
 }
 
-Bytes SumOf(const std::vector<Candidate>& ingests) {
+Bytes AllocatedBy(const std::vector<Candidate>& ingests) {
   Bytes sum = 0;
   for (const Candidate& ingest : ingests) sum += ingest.own;
   return sum;
@@ -87,18 +87,7 @@ std::set<std::string> StoreImpl::Kept() const {
 Result<SpaceSums> StoreImpl::Space() const {
   io::Space disk = TRY(filesystem_.SpaceOf(layout_.root()));
   MutexLock lock(state_->mutex);
-  SpaceInputs inputs = InputsOf(*state_, "", {}, disk);
-  return SpaceSums{.limit = inputs.limit,
-                   .used = inputs.used,
-                   .held = inputs.held,
-                   .reserved = inputs.reserved,
-                   .for_holds = inputs.for_holds,
-                   .unallocated = inputs.unallocated,
-                   .evictable = inputs.evictable,
-                   .available = Available(inputs),
-                   .filesystem_total = disk.total,
-                   .filesystem_free = disk.free,
-                   .min_free = inputs.min_free};
+  return SumsOf(InputsOf(*state_, "", {}, disk), disk.total);
 }
 
 Contents StoreImpl::Count() const {
@@ -143,7 +132,7 @@ Result<StoreImpl::Attempt> StoreImpl::TryMake(const Promise& promise) {
   }
   // Staged bytes go before what is whole.
   std::vector<Candidate> ingests = index.IngestCandidates(promise.for_snapshot, promise.ingest_ids);
-  Bytes staged = SumOf(ingests);
+  Bytes staged = AllocatedBy(ingests);
   attempt.ingests = *ChooseVictims(ingests, std::min(shortfall, staged));
   auto snapshots = ChooseVictims(index.Candidates(promise.for_snapshot),
                                  shortfall - std::min(shortfall, staged));
@@ -222,7 +211,7 @@ Result<std::optional<StoreImpl::Excess>> StoreImpl::FindExcess(FitTo fit_to) {
   excess->bytes = Shortfall(inputs, 0);
   if (excess->bytes == 0) return excess;
   std::vector<Candidate> ingests = index.IngestCandidates("", {});
-  Bytes staged = std::min(excess->bytes, SumOf(ingests));
+  Bytes staged = std::min(excess->bytes, AllocatedBy(ingests));
   excess->ingests = *ChooseVictims(ingests, staged);
   std::vector<Candidate> snapshots = index.Candidates("");
   excess->snapshots =

@@ -45,6 +45,7 @@ class FakeStore final : public store::Store {
   const store::RecoverySummary& recovery() const override { return recovery_; }
   std::set<std::string> UsableFiles(const Listing&) const override { return {}; }
   std::optional<store::Snapshot> FindSnapshot(const std::string&) const override { return {}; }
+  bool IsWhole(const std::string&) const override { return false; }
   std::vector<store::Snapshot> Snapshots() const override { return {}; }
   Result<std::string> EnsureTree(const std::string&, Layout, const std::string&) override {
     return Refused();
