@@ -43,6 +43,7 @@ struct Config {
   std::string hub_endpoint;              ///< empty: as EngineOptions::hub_endpoint
   bool allow_plain_http = false;
   std::vector<std::string> local_roots;
+  std::vector<std::string> allow{"*"};        ///< as SourceOptions::allow
   std::vector<ModelReference> keep;           ///< no two name the same
   std::optional<ListenAddress> admin_listen;  ///< unset: no admin port
   std::string log_level = "info";

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "cache-daemon/config/config.h"
+#include "cache-daemon/source/file_filter.h"
 
 namespace weighhouse::config {
 namespace {
@@ -113,6 +114,16 @@ bool TakePaths(const ConfigValue& value, std::vector<std::string>& out) {
   if (!value.is_list) return false;
   for (const std::string& path : value.items) {
     if (!path.starts_with('/')) return false;
+  }
+  out = value.items;
+  return true;
+}
+
+bool TakePatterns(const ConfigValue& value, std::vector<std::string>& out) {
+  if (!value.is_list || value.items.size() > source::kMaxPatterns) return false;
+  for (const std::string& pattern : value.items) {
+    bool names_scheme = pattern == "*" || pattern.contains("://");
+    if (!names_scheme || pattern.size() > source::kMaxPatternBytes) return false;
   }
   out = value.items;
   return true;
@@ -264,6 +275,12 @@ constexpr std::array kKeys = {
               [](const ConfigValue& value, Config& config) {
                 return TakeReadRate(value, config.verify_rate);
               }},
+    ConfigKey{
+        "sources.allow", kAtOnce,
+        "a list of at most 100 globs of model URIs, such as [\"hf://org/*\"]", "[\"*\"]",
+        "Only models whose URI, without revision and query, matches one of these may be used: "
+        "`*` matches any characters, `/` too. What is in the cache already is no exception.",
+        [](const ConfigValue& value, Config& config) { return TakePatterns(value, config.allow); }},
     ConfigKey{"sources.huggingface.endpoint", kAtRestart,
               "an http:// or https:// URL without user, query or fragment",
               "the environment's HF_ENDPOINT, else https://huggingface.co",

@@ -37,6 +37,7 @@ source::SourceOptions SourceOptionsOf(const EngineOptions& options) {
   return {.hub_endpoint = options.hub_endpoint,
           .local_roots = options.local_roots,
           .allow_plain_http = options.allow_plain_http,
+          .allow = options.allow,
           .ca_file = options.transport.ca_file};
 }
 

@@ -33,7 +33,8 @@ struct EngineOptions {
   std::string hub_endpoint;         ///< empty: HF_ENDPOINT, else https://huggingface.co
   std::vector<std::string>
       local_roots;  ///< file:// models must lie below one of these; empty: none allowed
-  bool allow_plain_http = false;  ///< http:// origins other than the loopback
+  bool allow_plain_http = false;        ///< http:// origins other than the loopback
+  std::vector<std::string> allow{"*"};  ///< globs of model URIs; others are refused
   size_t resolve_threads = 8;
   /// Interrupted fills of public models go on by themselves, also those that lost a bad file.
   bool resume_fills = false;
@@ -244,8 +245,8 @@ class Engine {
   virtual Result<store::SpaceSums> Capacity() const = 0;
   /// Takes over what can change while it runs: store.limit and store.min_free; connections,
   /// connections_per_host, bandwidth_limit and warm of `fill`; hold_timeout;
-  /// transport.stall_timeout; local_roots and allow_plain_http; keep. Everything else stays as it
-  /// was at Open. Evicts nothing. One call at a time.
+  /// transport.stall_timeout; local_roots, allow_plain_http and allow; keep. Everything else stays
+  /// as it was at Open. Evicts nothing. One call at a time.
   virtual Result<> Reconfigure(const EngineOptions& options) = 0;
   /// As Store::EvictToFit.
   virtual Result<store::EvictedToFit> EvictToFit(store::FitTo fit_to) = 0;

@@ -1,13 +1,16 @@
 #include "cache-daemon/source/source_registry.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include "base/text.h"
 #include "cache-daemon/source/curl_handle.h"
+#include "cache-daemon/source/file_filter.h"
 #include "cache-daemon/source/http_client.h"
 #include "cache-daemon/source/http_file.h"
 #include "cache-daemon/source/hugging_face.h"
@@ -38,6 +41,25 @@ Result<Url> HubEndpoint(std::string text) {
   return url;
 }
 
+/// Servers and curl take `/a/../b` for `/b`, so what a pattern allows by its path would be
+/// anything.
+bool HasDotSegments(const std::string& uri) {
+  std::string path = ToLower(uri) + "/";
+  return path.contains("/../") || path.contains("/./") || path.contains("%2e");
+}
+
+Result<> CheckAllowed(const std::vector<std::string>& allow, const std::string& uri) {
+  std::string name = uri.substr(0, uri.find('?'));
+  bool allowed = std::ranges::any_of(allow, [&](const std::string& pattern) {
+    return pattern == "*" || (MatchesPattern(pattern, name) && !HasDotSegments(name));
+  });
+  if (allowed) return {};
+  return Fail(Code::kPermissionDenied,
+              fmt::format("{}: not one of the models that may be used here: an admin lists them in "
+                          "sources.allow, which has [{}]",
+                          Printable(name), Printable(fmt::format("{}", fmt::join(allow, ", ")))));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<SourceRegistry>> SourceRegistry::Create(SourceOptions options) {
@@ -65,6 +87,7 @@ Result<> SourceRegistry::Allow(const SourceOptions& options) {
   auto http_file = std::make_shared<HttpFile>(plain_http, client_);
   auto local_path = roots.empty() ? nullptr : std::make_shared<LocalPath>(std::move(roots));
   MutexLock lock(mutex_);
+  allow_ = options.allow;
   http_file_ = std::move(http_file);
   local_path_ = std::move(local_path);
   return {};
@@ -72,8 +95,9 @@ Result<> SourceRegistry::Allow(const SourceOptions& options) {
 
 Result<std::shared_ptr<Source>> SourceRegistry::For(const ModelReference& reference) const {
   std::string_view scheme = reference.Scheme();
-  if (scheme == "hf") return hugging_face_;
   MutexLock lock(mutex_);
+  TRY(CheckAllowed(allow_, reference.uri));
+  if (scheme == "hf") return hugging_face_;
   if (scheme == "https" || scheme == "http") return http_file_;
   if (scheme == "file" && local_path_) return local_path_;
   if (scheme == "file") {

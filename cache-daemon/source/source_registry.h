@@ -18,7 +18,9 @@ struct SourceOptions {
   std::vector<std::string>
       local_roots;  ///< absolute; `file://` models must lie below one. Empty: none are allowed.
   bool allow_plain_http = false;  ///< `http://` models from elsewhere than the loopback
-  std::string ca_file;            ///< PEM; empty: SSL_CERT_FILE, else the system's
+  /// Globs (as MatchesPattern's): a model's URI, without revision and query, must match one.
+  std::vector<std::string> allow{"*"};
+  std::string ca_file;  ///< PEM; empty: SSL_CERT_FILE, else the system's
 };
 
 /// Knows the source of each kind of reference. Thread-safe.
@@ -28,13 +30,13 @@ class SourceRegistry {
   /// kFailedPrecondition for certificate authorities that can't be read.
   static Result<std::unique_ptr<SourceRegistry>> Create(SourceOptions options);
 
-  /// From now on: local_roots and allow_plain_http of `options`. kInvalidArgument as Create. Fills
-  /// under way keep the sources that they have.
+  /// From now on: local_roots, allow_plain_http and allow of `options`. kInvalidArgument as Create.
+  /// Fills under way keep the sources that they have.
   Result<> Allow(const SourceOptions& options) EXCLUDES(mutex_);
 
   /// The source that serves `reference`. kPermissionDenied for kinds that an admin must allow
-  /// first, kInvalidArgument for unknown ones. Shared: a fill keeps its source for as long as it
-  /// runs.
+  /// first and for models that aren't on the list, kInvalidArgument for unknown ones. Shared: a
+  /// fill keeps its source for as long as it runs.
   Result<std::shared_ptr<Source>> For(const ModelReference& reference) const EXCLUDES(mutex_);
 
  private:
@@ -43,6 +45,7 @@ class SourceRegistry {
   std::shared_ptr<HttpClient> client_;
   std::shared_ptr<Source> hugging_face_;
   mutable Mutex mutex_;
+  std::vector<std::string> allow_ GUARDED_BY(mutex_);
   std::shared_ptr<Source> http_file_ GUARDED_BY(mutex_);
   std::shared_ptr<Source> local_path_ GUARDED_BY(mutex_);  ///< null: no roots are allowed
 };

@@ -49,6 +49,7 @@ scrub:
   rate: 8Mi
   verifyRate: 9Mi
 sources:
+  allow: ["hf://org/*", "*"]
   huggingface:
     endpoint: https://hub.example/
   http:
@@ -78,6 +79,7 @@ log:
   EXPECT_EQ(config.scrub_rate, 8 * kMiB);
   EXPECT_EQ(config.verify_rate, 9 * kMiB);
   EXPECT_EQ(config.hub_endpoint, "https://hub.example");
+  EXPECT_EQ(config.allow, (std::vector<std::string>{"hf://org/*", "*"}));
   EXPECT_TRUE(config.allow_plain_http);
   EXPECT_EQ(config.local_roots, (std::vector<std::string>{"/models", "/more"}));
   ASSERT_EQ(config.keep.size(), 2u);
@@ -157,6 +159,8 @@ TEST(DocumentTest, RefusesBadValuesOfEveryKind) {
                            "sources: {huggingface: {endpoint: 'https://user@hub'}}",
                            "sources: {http: {allowPlain: 1}}",
                            "sources: {local: {roots: /models}}",
+                           "sources: {allow: hf://org/*}",
+                           "sources: {allow: [org/name]}",
                            "sources: {local: {roots: [models]}}",
                            "keep: hf://org/name",
                            "keep: {model: hf://org/name}",

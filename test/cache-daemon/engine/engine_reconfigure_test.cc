@@ -68,6 +68,19 @@ TEST_F(EngineReconfigureTest, LocalModelsAreAllowedAndForbidden) {
   EXPECT_TRUE(Acquire(request));
 }
 
+TEST_F(EngineReconfigureTest, WhatIsNoLongerAllowedIsRefusedThoughItIsHere) {
+  EngineOptions options = Options();
+  OpenEngine(options);
+  AcquireRequest request = Local("model", kMiB);
+  ASSERT_TRUE(Acquire(request));
+  options.allow = {"hf://*"};
+  ASSERT_TRUE(engine_->Reconfigure(options));
+  EXPECT_EQ(Acquire(request).error().code, Code::kPermissionDenied);
+  options.allow = {"file://*"};
+  ASSERT_TRUE(engine_->Reconfigure(options));
+  EXPECT_TRUE(Acquire(request));
+}
+
 TEST_F(EngineReconfigureTest, WarmingBeginsAndEndsWithFillsUnderWay) {
   EngineOptions options = Options();
   OpenEngine(options);

@@ -53,6 +53,31 @@ TEST(SourceRegistryTest, AllowsOtherLocalRootsWhileItIsUsed) {
   EXPECT_TRUE((*registry)->For({.uri = "file:///models/m"})) << "as before";
 }
 
+TEST(SourceRegistryTest, ServesOnlyWhatIsAllowed) {
+  auto registry = SourceRegistry::Create({.allow = {"hf://org/*", "https://models.example/a/*"}});
+  ASSERT_TRUE(registry);
+  auto code = [&](const char* uri) {
+    auto source = (*registry)->For({.uri = uri});
+    return source ? Code{} : source.error().code;
+  };
+  for (const char* uri : {"hf://org/name", "https://models.example/a/b?key=1"}) {
+    EXPECT_EQ(code(uri), Code{}) << uri;
+  }
+  for (const char* uri :
+       {"hf://other/name", "hf://org", "https://models.example/b", "https://models.example/a/../b",
+        "https://models.example/a/%2E%2e/b", "https://other.example/?https://models.example/a/b",
+        "https://models.example.evil/a/b", "HF://org/name"}) {
+    EXPECT_EQ(code(uri), Code::kPermissionDenied) << uri;
+  }
+  EXPECT_THAT((*registry)->For({.uri = "hf://other/name"}).error().message,
+              testing::AllOf(HasSubstr("hf://other/name"), HasSubstr("sources.allow"),
+                             HasSubstr("hf://org/*")));
+  ASSERT_TRUE((*registry)->Allow({.allow = {}}));
+  EXPECT_EQ(code("hf://org/name"), Code::kPermissionDenied);
+  ASSERT_TRUE((*registry)->Allow({}));
+  EXPECT_EQ(code("https://models.example/a/../b"), Code{});
+}
+
 TEST(SourceRegistryTest, RefusesOptionsThatCantWork) {
   EXPECT_EQ(CreateCode({.hub_endpoint = "ftp://h"}), Code::kInvalidArgument);
   EXPECT_EQ(CreateCode({.hub_endpoint = "huggingface.co"}), Code::kInvalidArgument);
