@@ -13,6 +13,8 @@ std::string FingerprintOf(const HoldRequest& request) {
   return Digest::Of(fmt::format("{} {}", model, request.bytes)).Hex();
 }
 
+constexpr Bytes kMostBytes = Bytes{1} << 60;  // sums of it don't overflow
+
 /// The caller may not see the model: whoever publishes the volume may, with the pod's secret.
 bool NeedsOtherRights(Code code) {
   return code == Code::kPermissionDenied || code == Code::kUnauthenticated;
@@ -23,6 +25,10 @@ bool NeedsOtherRights(Code code) {
 Result<HeldRoom> Holds::Hold(const HoldRequest& request) {
   if (request.volume_id.empty() || (!request.model && request.bytes == 0)) {
     return Fail(Code::kInvalidArgument, "a hold needs a volume_id, and a model or bytes");
+  }
+  if (request.bytes > kMostBytes) {
+    return Fail(Code::kOutOfRange,
+                fmt::format("{} bytes are more than any disk has: ask for less", request.bytes));
   }
   store::HoldRecord wanted{.volume_id = request.volume_id,
                            .bytes = request.bytes,
@@ -62,9 +68,12 @@ Result<HeldRoom> Holds::HoldModel(const HoldRequest& request, store::HoldRecord 
     if (is_new) static_cast<void>(parts_.store.Evict(snapshot.id));
     return std::unexpected(std::move(held).error().Within(model.ToString()));
   }
+  // What nobody fills means nothing yet: a start would fetch it, and pods would miss what they
+  // have.
+  if (!request.fill && !snapshot.complete) return held;
   TRY(parts_.store.RecordReference(
       {.fingerprint = model.Fingerprint(), .text = model.ToString(), .snapshot_id = snapshot.id}));
-  if (!request.fill || snapshot.complete) return held;
+  if (snapshot.complete) return held;
   parts_.filler.Fill({.snapshot_id = snapshot.id,
                       .reference = model,
                       .listing = std::move(resolved->listing),

@@ -212,8 +212,8 @@ Error FillScheduler::WithSums(Error error, const SnapshotFill& flight) const {
   Result<store::SpaceSums> sums = context_->parts.store.Space();
   if (!sums) return error;
   error.message += fmt::format(
-      ": need {}; {}: other files on its filesystem took what was promised: remove them, or wait "
-      "for pods to end",
+      ": need {}; {}: where other files on its filesystem took what was promised, remove them, or "
+      "wait for pods to end",
       FormatBytes(flight.request().listing.TotalBytes()), Describe(*sums));
   return error;
 }

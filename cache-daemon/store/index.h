@@ -75,8 +75,6 @@ struct Index {
   std::set<std::string> LackedIngests(const std::string& id) const;
   /// Without the holds on the snapshot `except`, and without `its_ingests`.
   HoldSums SumsOfHolds(const std::string& except, const std::set<std::string>& its_ingests) const;
-  /// A held snapshot's fill will go on with it.
-  bool IsHeldIngest(const std::string& ingest_id) const;
 
   /// Nobody leases it, holds it, keeps it, fills it or was promised bytes for it.
   bool IsIdle(const std::string& id) const;

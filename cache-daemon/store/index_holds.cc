@@ -76,8 +76,4 @@ HoldSums Index::SumsOfHolds(const std::string& except,
   return sums;
 }
 
-bool Index::IsHeldIngest(const std::string& ingest_id) const {
-  return SumsOfHolds("", {}).ingests.contains(ingest_id);
-}
-
 }  // namespace weighhouse::store

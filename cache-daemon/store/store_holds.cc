@@ -24,7 +24,8 @@ Result<> CheckSame(const HoldRecord& taken, const HoldRecord& wanted) {
 Result<Bytes> HoldableBytes(const Index& index, const std::string& snapshot_id) {
   const SnapshotEntry* entry = index.catalog.Find(snapshot_id);
   if (entry == nullptr) {
-    return Fail(Code::kNotFound, fmt::format("snapshot {} is not known", snapshot_id));
+    return Fail(Code::kAborted,
+                fmt::format("snapshot {} was evicted just now, try again", snapshot_id));
   }
   if (entry->leaving) {
     return Fail(Code::kAborted,
@@ -87,6 +88,8 @@ Result<HoldRecord> StoreImpl::MakeDurable(const std::string& id, const HoldRecor
     record = hold->record;
   }
   Result<> written = durable ? Result<>() : WriteHold(id, record);
+  // It may be in place already, and would be a hold again after the next start.
+  if (!written) static_cast<void>(filesystem_.Unlink(layout_.Hold(id)));
   MutexLock lock(state_->mutex);
   if (!written) {
     state_->index.holds.Remove(id);

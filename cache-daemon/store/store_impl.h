@@ -139,10 +139,13 @@ class StoreImpl final : public Store {
   // Ingests
   enum class GiveUp {
     kUnwanted,  ///< no snapshot lacks it
-    kForSpace,  ///< its bytes are needed; not if a hold keeps them
+    kForSpace,  ///< its bytes are needed
   };
-  /// Removes an ingest that no fill has or was promised; returns the bytes freed.
-  Result<Bytes> GiveUpIngest(const std::string& id, GiveUp why);
+  /// Removes an ingest that no fill has or was promised; returns the bytes freed. For space it
+  /// spares what IngestCandidates of the same arguments does.
+  Result<Bytes> GiveUpIngest(const std::string& id, GiveUp why,
+                             const std::string& for_snapshot = "",
+                             const std::set<std::string>& its_ingests = {});
   /// Removes the idle ingests that no snapshot lacks any more; returns the bytes freed.
   Bytes SweepIngests();
 

@@ -48,7 +48,9 @@ Result<std::unique_ptr<Ingest>> StoreImpl::StartIngest(const std::string& id,
   return std::unexpected(std::move(created).error());
 }
 
-Result<Bytes> StoreImpl::GiveUpIngest(const std::string& id, GiveUp why) {
+Result<Bytes> StoreImpl::GiveUpIngest(const std::string& id, GiveUp why,
+                                      const std::string& for_snapshot,
+                                      const std::set<std::string>& its_ingests) {
   Bytes allocated = 0;
   {
     MutexLock lock(state_->mutex);
@@ -56,7 +58,11 @@ Result<Bytes> StoreImpl::GiveUpIngest(const std::string& id, GiveUp why) {
     const IdleIngests::Entry* idle = index.idle_ingests.Find(id);
     // Taken into use, or going already, since it was chosen.
     if (idle == nullptr || idle->leaving || index.IsPromised(id, idle->content)) return Bytes{0};
-    if (why == GiveUp::kForSpace && index.IsHeldIngest(id)) return Bytes{0};
+    if (why == GiveUp::kForSpace) {
+      bool kept = index.IsKept(idle->content, for_snapshot);
+      if (kept || index.SumsOfHolds(for_snapshot, its_ingests).ingests.contains(id))
+        return Bytes{0};
+    }
     allocated = idle->allocated;
     // Until it is gone nobody begins one of its name. It allocates nothing of what is promised.
     CHECK(index.ledger.BeginIngest(id));

@@ -156,7 +156,8 @@ Result<> StoreImpl::Make(const Promise& promise) {
     if (!tried) return std::unexpected(std::move(tried).error());
     if (tried->made) return {};
     for (const std::string& ingest : tried->ingests) {
-      Bytes freed = TRY(GiveUpIngest(ingest, GiveUp::kForSpace));
+      Bytes freed =
+          TRY(GiveUpIngest(ingest, GiveUp::kForSpace, promise.for_snapshot, promise.ingest_ids));
       if (freed > 0) metrics_.OnIngestGivenUp(freed);
     }
     for (const std::string& victim : tried->snapshots) {
