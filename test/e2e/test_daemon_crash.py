@@ -20,6 +20,7 @@ from harness.models import MIB, digests, file_digest, make_model
 from harness.process import Process
 
 LEASE = hashlib.sha256(b"/test/target").hexdigest()
+VOLUME = "claim-1"
 MODELS = ("crash/first", "crash/second", "crash/interrupted")
 
 
@@ -67,6 +68,8 @@ def workload(hub: Hub, daemon: CacheDaemon) -> None:
         cache.acquire(f"hf://{MODELS[0]}", lease_id=LEASE)
         cache.acquire(f"hf://{MODELS[0]}", layout="hub")
         cache.call("Release", lease_id=LEASE)
+        cache.call("Hold", volume_id=VOLUME, model=cache.model(f"hf://{MODELS[0]}"))
+        cache.call("Unhold", volume_id=VOLUME)
         cache.acquire(f"hf://{MODELS[1]}")
         cache.call("Evict", model=f"hf://{MODELS[1]}")
         ready = cache.acquire(f"hf://{MODELS[1]}")
@@ -138,8 +141,9 @@ def allocated(directory: Path) -> int:
 
 
 def assert_nothing_is_held(cache: Cache, quarantined: int) -> None:
-    """After the lease is released, both models can go, and no byte but the quarantine's stays accounted."""
+    """After lease and hold are released, all models can go, and no byte but the quarantine's stays accounted."""
     cache.call("Release", lease_id=LEASE)
+    cache.call("Unhold", volume_id=VOLUME)
     for model in MODELS:
         cache.call("Evict", model=f"hf://{model}")
     sums = cache.call("Capacity")
