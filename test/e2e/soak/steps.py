@@ -27,6 +27,11 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "ignore_range"}, {"kind": "short_length", "bytes": 1}, {"kind": "rate", "bytes_per_second": 4_000_000})
 
 
+def met_eviction(error: grpc.RpcError) -> bool:
+    """The publish met the eviction of its own model, and is to be tried again."""
+    return bool(error.code() == Code.ABORTED and "evicted" in error.details())
+
+
 def check_refusal(world: World, pod: Pod, error: grpc.RpcError, just_now: bool = False) -> None:
     """A publish may fail for want of room, or because the source was made to fail; then it leaves nothing. Just now: the
     room is still what it was."""
@@ -34,7 +39,7 @@ def check_refusal(world: World, pod: Pod, error: grpc.RpcError, just_now: bool =
     if code in NO_ROOM:
         if just_now and world.quiet():
             check_there_is_no_room(world, pod, error)
-    else:
+    elif not met_eviction(error):
         must(world.faulty and code in SOURCE_TROUBLE, f"{pod}: {code}: {error.details()}")
     world.release(pod)  # as kubelet does when it gives up
 
@@ -230,7 +235,7 @@ def restart(world: World, kill: bool) -> None:  # pylint: disable=redefined-oute
     world.kills += kill
     interrupted = []
     for pod, error in world.collect(everything=True):
-        broken_off = error.code() in (Code.UNAVAILABLE, Code.CANCELLED)
+        broken_off = error.code() in (Code.UNAVAILABLE, Code.CANCELLED) or met_eviction(error)
         must(broken_off or error.code() in NO_ROOM or (world.faulty and error.code() in SOURCE_TROUBLE),
              f"{pod}: {error.code()}: {error.details()}")
         interrupted.append(pod)
