@@ -53,9 +53,11 @@ class DiskView:
                 listed = _listed(json.loads(path.read_text()))
             except FileNotFoundError:
                 continue
-            journal = path.with_suffix(".verified")
-            if journal.exists():
-                listed |= {line.split()[3] for line in journal.read_text().splitlines() if len(line.split()) == 4}
+            try:
+                lines = path.with_suffix(".verified").read_text().splitlines()
+            except FileNotFoundError:  # there is none, or its snapshot was evicted just now
+                lines = []
+            listed |= {line.split()[3] for line in lines if len(line.split()) == 4}
             yield path.stem, listed
 
     def allocated(self) -> int:
