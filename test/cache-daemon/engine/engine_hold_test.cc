@@ -97,6 +97,24 @@ TEST_F(EngineHoldTest, EndsByItselfWhereNobodyComesAlsoOneOfBeforeTheStart) {
   EXPECT_EQ(engine_->Capacity()->reserved, 0u);
 }
 
+TEST_F(EngineHoldTest, WithoutAFillFetchesNothingAtTheNextStartAndTakesNothingFromPods) {
+  Start();
+  ASSERT_OK_AND_ASSIGN(before, Acquire(Request(kModel)));
+  AddFile("org/model", "more.bin", std::string(kMiB, 'n'));
+  hub_->Rescan();
+  ASSERT_OK_AND_ASSIGN(held, engine_->Hold(Of("volume", kModel)));
+  ASSERT_NE(held.hold.snapshot_id, before.snapshot_id);
+  EngineOptions options = Options();
+  options.resume_fills = true;
+  engine_.reset();
+  OpenEngine(options);
+  ASSERT_TRUE(engine_->CheckAnswers(std::chrono::seconds(30)));
+  EXPECT_EQ(engine_->Info()->fills_active + engine_->Info()->bytes_fetched, 0u);
+  hub_.reset();
+  ASSERT_OK_AND_ASSIGN(after, Acquire(Request(kModel)));
+  EXPECT_EQ(after.snapshot_id, before.snapshot_id);
+}
+
 TEST_F(EngineHoldTest, OutlivesTheEngine) {
   Start();
   ASSERT_OK_AND_ASSIGN(held, engine_->Hold(Of("volume", kModel)));
