@@ -89,16 +89,14 @@ void Keeper::Recall(Model& model) {
 }
 
 std::string Keeper::Meant(const ModelReference& reference) const {
+  ModelReference unnamed = reference;
+  unnamed.revision.clear();
+  ModelReference named = unnamed;
+  named.revision = unnamed.RevisionOrDefault();
+  bool by_default = reference.revision.empty() || reference.revision == named.revision;
   auto record = parts_.store.FindReference(reference.Fingerprint());
-  if (!record && reference.revision == ModelReference{.uri = reference.uri}.RevisionOrDefault()) {
-    ModelReference other = reference;
-    other.revision.clear();
-    record = parts_.store.FindReference(other.Fingerprint());
-  } else if (!record && reference.revision.empty()) {
-    ModelReference other = reference;
-    other.revision = reference.RevisionOrDefault();
-    record = parts_.store.FindReference(other.Fingerprint());
-  }
+  if (!record && by_default) record = parts_.store.FindReference(unnamed.Fingerprint());
+  if (!record && by_default) record = parts_.store.FindReference(named.Fingerprint());
   return record ? record->snapshot_id : "";
 }
 

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -59,6 +61,17 @@ class EngineTest : public ::testing::Test {
   }
   /// The names below `directory` of the cache root, sorted.
   std::vector<std::string> Names(const std::string& directory) const;
+
+  /// Waits, at most a minute, until `condition` holds.
+  template <class Condition>
+  static bool Becomes(Condition condition) {
+    auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  }
 
   TemporaryDirectory directory_;
   std::filesystem::path models_;

@@ -1,6 +1,5 @@
 #include <cstdio>
 #include <filesystem>
-#include <thread>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -38,16 +37,6 @@ class EngineIntegrityTest : public EngineTest {
     std::fseek(stream, static_cast<long>(at), SEEK_SET);
     std::fputc(content[at] ^ 1, stream);
     std::fclose(stream);
-  }
-  /// Waits, at most a minute, until `condition` holds.
-  template <class Condition>
-  bool Becomes(Condition condition) {
-    auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      std::this_thread::yield();
-    }
-    return true;
   }
   bool IsComplete() { return engine_->List().at(0).snapshot.complete; }
   IntegrityView Integrity() { return engine_->Info()->integrity; }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <thread>
 
 #include <gmock/gmock.h>
 
@@ -46,16 +45,6 @@ class EngineKeepTest : public EngineTest {
   AcquireRequest Local(const std::string& name, size_t size) {
     WriteTestFile(directory_ / ("local/" + name), PatternBytes(size, size));
     return LeasedRequest("file://" + (directory_ / ("local/" + name)).string(), name);
-  }
-  /// Waits, at most a minute, until `condition` holds.
-  template <class Condition>
-  bool Becomes(Condition condition) {
-    auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      std::this_thread::yield();
-    }
-    return true;
   }
   std::optional<SnapshotView> Find(const std::string& id) {
     for (SnapshotView& view : engine_->List()) {
@@ -334,6 +323,33 @@ TEST_F(EngineKeepTest, PrivateModelIsNotFetchedButKeptOnceAPodBroughtIt) {
   ASSERT_TRUE(engine_->Reconfigure(Keeping({kModel})));
   EXPECT_TRUE(IsKept(tree.snapshot_id));
   EXPECT_FALSE(Acquire(Request(kModel))) << "that it is here gives nobody a right to it";
+}
+
+TEST_F(EngineKeepTest, DefaultRevisionIsTheSameNamedOrLeftOut) {
+  AddFile("acme/model", ".fixture.json", R"({"private": true})");
+  hub_->Rescan();
+  const std::string named = std::string(kModel) + "@main";
+  for (const auto& [listed, published] : {std::pair(std::string(kModel), named), {named, kModel}}) {
+    OpenEngine(Keeping({}));
+    ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(published, "hf_token")));
+    ASSERT_TRUE(engine_->Reconfigure(Keeping({listed})));
+    EXPECT_TRUE(IsKept(tree.snapshot_id)) << listed;
+    engine_.reset();
+    std::filesystem::remove_all(root_);
+  }
+}
+
+TEST_F(EngineKeepTest, FillThatTookLongDoesNotReplaceWhatAPodBroughtMeanwhile) {
+  hub_->SetFaults(kCdnStalls);
+  OpenEngine(Keeping({kModel}));
+  ASSERT_TRUE(Becomes([&] { return engine_->Info()->fills_active == 1; }));
+  std::string slow = engine_->List().front().snapshot.id;
+  AddFile("acme/model", "more.safetensors", PatternBytes(kMiB, 64));
+  hub_->Rescan();
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
+  ASSERT_NE(tree.snapshot_id, slow);
+  EXPECT_EQ(WaitUntilKept(), tree.snapshot_id);
+  EXPECT_THAT(Find(tree.snapshot_id)->references, ::testing::ElementsAre(kModel));
 }
 
 }  // namespace

@@ -31,6 +31,15 @@ class KeepTest : public StoreTest {
   bool IsHere(const std::string& id) { return store_->FindSnapshot(id).has_value(); }
 };
 
+TEST_F(KeepTest, WhatIsBeingEvictedIsNoLongerWhole) {
+  std::string id = FillOne(Sized("1", 3), '1');
+  EXPECT_TRUE(store_->IsWhole(id));
+  bool whole = true;
+  filesystem_.Before("Unlink", id + ".json", [&] { whole = store_->IsWhole(id); });
+  ASSERT_TRUE(store_->Evict(id));
+  EXPECT_FALSE(whole);
+}
+
 TEST_F(KeepTest, KeptSnapshotIsNoVictimThoughItWasUsedLast) {
   LimitTo(10);
   std::string kept = FillOne(Sized("1", 3), '1');
