@@ -32,12 +32,12 @@ def met_eviction(error: grpc.RpcError) -> bool:
     return bool(error.code() == Code.ABORTED and "evicted" in error.details())
 
 
-def check_refusal(world: World, pod: Pod, error: grpc.RpcError, just_now: bool = False) -> None:
-    """A publish may fail for want of room, or because the source was made to fail; then it leaves nothing. Just now: the
-    room is still what it was."""
+def check_refusal(world: World, pod: Pod, error: grpc.RpcError, still: int | None = None) -> None:
+    """A publish may fail for want of room, or because the source was made to fail; then it leaves nothing. `still`: what
+    World.still said before it."""
     code = error.code()
     if code in NO_ROOM:
-        if just_now and world.quiet():
+        if still is not None and world.still() == still:  # the room is what it was
             check_there_is_no_room(world, pod, error)
     elif not met_eviction(error):
         must(world.faulty and code in SOURCE_TROUBLE, f"{pod}: {code}: {error.details()}")
@@ -58,10 +58,11 @@ def arrive(world: World) -> None:
     if len(world.pods) >= MOST_PODS:
         leave(world)
     pod = world.new_pod(world.shelf.choose(world.random))
+    still = world.still()
     try:
         world.settle(pod, world.acquire(pod))
     except grpc.RpcError as error:
-        check_refusal(world, pod, error, just_now=True)
+        check_refusal(world, pod, error, still)
 
 
 def arrive_meanwhile(world: World) -> None:

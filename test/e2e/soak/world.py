@@ -158,6 +158,11 @@ class World:
         """Nothing is under way in the daemon."""
         return not self.arrivals and self.cache.call("Info").fills_active == 0
 
+    def still(self) -> int | None:
+        """Nothing is under way, and nothing was between two calls that say the same: after a start the daemon goes on with
+        fills by itself, and one may begin and end between them."""
+        return self.fetched() if self.quiet() else None
+
     def fetched(self) -> int:
         """Bytes that came since the daemon's start."""
         return int(self.cache.call("Info").bytes_fetched)
