@@ -68,6 +68,10 @@ class DiskView:
         """The blobs that some snapshot lists."""
         return set().union(*self.records.values())
 
+    def garbage(self) -> set[str]:
+        """The blobs that no snapshot lists."""
+        return self.blobs - self.listed()
+
 
 def _listed(record: dict[str, Any]) -> set[str]:
     """The sha256 names in a record: what was verified, else what the origin says."""
