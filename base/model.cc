@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -198,6 +199,12 @@ std::string ModelReference::RevisionOrDefault() const {
   return Scheme() == "hf" ? "main" : "";
 }
 
+ModelReference ModelReference::AtCommit() const {
+  ModelReference asked = *this;
+  if (!commit.empty()) asked.revision = std::exchange(asked.commit, "");
+  return asked;
+}
+
 std::string ModelReference::ToString() const {
   size_t query = uri.find('?');
   if (query != std::string::npos) return uri.substr(0, query) + "?…";
@@ -211,6 +218,8 @@ std::string ModelReference::Fingerprint() const {
   AddPatterns(hasher, allow_patterns);
   AddPatterns(hasher, ignore_patterns);
   hasher.Add(expected_sha256 ? expected_sha256->Hex() : "");
+  // Without one it is what earlier versions recorded.
+  if (!commit.empty()) hasher.Add(commit);
   return hasher.FinishHex();
 }
 

@@ -36,6 +36,9 @@ struct ModelReference {
   std::optional<std::vector<std::string>> ignore_patterns;
   /// What an `https://…#sha256=<hex>` reference says its one file must be.
   std::optional<Digest> expected_sha256;
+  /// The commit that `revision` was resolved to before, which alone says what is meant; `revision`
+  /// is then only the name that a Hugging Face cache gives it. Empty: `revision` is to be resolved.
+  std::string commit;
 
   /// Reads `model` (`hf://org/name[@rev]`, also `:rev`; `https://host/file[#sha256=hex]`;
   /// `http://…`; `file:///absolute/path`) with `revision` beside it (may be empty; must not
@@ -47,6 +50,8 @@ struct ModelReference {
   /// The revision asked for, or what the scheme takes for none: `main` for hf://, "" where there
   /// are no revisions.
   std::string RevisionOrDefault() const;
+  /// What a source is asked for: `commit`, where there is one, in place of `revision`.
+  ModelReference AtCommit() const;
   /// For people and logs: `hf://org/name@rev`. A URL's query, which may be a signature, is left
   /// out.
   std::string ToString() const;

@@ -8,6 +8,7 @@
 
 #include "base/digest.h"
 #include "base/text.h"
+#include "csi/model_message.h"
 
 namespace weighhouse::csi {
 namespace {
@@ -32,23 +33,6 @@ std::optional<Error> InterruptionError(Interruption reason) {
                    .message = "the plugin is restarting; the fill goes on meanwhile"};
   }
   return std::nullopt;
-}
-
-void SetPatterns(const std::optional<std::vector<std::string>>& from,
-                 cache::v1::Patterns* (cache::v1::Model::*mutable_patterns)(),
-                 cache::v1::Model& model) {
-  if (!from) return;
-  cache::v1::Patterns* patterns = (model.*mutable_patterns)();
-  for (const std::string& glob : *from) patterns->add_globs(glob);
-}
-
-void SetModel(const ModelReference& reference, cache::v1::Model& model) {
-  std::string uri = reference.uri;
-  if (reference.expected_sha256) uri += "#sha256=" + reference.expected_sha256->Hex();
-  model.set_uri(uri);
-  model.set_revision(reference.revision);
-  SetPatterns(reference.allow_patterns, &cache::v1::Model::mutable_allow, model);
-  SetPatterns(reference.ignore_patterns, &cache::v1::Model::mutable_ignore, model);
 }
 
 }  // namespace
@@ -204,7 +188,7 @@ cache::v1::AcquireRequest PublishFlight::MakeRequest() const {
   holder.set_pod_namespace(context.pod_namespace);
   holder.set_pod_name(context.pod_name);
   holder.set_pod_uid(order_.target.pod_uid.empty() ? context.pod_uid : order_.target.pod_uid);
-  SetModel(context.model, *request.mutable_model());
+  *request.mutable_model() = ToMessage(context.model);
   request.set_layout(context.layout == Layout::kHub ? cache::v1::LAYOUT_HUB
                                                     : cache::v1::LAYOUT_FILES);
   for (const auto& [key, value] : order_.credentials.values) {

@@ -109,25 +109,6 @@ class CacheService final : public pb::Cache::CallbackService {
     return Run(context, workers_.brief, "SyncLeases", Audience::kEverybody, sync);
   }
 
-  grpc::ServerUnaryReactor* Hold(grpc::CallbackServerContext* context,
-                                 const pb::HoldRequest* request,
-                                 pb::HoldResponse* response) override {
-    auto hold = [this, request, response]() -> Result<> {
-      HoldRequest checked = TRY(ToHoldRequest(*request));
-      HeldRoom held = TRY(engine_.Hold(checked));
-      *response->mutable_hold() = FromHold(held.hold);
-      response->set_revision(held.revision);
-      return {};
-    };
-    return Run(context, workers_.source, "Hold", Audience::kEverybody, hold);
-  }
-
-  grpc::ServerUnaryReactor* Unhold(grpc::CallbackServerContext* context,
-                                   const pb::UnholdRequest* request, pb::UnholdResponse*) override {
-    return Run(context, workers_.brief, "Unhold", Audience::kEverybody,
-               [this, request] { return engine_.Unhold(request->volume_id()); });
-  }
-
   grpc::ServerUnaryReactor* Prefetch(grpc::CallbackServerContext* context,
                                      const pb::PrefetchRequest* request,
                                      pb::PrefetchResponse* response) override {

@@ -96,6 +96,13 @@ Result<ModelReference> ToModelReference(const pb::Model& model) {
     std::vector<std::string> globs = TRY(ToGlobs(model.ignore(), "model.ignore"));
     reference.ignore_patterns = std::move(globs);
   }
+  if (!model.commit().empty() && (!IsCommitId(model.commit()) || reference.Scheme() != "hf")) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("model.commit `{}`: must be 40 lower-case hexadecimal digits, and only "
+                            "hf:// models have one",
+                            Printable(model.commit(), 80)));
+  }
+  reference.commit = model.commit();
   return reference;
 }
 
@@ -168,19 +175,6 @@ Result<AcquireRequest> ToAcquireRequest(const pb::AcquireRequest& request) {
                         .layout = layout,
                         .credentials = std::move(credentials),
                         .mounted = request.mounted()};
-}
-
-Result<HoldRequest> ToHoldRequest(const pb::HoldRequest& request) {
-  TRY(CheckText(request.volume_id(), "volume_id"));
-  Credentials credentials = TRY(ToCredentials(request.credentials()));
-  HoldRequest hold{.volume_id = request.volume_id(),
-                   .bytes = request.bytes(),
-                   .credentials = std::move(credentials),
-                   .fill = request.fill()};
-  if (!request.has_model()) return hold;
-  ModelReference model = TRY(ToModelReference(request.model()));
-  hold.model = std::move(model);
-  return hold;
 }
 
 Result<SyncRequest> ToSyncRequest(const pb::SyncLeasesRequest& request) {

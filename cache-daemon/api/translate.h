@@ -26,7 +26,6 @@ Result<Holder> ToHolder(const pb::Holder& holder);
 Result<Credentials> ToCredentials(const google::protobuf::Map<std::string, std::string>& values);
 /// The request of an Acquire; with a lease_id it must have a holder with a target_path.
 Result<AcquireRequest> ToAcquireRequest(const pb::AcquireRequest& request);
-Result<HoldRequest> ToHoldRequest(const pb::HoldRequest& request);
 pb::VolumeHold FromHold(const store::HoldRecord& hold);
 Result<SyncRequest> ToSyncRequest(const pb::SyncLeasesRequest& request);
 

@@ -65,6 +65,7 @@ Acquisition::Acquisition(const EngineParts& parts, AcquireRequest request,
                          std::weak_ptr<AcquireObserver> observer, Finished finished)
     : parts_(parts),
       request_(std::move(request)),
+      asked_(request_.model.AtCommit()),
       observer_(std::move(observer)),
       finished_(std::move(finished)),
       intent_(parts.leases.Announce(request_.lease_id)),
@@ -96,7 +97,7 @@ Acquisition::Step Acquisition::Begin() {
 }
 
 Acquisition::Step Acquisition::Resolve() {
-  Resolved resolved = TRY(ResolveModel(parts_, request_.model, request_.credentials));
+  Resolved resolved = TRY(ResolveModel(parts_, asked_, request_.credentials));
   if (request_.layout == Layout::kHub && resolved.listing.repository.empty()) {
     return Fail(Code::kInvalidArgument, "layout hub needs a Hugging Face model: use layout files");
   }
@@ -115,8 +116,8 @@ Acquisition::Step Acquisition::Resolve() {
   if (!request_.lease_id.empty()) {
     parts_.store.ArriveForHold(request_.holder.volume_id, snapshot.id);
   }
-  TRY(parts_.store.RecordReference({.fingerprint = request_.model.Fingerprint(),
-                                    .text = request_.model.ToString(),
+  TRY(parts_.store.RecordReference({.fingerprint = asked_.Fingerprint(),
+                                    .text = asked_.ToString(),
                                     .snapshot_id = snapshot.id}));
   if (snapshot.complete) {
     Found(metrics::Lookup::kHit);
@@ -125,7 +126,7 @@ Acquisition::Step Acquisition::Resolve() {
     return std::optional(std::move(made));
   }
   fill::FillRequest fill{.snapshot_id = snapshot.id,
-                         .reference = request_.model,
+                         .reference = asked_,
                          .listing = std::move(resolved.listing),
                          .credentials = request_.credentials,
                          .source = std::move(resolved.source),

@@ -84,6 +84,7 @@ class Acquisition final : public fill::FillObserver,
 
   const EngineParts parts_;
   const AcquireRequest request_;
+  const ModelReference asked_;  // of its source
   const std::weak_ptr<AcquireObserver> observer_;
   const Finished finished_;
   const std::shared_ptr<LeaseIntent> intent_;  // shared with the gate while this is under way

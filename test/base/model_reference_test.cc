@@ -180,7 +180,7 @@ using Patterns = std::vector<std::string>;
 TEST(ModelReferenceTest, FingerprintIsEqualForEqualRequestsOnly) {
   const ModelReference base = ModelReference::Parse("hf://org/name@main").value();
   EXPECT_EQ(base.Fingerprint(), ModelReference::Parse("hf://org/name", "main")->Fingerprint());
-  std::vector<ModelReference> others(7, base);
+  std::vector<ModelReference> others(8, base);
   others[0].uri = "hf://org/name2";
   others[1].revision = "dev";
   others[2].allow_patterns = Patterns{};
@@ -188,12 +188,13 @@ TEST(ModelReferenceTest, FingerprintIsEqualForEqualRequestsOnly) {
   others[4].allow_patterns = Patterns{"a", "b"};
   others[5].allow_patterns = Patterns{"ab"};
   others[6].expected_sha256 = Digest::Of("");
+  others[7].commit = std::string(40, 'a');
   std::set<std::string> fingerprints = {base.Fingerprint()};
   for (const ModelReference& other : others) {
     EXPECT_FALSE(other == base);
     fingerprints.insert(other.Fingerprint());
   }
-  EXPECT_EQ(fingerprints.size(), 8U);
+  EXPECT_EQ(fingerprints.size(), 9U);
   for (const std::string& fingerprint : fingerprints) EXPECT_TRUE(IsHex(fingerprint, 64));
 }
 

@@ -209,25 +209,6 @@ TEST_F(ServerTest, TheNodeSocketRefusesWhatIsForAdmins) {
   EXPECT_EQ(code([&](auto* c) { return node_->Verify(c, {})->Finish(); }), denied);
 }
 
-TEST_F(ServerTest, TheNodeSocketTakesAndEndsHolds) {
-  pb::HoldRequest request;
-  request.set_volume_id("volume");
-  request.mutable_model()->set_uri("hf://org/name");
-  request.set_bytes(5);
-  pb::HoldResponse held;
-  grpc::ClientContext hold;
-  ASSERT_TRUE(node_->Hold(&hold, request, &held).ok());
-  EXPECT_EQ(held.hold().volume_id(), "volume");
-  EXPECT_EQ(held.revision(), "resolved");
-  EXPECT_EQ(engine_.held.model->uri, "hf://org/name");
-  pb::UnholdRequest end;
-  end.set_volume_id("volume");
-  pb::UnholdResponse ended;
-  grpc::ClientContext unhold;
-  ASSERT_TRUE(node_->Unhold(&unhold, end, &ended).ok());
-  EXPECT_EQ(engine_.unheld, "volume");
-}
-
 TEST_F(ServerTest, TheNodeSocketServesWhatThePluginNeeds) {
   pb::ReleaseRequest release;
   release.set_lease_id(kLease);
