@@ -45,6 +45,9 @@ inline constexpr std::array kFaultPoints = {
     std::string_view("hold.written"),
     std::string_view("hold.renamed"),
     std::string_view("hold.dropped"),
+    std::string_view("volume.written"),
+    std::string_view("volume.renamed"),
+    std::string_view("volume.forgotten"),
     std::string_view("reference.written"),
     std::string_view("reference.renamed"),
     // store: eviction

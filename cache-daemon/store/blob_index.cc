@@ -34,6 +34,22 @@ void BlobIndex::DropUser(const Digest& sha256) {
   EraseIfUnused(sha256);
 }
 
+void BlobIndex::AddHolder(const Digest& sha256) {
+  Entry& entry = entries_.at(sha256);
+  Update(entry, [&] { ++entry.holders; });
+}
+
+void BlobIndex::DropHolder(const Digest& sha256) {
+  Entry& entry = entries_.at(sha256);
+  CHECK(entry.holders > 0);
+  Update(entry, [&] { --entry.holders; });
+}
+
+bool BlobIndex::IsHeld(const Digest& sha256) const {
+  const Entry* entry = Find(sha256);
+  return entry != nullptr && entry->holders > 0;
+}
+
 void BlobIndex::Pin(const Digest& sha256, Bytes size) {
   Entry& entry = entries_[sha256];
   CHECK(entry.state != State::kLeaving);
@@ -58,7 +74,7 @@ void BlobIndex::MarkPresent(const Digest& sha256) {
   Entry& entry = entries_.at(sha256);
   CHECK(entry.state != State::kLeaving);
   if (entry.state == State::kPresent) return;
-  entry.state = State::kPresent;
+  Update(entry, [&] { entry.state = State::kPresent; });
   entry.version = ++last_version_;
   ++present_count_;
   allocated_ += RoundUpToBlock(entry.size);
@@ -69,7 +85,7 @@ bool BlobIndex::IsPresent(const Digest& sha256) const { return StateOf(sha256) =
 void BlobIndex::BeginLeaving(const Digest& sha256) {
   Entry& entry = entries_.at(sha256);
   CHECK(entry.state == State::kPresent && entry.pins == 0);
-  entry.state = State::kLeaving;
+  Update(entry, [&] { entry.state = State::kLeaving; });
   --present_count_;
 }
 
@@ -85,7 +101,7 @@ void BlobIndex::MarkAbsent(const Digest& sha256) {
 void BlobIndex::MarkStayed(const Digest& sha256) {
   Entry& entry = entries_.at(sha256);
   CHECK(entry.state == State::kLeaving);
-  entry.state = State::kPresent;
+  Update(entry, [&] { entry.state = State::kPresent; });
   ++present_count_;
 }
 

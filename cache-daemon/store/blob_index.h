@@ -31,6 +31,11 @@ class BlobIndex {
   void AddUser(const Digest& sha256, Bytes size);
   void DropUser(const Digest& sha256);
 
+  /// One more snapshot that lists it is in use, or one less. A holder is a user, too.
+  void AddHolder(const Digest& sha256);
+  void DropHolder(const Digest& sha256);
+  bool IsHeld(const Digest& sha256) const;
+
   /// An operation puts its file in place or counts on it: until Unpin it is neither swept nor
   /// quarantined. Not while leaving.
   void Pin(const Digest& sha256, Bytes size);
@@ -61,6 +66,8 @@ class BlobIndex {
   size_t present_count() const { return present_count_; }
   /// Allocated by those present or leaving, in blocks.
   Bytes allocated() const { return allocated_; }
+  /// Allocated by those present that are held.
+  Bytes held() const { return held_; }
 
  private:
   struct Entry {
@@ -68,8 +75,19 @@ class BlobIndex {
     State state = State::kAbsent;
     uint64_t version = 0;
     size_t users = 0;
+    size_t holders = 0;
     size_t pins = 0;
+    Bytes held() const {
+      return holders > 0 && state == State::kPresent ? RoundUpToBlock(size) : 0;
+    }
   };
+  /// Changes the entry, and what is held with it.
+  template <class Change>
+  void Update(Entry& entry, Change change) {
+    held_ -= entry.held();
+    change();
+    held_ += entry.held();
+  }
   const Entry* Find(const Digest& sha256) const;
   State StateOf(const Digest& sha256) const;
   void EraseIfUnused(const Digest& sha256);
@@ -78,6 +96,7 @@ class BlobIndex {
   uint64_t last_version_ = 0;
   size_t present_count_ = 0;
   Bytes allocated_ = 0;
+  Bytes held_ = 0;
 };
 
 }  // namespace weighhouse::store

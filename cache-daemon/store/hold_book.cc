@@ -9,6 +9,7 @@
 #include "base/digest.h"
 #include "base/text.h"
 #include "cache-daemon/store/json_fields.h"
+#include "cache-daemon/store/volume_book.h"
 
 namespace weighhouse::store {
 namespace {
@@ -25,8 +26,6 @@ constexpr TextField kTextFields[] = {
 };
 
 }  // namespace
-
-std::string HoldIdOf(const std::string& volume_id) { return Digest::Of(volume_id).Hex(); }
 
 std::string HoldToJson(const HoldRecord& hold) {
   nlohmann::json object = {{"bytes", hold.bytes},
@@ -53,7 +52,7 @@ Result<HoldRecord> ParseHold(std::string_view json, const std::string& id) {
   hold.bytes = *bytes;
   hold.taken = FromUnixSeconds(*taken);
   hold.ends = FromUnixSeconds(*ends);
-  if (HoldIdOf(hold.volume_id) != id) return Fail(Code::kDataLoss, "it is of another volume");
+  if (VolumeKey(hold.volume_id) != id) return Fail(Code::kDataLoss, "it is of another volume");
   if (!hold.snapshot_id.empty() && !IsHex(hold.snapshot_id, 64)) {
     return Fail(Code::kDataLoss, "the field 'snapshot_id' is no snapshot's id");
   }

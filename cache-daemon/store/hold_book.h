@@ -12,9 +12,6 @@
 
 namespace weighhouse::store {
 
-/// 64 hexadecimal digits: what a volume's hold is called on the disk.
-std::string HoldIdOf(const std::string& volume_id);
-
 std::string HoldToJson(const HoldRecord& hold);
 /// kDataLoss says what is wrong, also where it is another volume's than `id` says.
 Result<HoldRecord> ParseHold(std::string_view json, const std::string& id);

@@ -35,15 +35,28 @@ void Index::Insert(const SnapshotRecord& record) {
 void Index::Replace(const SnapshotRecord& record) {
   std::map<Digest, Bytes> before = ListedBlobs(catalog.Find(record.snapshot.id)->snapshot);
   catalog.Replace(record);
+  bool counts = counted.contains(record.snapshot.id);
   // Added before dropped: an entry that stays listed must not be forgotten in between.
-  for (const auto& [sha256, size] : ListedBlobs(record.snapshot)) blobs.AddUser(sha256, size);
-  for (const auto& [sha256, size] : before) blobs.DropUser(sha256);
+  for (const auto& [sha256, size] : ListedBlobs(record.snapshot)) {
+    blobs.AddUser(sha256, size);
+    if (counts) blobs.AddHolder(sha256);
+  }
+  for (const auto& [sha256, size] : before) {
+    if (counts) blobs.DropHolder(sha256);
+    blobs.DropUser(sha256);
+  }
 }
 
 void Index::Deliver(const std::string& id, const Delivery& delivery) {
-  if (!catalog.Lists(id, delivery.sha256)) blobs.AddUser(delivery.sha256, delivery.size);
+  bool counts = counted.contains(id);
+  if (!catalog.Lists(id, delivery.sha256)) {
+    blobs.AddUser(delivery.sha256, delivery.size);
+    if (counts) blobs.AddHolder(delivery.sha256);
+  }
   for (const Digest& replaced : catalog.Deliver(id, delivery)) {
-    if (!catalog.Lists(id, replaced)) blobs.DropUser(replaced);
+    if (catalog.Lists(id, replaced)) continue;
+    if (counts) blobs.DropHolder(replaced);
+    blobs.DropUser(replaced);
   }
 }
 
@@ -51,7 +64,11 @@ void Index::Erase(const std::string& id) {
   std::map<Digest, Bytes> listed = ListedBlobs(catalog.Find(id)->snapshot);
   catalog.Erase(id);
   journals.erase(id);
-  for (const auto& [sha256, size] : listed) blobs.DropUser(sha256);
+  bool counts = counted.erase(id) > 0;
+  for (const auto& [sha256, size] : listed) {
+    if (counts) blobs.DropHolder(sha256);
+    blobs.DropUser(sha256);
+  }
 }
 
 SnapshotRecord Index::RecordOf(const std::string& id) const {
@@ -94,8 +111,9 @@ Bytes Index::PaddingOf(const std::string& id) const {
 }
 
 bool Index::IsWanted(const IngestContent& content) const {
-  return std::ranges::any_of(
-      catalog.entries(), [&](const auto& entry) { return Lacks(entry.second.snapshot, content); });
+  return std::ranges::any_of(catalog.incomplete(), [&](const std::string& id) {
+    return Lacks(catalog.Find(id)->snapshot, content);
+  });
 }
 
 bool Index::IsPromised(const std::string& ingest_id, const IngestContent& content) const {
@@ -124,6 +142,15 @@ std::vector<Candidate> Index::IngestCandidates(const std::string& for_snapshot,
   return candidates;
 }
 
+std::set<std::string> Index::InUse() const {
+  std::set<std::string> ids = ledger.Claimants();
+  ids.insert(kept.begin(), kept.end());
+  for (const auto& [id, leased] : leases.on_snapshots()) ids.insert(id);
+  for (const auto& [id, filling] : fill_holds) ids.insert(id);
+  for (const auto& [key, hold] : holds.entries()) ids.insert(hold.target());
+  return ids;
+}
+
 bool Index::IsIdle(const std::string& id) const {
   return leases.CountOnSnapshot(id) == 0 && !holds.HoldsSnapshot(id) && !kept.contains(id) &&
          !fill_holds.contains(id) && !ledger.HasClaim(id);
@@ -131,9 +158,10 @@ bool Index::IsIdle(const std::string& id) const {
 
 std::vector<Candidate> Index::Candidates(const std::string& except) const {
   std::vector<Candidate> candidates;
+  const std::set<std::string> in_use = InUse();
   for (const SnapshotEntry* entry : catalog.OldestFirst()) {
     const std::string& id = entry->snapshot.id;
-    if (id == except || entry->leaving || !IsIdle(id)) continue;
+    if (id == except || entry->leaving || in_use.contains(id)) continue;
     Candidate candidate{.id = id, .own = trees.CopiedBytes(id)};
     for (const auto& [sha256, size] : ListedBlobs(entry->snapshot)) {
       if (!blobs.IsPresent(sha256)) continue;
@@ -146,20 +174,56 @@ std::vector<Candidate> Index::Candidates(const std::string& except) const {
   return candidates;
 }
 
-SpaceInputs Index::Sums(const std::string& except, const std::set<std::string>& its_ingests) const {
-  std::set<Digest> held;
-  Bytes held_bytes = 0;
-  Bytes held_copies = 0;
-  Bytes idle_copies = 0;
-  for (const auto& [id, entry] : catalog.entries()) {
-    bool idle = id != except && IsIdle(id);
-    (idle ? idle_copies : held_copies) += trees.CopiedBytes(id);
-    if (idle) continue;
-    for (const auto& [sha256, size] : ListedBlobs(entry.snapshot)) {
-      bool counts = blobs.IsPresent(sha256) && !ledger.IsCovered(sha256);
-      if (counts && held.insert(sha256).second) held_bytes += RoundUpToBlock(blobs.SizeOf(sha256));
+void Index::CountHeld(const std::set<std::string>& in_use) {
+  for (auto id = counted.begin(); id != counted.end();) {
+    if (in_use.contains(*id)) {
+      ++id;
+      continue;
+    }
+    for (const auto& [sha256, size] : ListedBlobs(catalog.Find(*id)->snapshot)) {
+      blobs.DropHolder(sha256);
+    }
+    id = counted.erase(id);
+  }
+  for (const std::string& id : in_use) {
+    const SnapshotEntry* entry = catalog.Find(id);
+    if (entry == nullptr || !counted.insert(id).second) continue;
+    for (const auto& [sha256, size] : ListedBlobs(entry->snapshot)) blobs.AddHolder(sha256);
+  }
+}
+
+Bytes Index::HeldBytes(const std::map<Digest, Bytes>& of_promise) const {
+  Bytes bytes = blobs.held();
+  for (const auto& [sha256, size] : of_promise) {
+    if (blobs.IsPresent(sha256) && !blobs.IsHeld(sha256)) {
+      bytes += RoundUpToBlock(blobs.SizeOf(sha256));
     }
   }
+  for (const Digest& sha256 : ledger.CoveredBlobs()) {
+    bool counts = blobs.IsHeld(sha256) || of_promise.contains(sha256);
+    if (counts && blobs.IsPresent(sha256)) bytes -= RoundUpToBlock(blobs.SizeOf(sha256));
+  }
+  return bytes;
+}
+
+Bytes Index::HeldCopies(const std::set<std::string>& in_use) const {
+  Bytes bytes = 0;
+  if (trees.copied() == 0) return bytes;  // hardly ever are there any
+  for (const std::string& id : in_use) bytes += trees.CopiedBytes(id);
+  return bytes;
+}
+
+SpaceInputs Index::Sums(const std::string& except, const std::set<std::string>& its_ingests,
+                        const std::map<Digest, Bytes>& to_be_held) {
+  std::set<std::string> in_use = InUse();
+  CountHeld(in_use);
+  std::map<Digest, Bytes> of_promise = to_be_held;
+  const SnapshotEntry* known = catalog.Find(except);
+  if (known != nullptr) of_promise.merge(ListedBlobs(known->snapshot));
+  Bytes held_bytes = HeldBytes(of_promise);
+  in_use.insert(except);
+  Bytes held_copies = HeldCopies(in_use);
+  Bytes idle_copies = trees.copied() - held_copies;
   HoldSums for_holds = SumsOfHolds(except, its_ingests);
   Bytes waiting = 0;  // for their fills, which were promised their bytes
   Bytes left = 0;

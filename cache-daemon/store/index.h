@@ -16,6 +16,7 @@
 #include "cache-daemon/store/snapshot_catalog.h"
 #include "cache-daemon/store/space.h"
 #include "cache-daemon/store/tree_book.h"
+#include "cache-daemon/store/volume_book.h"
 
 namespace weighhouse::store {
 
@@ -27,12 +28,14 @@ struct Index {
   TreeBook trees;
   LeaseBook leases;
   HoldBook holds;
+  VolumeBook volumes;
   ReferenceBook references;
   Ledger ledger;
   IdleIngests idle_ingests;
   BusySet busy;
   std::map<std::string, size_t> fill_holds;  ///< by snapshot id, known or not
   std::set<std::string> kept;                ///< snapshots' ids, known or not
+  std::set<std::string> counted;             ///< snapshots whose blobs count as held: see Sums
   std::set<std::string> journals;            ///< of these snapshots the journal's name is durable
 
   /// Adds a snapshot and lists its blobs.
@@ -71,19 +74,37 @@ struct Index {
   // Holds
   /// What the files that the snapshot lacks will take.
   Bytes LackedBytes(const std::string& id) const;
+  static Bytes LackedBytes(const Snapshot& snapshot);
+  /// What a hold on the snapshot, known or not, must find room for: what it lacks, less what a fill
+  /// of it was promised.
+  Bytes HoldNeed(const Snapshot& snapshot) const;
   /// The ingests that a fill of the snapshot starts.
   std::set<std::string> LackedIngests(const std::string& id) const;
+  static std::set<std::string> LackedIngests(const Snapshot& snapshot);
   /// Without the holds on the snapshot `except`, and without `its_ingests`.
   HoldSums SumsOfHolds(const std::string& except, const std::set<std::string>& its_ingests) const;
 
+  /// The ids of the snapshots, known or not, that somebody leases, holds, keeps, fills or was
+  /// promised bytes for. All others are idle.
+  std::set<std::string> InUse() const;
   /// Nobody leases it, holds it, keeps it, fills it or was promised bytes for it.
   bool IsIdle(const std::string& id) const;
   /// The idle snapshots that may be evicted, least recently used first; `except` is not among them.
   std::vector<Candidate> Candidates(const std::string& except) const;
   /// The sums without the disk's (`limit`, `free`, `min_free` are 0). The snapshot `except` counts
   /// as held, its holds not (the next promise takes their place), and of `its_ingests` what the
-  /// next promise may count on as resumable.
-  SpaceInputs Sums(const std::string& except, const std::set<std::string>& its_ingests) const;
+  /// next promise may count on as resumable. `to_be_held`: blobs of it, where it isn't known yet.
+  SpaceInputs Sums(const std::string& except, const std::set<std::string>& its_ingests,
+                   const std::map<Digest, Bytes>& to_be_held = {});
+
+ private:
+  /// Has the blobs of the snapshots in use count as held, and no others: what changed since the
+  /// last time is all that is looked at, because the sums are asked for by every promise and by
+  /// every question of the scheduler's.
+  void CountHeld(const std::set<std::string>& in_use);
+  /// What is held, reservations' own blobs excepted, with the blobs of the next promise's snapshot.
+  Bytes HeldBytes(const std::map<Digest, Bytes>& of_promise) const;
+  Bytes HeldCopies(const std::set<std::string>& in_use) const;
 };
 
 /// What the store keeps to; may be changed while it is open.

@@ -15,20 +15,31 @@ struct Promised {
 
 }  // namespace
 
-Bytes Index::LackedBytes(const std::string& id) const {
-  const SnapshotEntry* entry = catalog.Find(id);
-  if (entry == nullptr) return 0;
+Bytes Index::LackedBytes(const Snapshot& snapshot) {
   Bytes lacked = 0;
-  for (const SnapshotFile& file : entry->snapshot.files) {
+  for (const SnapshotFile& file : snapshot.files) {
     if (!file.blob) lacked += RoundUpToBlock(file.listed.size);
   }
   return lacked;
 }
 
+Bytes Index::LackedBytes(const std::string& id) const {
+  const SnapshotEntry* entry = catalog.Find(id);
+  return entry == nullptr ? 0 : LackedBytes(entry->snapshot);
+}
+
+Bytes Index::HoldNeed(const Snapshot& snapshot) const {
+  Bytes lacked = LackedBytes(snapshot);
+  Bytes filling = ledger.UncoveredOf(snapshot.id);
+  return lacked > filling ? lacked - filling : 0;
+}
+
 std::set<std::string> Index::LackedIngests(const std::string& id) const {
   const SnapshotEntry* entry = catalog.Find(id);
-  if (entry == nullptr) return {};
-  const Snapshot& snapshot = entry->snapshot;
+  return entry == nullptr ? std::set<std::string>() : LackedIngests(entry->snapshot);
+}
+
+std::set<std::string> Index::LackedIngests(const Snapshot& snapshot) {
   std::set<std::string> ids;
   for (const SnapshotFile& file : snapshot.files) {
     if (!file.blob) ids.insert(FreshIngestFor(snapshot.origin, snapshot.anonymous, file.listed));

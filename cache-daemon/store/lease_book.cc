@@ -1,5 +1,6 @@
 #include "cache-daemon/store/lease_book.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -98,6 +99,11 @@ size_t LeaseBook::CountOnSnapshot(const std::string& snapshot_id) const {
 
 bool LeaseBook::HoldsTree(const std::string& tree, const std::string& snapshot_id) const {
   return CountOf(on_tree_, tree) > 0 || CountOf(on_any_tree_, snapshot_id) > 0;
+}
+
+bool LeaseBook::HoldsVolume(const std::string& volume_id) const {
+  return std::ranges::any_of(
+      leases_, [&](const auto& lease) { return lease.second.volume_id == volume_id; });
 }
 
 std::vector<LeaseRecord> LeaseBook::All() const {

@@ -26,6 +26,10 @@ class LeaseBook {
   /// True if a lease names the tree, or holds its snapshot without naming a tree (then any may be
   /// mounted).
   bool HoldsTree(const std::string& tree, const std::string& snapshot_id) const;
+  /// True if a lease is the volume's.
+  bool HoldsVolume(const std::string& volume_id) const;
+  /// The snapshots that are leased, with how many leases each has.
+  const std::map<std::string, size_t>& on_snapshots() const { return on_snapshot_; }
   std::vector<LeaseRecord> All() const;
   size_t size() const { return leases_.size(); }
 

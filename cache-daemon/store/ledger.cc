@@ -47,9 +47,23 @@ bool Ledger::IsCovered(const Digest& sha256) const {
       claims_, [&](const auto& claim) { return claim.second.covered.contains(sha256); });
 }
 
+std::vector<Digest> Ledger::CoveredBlobs() const {
+  std::vector<Digest> covered;
+  for (const auto& [number, claim] : claims_) {
+    for (const auto& [sha256, bytes] : claim.covered) covered.push_back(sha256);
+  }
+  return covered;
+}
+
 bool Ledger::HasClaim(const std::string& snapshot_id) const {
   return std::ranges::any_of(
       claims_, [&](const auto& claim) { return claim.second.snapshot_id == snapshot_id; });
+}
+
+std::set<std::string> Ledger::Claimants() const {
+  std::set<std::string> claimants;
+  for (const auto& [number, claim] : claims_) claimants.insert(claim.snapshot_id);
+  return claimants;
 }
 
 std::vector<std::string> Ledger::ClaimantsOf(const std::string& ingest_id) const {

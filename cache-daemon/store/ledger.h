@@ -26,7 +26,10 @@ class Ledger {
   /// The blob is gone: no claim covers it any more.
   void Uncover(const Digest& sha256);
   bool IsCovered(const Digest& sha256) const;
+  std::vector<Digest> CoveredBlobs() const;
   bool HasClaim(const std::string& snapshot_id) const;
+  /// The snapshots that have one.
+  std::set<std::string> Claimants() const;
   /// The snapshots whose fills were promised bytes for this ingest.
   std::vector<std::string> ClaimantsOf(const std::string& ingest_id) const;
 

@@ -31,7 +31,7 @@ class Recovery {
   Result<Recovered> Run() {
     TRY(ScanBlobs());
     TRY(ReadSnapshots());
-    TRY(ReadLeasesAndHolds());
+    TRY(ReadLeasesHoldsAndVolumes());
     FindLostBlobs();
     TRY(SyncWhatWasFound());
     TRY(ScanTrees());
@@ -47,6 +47,7 @@ class Recovery {
     summary_.snapshots = records_.size();
     summary_.leases = index_.leases.size();
     summary_.holds = index_.holds.size();
+    summary_.volumes = index_.volumes.size();
     return Recovered{.index = std::move(index_), .summary = summary_};
   }
 
@@ -54,7 +55,7 @@ class Recovery {
   Result<> ScanBlobs();
   Result<> ReadSnapshots();
   Result<> ReadSnapshot(const std::string& id);
-  Result<> ReadLeasesAndHolds();
+  Result<> ReadLeasesHoldsAndVolumes();
   void FindLostBlobs();
   Result<> SyncWhatWasFound();
   Result<> ScanTrees();
@@ -183,13 +184,16 @@ Result<> Recovery::ReadEach(const std::string& directory, std::string_view suffi
   return {};
 }
 
-Result<> Recovery::ReadLeasesAndHolds() {
+Result<> Recovery::ReadLeasesHoldsAndVolumes() {
   TRY(ReadEach(layout_.LeasesDirectory(), "", ParseLease,
                [&](const std::string&, const LeaseRecord& lease) { index_.leases.Put(lease); }));
-  return ReadEach(layout_.HoldsDirectory(), ".json", ParseHold,
-                  [&](const std::string& id, HoldRecord hold) {
-                    index_.holds.Put(id, {.record = std::move(hold), .durable = true});
-                  });
+  TRY(ReadEach(layout_.HoldsDirectory(), ".json", ParseHold,
+               [&](const std::string& id, HoldRecord hold) {
+                 index_.holds.Put(id, {.record = std::move(hold), .durable = true});
+               }));
+  return ReadEach(
+      layout_.VolumesDirectory(), ".json", ParseVolume,
+      [&](const std::string&, const VolumeRecord& volume) { index_.volumes.Put(volume); });
 }
 
 void Recovery::FindLostBlobs() {
@@ -215,7 +219,7 @@ void Recovery::FindLostBlobs() {
 // before its record was written.
 Result<> Recovery::SyncWhatWasFound() {
   std::set<std::string> directories = {layout_.SnapshotsDirectory(), layout_.ReferencesDirectory(),
-                                       layout_.HoldsDirectory()};
+                                       layout_.HoldsDirectory(), layout_.VolumesDirectory()};
   for (const auto& [id, record] : records_) {
     if (record.snapshot.complete) continue;
     for (const SnapshotFile& file : record.snapshot.files) {

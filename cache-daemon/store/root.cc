@@ -180,6 +180,7 @@ Result<> EnsureDirectories(io::Filesystem& filesystem, const RootLayout& layout)
                                   layout.Absolute(RootLayout::kHubTrees),
                                   layout.LeasesDirectory(),
                                   layout.HoldsDirectory(),
+                                  layout.VolumesDirectory(),
                                   layout.QuarantineDirectory()};
   for (const std::string& path : directories) TRY(EnsureDirectory(filesystem, path));
   for (const std::string& path : parents) TRY(filesystem.SyncDirectory(path));

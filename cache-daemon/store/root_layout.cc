@@ -60,6 +60,10 @@ std::string RootLayout::Hold(const std::string& id) const {
   return fmt::format("{}/{}.json", HoldsDirectory(), id);
 }
 
+std::string RootLayout::Volume(const std::string& key) const {
+  return fmt::format("{}/{}.json", VolumesDirectory(), key);
+}
+
 std::string RootLayout::Quarantined(const Digest& sha256) const {
   return fmt::format("{}/{}", QuarantineDirectory(), sha256.Hex());
 }

@@ -51,6 +51,9 @@ class RootLayout {
   std::string HoldsDirectory() const { return Absolute("holds"); }
   std::string Hold(const std::string& id) const;
 
+  std::string VolumesDirectory() const { return Absolute("volumes"); }
+  std::string Volume(const std::string& key) const;
+
   std::string QuarantineDirectory() const { return Absolute("quarantine"); }
   std::string Quarantined(const Digest& sha256) const;
 

@@ -27,11 +27,21 @@ void SnapshotCatalog::Forget(const Digest& blob, const std::string& id) {
   if (found->second.empty()) delivered_to_.erase(found);
 }
 
+void SnapshotCatalog::MarkComplete(const Snapshot& snapshot) {
+  if (snapshot.complete) {
+    incomplete_.erase(snapshot.id);
+  } else {
+    incomplete_.insert(snapshot.id);
+  }
+}
+
 void SnapshotCatalog::Insert(const SnapshotRecord& record) {
   SnapshotEntry entry{.snapshot = record.snapshot, .borrowed = record.borrowed, .use = ++uses_};
   newest_use_ = std::max(newest_use_, entry.snapshot.last_used);
   auto [place, inserted] = entries_.emplace(record.snapshot.id, std::move(entry));
   CHECK(inserted);
+  MarkComplete(record.snapshot);
+  of_origin_[record.snapshot.origin].insert(record.snapshot.id);
   AddEvidence(place->second);
 }
 
@@ -39,6 +49,10 @@ void SnapshotCatalog::Erase(const std::string& id) {
   auto found = entries_.find(id);
   CHECK(found != entries_.end());
   RemoveEvidence(found->second);
+  incomplete_.erase(id);
+  auto origin = of_origin_.find(found->second.snapshot.origin);
+  origin->second.erase(id);
+  if (origin->second.empty()) of_origin_.erase(origin);
   entries_.erase(found);
 }
 
@@ -54,6 +68,7 @@ void SnapshotCatalog::Replace(const SnapshotRecord& record) {
   entry.snapshot = record.snapshot;
   entry.snapshot.last_used = last_used;
   entry.borrowed = record.borrowed;
+  MarkComplete(record.snapshot);
   AddEvidence(entry);
 }
 
@@ -119,8 +134,10 @@ bool SnapshotCatalog::IsDeliveredBy(const std::string& origin, const Digest& sha
 std::map<std::pair<FileIdentity, Bytes>, Digest> SnapshotCatalog::DeliveredBy(
     const std::string& origin) const {
   std::map<std::pair<FileIdentity, Bytes>, Digest> delivered;
-  for (const auto& [id, entry] : entries_) {
-    if (entry.snapshot.origin != origin) continue;
+  auto ids = of_origin_.find(origin);
+  if (ids == of_origin_.end()) return delivered;
+  for (const std::string& id : ids->second) {
+    const SnapshotEntry& entry = entries_.at(id);
     for (size_t i = 0; i < entry.snapshot.files.size(); ++i) {
       const SnapshotFile& file = entry.snapshot.files[i];
       if (!file.blob || entry.borrowed[i]) continue;

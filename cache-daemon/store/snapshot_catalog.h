@@ -63,18 +63,23 @@ class SnapshotCatalog {
   std::map<std::pair<FileIdentity, Bytes>, Digest> DeliveredBy(const std::string& origin) const;
 
   const std::map<std::string, SnapshotEntry>& entries() const { return entries_; }
+  /// The ids of those that lack a file, or may: few of many.
+  const std::set<std::string>& incomplete() const { return incomplete_; }
   /// Least recently used first.
   std::vector<const SnapshotEntry*> OldestFirst() const;
   /// The ids of those that have this blob.
   std::vector<std::string> Having(const Digest& sha256) const;
 
  private:
+  void MarkComplete(const Snapshot& snapshot);
   void AddEvidence(const SnapshotEntry& entry);
   void RemoveEvidence(const SnapshotEntry& entry);
   /// The snapshot speaks for the blob no more.
   void Forget(const Digest& blob, const std::string& id);
 
   std::map<std::string, SnapshotEntry> entries_;
+  std::set<std::string> incomplete_;
+  std::map<std::string, std::set<std::string>> of_origin_;  // ids
   std::map<Digest, std::set<std::string>>
       delivered_to_;  // the ids of snapshots that speak for the blob
   std::chrono::system_clock::time_point newest_use_;

@@ -15,6 +15,7 @@
 #include "cache-daemon/metrics/cache_metrics.h"
 #include "cache-daemon/store/hold_record.h"
 #include "cache-daemon/store/scrub_state.h"
+#include "cache-daemon/store/volume_record.h"
 
 namespace weighhouse::store {
 
@@ -81,6 +82,14 @@ struct SpaceSums {
 /// "limit 64.0 MiB, held by pods or kept 22.1 MiB, …": for messages that say why there is no room.
 std::string Describe(const SpaceSums& sums);
 
+/// How a listing stands to what is here.
+struct ListingFit {
+  Bytes bytes = 0;      ///< of its files
+  Bytes missing = 0;    ///< of them: to be fetched
+  bool fits = false;    ///< there is room for what is missing, evicting what is idle
+  bool cached = false;  ///< nothing is missing
+};
+
 enum class FitTo {
   kLimit,
   kLimitAndMinFree,  ///< whoever fills the disk: for when an admin asks for it
@@ -101,6 +110,7 @@ struct Contents {
   size_t blobs = 0;
   size_t leases = 0;
   size_t holds = 0;
+  size_t volumes = 0;
   size_t quarantined_blobs = 0;
   Bytes quarantined_bytes = 0;  ///< allocated
 };
@@ -167,7 +177,7 @@ struct StoreOptions {
 
 /// What recovery found at start, for one log line.
 struct RecoverySummary {
-  size_t blobs = 0, snapshots = 0, leases = 0, holds = 0;
+  size_t blobs = 0, snapshots = 0, leases = 0, holds = 0, volumes = 0;
   size_t kept_ingests = 0, dropped_ingests = 0, dropped_orphans = 0;
   std::chrono::milliseconds took{0};
 };
@@ -294,7 +304,20 @@ class Store {
   /// Drops those whose time is over; returns when the next one's will be, from now.
   virtual std::optional<std::chrono::steady_clock::duration> DropEndedHolds() = 0;
 
+  // Volumes
+  /// Records what was answered for a volume; durable when it returns. Of the same request again it
+  /// returns what was recorded; kAlreadyExists if the volume has another.
+  virtual Result<VolumeRecord> RecordVolume(const VolumeRecord& wanted) = 0;
+  /// Unknown: fine. Durable when it returns.
+  virtual Result<> ForgetVolume(const std::string& volume_id) = 0;
+  virtual std::optional<VolumeRecord> FindVolume(const std::string& volume_id) const = 0;
+  virtual std::vector<VolumeRecord> Volumes() const = 0;
+  /// Forgets those of before 30 days that no lease is of: their deletes got lost.
+  virtual void ForgetOldVolumes() = 0;
+
   // Space
+  /// What TakeHold would find at this moment for a snapshot of `listing`, were it begun now.
+  virtual Result<ListingFit> FitOf(const Listing& listing) const = 0;
   /// Promises `bytes` to a fill, what its own ingests (those it will start, by id) have allocated
   /// included, out of what the snapshot's holds keep first; gives up other ingests that no fill
   /// has, and evicts idle snapshots, oldest first, as far as needed. kOutOfRange: can never fit

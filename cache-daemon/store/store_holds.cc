@@ -39,15 +39,15 @@ Result<Bytes> HoldableBytes(const Index& index, const std::string& snapshot_id) 
 /// What a hold must find room for.
 Bytes NeedOf(const Index& index, const HoldRecord& wanted) {
   if (wanted.snapshot_id.empty()) return RoundUpToBlock(wanted.bytes);
-  Bytes lacked = index.LackedBytes(wanted.snapshot_id);
-  Bytes filling = index.ledger.UncoveredOf(wanted.snapshot_id);
-  return lacked > filling ? lacked - filling : 0;
+  const SnapshotEntry* entry = index.catalog.Find(wanted.snapshot_id);
+  return entry == nullptr ? 0 : index.HoldNeed(entry->snapshot);
 }
 
 }  // namespace
 
 Result<HoldRecord> StoreImpl::TakeHold(const HoldRecord& wanted) {
-  std::string id = HoldIdOf(wanted.volume_id);
+  std::string id = VolumeKey(wanted.volume_id);
+  bool made = false;
   Promise promise{.for_snapshot = wanted.snapshot_id,
                   .need = [&](const Index& index) { return NeedOf(index, wanted); },
                   .make = [&](Index& index) -> Result<> {
@@ -59,6 +59,7 @@ Result<HoldRecord> StoreImpl::TakeHold(const HoldRecord& wanted) {
                       hold.record.bytes = TRY(HoldableBytes(index, wanted.snapshot_id));
                     }
                     index.holds.Put(id, std::move(hold));
+                    made = true;
                     return {};
                   }};
   bool known = false;
@@ -70,10 +71,20 @@ Result<HoldRecord> StoreImpl::TakeHold(const HoldRecord& wanted) {
   // It counts from here, before its file is written.
   if (!known) TRY(Make(promise));
   // Not before: eviction makes other names busy.
-  BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(id)));
+  Result<BusyScope> busy = BusyScope::Take(*state_, BusyName(id));
+  if (!busy) {
+    if (made) TakeBack(id);
+    return std::unexpected(std::move(busy).error());
+  }
   HoldRecord taken = TRY(MakeDurable(id, wanted));
   if (!taken.snapshot_id.empty()) Touch(taken.snapshot_id);
   return taken;
+}
+
+void StoreImpl::TakeBack(const std::string& id) {
+  MutexLock lock(state_->mutex);
+  const HoldBook::Entry* hold = state_->index.holds.Find(id);
+  if (hold != nullptr && !hold->durable) state_->index.holds.Remove(id);
 }
 
 Result<HoldRecord> StoreImpl::MakeDurable(const std::string& id, const HoldRecord& wanted) {
@@ -122,7 +133,7 @@ Result<> StoreImpl::DropHold(const std::string& volume_id) {
 
 Result<> StoreImpl::DropHoldOf(const std::string& volume_id,
                                std::chrono::steady_clock::time_point ended_by) {
-  std::string id = HoldIdOf(volume_id);
+  std::string id = VolumeKey(volume_id);
   BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(id)));
   {
     MutexLock lock(state_->mutex);
@@ -139,7 +150,7 @@ Result<> StoreImpl::DropHoldOf(const std::string& volume_id,
 
 void StoreImpl::ArriveForHold(const std::string& volume_id, const std::string& snapshot_id) {
   MutexLock lock(state_->mutex);
-  HoldBook::Entry* hold = state_->index.holds.Find(HoldIdOf(volume_id));
+  HoldBook::Entry* hold = state_->index.holds.Find(VolumeKey(volume_id));
   if (hold != nullptr) hold->arrived_for = snapshot_id;
 }
 
@@ -153,7 +164,7 @@ HoldRecord StoreImpl::RecordOf(const HoldBook::Entry& hold) const {
 
 std::optional<HoldRecord> StoreImpl::FindHold(const std::string& volume_id) const {
   MutexLock lock(state_->mutex);
-  const HoldBook::Entry* hold = state_->index.holds.Find(HoldIdOf(volume_id));
+  const HoldBook::Entry* hold = state_->index.holds.Find(VolumeKey(volume_id));
   if (hold == nullptr) return std::nullopt;
   return RecordOf(*hold);
 }
@@ -198,7 +209,7 @@ std::optional<std::chrono::steady_clock::duration> StoreImpl::DropEndedHolds() {
     // Its file goes at the next start; its room is free now.
     spdlog::warn("store: {}", dropped.error().message);
     MutexLock lock(state_->mutex);
-    state_->index.holds.Remove(HoldIdOf(hold.volume_id));
+    state_->index.holds.Remove(VolumeKey(hold.volume_id));
   }
   return next;
 }

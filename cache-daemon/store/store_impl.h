@@ -18,14 +18,14 @@ namespace weighhouse::store {
 
 /// The store on a real root. Its operations stand in one file per noun: store_snapshots.cc,
 /// store_trees.cc, store_ingests.cc, store_blobs.cc, store_quarantine.cc,
-/// store_scrub.cc, store_leases.cc, store_holds.cc,
+/// store_scrub.cc, store_leases.cc, store_holds.cc, store_volumes.cc,
 /// store_references.cc, store_space.cc, store_evict.cc. Thread-safe.
 ///
 /// Order of what an operation may hold, from first to last; nobody waits for something to the left
 /// of what it holds:
 ///   1. pins of blobs (BlobPin): the file stays; waits for a leaving blob to be gone
 ///   2. one busy name (BusyScope): a snapshot's id, `lease/<id>`, `hold/<id>`,
-///   `reference/<fingerprint>` or `quarantine/<sha256>`: no other operation on it
+///   `volume/<key>`, `reference/<fingerprint>` or `quarantine/<sha256>`: no other operation on it
 ///   3. state->mutex: the index; held over no I/O but the setting of a file's time
 ///   4. Trash's own mutex
 /// Only Quarantine waits for pins to end, and it holds nothing then. On disk a change comes before
@@ -101,6 +101,13 @@ class StoreImpl final : public Store {
   std::vector<HoldRecord> Holds() const override;
   std::optional<std::chrono::steady_clock::duration> DropEndedHolds() override;
 
+  Result<VolumeRecord> RecordVolume(const VolumeRecord& wanted) override;
+  Result<> ForgetVolume(const std::string& volume_id) override;
+  std::optional<VolumeRecord> FindVolume(const std::string& volume_id) const override;
+  std::vector<VolumeRecord> Volumes() const override;
+  void ForgetOldVolumes() override;
+
+  Result<ListingFit> FitOf(const Listing& listing) const override;
   Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot,
                               const std::set<std::string>& ingest_ids) override;
   Result<SpaceSums> Space() const override;
@@ -201,9 +208,15 @@ class StoreImpl final : public Store {
   Result<> WriteHold(const std::string& id, const HoldRecord& hold);
   /// The record, its end told by the wall clock as it is now.
   HoldRecord RecordOf(const HoldBook::Entry& hold) const;
+  /// Takes a hold that isn't durable yet out of the index.
+  void TakeBack(const std::string& id);
   /// Makes the hold that is in the index durable, or takes it out again. The caller has made it
   /// busy.
   Result<HoldRecord> MakeDurable(const std::string& id, const HoldRecord& wanted);
+
+  // Volumes
+  Result<> WriteVolume(const std::string& path, const std::string& beside,
+                       const VolumeRecord& volume);
 
   // Space
   /// What somebody wants to have room for.

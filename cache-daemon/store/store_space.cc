@@ -50,12 +50,17 @@ class FillHold {
   const std::string snapshot_id_;
 };
 
-SpaceInputs InputsOf(const StoreState& state, const std::string& except,
-                     const std::set<std::string>& its_ingests, const io::Space& disk)
+/// Whose next promise the sums are for.
+struct SumsFor {
+  std::string except;  ///< a snapshot; or empty
+  std::set<std::string> its_ingests;
+  std::map<Digest, Bytes> to_be_held;
+};
+
+SpaceInputs InputsOf(StoreState& state, const SumsFor& sums_for, const io::Space& disk)
     REQUIRES(state.mutex);
-SpaceInputs InputsOf(const StoreState& state, const std::string& except,
-                     const std::set<std::string>& its_ingests, const io::Space& disk) {
-  SpaceInputs inputs = state.index.Sums(except, its_ingests);
+SpaceInputs InputsOf(StoreState& state, const SumsFor& sums_for, const io::Space& disk) {
+  SpaceInputs inputs = state.index.Sums(sums_for.except, sums_for.its_ingests, sums_for.to_be_held);
   inputs.limit = state.limits.limit;
   inputs.min_free = state.limits.min_free;
   inputs.free = disk.free;
@@ -87,7 +92,33 @@ std::set<std::string> StoreImpl::Kept() const {
 Result<SpaceSums> StoreImpl::Space() const {
   io::Space disk = TRY(filesystem_.SpaceOf(layout_.root()));
   MutexLock lock(state_->mutex);
-  return SumsOf(InputsOf(*state_, "", {}, disk), disk.total);
+  return SumsOf(InputsOf(*state_, {}, disk), disk.total);
+}
+
+Result<ListingFit> StoreImpl::FitOf(const Listing& listing) const {
+  SnapshotRecord record = NewSnapshotRecord(listing);
+  ListingFit fit;
+  for (const ListedFile& file : listing.files) fit.bytes += file.size;
+  io::Space disk = TRY(filesystem_.SpaceOf(layout_.root()));
+  MutexLock lock(state_->mutex);
+  const Index& index = state_->index;
+  bool known = index.catalog.Find(record.snapshot.id) != nullptr;
+  if (known) record = index.RecordOf(record.snapshot.id);
+  // As BeginSnapshot would.
+  record.snapshot.anonymous = record.snapshot.anonymous || listing.anonymous;
+  if (!record.snapshot.complete) index.GiveKnownBlobs(record);
+  const Snapshot& snapshot = record.snapshot;
+  for (const SnapshotFile& file : snapshot.files) fit.missing += file.blob ? 0 : file.listed.size;
+  fit.cached = std::ranges::all_of(snapshot.files,
+                                   [](const SnapshotFile& file) { return file.blob.has_value(); });
+  Bytes need = index.HoldNeed(snapshot);
+  SpaceInputs inputs = InputsOf(*state_,
+                                {.except = snapshot.id,
+                                 .its_ingests = Index::LackedIngests(snapshot),
+                                 .to_be_held = ListedBlobs(snapshot)},
+                                disk);
+  fit.fits = need == 0 || CheckFits(inputs, disk.total, need).has_value();
+  return fit;
 }
 
 Contents StoreImpl::Count() const {
@@ -96,6 +127,7 @@ Contents StoreImpl::Count() const {
   Contents contents{.blobs = index.blobs.present_count(),
                     .leases = index.leases.size(),
                     .holds = index.holds.size(),
+                    .volumes = index.volumes.size(),
                     .quarantined_blobs = index.ledger.quarantined_count(),
                     .quarantined_bytes = index.ledger.quarantined()};
   for (const auto& [id, entry] : index.catalog.entries()) {
@@ -118,7 +150,8 @@ Result<StoreImpl::Attempt> StoreImpl::TryMake(const Promise& promise) {
   // An ingest allocated or gave back in between: the disk's number and ours don't belong together.
   if (index.ledger.epoch() != epoch) return attempt;
   Bytes need = promise.need(index);
-  SpaceInputs inputs = InputsOf(*state_, promise.for_snapshot, promise.ingest_ids, disk);
+  SpaceInputs inputs =
+      InputsOf(*state_, {.except = promise.for_snapshot, .its_ingests = promise.ingest_ids}, disk);
   Bytes shortfall = 0;
   // What needs nothing is no reason to evict or refuse, however full it is.
   if (need > 0) {
@@ -207,7 +240,7 @@ Result<std::optional<StoreImpl::Excess>> StoreImpl::FindExcess(FitTo fit_to) {
   Index& index = state_->index;
   if (index.ledger.epoch() != epoch) return std::nullopt;
   std::optional<Excess> excess(std::in_place);
-  SpaceInputs inputs = InputsOf(*state_, "", {}, disk);
+  SpaceInputs inputs = InputsOf(*state_, {}, disk);
   if (fit_to == FitTo::kLimit) inputs.free = std::numeric_limits<Bytes>::max();
   excess->bytes = Shortfall(inputs, 0);
   if (excess->bytes == 0) return excess;

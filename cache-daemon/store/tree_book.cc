@@ -10,6 +10,7 @@ namespace weighhouse::store {
 void TreeBook::Add(const std::string& path, Entry entry) {
   auto [place, added] = entries_.emplace(path, std::move(entry));
   CHECK(added);
+  copied_ += place->second.copied;
   of_snapshot_[place->second.snapshot_id].insert(path);
   if (place->second.state == State::kWithdrawn) withdrawn_.insert(path);
 }
@@ -18,6 +19,8 @@ void TreeBook::MarkReady(const std::string& path, Bytes copied) {
   Entry& entry = entries_.at(path);
   CHECK(entry.state == State::kBuilding);
   entry.state = State::kReady;
+  copied_ += copied;
+  copied_ -= entry.copied;
   entry.copied = copied;
 }
 
@@ -37,6 +40,7 @@ void TreeBook::Remove(const std::string& path) {
   paths->second.erase(path);
   if (paths->second.empty()) of_snapshot_.erase(paths);
   withdrawn_.erase(path);
+  copied_ -= found->second.copied;
   entries_.erase(found);
 }
 

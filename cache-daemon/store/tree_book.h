@@ -46,6 +46,8 @@ class TreeBook {
   std::vector<TreeRecord> Records(const std::string& snapshot_id) const;
   /// The sum of what they hold in copies.
   Bytes CopiedBytes(const std::string& snapshot_id) const;
+  /// The same of all snapshots.
+  Bytes copied() const { return copied_; }
   /// A tree is withdrawn or leaving.
   bool HasWithdrawn() const { return !withdrawn_.empty(); }
   const std::map<std::string, Entry>& entries() const { return entries_; }
@@ -57,6 +59,7 @@ class TreeBook {
   std::map<std::string, Entry> entries_;
   std::map<std::string, std::set<std::string>> of_snapshot_;
   std::set<std::string> withdrawn_;
+  Bytes copied_ = 0;
 };
 
 }  // namespace weighhouse::store

@@ -104,6 +104,8 @@ bool IsKept(Store& store, const std::string& promise, CrashOf crash) {
   }
   if (kind == "quarantined") return IsQuarantined(store, what);
   if (kind == "held") return IsHeld(store, what);
+  if (kind == "volume") return store.FindVolume(what).has_value();
+  if (kind == "no-volume") return !store.FindVolume(what).has_value();
   // A power cut may bring it back, until the time at which it ends.
   if (kind == "unheld") return crash == CrashOf::kMachine || !IsHeld(store, what);
   CHECK(kind == "lease");
@@ -206,10 +208,19 @@ Result<> CrashWorkload::Hold(const Listing& listing) {
   promises_.Withdraw("unheld", kHeld);
   TRY(store_.TakeHold(HoldFor(kHeld, listing.SnapshotId(), 0, now)));
   promises_.Make("held", kHeld);
+  promises_.Withdraw("no-volume", kHeld);
+  TRY(store_.RecordVolume({.volume_id = kHeld,
+                           .request_digest = Digest::Of(kHeld).Hex(),
+                           .model = "hf://org/name@main",
+                           .created = now}));
+  promises_.Make("volume", kHeld);
   return {};
 }
 
 Result<> CrashWorkload::EndHold() {
+  promises_.Withdraw("volume", kHeld);
+  TRY(store_.ForgetVolume(kHeld));
+  promises_.Make("no-volume", kHeld);
   promises_.Withdraw("held", kHeld);
   TRY(store_.DropHold(kHeld));
   promises_.Make("unheld", kHeld);
@@ -310,6 +321,7 @@ void CrashWorkload::ExpectDone() const {
   EXPECT_EQ(store_.Quarantined().blobs, 1u) << "only what was not brought again";
   EXPECT_THAT(store_.DamagedLeases(), testing::IsEmpty());
   EXPECT_FALSE(IsHeld(store_, kHeld));
+  EXPECT_TRUE(store_.Volumes().empty());
 }
 
 }  // namespace weighhouse::store

@@ -85,7 +85,7 @@ struct World {
     hold.record.bytes = (random() % 12) * kBlock;
     if (OneIn(2)) hold.record.snapshot_id = AnySnapshot();
     if (OneIn(4)) hold.arrived_for = AnySnapshot();
-    index.holds.Put(HoldIdOf(volume), hold);
+    index.holds.Put(VolumeKey(volume), hold);
   }
 };
 

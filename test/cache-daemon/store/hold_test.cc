@@ -187,11 +187,11 @@ TEST_F(HoldTest, AnOlderRootGetsItsDirectory) {
 
 TEST(HoldRecordTest, WhatIsNoneIsRefused) {
   HoldRecord hold = HoldFor("volume", "", kBlock, {});
-  EXPECT_TRUE(ParseHold(HoldToJson(hold), HoldIdOf("volume")).has_value());
-  EXPECT_EQ(ParseHold(HoldToJson(hold), HoldIdOf("other")).error().code, Code::kDataLoss);
-  EXPECT_FALSE(ParseHold("{}", HoldIdOf("volume")).has_value());
+  EXPECT_TRUE(ParseHold(HoldToJson(hold), VolumeKey("volume")).has_value());
+  EXPECT_EQ(ParseHold(HoldToJson(hold), VolumeKey("other")).error().code, Code::kDataLoss);
+  EXPECT_FALSE(ParseHold("{}", VolumeKey("volume")).has_value());
   hold.snapshot_id = "../x";
-  EXPECT_FALSE(ParseHold(HoldToJson(hold), HoldIdOf("volume")).has_value());
+  EXPECT_FALSE(ParseHold(HoldToJson(hold), VolumeKey("volume")).has_value());
 }
 
 }  // namespace

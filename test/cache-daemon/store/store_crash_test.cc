@@ -265,6 +265,8 @@ INSTANTIATE_TEST_SUITE_P(
         Forgotten{"NamesOfReferences", {"SyncDirectory", "*/references"}, "evict.begun:1"},
         Forgotten{"BytesOfHolds", {"SyncFile", "*/root/holds/*"}, "evict.begun:1"},
         Forgotten{"NamesOfHolds", {"SyncDirectory", "*/root/holds"}, "evict.begun:1"},
+        Forgotten{"BytesOfVolumes", {"SyncFile", "*/root/volumes/*"}, "evict.begun:1"},
+        Forgotten{"NamesOfVolumes", {"SyncDirectory", "*/root/volumes"}, "evict.begun:1"},
         Forgotten{"BytesInTrees", {"SyncFile", "*/trees/*"}, "evict.begun:1"},
         Forgotten{"NamesInTrees", {"SyncDirectory", "*/trees/hub/*"}, "evict.begun:1"},
         Forgotten{"BytesOfStates", {"SyncFile", "*/root/ingests/*"}, "ingest.resumed:1"},

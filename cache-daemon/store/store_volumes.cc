@@ -1,0 +1,98 @@
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/fault.h"
+#include "base/text.h"
+#include "cache-daemon/store/store_impl.h"
+
+namespace weighhouse::store {
+namespace {
+
+std::string BusyName(const std::string& key) { return "volume/" + key; }
+
+/// A volume whose delete got lost would be remembered for ever.
+constexpr std::chrono::hours kForgottenAfter{30 * 24};
+
+Result<VolumeRecord> CheckSame(const VolumeRecord& known, const VolumeRecord& wanted) {
+  if (known.request_digest == wanted.request_digest) return known;
+  return Fail(Code::kAlreadyExists,
+              fmt::format("volume {} was created here with other parameters, of {}",
+                          Printable(known.volume_id), known.model));
+}
+
+}  // namespace
+
+Result<VolumeRecord> StoreImpl::RecordVolume(const VolumeRecord& wanted) {
+  std::string key = VolumeKey(wanted.volume_id);
+  BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(key)));
+  std::optional<VolumeRecord> known = FindVolume(wanted.volume_id);
+  if (known) return CheckSame(*known, wanted);
+  std::string path = layout_.Volume(key);
+  std::string beside = RootLayout::TemporaryBeside(path);
+  Result<> written = WriteVolume(path, beside, wanted);
+  if (!written) {
+    // It may be in place already, and would be answered from after the next start.
+    static_cast<void>(filesystem_.Unlink(path));
+    return std::unexpected(std::move(written).error());
+  }
+  MutexLock lock(state_->mutex);
+  state_->index.volumes.Put(wanted);
+  return wanted;
+}
+
+Result<> StoreImpl::WriteVolume(const std::string& path, const std::string& beside,
+                                const VolumeRecord& volume) {
+  TRY(filesystem_.WriteFile(beside, VolumeToJson(volume)));
+  TRY(filesystem_.SyncFile(beside));
+  FaultPoint("volume.written");
+  TRY(filesystem_.Rename(beside, path, io::Replace::kAllowed));
+  FaultPoint("volume.renamed");
+  return filesystem_.SyncDirectory(layout_.VolumesDirectory());
+}
+
+// Synced: one that a power cut brought back would be answered from without its hold.
+Result<> StoreImpl::ForgetVolume(const std::string& volume_id) {
+  std::string key = VolumeKey(volume_id);
+  BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(key)));
+  if (!FindVolume(volume_id)) return {};
+  Result<> removed = filesystem_.Unlink(layout_.Volume(key));
+  if (!removed && removed.error().code != Code::kNotFound) return removed;
+  FaultPoint("volume.forgotten");
+  TRY(filesystem_.SyncDirectory(layout_.VolumesDirectory()));
+  MutexLock lock(state_->mutex);
+  state_->index.volumes.Remove(key);
+  return {};
+}
+
+std::optional<VolumeRecord> StoreImpl::FindVolume(const std::string& volume_id) const {
+  MutexLock lock(state_->mutex);
+  const VolumeRecord* volume = state_->index.volumes.Find(VolumeKey(volume_id));
+  if (volume == nullptr) return std::nullopt;
+  return *volume;
+}
+
+std::vector<VolumeRecord> StoreImpl::Volumes() const {
+  MutexLock lock(state_->mutex);
+  return state_->index.volumes.All();
+}
+
+void StoreImpl::ForgetOldVolumes() {
+  std::vector<VolumeRecord> old;
+  {
+    MutexLock lock(state_->mutex);
+    old = state_->index.volumes.CreatedBy(clock_.Now() - kForgottenAfter);
+    const LeaseBook& leases = state_->index.leases;
+    std::erase_if(old,
+                  [&](const VolumeRecord& volume) { return leases.HoldsVolume(volume.volume_id); });
+  }
+  for (const VolumeRecord& volume : old) {
+    spdlog::info("store: volume {} of {} was created long ago, and is remembered no more",
+                 Printable(volume.volume_id), volume.model);
+    Result<> forgotten = ForgetVolume(volume.volume_id);
+    if (!forgotten) spdlog::warn("store: {}", forgotten.error().message);
+  }
+}
+
+}  // namespace weighhouse::store
