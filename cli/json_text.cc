@@ -122,6 +122,7 @@ Json ToJson(const pb::InfoResponse& info) {
                {"uid", info.uid()},
                {"integrity", ToJson(info.integrity())},
                {"holds", holds},
+               {"volumes", info.volumes()},
                {"keep", keep}};
   if (info.has_configuration()) json["configuration"] = ToJson(info.configuration());
   return json;

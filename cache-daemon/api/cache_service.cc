@@ -1,5 +1,6 @@
 #include "cache-daemon/api/cache_service.h"
 
+#include <chrono>
 #include <functional>
 #include <utility>
 
@@ -21,6 +22,9 @@ using VerifyStream = UpdateStream<pb::VerifyUpdate>;
 /// Trailing metadata of every answer: what comes without it was said by gRPC of a daemon that is
 /// away. Public: cache.proto tells of it.
 constexpr const char* kAnswered = "weighhouse-answered";
+
+/// CreateVolume answers within two seconds, and its disk needs some of them.
+constexpr std::chrono::milliseconds kSourcePatience{1500};
 
 /// As gRPC calls the code.
 std::string_view StatusName(const grpc::Status& status) {
@@ -109,6 +113,42 @@ class CacheService final : public pb::Cache::CallbackService {
     return Run(context, workers_.brief, "SyncLeases", Audience::kEverybody, sync);
   }
 
+  grpc::ServerUnaryReactor* CreateVolume(grpc::CallbackServerContext* context,
+                                         const pb::CreateVolumeRequest* request,
+                                         pb::CreateVolumeResponse* response) override {
+    // From here, not from when a thread comes to it: callers count so too.
+    auto deadline = std::chrono::steady_clock::now() + kSourcePatience;
+    auto create = [this, request, response, deadline]() -> Result<> {
+      VolumeRequest checked = TRY(ToVolumeRequest(*request, deadline));
+      store::VolumeRecord volume = TRY(engine_.CreateVolume(checked));
+      *response->mutable_volume() = FromVolume(volume);
+      return {};
+    };
+    return Run(context, workers_.volume, "CreateVolume", Audience::kEverybody, create);
+  }
+
+  grpc::ServerUnaryReactor* DeleteVolume(grpc::CallbackServerContext* context,
+                                         const pb::DeleteVolumeRequest* request,
+                                         pb::DeleteVolumeResponse*) override {
+    return Run(context, workers_.brief, "DeleteVolume", Audience::kEverybody,
+               [this, request]() -> Result<> {
+                 TRY(CheckVolumeId(request->volume_id()));
+                 return engine_.DeleteVolume(request->volume_id());
+               });
+  }
+
+  grpc::ServerUnaryReactor* GetVolume(grpc::CallbackServerContext* context,
+                                      const pb::GetVolumeRequest* request,
+                                      pb::GetVolumeResponse* response) override {
+    auto get = [this, request, response]() -> Result<> {
+      TRY(CheckVolumeId(request->volume_id()));
+      store::VolumeRecord volume = TRY(engine_.GetVolume(request->volume_id()));
+      *response->mutable_volume() = FromVolume(volume);
+      return {};
+    };
+    return Run(context, workers_.brief, "GetVolume", Audience::kEverybody, get);
+  }
+
   grpc::ServerUnaryReactor* Prefetch(grpc::CallbackServerContext* context,
                                      const pb::PrefetchRequest* request,
                                      pb::PrefetchResponse* response) override {
@@ -192,11 +232,16 @@ class CacheService final : public pb::Cache::CallbackService {
   }
 
   grpc::ServerUnaryReactor* Capacity(grpc::CallbackServerContext* context,
-                                     const pb::CapacityRequest*,
+                                     const pb::CapacityRequest* request,
                                      pb::CapacityResponse* response) override {
-    auto capacity = [this, response]() -> Result<> {
+    auto capacity = [this, request, response]() -> Result<> {
       store::SpaceSums sums = TRY(engine_.Capacity());
       *response = FromSpaceSums(sums);
+      if (!request->has_model()) return {};
+      ModelReference model = TRY(ToModelReference(request->model()));
+      ModelFit fit =
+          TRY(engine_.FitOf({.model = model.AtCommit(), .cached_only = request->cached_only()}));
+      *response->mutable_model() = FromModelFit(fit);
       return {};
     };
     return Run(context, workers_.brief, "Capacity", Audience::kEverybody, capacity);

@@ -16,19 +16,20 @@ namespace weighhouse::api {
 
 /// Which calls a socket serves.
 enum class Access {
-  kNode,   ///< Acquire, Release, Hold, Unhold, SyncLeases, Capacity and Info: what the CSI plugin
-           ///< needs.
+  kNode,   ///< Acquire, Release, SyncLeases, CreateVolume, DeleteVolume, GetVolume, Capacity and
+           ///< Info: what the CSI plugin needs.
   kAdmin,  ///< Everything.
   kNone,   ///< Nothing: where a peer that may not come in reads why.
 };
 
 /// The threads on which calls run that may block, so that none of gRPC's ever does.
 struct Workers {
-  WorkerPool brief{
-      "api-brief",
-      2};  ///< touches names on the disk: Release, Unhold, SyncLeases, Capacity, List, Info
+  /// Touches names on the disk: Release, SyncLeases, DeleteVolume, GetVolume, Capacity, List, Info.
+  WorkerPool brief{"api-brief", 2};
+  /// Waits for a source, but not for long, and evicts: CreateVolume.
+  WorkerPool volume{"api-volume", 8};
   WorkerPool source{"api-source",
-                    4};  ///< waits for a source or removes much: Stat, Hold, Prefetch, Evict
+                    4};  ///< waits for a source or removes much: Stat, Prefetch, Evict
   WorkerPool verify{"api-verify",
                     1};  ///< reads whole blobs: one Verify at a time, the disk is shared
 };

@@ -72,6 +72,12 @@ std::vector<GaugeFamily> EngineGauges(const EngineInfo& info) {
             contents.leases),
       Gauge("weighhouse_holds", "Volumes that room is kept for until their first publish.",
             contents.holds),
+      Gauge("weighhouse_volumes", "Volumes that were created for claims here and not deleted.",
+            contents.volumes),
+      Gauge("weighhouse_publishes_refused_for_space",
+            "Publishes that were refused in the last minutes, and not let in since, because there "
+            "is no room for their model: their pods wait.",
+            info.refused_for_space),
       Gauge("weighhouse_quarantined_blobs", "Damaged files that are kept aside.",
             contents.quarantined_blobs),
       Gauge("weighhouse_quarantined_bytes", "What damaged files that are kept aside take.",

@@ -12,6 +12,7 @@ namespace weighhouse::api {
 namespace {
 
 constexpr size_t kIdDigits = 64;
+constexpr size_t kMaxVolumeId = 128;
 constexpr size_t kMaxText = 4096;  // PATH_MAX: the longest field is a path
 constexpr size_t kMaxPatterns = 1000;
 constexpr size_t kMaxCredentials = 64;
@@ -175,6 +176,31 @@ Result<AcquireRequest> ToAcquireRequest(const pb::AcquireRequest& request) {
                         .layout = layout,
                         .credentials = std::move(credentials),
                         .mounted = request.mounted()};
+}
+
+Result<> CheckVolumeId(std::string_view id) {
+  if (id.empty() || id.size() > kMaxVolumeId || Printable(id) != id) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("volume_id '{}': must be printable and of 1 to {} bytes", Printable(id),
+                            kMaxVolumeId));
+  }
+  return {};
+}
+
+Result<VolumeRequest> ToVolumeRequest(const pb::CreateVolumeRequest& request,
+                                      std::chrono::steady_clock::time_point deadline) {
+  TRY(CheckVolumeId(request.volume_id()));
+  TRY(CheckId(request.request_digest(), "request_digest"));
+  ModelReference model = TRY(ToModelReference(request.model()));
+  Credentials credentials = TRY(ToCredentials(request.credentials()));
+  return VolumeRequest{.volume_id = request.volume_id(),
+                       .request_digest = request.request_digest(),
+                       .model = model.AtCommit(),
+                       .required_bytes = request.required_bytes(),
+                       .limit_bytes = request.limit_bytes(),
+                       .cached_only = request.cached_only(),
+                       .credentials = std::move(credentials),
+                       .deadline = deadline};
 }
 
 Result<SyncRequest> ToSyncRequest(const pb::SyncLeasesRequest& request) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <string_view>
 
 #include "cache-daemon/engine/engine.h"
@@ -26,7 +27,10 @@ Result<Holder> ToHolder(const pb::Holder& holder);
 Result<Credentials> ToCredentials(const google::protobuf::Map<std::string, std::string>& values);
 /// The request of an Acquire; with a lease_id it must have a holder with a target_path.
 Result<AcquireRequest> ToAcquireRequest(const pb::AcquireRequest& request);
-pb::VolumeHold FromHold(const store::HoldRecord& hold);
+Result<> CheckVolumeId(std::string_view id);
+/// `deadline`: until when its source may be waited for.
+Result<VolumeRequest> ToVolumeRequest(const pb::CreateVolumeRequest& request,
+                                      std::chrono::steady_clock::time_point deadline);
 Result<SyncRequest> ToSyncRequest(const pb::SyncLeasesRequest& request);
 
 // To the wire
@@ -35,6 +39,8 @@ pb::AcquireUpdate FillingUpdate(const std::string& snapshot_id, const std::strin
                                 const fill::FillProgress& progress);
 pb::AcquireUpdate ReadyUpdate(const AcquiredTree& tree);
 pb::Holder FromHolder(const Holder& holder);
+pb::VolumeHold FromHold(const store::HoldRecord& hold);
+pb::Volume FromVolume(const store::VolumeRecord& volume);
 pb::Snapshot FromSnapshotView(const SnapshotView& view);
 pb::StatResponse FromStatView(const StatView& view);
 pb::VerifyUpdate FindingUpdate(const VerifyFinding& finding);
@@ -42,6 +48,7 @@ pb::VerifyUpdate ProgressUpdate(const VerifyProgress& progress);
 pb::VerifyUpdate SumsUpdate(const VerifySums& sums);
 pb::Integrity FromIntegrity(const IntegrityView& view);
 pb::CapacityResponse FromSpaceSums(const store::SpaceSums& sums);
+pb::ModelFit FromModelFit(const ModelFit& fit);
 /// `version` is the program's.
 pb::InfoResponse FromEngineInfo(const EngineInfo& info, std::string_view version);
 /// The same code; the message made printable and cut to what fits into gRPC's trailers (8 KiB of

@@ -127,6 +127,18 @@ pb::VolumeHold FromHold(const store::HoldRecord& hold) {
   return out;
 }
 
+pb::Volume FromVolume(const store::VolumeRecord& volume) {
+  pb::Volume out;
+  out.set_volume_id(volume.volume_id);
+  out.set_request_digest(volume.request_digest);
+  out.set_model(volume.model);
+  out.set_commit(volume.commit);
+  out.set_model_bytes(volume.model_bytes);
+  out.set_capacity_bytes(volume.capacity_bytes);
+  out.set_created_unix(UnixSeconds(volume.created));
+  return out;
+}
+
 pb::Snapshot FromSnapshotView(const SnapshotView& view) {
   const store::Snapshot& snapshot = view.snapshot;
   pb::Snapshot out;
@@ -187,6 +199,16 @@ pb::CapacityResponse FromSpaceSums(const store::SpaceSums& sums) {
   return out;
 }
 
+pb::ModelFit FromModelFit(const ModelFit& fit) {
+  pb::ModelFit out;
+  out.set_size(fit.known ? pb::ModelFit::SIZE_KNOWN : pb::ModelFit::SIZE_UNKNOWN);
+  out.set_fits(fit.fits);
+  out.set_cached(fit.cached);
+  out.set_bytes(fit.bytes);
+  out.set_bytes_missing(fit.bytes_missing);
+  return out;
+}
+
 pb::InfoResponse FromEngineInfo(const EngineInfo& info, std::string_view version) {
   pb::InfoResponse out;
   out.set_version(std::string(version));
@@ -204,6 +226,7 @@ pb::InfoResponse FromEngineInfo(const EngineInfo& info, std::string_view version
     *out.add_hosts() = FromHostConnections(host);
   }
   for (const store::HoldRecord& hold : info.holds) *out.add_holds() = FromHold(hold);
+  out.set_volumes(info.contents.volumes);
   *out.mutable_integrity() = FromIntegrity(info.integrity);
   for (const KeepView& keep : info.keep) {
     pb::KeptModel& added = *out.add_keep();

@@ -38,11 +38,21 @@ Listing ListingOf(const store::Snapshot& snapshot) {
   return listing;
 }
 
+Result<std::optional<Resolved>> ResolveUnasked(const EngineParts& parts,
+                                               const ModelReference& model) {
+  std::shared_ptr<source::Source> source = TRY(parts.sources.For(model));
+  if (!IsCommitId(model.revision)) return std::nullopt;
+  std::optional<store::Snapshot> known = PublicSnapshotOf(parts.store, model);
+  if (!known) return std::nullopt;
+  return FromCache(*known, std::move(source));
+}
+
 Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& model,
                               const Credentials& credentials) {
+  std::optional<Resolved> unasked = TRY(ResolveUnasked(parts, model));
+  if (unasked) return *std::move(unasked);
   std::shared_ptr<source::Source> source = TRY(parts.sources.For(model));
   std::optional<store::Snapshot> known = PublicSnapshotOf(parts.store, model);
-  if (known && IsCommitId(model.revision)) return FromCache(*known, std::move(source));
   Result<Listing> listing = source->Resolve(model, credentials, parts.stop);
   if (listing) {
     Listing selected = TRY(source::ApplyPatterns(*listing, model));
@@ -263,6 +273,15 @@ void Acquisition::Finish(Result<AcquiredTree> outcome) {
 }
 
 void Acquisition::Count(const Result<AcquiredTree>& outcome) {
+  CountWait(outcome);
+  bool refused = !outcome && (outcome.error().code == Code::kResourceExhausted ||
+                              outcome.error().code == Code::kOutOfRange);
+  parts_.waits.Say(request_.lease_id,
+                   refused ? PublishWaits::Room::kRefused : PublishWaits::Room::kFound,
+                   parts_.clock.Steady());
+}
+
+void Acquisition::CountWait(const Result<AcquiredTree>& outcome) {
   if (!outcome) parts_.metrics.OnFailed(outcome.error().code);
   if (!outcome && IsTemporary(outcome.error().code)) return;  // the publish comes back
   std::optional<metrics::Lookup> found = wait_->End();

@@ -41,6 +41,11 @@ struct Resolved {
 Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& model,
                               const Credentials& credentials);
 
+/// The answers of ResolveModel for which nobody need be asked: a commit of a public origin that is
+/// complete here. Nothing: its source must be asked.
+Result<std::optional<Resolved>> ResolveUnasked(const EngineParts& parts,
+                                               const ModelReference& model);
+
 /// The listing that a snapshot's record holds.
 Listing ListingOf(const store::Snapshot& snapshot);
 
@@ -80,6 +85,7 @@ class Acquisition final : public fill::FillObserver,
   Result<> TakeLease(const std::string& snapshot_id, const std::string& tree);
   void Found(metrics::Lookup lookup);
   void Count(const Result<AcquiredTree>& outcome);
+  void CountWait(const Result<AcquiredTree>& outcome);
   void Finish(Result<AcquiredTree> outcome);
 
   const EngineParts parts_;

@@ -16,7 +16,9 @@
 #include "cache-daemon/engine/holds.h"
 #include "cache-daemon/engine/lease_gate.h"
 #include "cache-daemon/engine/lease_policy.h"
+#include "cache-daemon/engine/source_answers.h"
 #include "cache-daemon/engine/upkeep.h"
+#include "cache-daemon/engine/volumes.h"
 #include "cache-daemon/io/buffer_pool.h"
 #include "cache-daemon/source/file_filter.h"
 
@@ -32,6 +34,8 @@ Bytes RecommendedClaim(Bytes bytes) {
 /// Two for each of a few files that are read back at once: the disk is busy with less.
 constexpr size_t kReadBuffers = 8;
 constexpr int kWorkers = 4;
+/// Claims ask sources beside the publishes, which they must not hold up.
+constexpr int kAskers = 4;
 
 source::SourceOptions SourceOptionsOf(const EngineOptions& options) {
   return {.hub_endpoint = options.hub_endpoint,
@@ -64,8 +68,16 @@ class EngineImpl final : public Engine {
   Result<SyncOutcome> SyncLeases(const SyncRequest& request) override;
   Result<std::string> Prefetch(const ModelReference& model,
                                const Credentials& credentials) override;
-  Result<HeldRoom> Hold(const HoldRequest& request) override { return holds_->Hold(request); }
-  Result<> Unhold(const std::string& volume_id) override { return store_->DropHold(volume_id); }
+  Result<store::VolumeRecord> CreateVolume(const VolumeRequest& request) override {
+    return volumes_->Create(request);
+  }
+  Result<> DeleteVolume(const std::string& volume_id) override {
+    return volumes_->Delete(volume_id);
+  }
+  Result<store::VolumeRecord> GetVolume(const std::string& volume_id) const override {
+    return volumes_->Get(volume_id);
+  }
+  Result<ModelFit> FitOf(const FitRequest& request) override { return volumes_->FitOf(request); }
   Result<EvictOutcome> Evict(const std::string& snapshot_id, const std::string& model) override;
   Result<Bytes> EvictQuarantine() override { return upkeep_->EvictQuarantine(); }
   std::vector<SnapshotView> List() const override;
@@ -110,8 +122,11 @@ class EngineImpl final : public Engine {
   std::unique_ptr<fill::Filler> filler_;
   std::unique_ptr<WorkerPool> workers_;
   std::unique_ptr<WorkerPool> resolvers_;
+  std::unique_ptr<WorkerPool> askers_;
   std::unique_ptr<Upkeep> upkeep_;
-  std::shared_ptr<Holds> holds_;  // shared: its timers refer to it
+  std::shared_ptr<Holds> holds_;            // shared: its timers refer to it
+  std::shared_ptr<SourceAnswers> answers_;  // shared: its jobs refer to it
+  std::unique_ptr<Volumes> volumes_;
 
   Mutex mutex_;
   std::set<std::shared_ptr<Acquisition>> acquisitions_ GUARDED_BY(mutex_);
@@ -125,11 +140,12 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
   store_ = TRY(store::Store::Open(*filesystem_, clock_, std::move(store_options)));
   const store::RecoverySummary& recovery = store_->recovery();
   spdlog::info(
-      "cache {}: {} snapshots, {} blobs, {} leases, {} holds, {} ingests to go on with; {} ingests "
+      "cache {}: {} snapshots, {} blobs, {} leases, {} holds, {} volumes, {} ingests to go on "
+      "with; {} ingests "
       "and {} "
       "orphans dropped, {}",
       store_->root(), recovery.snapshots, recovery.blobs, recovery.leases, recovery.holds,
-      recovery.kept_ingests, recovery.dropped_ingests, recovery.dropped_orphans,
+      recovery.volumes, recovery.kept_ingests, recovery.dropped_ingests, recovery.dropped_orphans,
       FormatDuration(recovery.took));
   leases_ = std::make_unique<LeaseGate>(*store_, clock_);
   size_t buffers = std::max<size_t>(options.buffer_bytes / io::BufferPool::kBufferSize,
@@ -148,14 +164,17 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
                                                 .metrics = options.metrics.fill});
   workers_ = std::make_unique<WorkerPool>("engine", kWorkers);
   resolvers_ = std::make_unique<WorkerPool>("resolver", static_cast<int>(options.resolve_threads));
+  askers_ = std::make_unique<WorkerPool>("asker", kAskers);
   upkeep_ = std::make_unique<Upkeep>(Parts(), *transport_, options);
   upkeep_->Start();
   auto run_after = [this](auto time, std::function<void()> task) {
     auto run = [this, task = std::move(task)] { workers_->Post(task); };
     transport_->PostAfter(std::chrono::ceil<std::chrono::milliseconds>(time), std::move(run));
   };
-  holds_ = std::make_shared<Holds>(Parts(), std::move(run_after), options.hold_timeout);
+  holds_ = std::make_shared<Holds>(*store_, clock_, std::move(run_after), options.hold_timeout);
   holds_->Start();
+  answers_ = std::make_shared<SourceAnswers>(Parts(), *askers_);
+  volumes_ = std::make_unique<Volumes>(Parts(), *holds_, *answers_);
   return {};
 }
 
@@ -166,6 +185,7 @@ EngineImpl::~EngineImpl() {
   // Stopped, not destroyed: a fill that ends right now still posts to them.
   workers_->Stop();
   resolvers_->Stop();
+  askers_->Stop();
   filler_.reset();
   {
     MutexLock lock(mutex_);
@@ -373,6 +393,7 @@ Result<EngineInfo> EngineImpl::Info() const {
                     .hosts = std::move(activity.hosts),
                     .contents = store_->Count(),
                     .holds = store_->Holds(),
+                    .refused_for_space = waits_.RefusedForSpace(clock_.Steady()),
                     .started = started_,
                     .integrity = upkeep_->View(),
                     .keep = upkeep_->ViewOfKept()};

@@ -63,17 +63,30 @@ struct AcquireRequest {
   bool mounted = false;
 };
 
-/// What a volume will need on this node.
-struct HoldRequest {
+/// A volume that is to be promised to a claim: see cache.proto CreateVolume.
+struct VolumeRequest {
   std::string volume_id;
-  std::optional<ModelReference> model;
-  Bytes bytes = 0;  ///< held where there is no model, or the caller may not see it; 0: none
+  std::string request_digest;
+  ModelReference model;
+  Bytes required_bytes = 0;
+  Bytes limit_bytes = 0;  ///< 0: none
+  bool cached_only = false;
   Credentials credentials;
-  bool fill = false;  ///< begin the model's fill, and don't wait for it
+  /// Until when the source may be waited for.
+  std::chrono::steady_clock::time_point deadline;
 };
-struct HeldRoom {
-  store::HoldRecord hold;
-  std::string revision;  ///< of the model, resolved; empty: it isn't
+
+/// Whether CreateVolume would find room, as far as this node knows.
+struct FitRequest {
+  ModelReference model;
+  bool cached_only = false;
+};
+struct ModelFit {
+  bool known = false;  ///< else nothing else is, and room for what the claim asks for counts
+  bool fits = false;
+  bool cached = false;
+  Bytes bytes = 0;
+  Bytes bytes_missing = 0;
 };
 
 /// What an Acquire ends with.
@@ -196,6 +209,7 @@ struct EngineInfo {
   std::vector<fill::HostConnections> hosts;  ///< that files came from lately
   store::Contents contents;
   std::vector<store::HoldRecord> holds;
+  size_t refused_for_space = 0;  ///< publishes that wait for room
   std::chrono::system_clock::time_point started;
   IntegrityView integrity;
   std::vector<KeepView> keep;
@@ -218,14 +232,20 @@ class Engine {
   /// Blocks while the source is asked; returns the snapshot's id once its fill has begun.
   virtual Result<std::string> Prefetch(const ModelReference& model,
                                        const Credentials& credentials) = 0;
-  /// Keeps room for a volume until the first Acquire with a lease for it that succeeds, Unhold, or
-  /// the timeout. The model is resolved as by Acquire; where the caller may not see it, or the
-  /// source is away, the snapshot that it is known to have meant counts, else `bytes`. Blocks while
-  /// the source is asked. The same again is answered the same, and ends no later; kAlreadyExists:
-  /// the volume's hold is another. No room: errors as those of Store::Reserve, and nothing stays.
-  virtual Result<HeldRoom> Hold(const HoldRequest& request) = 0;
+  /// Keeps room for a volume until the first Acquire with a lease for it that succeeds,
+  /// DeleteVolume, or the timeout, and begins the model's fill. Blocks until `request.deadline` at
+  /// most for the source, and for the disk; kAborted: not in time, but calling again goes on.
+  /// Where the caller may not see the model, room for the snapshot that it is known to have meant,
+  /// else for the bytes asked for, is kept, and nothing begun. kOutOfRange: larger than
+  /// limit_bytes; kResourceExhausted: no room, or not cached; nothing stays of it. The same request
+  /// again is answered the same; kAlreadyExists: the volume's is another.
+  virtual Result<store::VolumeRecord> CreateVolume(const VolumeRequest& request) = 0;
   /// Unknown: fine.
-  virtual Result<> Unhold(const std::string& volume_id) = 0;
+  virtual Result<> DeleteVolume(const std::string& volume_id) = 0;
+  /// kNotFound where it was never created here, or is remembered no more.
+  virtual Result<store::VolumeRecord> GetVolume(const std::string& volume_id) const = 0;
+  /// Answered from memory. What isn't known is asked of the source afterwards.
+  virtual Result<ModelFit> FitOf(const FitRequest& request) = 0;
   struct EvictOutcome {
     size_t snapshots = 0;
     Bytes bytes = 0;

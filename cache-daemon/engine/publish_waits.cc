@@ -1,5 +1,6 @@
 #include "cache-daemon/engine/publish_waits.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace weighhouse {
@@ -30,6 +31,24 @@ std::shared_ptr<PublishWait> PublishWaits::Enter(const std::string& lease_id,
 void PublishWaits::Leave(const std::string& lease_id) {
   MutexLock lock(mutex_);
   waits_.erase(lease_id);
+  refused_.erase(lease_id);
+}
+
+void PublishWaits::Say(const std::string& lease_id, Room room, PublishWait::Time now) {
+  if (lease_id.empty()) return;
+  MutexLock lock(mutex_);
+  std::erase_if(refused_, [&](const auto& refused) { return refused.second + kRefusedFor < now; });
+  if (room == Room::kRefused) {
+    refused_[lease_id] = now;
+  } else {
+    refused_.erase(lease_id);
+  }
+}
+
+size_t PublishWaits::RefusedForSpace(PublishWait::Time now) const {
+  MutexLock lock(mutex_);
+  return static_cast<size_t>(std::ranges::count_if(
+      refused_, [&](const auto& refused) { return refused.second + kRefusedFor >= now; }));
 }
 
 }  // namespace weighhouse

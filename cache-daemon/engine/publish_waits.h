@@ -42,12 +42,23 @@ class PublishWaits {
   /// The publish has its tree, or will not come back.
   void Leave(const std::string& lease_id) EXCLUDES(mutex_);
 
+  /// How an Acquire of the lease ended: refused, because there is no room for its model, or not.
+  enum class Room { kFound, kRefused };
+  void Say(const std::string& lease_id, Room room, PublishWait::Time now) EXCLUDES(mutex_);
+  /// How many publishes were refused last, in the last minutes: kubelet repeats them as long as
+  /// their pods are there, so one that is no longer heard of is gone.
+  size_t RefusedForSpace(PublishWait::Time now) const EXCLUDES(mutex_);
+
  private:
   /// Of a publish that nobody released, what is left goes after this.
   static constexpr std::chrono::hours kLongest{24};
 
-  Mutex mutex_;
+  /// Longer than kubelet's longest pause between two tries, which is two minutes.
+  static constexpr std::chrono::minutes kRefusedFor{5};
+
+  mutable Mutex mutex_;
   std::map<std::string, std::shared_ptr<PublishWait>> waits_ GUARDED_BY(mutex_);
+  std::map<std::string, PublishWait::Time> refused_ GUARDED_BY(mutex_);  // when last
 };
 
 }  // namespace weighhouse

@@ -21,14 +21,18 @@ class FakeEngine final : public Engine {
   Result<SyncOutcome> SyncLeases(const SyncRequest& request) override;
   Result<std::string> Prefetch(const ModelReference& model,
                                const Credentials& credentials) override;
-  Result<HeldRoom> Hold(const HoldRequest& request) override {
-    held = request;
-    return HeldRoom{.hold = {.volume_id = request.volume_id, .bytes = request.bytes},
-                    .revision = "resolved"};
+  Result<store::VolumeRecord> CreateVolume(const VolumeRequest& request) override {
+    created = request;
+    return volume;
   }
-  Result<> Unhold(const std::string& volume_id) override {
-    unheld = volume_id;
+  Result<> DeleteVolume(const std::string& volume_id) override {
+    deleted = volume_id;
     return {};
+  }
+  Result<store::VolumeRecord> GetVolume(const std::string&) const override { return volume; }
+  Result<ModelFit> FitOf(const FitRequest& request) override {
+    fit_request = request;
+    return fit;
   }
   Result<EvictOutcome> Evict(const std::string& snapshot_id, const std::string& model) override;
   Result<Bytes> EvictQuarantine() override { return quarantine_freed; }
@@ -62,8 +66,11 @@ class FakeEngine final : public Engine {
   std::function<void(const AcquireRequest&, AcquireObserver&)> on_acquire;
   Result<EvictOutcome> evict_outcome;
   Result<StatView> stat_outcome;
-  HoldRequest held;
-  std::string unheld;
+  Result<store::VolumeRecord> volume;
+  Result<ModelFit> fit;
+  VolumeRequest created;
+  FitRequest fit_request;
+  std::string deleted;
   Result<Bytes> quarantine_freed = 0;
   std::vector<VerifyFinding> findings;
   std::optional<VerifyProgress> verify_progress;

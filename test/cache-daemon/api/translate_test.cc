@@ -108,6 +108,29 @@ INSTANTIATE_TEST_SUITE_P(
                    "the value of credentials 'token' has 100000 bytes"}),
     [](const auto& parameter) { return parameter.param.name; });
 
+TEST(TranslateTest, TakesAVolumeOnlyWithAnIdAndADigestThatAreSome) {
+  pb::CreateVolumeRequest request;
+  request.set_volume_id("wh-" + std::string(125, 'a'));
+  request.set_request_digest(kId);
+  request.mutable_model()->set_uri("hf://org/name");
+  request.mutable_model()->set_commit(std::string(40, 'b'));
+  Result<VolumeRequest> taken = ToVolumeRequest(request, {});
+  ASSERT_TRUE(taken) << taken.error().message;
+  EXPECT_EQ(taken->model.revision, std::string(40, 'b')) << "the commit is what is asked for";
+  for (const std::string& id : {std::string(), std::string(129, 'a'), std::string("a\nb")}) {
+    pb::CreateVolumeRequest bad = request;
+    bad.set_volume_id(id);
+    Result<VolumeRequest> refused = ToVolumeRequest(bad, {});
+    EXPECT_EQ(refused.error().code, Code::kInvalidArgument);
+    EXPECT_THAT(refused.error().message, HasSubstr("volume_id"));
+  }
+  request.set_request_digest("abc");
+  EXPECT_THAT(ToVolumeRequest(request, {}).error().message, HasSubstr("request_digest 'abc'"));
+  request.set_request_digest(kId);
+  request.mutable_model()->set_uri("nonsense");
+  EXPECT_EQ(ToVolumeRequest(request, {}).error().code, Code::kInvalidArgument);
+}
+
 TEST(TranslateTest, TakesASyncRequest) {
   pb::SyncLeasesRequest request;
   request.set_epoch_unix_ms(1234567);

@@ -37,6 +37,22 @@ TEST(PublishWaitsTest, WhatLeftBeginsAnew) {
   EXPECT_TRUE(next->Find(Lookup::kHit));
 }
 
+TEST(PublishWaitsTest, TheRefusedAreCountedOnceUntilTheyAreLetInOrLongSilent) {
+  using Room = PublishWaits::Room;
+  PublishWaits waits;
+  waits.Say("one", Room::kRefused, kStart);
+  waits.Say("one", Room::kRefused, kStart + 2min);
+  waits.Say("two", Room::kRefused, kStart);
+  waits.Say("", Room::kRefused, kStart);
+  EXPECT_EQ(waits.RefusedForSpace(kStart + 2min), 2u) << "a pull is no publish";
+  EXPECT_EQ(waits.RefusedForSpace(kStart + 6min), 1u) << "nobody repeats the second";
+  waits.Say("one", Room::kFound, kStart + 6min);
+  EXPECT_EQ(waits.RefusedForSpace(kStart + 6min), 0u);
+  waits.Say("three", Room::kRefused, kStart + 6min);
+  waits.Leave("three");
+  EXPECT_EQ(waits.RefusedForSpace(kStart + 6min), 0u);
+}
+
 TEST(PublishWaitsTest, WithoutALeaseEachIsItsOwn) {
   PublishWaits waits;
   EXPECT_NE(waits.Enter("", kStart), waits.Enter("", kStart));

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/mutex.h"
+#include "base/worker_pool.h"
+#include "cache-daemon/engine/acquisition.h"
+
+namespace weighhouse {
+
+/// What sources say of models, for those who can't wait for them: a question goes on when nobody
+/// waits any more, and what came of it last is kept, in memory, of the models that were asked about
+/// most lately. A model is asked about once at a time for each set of credentials, and what one set
+/// was told is never told to another. Thread-safe. Held by shared_ptr, because its jobs keep it.
+class SourceAnswers final : public std::enable_shared_from_this<SourceAnswers> {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  /// `pool` runs the questions, each of which may take minutes; it outlives this.
+  SourceAnswers(const EngineParts& parts, WorkerPool& pool) : parts_(parts), pool_(pool) {}
+
+  /// Asks as ResolveModel does, and waits until `deadline`; nothing if that was too short. What
+  /// comes of the question later is the answer to the next call, within a minute.
+  std::optional<Result<Resolved>> Ask(const ModelReference& model, const Credentials& credentials,
+                                      Time deadline) EXCLUDES(mutex_);
+
+  struct Said {
+    Listing listing;
+    std::string meant;  ///< the snapshot that the reference was known to mean when it was said
+  };
+  /// What the source itself said to these credentials last.
+  std::optional<Said> Last(const ModelReference& model, const Credentials& credentials)
+      EXCLUDES(mutex_);
+  /// Has the source be asked with nobody's credentials, unless it was lately. Doesn't wait.
+  void Refresh(const ModelReference& model) EXCLUDES(mutex_);
+
+ private:
+  static constexpr size_t kMostModels = 1000;
+  static constexpr size_t kMostFiles = 100'000;  // of all of them
+  static constexpr size_t kMostInBackground = 2;
+  static constexpr std::chrono::minutes kRefreshAfter{60};
+  static constexpr std::chrono::minutes kRetryAfter{5};
+  static constexpr std::chrono::minutes kOwedFor{1};
+
+  /// One question that is under way. Guarded by the mutex of what it is a part of.
+  struct Question {
+    ModelReference model;
+    Credentials credentials;
+    bool background = false;
+    bool left = false;  // somebody waited in vain
+    std::optional<Result<Resolved>> outcome;
+  };
+  struct Entry {
+    std::shared_ptr<Question> question;  // under way, or waiting for its turn; shared with its job
+    std::optional<Said> said;
+    std::optional<Result<Resolved>> owed;  // to somebody who waited in vain
+    Time answered;
+    Time ask_again = Time::min();
+    uint64_t use = 0;
+  };
+  using Key = std::string;
+  static Key KeyOf(const ModelReference& model, const Credentials& credentials);
+
+  Entry& Use(const Key& key) REQUIRES(mutex_);
+  void Begin(const Key& key, std::shared_ptr<Question> question) REQUIRES(mutex_);
+  void Run(const Key& key, const std::shared_ptr<Question>& question) EXCLUDES(mutex_);
+  void BeginNextInBackground() REQUIRES(mutex_);
+  void Trim() REQUIRES(mutex_);
+
+  const EngineParts parts_;
+  WorkerPool& pool_;
+  Mutex mutex_;
+  ConditionVariable changed_;  // a question has its outcome
+  std::map<Key, Entry> entries_ GUARDED_BY(mutex_);
+  std::deque<Key> due_ GUARDED_BY(mutex_);  // to be asked in the background
+  size_t in_background_ GUARDED_BY(mutex_) = 0;
+  size_t files_ GUARDED_BY(mutex_) = 0;  // of what was said
+  uint64_t uses_ GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace weighhouse

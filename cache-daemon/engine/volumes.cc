@@ -1,0 +1,277 @@
+#include "cache-daemon/engine/volumes.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/text.h"
+
+namespace weighhouse {
+namespace {
+
+constexpr Bytes kMostBytes = Bytes{1} << 60;  // sums of it don't overflow
+
+/// The caller may not see the model: whoever publishes the volume may, with the pod's secret.
+bool NeedsOtherRights(Code code) {
+  return code == Code::kPermissionDenied || code == Code::kUnauthenticated;
+}
+
+/// No node is as large, or just not this one: the scheduler must try elsewhere.
+Error NoRoomHere(Error error) {
+  if (error.code == Code::kOutOfRange) error.code = Code::kResourceExhausted;
+  return error;
+}
+
+bool LacksNothing(const store::Snapshot& snapshot) {
+  return std::ranges::all_of(snapshot.files,
+                             [](const store::SnapshotFile& file) { return file.blob.has_value(); });
+}
+
+std::unexpected<Error> NotCached() {
+  return Fail(Code::kResourceExhausted,
+              "it is not cached on this node, and cachedOnly was asked for");
+}
+
+}  // namespace
+
+/// Whoever has it is the only one to create or delete that volume.
+class Volumes::Turn {
+ public:
+  static Result<Turn> Take(Volumes& volumes, const std::string& volume_id) {
+    MutexLock lock(volumes.mutex_);
+    if (volumes.busy_.insert(volume_id).second) return Turn(volumes, volume_id);
+    return Fail(Code::kAborted, fmt::format("volume {} is just being created or deleted, try again",
+                                            Printable(volume_id)));
+  }
+  Turn(Turn&& other) noexcept
+      : volumes_(std::exchange(other.volumes_, nullptr)), volume_id_(std::move(other.volume_id_)) {}
+  Turn& operator=(Turn&&) = delete;
+  ~Turn() {
+    if (volumes_ == nullptr) return;
+    MutexLock lock(volumes_->mutex_);
+    volumes_->busy_.erase(volume_id_);
+  }
+
+ private:
+  Turn(Volumes& volumes, std::string volume_id)
+      : volumes_(&volumes), volume_id_(std::move(volume_id)) {}
+  Volumes* volumes_;
+  std::string volume_id_;
+};
+
+Result<store::VolumeRecord> Volumes::Create(const VolumeRequest& request) {
+  Turn turn = TRY(Turn::Take(*this, request.volume_id));
+  std::optional<store::VolumeRecord> known = parts_.store.FindVolume(request.volume_id);
+  if (known && known->request_digest == request.request_digest) return *known;
+  if (known) {
+    return Fail(Code::kAlreadyExists,
+                fmt::format("volume {} was created here with other parameters, of {}",
+                            Printable(known->volume_id), known->model));
+  }
+  Result<store::VolumeRecord> created = CreateNew(request);
+  if (created) return created;
+  return std::unexpected(std::move(created).error().Within(request.model.ToString()));
+}
+
+Result<store::VolumeRecord> Volumes::CreateNew(const VolumeRequest& request) {
+  Meaning meaning = TRY(Find(request));
+  store::VolumeRecord record{.volume_id = request.volume_id,
+                             .request_digest = request.request_digest,
+                             .model = request.model.ToString(),
+                             .capacity_bytes = request.required_bytes,
+                             .created = parts_.clock.Now()};
+  if (meaning.listing) {
+    record.model_bytes = meaning.listing->TotalBytes();
+    record.capacity_bytes = std::max(record.capacity_bytes, record.model_bytes);
+    bool has_commit = request.model.Scheme() == "hf" && IsCommitId(meaning.listing->revision);
+    if (meaning.source && has_commit) record.commit = meaning.listing->revision;
+  }
+  if (request.limit_bytes > 0 && record.model_bytes > request.limit_bytes) {
+    return Fail(Code::kOutOfRange,
+                fmt::format("it takes {}, and the claim's limit is {}: raise the limit, or ask for "
+                            "fewer files",
+                            FormatBytes(record.model_bytes), FormatBytes(request.limit_bytes)));
+  }
+  if (request.cached_only) TRY(CheckCached(meaning));
+  Result<store::VolumeRecord> promised = meaning.listing
+                                             ? Promise(request, std::move(meaning), record)
+                                             : PromiseBytes(request, record);
+  if (promised) return promised;
+  return std::unexpected(NoRoomHere(std::move(promised).error()));
+}
+
+Result<Volumes::Meaning> Volumes::Find(const VolumeRequest& request) {
+  const ModelReference& model = request.model;
+  // What an admin forbids is final: no publish will have it either.
+  std::shared_ptr<source::Source> source = TRY(parts_.sources.For(model));
+  std::optional<Resolved> unasked = TRY(ResolveUnasked(parts_, model));
+  if (unasked) return Meaning{.listing = std::move(unasked->listing), .source = std::move(source)};
+  std::optional<Result<Resolved>> said = answers_.Ask(model, request.credentials, request.deadline);
+  if (said && *said) {
+    return Meaning{.listing = std::move((*said)->listing), .source = std::move((*said)->source)};
+  }
+  // A crash came between the hold and the record: its repetition means the same.
+  std::optional<store::HoldRecord> hold = parts_.store.FindHold(request.volume_id);
+  std::optional<Meaning> known =
+      Known(model, request.credentials, hold ? hold->snapshot_id : std::string());
+  if (!said) {
+    if (known) return *std::move(known);
+    return Fail(Code::kAborted, "its source has not answered yet, still asking: try again");
+  }
+  const Error& error = said->error();
+  bool refused = NeedsOtherRights(error.code);
+  if (!refused && error.code != Code::kUnavailable) return std::unexpected(error);
+  if (!refused && !known) return std::unexpected(error);
+  if (refused)
+    spdlog::info("{}: {}: room is kept until its publish", model.ToString(), error.message);
+  Meaning meaning = known ? *std::move(known) : Meaning();
+  // What the branch means by now isn't known to anybody here, and is nobody's business.
+  if (refused) meaning.source.reset();
+  return meaning;
+}
+
+std::optional<Volumes::Meaning> Volumes::Known(const ModelReference& model,
+                                               const Credentials& credentials,
+                                               const std::string& held) {
+  Result<std::shared_ptr<source::Source>> source = parts_.sources.For(model);
+  if (!source) return std::nullopt;
+  std::optional<store::ReferenceRecord> reference = parts_.store.FindReference(model.Fingerprint());
+  std::string meant = !held.empty() ? held : reference ? reference->snapshot_id : "";
+  std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(meant);
+  std::optional<SourceAnswers::Said> said = answers_.Last(model, credentials);
+  if (said && (!snapshot || said->meant == snapshot->id)) {
+    return Meaning{.listing = std::move(said->listing), .source = *std::move(source)};
+  }
+  if (!snapshot) return std::nullopt;
+  Meaning meaning{.listing = ListingOf(*snapshot)};
+  // A private one is only told of and fetched with rights that its source has seen.
+  if (snapshot->anonymous) meaning.source = *std::move(source);
+  return meaning;
+}
+
+Result<> Volumes::CheckCached(const Meaning& meaning) const {
+  if (!meaning.listing) return NotCached();
+  store::ListingFit fit = TRY(parts_.store.FitOf(*meaning.listing));
+  if (!fit.cached) return NotCached();
+  return {};
+}
+
+Result<store::VolumeRecord> Volumes::PromiseBytes(const VolumeRequest& request,
+                                                  const store::VolumeRecord& record) {
+  TRY(Hold({.volume_id = request.volume_id,
+            .bytes = std::min(request.required_bytes, kMostBytes),
+            .model = record.model,
+            .request_fingerprint = request.request_digest}));
+  Result<store::VolumeRecord> recorded = parts_.store.RecordVolume(record);
+  if (!recorded) Undo(request.volume_id);
+  return recorded;
+}
+
+Result<store::VolumeRecord> Volumes::Promise(const VolumeRequest& request, Meaning meaning,
+                                             const store::VolumeRecord& record) {
+  std::string id = meaning.listing->SnapshotId();
+  bool is_new = !parts_.store.FindSnapshot(id);
+  std::shared_ptr<void> guard = parts_.store.HoldForFill(id);
+  store::Snapshot snapshot = TRY(parts_.store.BeginSnapshot(*meaning.listing));
+  Result<store::VolumeRecord> recorded =
+      HoldAndRecord(request, snapshot, record, meaning.source != nullptr);
+  guard.reset();
+  if (!recorded) {
+    // A node that refuses keeps nothing of it; somebody else may use the snapshot by now.
+    if (is_new) static_cast<void>(parts_.store.Evict(id));
+    return recorded;
+  }
+  if (!snapshot.complete && meaning.source) {
+    parts_.filler.Fill({.snapshot_id = id,
+                        .reference = request.model,
+                        .listing = *std::move(meaning.listing),
+                        .credentials = request.credentials,
+                        .source = std::move(meaning.source),
+                        .priority = fill::FillPriority::kPrefetch},
+                       {});
+  }
+  return recorded;
+}
+
+// The hold first: a record promises what is held.
+Result<store::VolumeRecord> Volumes::HoldAndRecord(const VolumeRequest& request,
+                                                   const store::Snapshot& snapshot,
+                                                   const store::VolumeRecord& record, bool usable) {
+  TRY(Hold({.volume_id = request.volume_id,
+            .snapshot_id = snapshot.id,
+            .bytes = request.required_bytes,
+            .model = record.model,
+            .request_fingerprint = request.request_digest}));
+  Result<store::VolumeRecord> recorded;
+  std::optional<store::Snapshot> held = parts_.store.FindSnapshot(snapshot.id);
+  if (request.cached_only && !(held && LacksNothing(*held))) {
+    recorded = NotCached();  // it was evicted just before
+  } else {
+    // What nobody fills means nothing yet: a start would fetch it, and pods would miss what they
+    // have.
+    Result<> named = usable ? RecordReferences(request.model, snapshot, record.commit) : Result<>();
+    recorded = named ? parts_.store.RecordVolume(record) : std::unexpected(named.error());
+  }
+  if (!recorded) Undo(request.volume_id);
+  return recorded;
+}
+
+Result<> Volumes::Hold(const store::HoldRecord& wanted) {
+  store::HoldRecord taken = TRY(holds_.Take(wanted));
+  if (taken.snapshot_id == wanted.snapshot_id) return {};
+  // A crash left it without a record, and the model means something else by now.
+  TRY(parts_.store.DropHold(wanted.volume_id));
+  TRY(holds_.Take(wanted));
+  return {};
+}
+
+Result<> Volumes::RecordReferences(const ModelReference& model, const store::Snapshot& snapshot,
+                                   const std::string& commit) {
+  ModelReference pinned = model;
+  pinned.commit = commit;
+  // As it is asked for, and as the publishes of the volume will ask, wherever its branch is then.
+  for (const ModelReference& reference : {model, pinned.AtCommit()}) {
+    TRY(parts_.store.RecordReference({.fingerprint = reference.Fingerprint(),
+                                      .text = reference.ToString(),
+                                      .snapshot_id = snapshot.id}));
+  }
+  return {};
+}
+
+void Volumes::Undo(const std::string& volume_id) {
+  Result<> dropped = parts_.store.DropHold(volume_id);
+  if (!dropped) spdlog::warn("a hold stays until its end: {}", dropped.error().message);
+}
+
+// The record first: without it, a hold that is left just ends in time.
+Result<> Volumes::Delete(const std::string& volume_id) {
+  Turn turn = TRY(Turn::Take(*this, volume_id));
+  TRY(parts_.store.ForgetVolume(volume_id));
+  return parts_.store.DropHold(volume_id);
+}
+
+Result<store::VolumeRecord> Volumes::Get(const std::string& volume_id) const {
+  std::optional<store::VolumeRecord> volume = parts_.store.FindVolume(volume_id);
+  if (volume) return *std::move(volume);
+  return Fail(Code::kNotFound, fmt::format("volume {} was not created on this node, or is "
+                                           "remembered no more",
+                                           Printable(volume_id)));
+}
+
+Result<ModelFit> Volumes::FitOf(const FitRequest& request) {
+  // CreateVolume says why it refuses: a node that claims to be full would hide that.
+  if (!parts_.sources.For(request.model)) return ModelFit();
+  answers_.Refresh(request.model);
+  std::optional<Meaning> known = Known(request.model, {}, "");
+  if (!known) return ModelFit();
+  store::ListingFit fit = TRY(parts_.store.FitOf(*known->listing));
+  return ModelFit{.known = true,
+                  .fits = fit.fits && (fit.cached || !request.cached_only),
+                  .cached = fit.cached,
+                  .bytes = fit.bytes,
+                  .bytes_missing = fit.missing};
+}
+
+}  // namespace weighhouse

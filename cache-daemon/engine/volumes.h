@@ -1,0 +1,64 @@
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/mutex.h"
+#include "cache-daemon/engine/acquisition.h"
+#include "cache-daemon/engine/holds.h"
+#include "cache-daemon/engine/source_answers.h"
+
+namespace weighhouse {
+
+/// The volumes that are promised to claims: Engine's CreateVolume, DeleteVolume, GetVolume and
+/// FitOf. Both halves go by what `Known` says where no source is asked, and by what the store says
+/// of room, so that a claim finds what the scheduler was told. Thread-safe.
+class Volumes {
+ public:
+  /// All outlive it.
+  Volumes(const EngineParts& parts, Holds& holds, SourceAnswers& answers)
+      : parts_(parts), holds_(holds), answers_(answers) {}
+
+  Result<store::VolumeRecord> Create(const VolumeRequest& request) EXCLUDES(mutex_);
+  Result<> Delete(const std::string& volume_id) EXCLUDES(mutex_);
+  Result<store::VolumeRecord> Get(const std::string& volume_id) const;
+  Result<ModelFit> FitOf(const FitRequest& request);
+
+ private:
+  /// What a model means, as far as it was found out.
+  struct Meaning {
+    std::optional<Listing> listing;  ///< nothing: room for the bytes asked for is kept
+    /// The caller may have it: its commit is told, and it is fetched.
+    std::shared_ptr<source::Source> source;
+  };
+  class Turn;
+
+  Result<store::VolumeRecord> CreateNew(const VolumeRequest& request);
+  Result<Meaning> Find(const VolumeRequest& request);
+  /// What this node knows, where the source doesn't say; nothing: it doesn't.
+  std::optional<Meaning> Known(const ModelReference& model, const Credentials& credentials,
+                               const std::string& held);
+  Result<> CheckCached(const Meaning& meaning) const;
+  /// Takes the volume's hold, records `record`, and has the fill begun; or leaves nothing.
+  Result<store::VolumeRecord> Promise(const VolumeRequest& request, Meaning meaning,
+                                      const store::VolumeRecord& record);
+  Result<store::VolumeRecord> PromiseBytes(const VolumeRequest& request,
+                                           const store::VolumeRecord& record);
+  Result<store::VolumeRecord> HoldAndRecord(const VolumeRequest& request,
+                                            const store::Snapshot& snapshot,
+                                            const store::VolumeRecord& record, bool usable);
+  Result<> Hold(const store::HoldRecord& wanted);
+  Result<> RecordReferences(const ModelReference& model, const store::Snapshot& snapshot,
+                            const std::string& commit);
+  /// Drops the hold of a volume that can't be created.
+  void Undo(const std::string& volume_id);
+
+  const EngineParts parts_;
+  Holds& holds_;
+  SourceAnswers& answers_;
+  Mutex mutex_;
+  std::set<std::string> busy_ GUARDED_BY(mutex_);  // volumes that are being created or deleted
+};
+
+}  // namespace weighhouse

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "test/cache-daemon/engine/engine_fixture.h"
+
+namespace weighhouse {
+
+/// For tests that create volumes.
+class VolumeFixture : public EngineTest {
+ protected:
+  /// Waits for the source for as long as it takes. The digest is that of what is given here.
+  static VolumeRequest Of(const std::string& volume, const std::string& model, Bytes bytes = 0) {
+    return {.volume_id = volume,
+            .request_digest = Digest::Of(model + " " + std::to_string(bytes)).Hex(),
+            .model = ModelReference::Parse(model).value(),
+            .required_bytes = bytes,
+            .deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1)};
+  }
+  /// Of a CreateVolume that must fail.
+  Code CodeOf(const VolumeRequest& request) {
+    Result<store::VolumeRecord> created = engine_->CreateVolume(request);
+    EXPECT_FALSE(created) << created->volume_id;
+    return created ? Code::kUnknown : created.error().code;
+  }
+  size_t HoldCount() { return engine_->Info()->holds.size(); }
+  size_t Fills() { return engine_->Info()->fills_active; }
+};
+
+}  // namespace weighhouse
