@@ -151,7 +151,7 @@ TEST(HoldSumsTest, AHeldModelsFillAlwaysFitsAndEvictsNothing) {
   size_t fills = 0;
   for (unsigned seed = 0; seed < 5000; ++seed) {
     World world(seed);
-    const Index& index = world.index;
+    Index& index = world.index;
     SpaceInputs before = index.Sums("", {});
     for (const auto& [id, hold] : index.holds.entries()) {
       const std::string& target = hold.target();

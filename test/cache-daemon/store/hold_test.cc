@@ -1,6 +1,7 @@
 #include <filesystem>
 
 #include "cache-daemon/store/hold_book.h"
+#include "cache-daemon/store/volume_book.h"
 #include "test/cache-daemon/store/store_fixture.h"
 
 namespace weighhouse::store {
