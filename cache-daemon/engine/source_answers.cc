@@ -41,7 +41,7 @@ std::optional<Result<Resolved>> SourceAnswers::Ask(const ModelReference& model,
     Begin(key, question);
   }
   while (!question->outcome) {
-    if (changed_.WaitUntil(lock, deadline)) break;
+    if (!changed_.WaitUntil(lock, deadline)) break;
   }
   if (question->outcome) return *question->outcome;
   question->left = true;

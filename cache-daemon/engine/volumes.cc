@@ -11,6 +11,8 @@
 namespace weighhouse {
 namespace {
 
+/// One that meets an eviction of its own model finds it gone the next time.
+constexpr int kTries = 3;
 constexpr Bytes kMostBytes = Bytes{1} << 60;  // sums of it don't overflow
 
 /// The caller may not see the model: whoever publishes the volume may, with the pod's secret.
@@ -95,9 +97,11 @@ Result<store::VolumeRecord> Volumes::CreateNew(const VolumeRequest& request) {
                             FormatBytes(record.model_bytes), FormatBytes(request.limit_bytes)));
   }
   if (request.cached_only) TRY(CheckCached(meaning));
-  Result<store::VolumeRecord> promised = meaning.listing
-                                             ? Promise(request, std::move(meaning), record)
-                                             : PromiseBytes(request, record);
+  Result<store::VolumeRecord> promised = Fail(Code::kAborted, "");
+  for (int tries = 0; tries < kTries && !promised; ++tries) {
+    if (promised.error().code != Code::kAborted) break;
+    promised = meaning.listing ? Promise(request, meaning, record) : PromiseBytes(request, record);
+  }
   if (promised) return promised;
   return std::unexpected(NoRoomHere(std::move(promised).error()));
 }
@@ -169,7 +173,7 @@ Result<store::VolumeRecord> Volumes::PromiseBytes(const VolumeRequest& request,
   return recorded;
 }
 
-Result<store::VolumeRecord> Volumes::Promise(const VolumeRequest& request, Meaning meaning,
+Result<store::VolumeRecord> Volumes::Promise(const VolumeRequest& request, const Meaning& meaning,
                                              const store::VolumeRecord& record) {
   std::string id = meaning.listing->SnapshotId();
   bool is_new = !parts_.store.FindSnapshot(id);
@@ -186,9 +190,9 @@ Result<store::VolumeRecord> Volumes::Promise(const VolumeRequest& request, Meani
   if (!snapshot.complete && meaning.source) {
     parts_.filler.Fill({.snapshot_id = id,
                         .reference = request.model,
-                        .listing = *std::move(meaning.listing),
+                        .listing = *meaning.listing,
                         .credentials = request.credentials,
-                        .source = std::move(meaning.source),
+                        .source = meaning.source,
                         .priority = fill::FillPriority::kPrefetch},
                        {});
   }

@@ -41,7 +41,7 @@ class Volumes {
                                const std::string& held);
   Result<> CheckCached(const Meaning& meaning) const;
   /// Takes the volume's hold, records `record`, and has the fill begun; or leaves nothing.
-  Result<store::VolumeRecord> Promise(const VolumeRequest& request, Meaning meaning,
+  Result<store::VolumeRecord> Promise(const VolumeRequest& request, const Meaning& meaning,
                                       const store::VolumeRecord& record);
   Result<store::VolumeRecord> PromiseBytes(const VolumeRequest& request,
                                            const store::VolumeRecord& record);

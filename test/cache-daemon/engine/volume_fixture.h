@@ -25,7 +25,10 @@ class VolumeFixture : public EngineTest {
     return created ? Code::kUnknown : created.error().code;
   }
   size_t HoldCount() { return engine_->Info()->holds.size(); }
-  size_t Fills() { return engine_->Info()->fills_active; }
+  /// Waits until so many models are complete.
+  bool BecomesComplete(size_t models) {
+    return Becomes([&] { return engine_->Info()->contents.snapshots_complete == models; });
+  }
 };
 
 }  // namespace weighhouse

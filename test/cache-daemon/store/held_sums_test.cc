@@ -64,12 +64,11 @@ class Life {
     record.snapshot.origin = "origin";
     for (unsigned number = 0; number < kContents; ++number) {
       if (Any(2) == 0) continue;
-      ListedFile listed{.path = std::to_string(number),
-                        .size = (number + 1) * kBlock,
-                        .identity = Any(2) == 0
-                                        ? FileIdentity{FileIdentity::Kind::kSha256,
-                                                       Content(number).Hex()}
-                                        : FileIdentity{FileIdentity::Kind::kVersionToken, "v"}};
+      ListedFile listed{
+          .path = std::to_string(number),
+          .size = (number + 1) * kBlock,
+          .identity = Any(2) == 0 ? FileIdentity{FileIdentity::Kind::kSha256, Content(number).Hex()}
+                                  : FileIdentity{FileIdentity::Kind::kVersionToken, "v"}};
       bool here = index_.blobs.IsPresent(Content(number));
       record.snapshot.files.push_back(
           {.listed = listed, .blob = here ? std::optional(Content(number)) : std::nullopt});
