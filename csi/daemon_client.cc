@@ -42,8 +42,11 @@ Error ToError(const grpc::Status& status, bool cancelled_here, bool answered,
     case grpc::StatusCode::UNKNOWN:
     case grpc::StatusCode::UNIMPLEMENTED:
       return {.code = Code::kUnavailable, .message = std::move(message)};
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return {.code = Code::kDeadlineExceeded, .message = std::move(message)};
     default:
-      return {.code = static_cast<Code>(status.error_code()), .message = std::move(message)};
+      return {.code = answered ? static_cast<Code>(status.error_code()) : Code::kUnavailable,
+              .message = std::move(message)};
   }
 }
 
@@ -217,6 +220,54 @@ std::shared_ptr<DaemonCall> DaemonClient::SyncLeases(cache::v1::SyncLeasesReques
   return std::make_shared<Call>(socket_, timeout,
                                 Call::Parts{.stub = stub_.get(),
                                             .method = &cache::v1::Cache::Stub::async::SyncLeases,
+                                            .request = std::move(request),
+                                            .done = std::move(done)});
+}
+
+std::shared_ptr<DaemonCall> DaemonClient::CreateVolume(cache::v1::CreateVolumeRequest request,
+                                                       Milliseconds timeout,
+                                                       Done<cache::v1::CreateVolumeResponse> done) {
+  using Call = UnaryCall<cache::v1::CreateVolumeRequest, cache::v1::CreateVolumeResponse>;
+  return std::make_shared<Call>(socket_, timeout,
+                                Call::Parts{.stub = stub_.get(),
+                                            .method = &cache::v1::Cache::Stub::async::CreateVolume,
+                                            .request = std::move(request),
+                                            .done = std::move(done)});
+}
+
+std::shared_ptr<DaemonCall> DaemonClient::DeleteVolume(const std::string& volume_id,
+                                                       Milliseconds timeout,
+                                                       Done<cache::v1::DeleteVolumeResponse> done) {
+  using Call = UnaryCall<cache::v1::DeleteVolumeRequest, cache::v1::DeleteVolumeResponse>;
+  cache::v1::DeleteVolumeRequest request;
+  request.set_volume_id(volume_id);
+  return std::make_shared<Call>(socket_, timeout,
+                                Call::Parts{.stub = stub_.get(),
+                                            .method = &cache::v1::Cache::Stub::async::DeleteVolume,
+                                            .request = std::move(request),
+                                            .done = std::move(done)});
+}
+
+std::shared_ptr<DaemonCall> DaemonClient::GetVolume(const std::string& volume_id,
+                                                    Milliseconds timeout,
+                                                    Done<cache::v1::GetVolumeResponse> done) {
+  using Call = UnaryCall<cache::v1::GetVolumeRequest, cache::v1::GetVolumeResponse>;
+  cache::v1::GetVolumeRequest request;
+  request.set_volume_id(volume_id);
+  return std::make_shared<Call>(socket_, timeout,
+                                Call::Parts{.stub = stub_.get(),
+                                            .method = &cache::v1::Cache::Stub::async::GetVolume,
+                                            .request = std::move(request),
+                                            .done = std::move(done)});
+}
+
+std::shared_ptr<DaemonCall> DaemonClient::Capacity(cache::v1::CapacityRequest request,
+                                                   Milliseconds timeout,
+                                                   Done<cache::v1::CapacityResponse> done) {
+  using Call = UnaryCall<cache::v1::CapacityRequest, cache::v1::CapacityResponse>;
+  return std::make_shared<Call>(socket_, timeout,
+                                Call::Parts{.stub = stub_.get(),
+                                            .method = &cache::v1::Cache::Stub::async::Capacity,
                                             .request = std::move(request),
                                             .done = std::move(done)});
 }

@@ -26,8 +26,9 @@ class DaemonCall {
 /// client is destroyed.
 ///
 /// Errors have the daemon's own code and message; kUnavailable says that the daemon doesn't answer;
-/// codes that say nothing about the request (CANCELLED by the daemon, UNKNOWN, UNIMPLEMENTED)
-/// become kUnavailable, because kubelet would take some of them as final.
+/// codes that say nothing about the request (CANCELLED by the daemon, UNKNOWN, UNIMPLEMENTED, and
+/// any that gRPC gave in the daemon's place) become kUnavailable, because kubelet and the
+/// provisioner would take some of them as final. kDeadlineExceeded after `timeout`.
 class DaemonClient {
  public:
   /// `patience` is how long a call waits for a daemon that is just starting.
@@ -48,6 +49,15 @@ class DaemonClient {
                                       Done<cache::v1::ReleaseResponse> done);
   std::shared_ptr<DaemonCall> SyncLeases(cache::v1::SyncLeasesRequest request, Milliseconds timeout,
                                          Done<cache::v1::SyncLeasesResponse> done);
+  std::shared_ptr<DaemonCall> CreateVolume(cache::v1::CreateVolumeRequest request,
+                                           Milliseconds timeout,
+                                           Done<cache::v1::CreateVolumeResponse> done);
+  std::shared_ptr<DaemonCall> DeleteVolume(const std::string& volume_id, Milliseconds timeout,
+                                           Done<cache::v1::DeleteVolumeResponse> done);
+  std::shared_ptr<DaemonCall> GetVolume(const std::string& volume_id, Milliseconds timeout,
+                                        Done<cache::v1::GetVolumeResponse> done);
+  std::shared_ptr<DaemonCall> Capacity(cache::v1::CapacityRequest request, Milliseconds timeout,
+                                       Done<cache::v1::CapacityResponse> done);
 
  private:
   const std::string socket_;

@@ -22,7 +22,11 @@ grpc::ServerUnaryReactor* IdentityService::GetPluginInfo(
 grpc::ServerUnaryReactor* IdentityService::GetPluginCapabilities(
     grpc::CallbackServerContext* context,
     const ::csi::v1::GetPluginCapabilitiesRequest* /*request*/,
-    ::csi::v1::GetPluginCapabilitiesResponse* /*response*/) {
+    ::csi::v1::GetPluginCapabilitiesResponse* response) {
+  using Capability = ::csi::v1::PluginCapability_Service;
+  for (auto type : {Capability::CONTROLLER_SERVICE, Capability::VOLUME_ACCESSIBILITY_CONSTRAINTS}) {
+    response->add_capabilities()->mutable_service()->set_type(type);
+  }
   return Answer(context);
 }
 

@@ -58,6 +58,7 @@ Result<std::unique_ptr<grpc::Server>> Listen(const Options& options, Plugin& plu
   grpc::ServerBuilder builder;
   builder.AddListeningPort("unix:" + path, grpc::InsecureServerCredentials());
   builder.RegisterService(&plugin.identity());
+  builder.RegisterService(&plugin.controller());
   builder.RegisterService(&plugin.node());
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (!server) return Fail(Code::kInternal, "--endpoint: can't listen on " + path);

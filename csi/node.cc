@@ -116,6 +116,7 @@ grpc::ServerUnaryReactor* NodeService::NodeGetInfo(grpc::CallbackServerContext* 
                                                    const ::csi::v1::NodeGetInfoRequest* /*request*/,
                                                    ::csi::v1::NodeGetInfoResponse* response) {
   response->set_node_id(parts_.node_id);
+  *response->mutable_accessible_topology() = parts_.topology.ToMessage();
   return Answer(context, grpc::Status::OK);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/worker_pool.h"
 #include "csi/publisher.h"
+#include "csi/topology.h"
 #include "csi/volume_stats.h"
 #include "proto/csi.grpc.pb.h"
 
@@ -17,6 +18,7 @@ class NodeService final : public ::csi::v1::Node::CallbackService {
   struct Parts {
     std::string node_id;
     std::string kubelet_root;
+    NodeTopology topology;
     Publisher& publisher;
     VolumeStats& stats;
   };

@@ -20,8 +20,10 @@ Plugin::Plugin(const Options& options, Mounter& mounter, Protections& protection
                    .clock = clock_}),
       stats_(options.kubelet_root, disk_, published_),
       identity_(options.driver_name),
+      controller_(NodeTopology::Of(options.driver_name, options.node_id), daemon_),
       node_({.node_id = options.node_id,
              .kubelet_root = options.kubelet_root,
+             .topology = NodeTopology::Of(options.driver_name, options.node_id),
              .publisher = publisher_,
              .stats = stats_}) {}
 

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "base/clock.h"
+#include "csi/controller.h"
 #include "csi/daemon_client.h"
 #include "csi/identity.h"
 #include "csi/node.h"
@@ -25,6 +26,7 @@ class Plugin {
          std::chrono::milliseconds patience);
 
   IdentityService& identity() { return identity_; }
+  ControllerService& controller() { return controller_; }
   NodeService& node() { return node_; }
   Reconciler& reconciler() { return reconciler_; }
   Publisher& publisher() { return publisher_; }
@@ -41,6 +43,7 @@ class Plugin {
   Reconciler reconciler_;
   VolumeStats stats_;
   IdentityService identity_;
+  ControllerService controller_;
   NodeService node_;
 };
 

@@ -16,6 +16,10 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kParameters = {"model", "revision", "allowPatterns",
                                                          "ignorePatterns", "layout"};
+/// What only a StorageClass says: where its claims are provisioned.
+constexpr std::array<std::string_view, 2> kClassParameters = {"cachedOnly", "placement"};
+/// What CreateVolume adds to the parameters.
+constexpr std::string_view kCommit = "commit";
 constexpr std::array<std::string_view, 2> kForeignPrefixes = {"csi.storage.k8s.io/",
                                                               "storage.kubernetes.io/"};
 constexpr std::array<std::string_view, 2> kCredentialKeys = {"HF_TOKEN", "token"};
@@ -23,34 +27,35 @@ constexpr size_t kMaxPatterns = 64;
 constexpr size_t kMaxPatternSize = 256;
 constexpr std::string_view kEphemeral = "csi.storage.k8s.io/ephemeral";
 
-bool IsForeign(std::string_view key) {
-  return std::ranges::any_of(kForeignPrefixes,
-                             [&](std::string_view prefix) { return key.starts_with(prefix); });
-}
-
 std::string Value(const StringMap& attributes, std::string_view key) {
   auto found = attributes.find(std::string(key));
   return found == attributes.end() ? "" : found->second;
 }
 
-Result<> CheckKeys(const StringMap& attributes) {
-  size_t bytes = 0;
-  for (const auto& [key, value] : attributes) {
-    if (IsForeign(key)) continue;
-    bytes += key.size() + value.size();
-    if (std::ranges::find(kParameters, key) != kParameters.end()) continue;
-    std::string_view nearest = Nearest(key, kParameters);
-    std::string hint = nearest.empty() ? fmt::format("known are {}", fmt::join(kParameters, ", "))
-                                       : fmt::format("did you mean `{}`?", nearest);
+/// Refuses `key` unless it is one of ours that has a meaning at `place`.
+Result<> CheckKey(std::string_view key, ParameterPlace place) {
+  if (std::ranges::find(kParameters, key) != kParameters.end()) return {};
+  bool in_class = place == ParameterPlace::kStorageClass;
+  bool of_class = std::ranges::find(kClassParameters, key) != kClassParameters.end();
+  if (in_class ? of_class : key == kCommit) return {};
+  if (of_class) {
     return Fail(Code::kInvalidArgument,
-                fmt::format("unknown parameter `{}`: {}", Printable(key, 80), hint));
+                fmt::format("parameter `{}` says where a claim is provisioned, which this volume "
+                            "isn't: only a StorageClass has it; remove it",
+                            key));
   }
-  if (bytes > kMaxAttributeBytes) {
+  if (key == kCommit) {
     return Fail(Code::kInvalidArgument,
-                fmt::format("the volume's parameters take {} bytes: at most {} are allowed", bytes,
-                            kMaxAttributeBytes));
+                "parameter `commit` is what each claim's volume gets by itself: give the "
+                "StorageClass the commit as `revision`");
   }
-  return {};
+  std::vector<std::string_view> known(kParameters.begin(), kParameters.end());
+  if (in_class) known.insert(known.end(), kClassParameters.begin(), kClassParameters.end());
+  std::string_view nearest = Nearest(key, known);
+  std::string hint = nearest.empty() ? fmt::format("known are {}", fmt::join(known, ", "))
+                                     : fmt::format("did you mean `{}`?", nearest);
+  return Fail(Code::kInvalidArgument,
+              fmt::format("unknown parameter `{}`: {}", Printable(key, 80), hint));
 }
 
 Result<std::vector<std::string>> ParseJsonPatterns(std::string_view key, std::string_view text) {
@@ -97,10 +102,49 @@ Result<std::optional<std::vector<std::string>>> ParsePatterns(const StringMap& a
   return Patterns(std::move(patterns));
 }
 
+/// What `revision` meant when the volume was made; "" where that isn't said.
+Result<std::string> ParseCommit(const StringMap& attributes, const ModelReference& model) {
+  std::string commit = Value(attributes, kCommit);
+  if (commit.empty()) return commit;
+  if (model.Scheme() != "hf") {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("commit {}: {} models have no commits, leave it out",
+                            Printable(commit, 64), model.Scheme()));
+  }
+  if (!IsCommitId(commit)) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("commit `{}`: must be 40 lower-case hexadecimal digits",
+                            Printable(commit, 64)));
+  }
+  return commit;
+}
+
 }  // namespace
 
+bool IsForeignKey(std::string_view key) {
+  return std::ranges::any_of(kForeignPrefixes,
+                             [&](std::string_view prefix) { return key.starts_with(prefix); });
+}
+
+Result<> CheckParameters(const StringMap& parameters, ParameterPlace place) {
+  size_t bytes = 0;
+  for (const auto& [key, value] : parameters) {
+    if (IsForeignKey(key)) continue;
+    TRY(CheckKey(key, place));
+    bytes += key.size() + value.size();
+  }
+  // Room for what CreateVolume adds.
+  if (place == ParameterPlace::kStorageClass) bytes += kCommit.size() + 40;
+  if (bytes > kMaxAttributeBytes) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("the volume's parameters take {} bytes: at most {} are allowed", bytes,
+                            kMaxAttributeBytes));
+  }
+  return {};
+}
+
 Result<VolumeContext> VolumeContext::Parse(const StringMap& attributes) {
-  TRY(CheckKeys(attributes));
+  TRY(CheckParameters(attributes, ParameterPlace::kVolume));
   std::string model(Trim(Value(attributes, "model")));
   if (model.empty()) {
     return Fail(Code::kInvalidArgument,
@@ -109,6 +153,7 @@ Result<VolumeContext> VolumeContext::Parse(const StringMap& attributes) {
   VolumeContext context;
   std::string revision(Trim(Value(attributes, "revision")));
   context.model = TRY(ModelReference::Parse(model, revision));
+  context.model.commit = TRY(ParseCommit(attributes, context.model));
   context.model.allow_patterns = TRY(ParsePatterns(attributes, "allowPatterns"));
   context.model.ignore_patterns = TRY(ParsePatterns(attributes, "ignorePatterns"));
   std::string layout(Trim(Value(attributes, "layout")));
@@ -146,7 +191,7 @@ Result<Credentials> SelectCredentials(const StringMap& secrets) {
   Credentials credentials;
   std::vector<std::string> others;
   for (const auto& entry : secrets) {
-    if (IsForeign(entry.first)) continue;
+    if (IsForeignKey(entry.first)) continue;
     if (std::ranges::find(kCredentialKeys, entry.first) != kCredentialKeys.end()) {
       credentials.values.insert(entry);
     } else {

@@ -21,12 +21,26 @@ struct VolumeContext {
   /// Reads `attributes` (a volume's volumeAttributes with what kubelet and the sidecars added).
   /// Keys below `csi.storage.k8s.io/` and `storage.kubernetes.io/` are theirs; any other key that
   /// isn't a parameter of ours is kInvalidArgument and named with the nearest one. So are a missing
-  /// `model`, a malformed value, and more than kMaxAttributeBytes of parameters.
+  /// `model`, a malformed value, and more than kMaxAttributeBytes of parameters. `commit` is what
+  /// CreateVolume wrote: what `revision` meant then.
   static Result<VolumeContext> Parse(const StringMap& attributes);
 };
 
 /// The contract's limit for a map (CSI specification, "Size Limits").
 inline constexpr size_t kMaxAttributeBytes = 4096;
+
+/// Where parameters are written.
+enum class ParameterPlace {
+  kVolume,  ///< a volume's attributes: a pod's spec, a static volume, or what CreateVolume said
+  kStorageClass,  ///< a StorageClass, which also says where its claims are provisioned
+};
+
+/// True for a key of kubelet's or the sidecars'.
+bool IsForeignKey(std::string_view key);
+
+/// Refuses keys that have no meaning at `place`, by name and with the nearest that has one, and
+/// more than kMaxAttributeBytes of parameters (kInvalidArgument).
+Result<> CheckParameters(const StringMap& parameters, ParameterPlace place);
 
 /// True for a volume written in a pod's spec: kubelet says so, or its id has the form that kubelet
 /// gives those

@@ -7,7 +7,7 @@ VolumeLocks::Guard::~Guard() {
   {
     MutexLock lock(locks_->mutex_);
     if (!volume_.empty()) locks_->volumes_.erase(volume_);
-    locks_->targets_.erase(target_);
+    if (!target_.empty()) locks_->targets_.erase(target_);
   }
   locks_->freed_.NotifyAll();
 }
@@ -19,6 +19,12 @@ std::optional<VolumeLocks::Guard> VolumeLocks::TryLock(const std::string& volume
   volumes_.insert(volume);
   targets_.insert(target);
   return Guard(this, volume, target);
+}
+
+std::optional<VolumeLocks::Guard> VolumeLocks::TryLockVolume(const std::string& volume) {
+  MutexLock lock(mutex_);
+  if (!volumes_.insert(volume).second) return std::nullopt;
+  return Guard(this, volume, "");
 }
 
 std::optional<VolumeLocks::Guard> VolumeLocks::WaitForTarget(

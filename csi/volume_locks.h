@@ -29,12 +29,14 @@ class VolumeLocks {
         : locks_(locks), volume_(std::move(volume)), target_(std::move(target)) {}
     VolumeLocks* locks_;
     std::string volume_;  ///< empty: not held
-    std::string target_;
+    std::string target_;  ///< empty: not held
   };
 
   /// Takes both, or nothing if one is taken.
   std::optional<Guard> TryLock(const std::string& volume, const std::string& target)
       EXCLUDES(mutex_);
+  /// Takes the volume alone, or nothing if it is taken.
+  std::optional<Guard> TryLockVolume(const std::string& volume) EXCLUDES(mutex_);
   /// Takes the target alone; nothing if it is still taken at `deadline`. An unpublish needs no
   /// more: kubelet unpublishes one pod's target while another pod's publish of the same volume
   /// waits.

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -175,6 +176,105 @@ grpc::Status FakeDaemon::Info(grpc::ServerContext* /*context*/,
                               cache::v1::InfoResponse* response) {
   MutexLock lock(mutex_);
   *response = info_;
+  return grpc::Status::OK;
+}
+
+void FakeDaemon::Resolve(const std::string& commit, uint64_t capacity_bytes) {
+  MutexLock lock(mutex_);
+  resolution_.set_commit(commit);
+  resolution_.set_capacity_bytes(capacity_bytes);
+}
+
+void FakeDaemon::RefuseClaims(grpc::Status status) {
+  MutexLock lock(mutex_);
+  claims_refusal_ = std::move(status);
+}
+
+void FakeDaemon::HoldClaims() {
+  MutexLock lock(mutex_);
+  claims_held_ = true;
+}
+
+void FakeDaemon::SetCapacity(cache::v1::CapacityResponse capacity) {
+  MutexLock lock(mutex_);
+  capacity_ = std::move(capacity);
+}
+
+std::vector<cache::v1::CreateVolumeRequest> FakeDaemon::creates() const {
+  MutexLock lock(mutex_);
+  return creates_;
+}
+
+std::vector<std::string> FakeDaemon::deletes() const {
+  MutexLock lock(mutex_);
+  return deletes_;
+}
+
+std::vector<cache::v1::CapacityRequest> FakeDaemon::capacities() const {
+  MutexLock lock(mutex_);
+  return capacities_;
+}
+
+void FakeDaemon::WaitForCreates(size_t count) {
+  WaitFor([this]() NO_THREAD_SAFETY_ANALYSIS { return creates_.size(); }, count);
+}
+
+grpc::Status FakeDaemon::CreateVolume(grpc::ServerContext* context,
+                                      const cache::v1::CreateVolumeRequest* request,
+                                      cache::v1::CreateVolumeResponse* response) {
+  context->AddTrailingMetadata("weighhouse-answered", "1");
+  bool held = false;
+  {
+    MutexLock lock(mutex_);
+    creates_.push_back(*request);
+    held = claims_held_;
+  }
+  changed_.NotifyAll();
+  if (held && !WaitUntilOpened(*context)) return grpc::Status::CANCELLED;
+  MutexLock lock(mutex_);
+  if (!claims_refusal_.ok()) return claims_refusal_;
+  auto [entry, made] = volumes_.try_emplace(request->volume_id(), resolution_);
+  cache::v1::Volume& volume = entry->second;
+  if (!made && volume.request_digest() != request->request_digest()) {
+    return {grpc::StatusCode::ALREADY_EXISTS, "made for another request"};
+  }
+  volume.set_volume_id(request->volume_id());
+  volume.set_request_digest(request->request_digest());
+  volume.set_capacity_bytes(std::max(volume.capacity_bytes(), request->required_bytes()));
+  *response->mutable_volume() = volume;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeDaemon::DeleteVolume(grpc::ServerContext* context,
+                                      const cache::v1::DeleteVolumeRequest* request,
+                                      cache::v1::DeleteVolumeResponse* /*response*/) {
+  context->AddTrailingMetadata("weighhouse-answered", "1");
+  MutexLock lock(mutex_);
+  deletes_.push_back(request->volume_id());
+  if (claims_refusal_.ok()) volumes_.erase(request->volume_id());
+  return claims_refusal_;
+}
+
+grpc::Status FakeDaemon::GetVolume(grpc::ServerContext* context,
+                                   const cache::v1::GetVolumeRequest* request,
+                                   cache::v1::GetVolumeResponse* response) {
+  context->AddTrailingMetadata("weighhouse-answered", "1");
+  MutexLock lock(mutex_);
+  if (!claims_refusal_.ok()) return claims_refusal_;
+  auto found = volumes_.find(request->volume_id());
+  if (found == volumes_.end()) return {grpc::StatusCode::NOT_FOUND, "not made here"};
+  *response->mutable_volume() = found->second;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeDaemon::Capacity(grpc::ServerContext* context,
+                                  const cache::v1::CapacityRequest* request,
+                                  cache::v1::CapacityResponse* response) {
+  context->AddTrailingMetadata("weighhouse-answered", "1");
+  MutexLock lock(mutex_);
+  capacities_.push_back(*request);
+  if (!claims_refusal_.ok()) return claims_refusal_;
+  *response = capacity_;
   return grpc::Status::OK;
 }
 

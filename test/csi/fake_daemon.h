@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,6 +34,19 @@ class FakeDaemon final : private cache::v1::Cache::Service {
   std::vector<cache::v1::AcquireRequest> acquires() const EXCLUDES(mutex_);
   std::vector<std::string> releases() const EXCLUDES(mutex_);
   std::vector<cache::v1::SyncLeasesRequest> syncs() const EXCLUDES(mutex_);
+  /// Claims are remembered as the contract says, without a commit. With one: the answers carry it,
+  /// and `capacity_bytes`, where that is more than is asked for.
+  void Resolve(const std::string& commit, uint64_t capacity_bytes) EXCLUDES(mutex_);
+  /// From now on every call about claims and capacity ends so; OK ends it.
+  void RefuseClaims(grpc::Status status) EXCLUDES(mutex_);
+  /// From now on CreateVolume waits until its caller goes, or `Open`.
+  void HoldClaims() EXCLUDES(mutex_);
+  void SetCapacity(cache::v1::CapacityResponse capacity) EXCLUDES(mutex_);
+  std::vector<cache::v1::CreateVolumeRequest> creates() const EXCLUDES(mutex_);
+  std::vector<std::string> deletes() const EXCLUDES(mutex_);
+  std::vector<cache::v1::CapacityRequest> capacities() const EXCLUDES(mutex_);
+  void WaitForCreates(size_t count) EXCLUDES(mutex_);
+
   /// Waits until so many have arrived; ends the test program after a minute.
   void WaitForAcquires(size_t count) EXCLUDES(mutex_);
   void WaitForReleases(size_t count) EXCLUDES(mutex_);
@@ -55,6 +69,16 @@ class FakeDaemon final : private cache::v1::Cache::Service {
                           cache::v1::SyncLeasesResponse* response) override;
   grpc::Status Info(grpc::ServerContext* context, const cache::v1::InfoRequest* request,
                     cache::v1::InfoResponse* response) override;
+  grpc::Status CreateVolume(grpc::ServerContext* context,
+                            const cache::v1::CreateVolumeRequest* request,
+                            cache::v1::CreateVolumeResponse* response) override;
+  grpc::Status DeleteVolume(grpc::ServerContext* context,
+                            const cache::v1::DeleteVolumeRequest* request,
+                            cache::v1::DeleteVolumeResponse* response) override;
+  grpc::Status GetVolume(grpc::ServerContext* context, const cache::v1::GetVolumeRequest* request,
+                         cache::v1::GetVolumeResponse* response) override;
+  grpc::Status Capacity(grpc::ServerContext* context, const cache::v1::CapacityRequest* request,
+                        cache::v1::CapacityResponse* response) override;
   /// False once the caller has gone.
   bool WaitUntilOpened(grpc::ServerContext& context) EXCLUDES(mutex_);
   void WaitFor(const std::function<size_t()>& size, size_t count) EXCLUDES(mutex_);
@@ -72,6 +96,14 @@ class FakeDaemon final : private cache::v1::Cache::Service {
   std::vector<cache::v1::AcquireRequest> acquires_ GUARDED_BY(mutex_);
   std::vector<std::string> releases_ GUARDED_BY(mutex_);
   std::vector<cache::v1::SyncLeasesRequest> syncs_ GUARDED_BY(mutex_);
+  cache::v1::Volume resolution_ GUARDED_BY(mutex_);
+  grpc::Status claims_refusal_ GUARDED_BY(mutex_);
+  bool claims_held_ GUARDED_BY(mutex_) = false;
+  cache::v1::CapacityResponse capacity_ GUARDED_BY(mutex_);
+  std::map<std::string, cache::v1::Volume> volumes_ GUARDED_BY(mutex_);
+  std::vector<cache::v1::CreateVolumeRequest> creates_ GUARDED_BY(mutex_);
+  std::vector<std::string> deletes_ GUARDED_BY(mutex_);
+  std::vector<cache::v1::CapacityRequest> capacities_ GUARDED_BY(mutex_);
 };
 
 }  // namespace weighhouse::csi

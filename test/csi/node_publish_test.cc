@@ -108,7 +108,7 @@ TEST_F(NodePublishTest, InlineVolumeWithForgedPodInfoIsFailedPrecondition) {
   EXPECT_TRUE(harness_.Publish(request).ok());
 }
 
-TEST_F(NodePublishTest, AnUnknownVolumeIsPublishedFromItsContext) {
+TEST_F(NodePublishTest, AnUnknownVolumeIsPublishedFromItsContextWhichIsOk) {
   std::string target = harness_.MakeTarget("u");
   auto request = harness_.Request("v", target);
   auto& context = *request.mutable_volume_context();
@@ -139,7 +139,7 @@ TEST_F(NodePublishTest, AnUnknownVolumeIsPublishedFromItsContext) {
   EXPECT_EQ(sent.holder().pod_uid(), "u");
 }
 
-TEST_F(NodePublishTest, WritersModesAreServedReadOnly) {
+TEST_F(NodePublishTest, WritersModesAreOkAndServedReadOnly) {
   int pod = 0;
   for (auto mode : {Mode::SINGLE_NODE_WRITER, Mode::SINGLE_NODE_MULTI_WRITER,
                     Mode::MULTI_NODE_MULTI_WRITER, Mode::MULTI_NODE_READER_ONLY}) {
@@ -223,11 +223,22 @@ TEST_F(NodePublishTest, SingleNodeSingleWriterAtASecondTargetIsFailedPreconditio
   EXPECT_TRUE(harness_.Publish(RequestWithMode("v", second, single)).ok());
 }
 
-TEST_F(NodePublishTest, SeveralPodsShareAVolume) {
-  auto mode = Mode::SINGLE_NODE_MULTI_WRITER;
-  EXPECT_TRUE(harness_.Publish(RequestWithMode("v", harness_.MakeTarget("a"), mode)).ok());
-  EXPECT_TRUE(harness_.Publish(RequestWithMode("v", harness_.MakeTarget("b"), mode)).ok());
-  EXPECT_EQ(mounter_.mounts_made(), 2);
+TEST_F(NodePublishTest, SingleNodeWritersAtASecondTargetAreOk) {
+  // Pods of one node may share a ReadWriteOnce claim, whichever mode kubelet makes of it.
+  for (auto mode : {Mode::SINGLE_NODE_WRITER, Mode::SINGLE_NODE_MULTI_WRITER}) {
+    std::string volume = "v" + std::to_string(mode);
+    for (const char* pod : {"a", "b"}) {
+      std::string target = harness_.MakeTarget(pod, volume);
+      EXPECT_THAT(harness_.Publish(RequestWithMode(volume, target, mode)), HasCode(StatusCode::OK));
+    }
+  }
+  EXPECT_EQ(mounter_.mounts_made(), 4);
+}
+
+TEST_F(NodePublishTest, WithoutAStagingPathItIsOk) {
+  auto request = harness_.Request("v", harness_.MakeTarget("u"));
+  EXPECT_TRUE(request.staging_target_path().empty());
+  EXPECT_THAT(harness_.Publish(request), HasCode(StatusCode::OK));
 }
 
 TEST_F(NodePublishTest, FullCacheIsResourceExhaustedAndKeepsTheLease) {
@@ -260,7 +271,7 @@ TEST_F(NodePublishTest, CodesThatSayNothingOfTheRequestAreUnavailable) {
   }
 }
 
-TEST_F(NodePublishTest, NoRightToTheModelIsFinalAndLeavesNothing) {
+TEST_F(NodePublishTest, NoRightToTheModelIsPermissionDeniedOrUnauthenticatedAndLeavesNothing) {
   for (auto code : {StatusCode::PERMISSION_DENIED, StatusCode::UNAUTHENTICATED}) {
     harness_.daemon().SetScript(FakeDaemon::Refuse(code, "accept the licence"));
     std::string target = harness_.MakeTarget("u");
@@ -284,7 +295,7 @@ TEST_F(NodePublishTest, ForeignMountAtTheTargetIsFailedPreconditionAndLeftAlone)
   EXPECT_EQ(mounter_.CountAt(target), 1);
 }
 
-TEST_F(NodePublishTest, FilesAtTheTargetAreNotHidden) {
+TEST_F(NodePublishTest, FilesAtTheTargetAreFailedPreconditionAndNotHidden) {
   std::string target = harness_.MakeTarget("u");
   WriteTestFile(fs::path(target) / "precious", "x");
   EXPECT_THAT(harness_.Publish(harness_.Request("v", target)),

@@ -12,6 +12,7 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::MatchesRegex;
+using testing::Pair;
 using testing::UnorderedElementsAre;
 namespace fs = std::filesystem;
 using Rpc = ::csi::v1::NodeServiceCapability_RPC;
@@ -30,11 +31,17 @@ TEST_F(IdentityTest, PluginInfoHasNameAndVersion) {
   EXPECT_FALSE(response.vendor_version().empty());
 }
 
-TEST_F(IdentityTest, NoCapabilityIsClaimed) {
+TEST_F(IdentityTest, ControllerAndTopologyAreClaimed) {
   grpc::ClientContext context;
   ::csi::v1::GetPluginCapabilitiesResponse response;
   ASSERT_TRUE(harness_.identity().GetPluginCapabilities(&context, {}, &response).ok());
-  EXPECT_EQ(response.capabilities_size(), 0);
+  std::vector<int> types;
+  for (const auto& capability : response.capabilities()) {
+    types.push_back(capability.service().type());
+  }
+  using Service = ::csi::v1::PluginCapability_Service;
+  EXPECT_THAT(types, UnorderedElementsAre(Service::CONTROLLER_SERVICE,
+                                          Service::VOLUME_ACCESSIBILITY_CONSTRAINTS));
 }
 
 TEST_F(IdentityTest, ProbeIsReadyWithoutTheDaemon) {
@@ -55,13 +62,14 @@ TEST_F(NodeTest, CapabilitiesAreStatsConditionAndMultiWriter) {
                                           Rpc::SINGLE_NODE_MULTI_WRITER));
 }
 
-TEST_F(NodeTest, InfoIsTheNodeIdWithoutTopologyOrLimit) {
+TEST_F(NodeTest, InfoIsTheNodeIdAndTopologyWithoutALimit) {
   grpc::ClientContext context;
   ::csi::v1::NodeGetInfoResponse response;
   ASSERT_TRUE(harness_.node().NodeGetInfo(&context, {}, &response).ok());
   EXPECT_EQ(response.node_id(), "test-node");
   EXPECT_EQ(response.max_volumes_per_node(), 0);
-  EXPECT_FALSE(response.has_accessible_topology());
+  EXPECT_THAT(response.accessible_topology().segments(),
+              ElementsAre(Pair("topology.csi.weighhouse.dev/node", "test-node")));
 }
 
 TEST_F(NodeTest, StageUnstageAndExpandAreUnimplemented) {
@@ -115,7 +123,7 @@ TEST_F(NodeUnpublishTest, DirectoryLeftByARebootIsRemoved) {
   EXPECT_FALSE(fs::exists(target));
 }
 
-TEST_F(NodeUnpublishTest, FilesAtTheTargetAreNeverRemoved) {
+TEST_F(NodeUnpublishTest, FilesAtTheTargetAreFailedPreconditionAndNeverRemoved) {
   std::string target = harness_.MakeTarget("u");
   WriteTestFile(fs::path(target) / "precious", "x");
   EXPECT_THAT(harness_.Unpublish("v", target), HasCode(StatusCode::FAILED_PRECONDITION));

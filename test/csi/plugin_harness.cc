@@ -44,12 +44,14 @@ void PluginHarness::StartPlugin() {
   grpc::ServerBuilder builder;
   builder.AddListeningPort("unix:" + options_.SocketPath(), grpc::InsecureServerCredentials());
   builder.RegisterService(&plugin_->identity());
+  builder.RegisterService(&plugin_->controller());
   builder.RegisterService(&plugin_->node());
   server_ = builder.BuildAndStart();
   CHECK(server_ != nullptr);
   auto channel =
       grpc::CreateChannel("unix:" + options_.SocketPath(), grpc::InsecureChannelCredentials());
   node_ = ::csi::v1::Node::NewStub(channel);
+  controller_ = ::csi::v1::Controller::NewStub(channel);
   identity_ = ::csi::v1::Identity::NewStub(channel);
 }
 

@@ -41,6 +41,7 @@ class PluginHarness {
   FakeDaemon& daemon() { return *daemon_; }
   Plugin& plugin() { return *plugin_; }
   ::csi::v1::Node::Stub& node() { return *node_; }
+  ::csi::v1::Controller::Stub& controller() { return *controller_; }
   ::csi::v1::Identity::Stub& identity() { return *identity_; }
   const std::filesystem::path& kubelet_root() const { return kubelet_root_; }
   const std::filesystem::path& cache_root() const { return cache_root_; }
@@ -59,6 +60,7 @@ class PluginHarness {
   std::unique_ptr<Plugin> plugin_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<::csi::v1::Node::Stub> node_;
+  std::unique_ptr<::csi::v1::Controller::Stub> controller_;
   std::unique_ptr<::csi::v1::Identity::Stub> identity_;
 };
 

@@ -80,6 +80,28 @@ TEST(VolumeContextTest, MalformedValuesAreRefused) {
   }
 }
 
+TEST(VolumeContextTest, TheCommitThatARevisionMeantIsTaken) {
+  std::string commit(40, 'a');
+  auto context =
+      VolumeContext::Parse({{"model", "hf://org/name"}, {"revision", "main"}, {"commit", commit}});
+  ASSERT_TRUE(context.has_value()) << context.error().message;
+  EXPECT_EQ(context->model.revision, "main");
+  EXPECT_EQ(context->model.commit, commit);
+  EXPECT_THAT(Refused({{"model", "hf://org/name"}, {"commit", std::string(41, 'a')}}).message,
+              HasSubstr("40 lower-case"));
+  EXPECT_THAT(Refused({{"model", "file:///m"}, {"commit", commit}}).message,
+              HasSubstr("no commits"));
+}
+
+TEST(VolumeContextTest, WhereClaimsAreProvisionedIsTheStorageClassesWord) {
+  for (const char* key : {"cachedOnly", "placement"}) {
+    EXPECT_THAT(Refused({{"model", "hf://org/name"}, {key, "x"}}).message,
+                AllOf(HasSubstr(key), HasSubstr("StorageClass")));
+    EXPECT_TRUE(CheckParameters({{key, "x"}}, ParameterPlace::kStorageClass).has_value());
+  }
+  EXPECT_FALSE(CheckParameters({{"commit", "x"}}, ParameterPlace::kStorageClass).has_value());
+}
+
 TEST(VolumeContextTest, LimitsCountAndSize) {
   std::string many = "a";
   for (int i = 0; i < 64; ++i) many += ",b";

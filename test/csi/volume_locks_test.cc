@@ -56,5 +56,17 @@ TEST(VolumeLocksTest, AMovedGuardFreesOnce) {
   EXPECT_TRUE(locks.TryLock("v", "/a").has_value());
 }
 
+TEST(VolumeLocksTest, AVolumeAloneIsHeldWithoutATarget) {
+  VolumeLocks locks;
+  {
+    auto guard = locks.TryLockVolume("v");
+    EXPECT_TRUE(guard.has_value());
+    EXPECT_FALSE(locks.TryLockVolume("v").has_value());
+    EXPECT_FALSE(locks.TryLock("v", "t").has_value());
+    EXPECT_TRUE(locks.TryLock("w", "t").has_value());
+  }
+  EXPECT_TRUE(locks.TryLockVolume("v").has_value());
+}
+
 }  // namespace
 }  // namespace weighhouse::csi

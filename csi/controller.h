@@ -1,0 +1,47 @@
+#pragma once
+
+#include "csi/claim.h"
+#include "csi/daemon_client.h"
+#include "csi/topology.h"
+#include "csi/volume_locks.h"
+#include "proto/csi.grpc.pb.h"
+
+namespace weighhouse::csi {
+
+/// CSI Controller, served by every node for itself (the provisioner's `--node-deployment`): it
+/// translates between the wire and the daemon, which decides and remembers. Nothing here waits: the
+/// daemon's answer ends the call (gRPC's callback API). Calls that aren't overridden answer
+/// UNIMPLEMENTED. Thread-safe.
+///
+/// The provisioner takes RESOURCE_EXHAUSTED as "choose another node", UNAVAILABLE, ABORTED and
+/// DEADLINE_EXCEEDED as "under way", and any other error as final.
+class ControllerService final : public ::csi::v1::Controller::CallbackService {
+ public:
+  ControllerService(NodeTopology node, DaemonClient& daemon)
+      : node_(std::move(node)), daemon_(daemon) {}
+
+  grpc::ServerUnaryReactor* CreateVolume(grpc::CallbackServerContext* context,
+                                         const ::csi::v1::CreateVolumeRequest* request,
+                                         ::csi::v1::CreateVolumeResponse* response) override;
+  grpc::ServerUnaryReactor* DeleteVolume(grpc::CallbackServerContext* context,
+                                         const ::csi::v1::DeleteVolumeRequest* request,
+                                         ::csi::v1::DeleteVolumeResponse* response) override;
+  grpc::ServerUnaryReactor* ValidateVolumeCapabilities(
+      grpc::CallbackServerContext* context,
+      const ::csi::v1::ValidateVolumeCapabilitiesRequest* request,
+      ::csi::v1::ValidateVolumeCapabilitiesResponse* response) override;
+  grpc::ServerUnaryReactor* GetCapacity(grpc::CallbackServerContext* context,
+                                        const ::csi::v1::GetCapacityRequest* request,
+                                        ::csi::v1::GetCapacityResponse* response) override;
+  grpc::ServerUnaryReactor* ControllerGetCapabilities(
+      grpc::CallbackServerContext* context,
+      const ::csi::v1::ControllerGetCapabilitiesRequest* request,
+      ::csi::v1::ControllerGetCapabilitiesResponse* response) override;
+
+ private:
+  const NodeTopology node_;
+  DaemonClient& daemon_;
+  VolumeLocks locks_;  ///< of volumes that are being made or deleted
+};
+
+}  // namespace weighhouse::csi
