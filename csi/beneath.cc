@@ -59,6 +59,11 @@ Result<UniqueFd> OpenDirectoryBeneath(int directory, const std::string& path,
   return OpenBeneath(directory, path, O_PATH | O_DIRECTORY, crossing);
 }
 
+Result<UniqueFd> OpenListingBeneath(int directory, const std::string& path,
+                                    MountCrossing crossing) {
+  return OpenBeneath(directory, path, O_RDONLY | O_DIRECTORY, crossing);
+}
+
 Result<UniqueFd> OpenFileBeneath(int directory, const std::string& path, MountCrossing crossing) {
   // O_NONBLOCK: a FIFO in the place of the file must not hold us.
   UniqueFd fd = TRY(OpenBeneath(directory, path, O_RDONLY | O_NONBLOCK, crossing));

@@ -29,6 +29,9 @@ enum class MountCrossing {
 Result<UniqueFd> OpenDirectoryBeneath(int directory, const std::string& path,
                                       MountCrossing crossing);
 
+/// As above, but for reading its names.
+Result<UniqueFd> OpenListingBeneath(int directory, const std::string& path, MountCrossing crossing);
+
 /// As above, but a regular file for reading.
 Result<UniqueFd> OpenFileBeneath(int directory, const std::string& path, MountCrossing crossing);
 

@@ -21,8 +21,9 @@ class LinuxMounter final : public Mounter {
   Result<> Unmount(int parent, const std::string& name) override;
 
  private:
+  /// A mount as ordered, attached nowhere.
+  Result<UniqueFd> Make(const MountOrder& order) const;
   Result<UniqueFd> MakeBind(const MountOrder& order) const;
-  Result<UniqueFd> MakeOverlay(const MountOrder& order) const;
 
   const std::string empty_directory_;
   Result<UniqueFd> unmapped_namespace_;

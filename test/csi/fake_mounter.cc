@@ -39,7 +39,8 @@ void FakeMounter::Add(MountEntry entry) {
 }
 
 Result<> FakeMounter::Mount(const MountOrder& order) {
-  bool overlay = order.protection == Protection::kOverlay;
+  bool overlay =
+      order.protection == Protection::kOverlay || order.protection == Protection::kScratch;
   MountEntry entry{.device = overlay ? "0:99" : "8:1",
                    .root = overlay ? "/" : PathOf(order.tree),
                    .mount_point = PathOf(order.target),
@@ -51,6 +52,7 @@ Result<> FakeMounter::Mount(const MountOrder& order) {
   Add(std::move(entry));
   ++mounts_made_;
   last_protection_ = order.protection;
+  last_scratch_size_ = order.scratch_size;
   return {};
 }
 
@@ -93,6 +95,11 @@ int FakeMounter::mounts_made() const {
 Protection FakeMounter::last_protection() const {
   MutexLock lock(mutex_);
   return last_protection_;
+}
+
+Bytes FakeMounter::last_scratch_size() const {
+  MutexLock lock(mutex_);
+  return last_scratch_size_;
 }
 
 int FakeMounter::CountAt(const std::string& path) const {

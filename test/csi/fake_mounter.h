@@ -31,6 +31,8 @@ class FakeMounter final : public Mounter {
   int mounts_made() const EXCLUDES(mutex_);
   /// The protection of the last mount.
   Protection last_protection() const EXCLUDES(mutex_);
+  /// What the last mount may hold of its own.
+  Bytes last_scratch_size() const EXCLUDES(mutex_);
   int CountAt(const std::string& path) const EXCLUDES(mutex_);
 
  private:
@@ -42,6 +44,7 @@ class FakeMounter final : public Mounter {
   int next_id_ GUARDED_BY(mutex_) = 100;
   int mounts_made_ GUARDED_BY(mutex_) = 0;
   Protection last_protection_ GUARDED_BY(mutex_) = Protection::kReadOnlyBind;
+  Bytes last_scratch_size_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace weighhouse::csi

@@ -45,7 +45,8 @@ class MounterContract : public testing::TestWithParam<Protection> {
                             .tree_name = tree_name_,
                             .target = target.get(),
                             .protection = GetParam(),
-                            .selinux_context = ""});
+                            .selinux_context = "",
+                            .scratch_size = kMiB});
   }
   std::string Target() const { return (base_ / "targets/t").string(); }
   VolumeMounts::Found Found() {
@@ -89,6 +90,8 @@ inline std::string ProtectionTestName(const testing::TestParamInfo<Protection>& 
       return "IdmappedBind";
     case Protection::kOverlay:
       return "Overlay";
+    case Protection::kScratch:
+      return "Scratch";
   }
   return "";
 }
@@ -96,11 +99,11 @@ inline std::string ProtectionTestName(const testing::TestParamInfo<Protection>& 
 }  // namespace weighhouse::csi
 
 /// Runs the contract over `fixture` (a MounterContract) for every protection.
-#define WEIGHHOUSE_MOUNTER_CONTRACT(fixture)                                                       \
-  TEST_P(fixture, ShowsAsAVolumeOfItsTree) { ShowsAsAVolumeOfItsTree(); }                          \
-  TEST_P(fixture, StacksAndUnmountsOneByOne) { StacksAndUnmountsOneByOne(); }                      \
-  TEST_P(fixture, UnmountingNothingIsNotFound) { UnmountingNothingIsNotFound(); }                  \
-  INSTANTIATE_TEST_SUITE_P(                                                                        \
-      Contract, fixture,                                                                           \
-      testing::Values(Protection::kReadOnlyBind, Protection::kIdmappedBind, Protection::kOverlay), \
-      ProtectionTestName)
+#define WEIGHHOUSE_MOUNTER_CONTRACT(fixture)                                                     \
+  TEST_P(fixture, ShowsAsAVolumeOfItsTree) { ShowsAsAVolumeOfItsTree(); }                        \
+  TEST_P(fixture, StacksAndUnmountsOneByOne) { StacksAndUnmountsOneByOne(); }                    \
+  TEST_P(fixture, UnmountingNothingIsNotFound) { UnmountingNothingIsNotFound(); }                \
+  INSTANTIATE_TEST_SUITE_P(Contract, fixture,                                                    \
+                           testing::Values(Protection::kReadOnlyBind, Protection::kIdmappedBind, \
+                                           Protection::kOverlay, Protection::kScratch),          \
+                           ProtectionTestName)
