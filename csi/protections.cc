@@ -14,6 +14,14 @@ void Log(std::string_view name, const ProtectionFinding& finding) {
   }
 }
 
+void LogScratch(const ProtectionFinding& finding) {
+  if (finding.holds) {
+    spdlog::info("self-test: `access: scratch` works, and leaves what is shared as it is");
+  } else {
+    spdlog::warn("self-test: volumes with `access: scratch` are refused here: {}", finding.reason);
+  }
+}
+
 }  // namespace
 
 Result<Protection> ChooseProtection(const ProtectionFindings& findings, bool readonly,
@@ -30,6 +38,14 @@ Result<Protection> ChooseProtection(const ProtectionFindings& findings, bool rea
                           "readOnly (idmapped bind: {}; overlay: {}): set `readOnly: true` on the "
                           "volume",
                           idmapped, findings.overlay.reason));
+}
+
+Error NoScratch(std::string_view reason) {
+  return {.code = Code::kFailedPrecondition,
+          .message = fmt::format("`access: scratch` does not work on this node ({}): let the pod "
+                                 "run on another one, or have the volume read-only by `access: "
+                                 "readOnly` or `readOnly: true`",
+                                 reason)};
 }
 
 std::string EmptyDirectory(const std::string& scratch_directory) {
@@ -50,16 +66,14 @@ Result<> Protections::Ensure() {
   findings_ = *findings;
   Log(ProtectionName(Protection::kIdmappedBind), findings->idmapped_bind);
   Log(ProtectionName(Protection::kOverlay), findings->overlay);
+  LogScratch(findings->scratch);
   return {};
 }
 
 Result<Protection> Protections::Choose(bool readonly, SelinuxState selinux) const {
   MutexLock lock(mutex_);
   if (readonly) return Protection::kReadOnlyBind;
-  if (!findings_) {
-    return Fail(Code::kUnavailable,
-                fmt::format("the plugin's self-test could not be made: {}", failure_));
-  }
+  if (!findings_) return std::unexpected(NotTested());
   return ChooseProtection(*findings_, readonly, selinux);
 }
 
@@ -67,6 +81,18 @@ Result<> Protections::CheckOverlay() const {
   MutexLock lock(mutex_);
   if (findings_ && findings_->overlay.holds) return {};
   return Fail(Code::kUnimplemented, findings_ ? findings_->overlay.reason : failure_);
+}
+
+Result<> Protections::CheckScratch() const {
+  MutexLock lock(mutex_);
+  if (!findings_) return std::unexpected(NotTested());
+  if (findings_->scratch.holds) return {};
+  return std::unexpected(NoScratch(findings_->scratch.reason));
+}
+
+Error Protections::NotTested() const {
+  return {.code = Code::kUnavailable,
+          .message = fmt::format("the plugin's self-test could not be made: {}", failure_)};
 }
 
 }  // namespace weighhouse::csi

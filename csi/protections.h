@@ -19,6 +19,7 @@ struct ProtectionFinding {
 struct ProtectionFindings {
   ProtectionFinding idmapped_bind;
   ProtectionFinding overlay;
+  ProtectionFinding scratch{};  ///< of kScratch: a pod writes, and the tree stays as it is
 };
 
 enum class SelinuxState { kOff, kOn };
@@ -31,10 +32,14 @@ enum class SelinuxState { kOff, kOn };
 Result<Protection> ChooseProtection(const ProtectionFindings& findings, bool readonly,
                                     SelinuxState selinux);
 
+/// The refusal of a scratch volume on a node where `reason` forbids it.
+Error NoScratch(std::string_view reason);
+
 /// Tries on a scratch tree below `scratch_directory` (made if missing; a directory of the host's,
 /// ours alone), as root, to write, create, delete and change a mode through each kind of mount
-/// after its read-only flag was cleared on a clone, as runc since 1.2 does. Leaves nothing behind
-/// but the directory `empty`. An error means that the test couldn't be made.
+/// after its read-only flag was cleared on a clone, as runc since 1.2 does; and to write through a
+/// scratch overlay, after which the tree must be what it was. Leaves nothing behind but the
+/// directory `empty`. An error means that the test couldn't be made.
 Result<ProtectionFindings> TestProtections(Mounter& mounter, const std::string& scratch_directory);
 
 /// The overlays' empty layer.
@@ -56,8 +61,13 @@ class Protections {
   /// OK where an overlay holds, for a filesystem that can't be idmapped; kUnimplemented where it
   /// doesn't, with what the test found.
   Result<> CheckOverlay() const EXCLUDES(mutex_);
+  /// OK where a scratch overlay works; kFailedPrecondition where it doesn't, with the reason and
+  /// the way out, and kUnavailable while the test couldn't be made.
+  Result<> CheckScratch() const EXCLUDES(mutex_);
 
  private:
+  Error NotTested() const REQUIRES(mutex_);
+
   Mounter& mounter_;
   const std::string scratch_directory_;
   mutable Mutex mutex_;

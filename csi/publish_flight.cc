@@ -38,8 +38,12 @@ std::optional<Error> InterruptionError(Interruption reason) {
 }  // namespace
 
 std::string PublishOrder::Fingerprint() const {
-  return fmt::format("{}|{}|{}|{}|{}", Digest::Of(volume_id).Hex(), context.model.Fingerprint(),
-                     LayoutName(context.layout), readonly, access_mode);
+  return fmt::format("{}|{}|{}|{}|{}|{}", Digest::Of(volume_id).Hex(), context.model.Fingerprint(),
+                     LayoutName(context.layout), readonly, access_mode, context.scratch_size);
+}
+
+VolumeAccess PublishOrder::Access() const {
+  return {.readonly = readonly, .scratch_size = context.scratch_size};
 }
 
 PublishFlight::PublishFlight(PublishTools& tools, PublishOrder order, milliseconds hold, Done done)
@@ -116,6 +120,8 @@ void PublishFlight::Prepare() {
   if (!inspection->propagation) return End(std::move(inspection->propagation));
   Result<> alone = CheckSingleWriter();
   if (!alone) return End(std::move(alone));
+  Result<> possible = tools_.disk.CheckAccess(order_.Access());
+  if (!possible) return End(std::move(possible));
   AskDaemon();
 }
 
@@ -236,7 +242,7 @@ void PublishFlight::OnAcquired(Result<cache::v1::Ready> ready) {
 
 void PublishFlight::Mount(const cache::v1::Ready& ready) {
   if (std::optional<Error> error = Interrupted()) return End(std::unexpected(*error));
-  Result<> mounted = tools_.disk.Mount(order_.target, ready.tree(), order_.readonly);
+  Result<> mounted = tools_.disk.Mount(order_.target, ready.tree(), order_.Access());
   if (!mounted) return End(std::move(mounted));
   mounted_ = true;
   Record(ready.tree(), &ready);

@@ -33,6 +33,7 @@ struct PublishOrder {
 
   /// Equal for requests that ask for the same at the same place; credentials don't count.
   std::string Fingerprint() const;
+  VolumeAccess Access() const;
 };
 
 /// What publishes work with; all outlive every flight.

@@ -17,6 +17,7 @@ namespace weighhouse::csi {
 namespace {
 
 constexpr std::string_view kContent = "weighhouse self-test\n";
+constexpr std::string_view kChange = "changed\n";
 constexpr const char* kFile = "file";
 
 /// The scratch tree: `tree/file` and an empty `target`, below one directory of a fixed name, so
@@ -132,13 +133,45 @@ Result<> CheckReadable(int directory) {
   return {};
 }
 
+/// Rewrites the file, creates one, and deletes the first, as a pod may in a scratch volume.
+Result<> ChangeAll(int directory) {
+  UniqueFd file(openat(directory, kFile, O_WRONLY | O_TRUNC | O_CLOEXEC));
+  if (!file) return FailErrno(errno, "open a file for writing");
+  if (write(file.get(), kChange.data(), kChange.size()) != static_cast<ssize_t>(kChange.size())) {
+    return FailErrno(errno, "write a file");
+  }
+  UniqueFd created(openat(directory, "created", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644));
+  if (!created) return FailErrno(errno, "create a file");
+  UniqueFd changed(openat(directory, kFile, O_RDONLY | O_CLOEXEC));
+  std::string content = TRY(ReadAtMost(changed.get(), kContent.size()));
+  if (content != kChange) return Fail(Code::kInternal, "what was written is not what is read");
+  if (unlinkat(directory, kFile, 0) != 0) return FailErrno(errno, "delete a file");
+  return {};
+}
+
+/// Writes through the mount, and looks whether the tree is what it was.
+Result<> TryWriting(const Scratch& scratch) {
+  UniqueFd volume = TRY(OpenDirectoryBeneath(scratch.parent(), "target", MountCrossing::kAllowed));
+  TRY(CheckReadable(volume.get()));
+  Result<> changed = ChangeAll(volume.get());
+  Result<> untouched = CheckReadable(scratch.tree());
+  bool alone = faccessat(scratch.tree(), "created", F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+  if (untouched && alone) return changed;
+  return Fail(Code::kFailedPrecondition, "what root wrote through the mount changed the tree");
+}
+
+MountOrder OrderFor(const Scratch& scratch, Protection protection) {
+  return {.tree = scratch.tree(),
+          .tree_name = "self-test",
+          .target = scratch.target(),
+          .protection = protection,
+          .selinux_context = "",
+          .scratch_size = kMiB};
+}
+
 Result<> TryProtection(Mounter& mounter, Scratch& scratch, Protection protection) {
-  MountOrder order{.tree = scratch.tree(),
-                   .tree_name = "self-test",
-                   .target = scratch.target(),
-                   .protection = protection,
-                   .selinux_context = ""};
-  TRY(mounter.Mount(order));
+  TRY(mounter.Mount(OrderFor(scratch, protection)));
+  if (protection == Protection::kScratch) return TryWriting(scratch);
   UniqueFd clone = TRY(WritableClone(scratch.parent()));
   TRY(CheckReadable(clone.get()));
   std::string breach = Breach(clone.get());
@@ -161,6 +194,7 @@ Result<ProtectionFindings> TestProtections(Mounter& mounter, const std::string& 
   ProtectionFindings findings;
   findings.idmapped_bind = TRY(Find(mounter, scratch_directory, Protection::kIdmappedBind));
   findings.overlay = TRY(Find(mounter, scratch_directory, Protection::kOverlay));
+  findings.scratch = TRY(Find(mounter, scratch_directory, Protection::kScratch));
   return findings;
 }
 

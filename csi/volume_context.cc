@@ -14,12 +14,15 @@
 namespace weighhouse::csi {
 namespace {
 
-constexpr std::array<std::string_view, 5> kParameters = {"model", "revision", "allowPatterns",
-                                                         "ignorePatterns", "layout"};
+constexpr std::array<std::string_view, 7> kParameters = {
+    "model", "revision", "allowPatterns", "ignorePatterns", "layout", "access", "scratchSize"};
 /// What only a StorageClass says: where its claims are provisioned.
 constexpr std::array<std::string_view, 2> kClassParameters = {"cachedOnly", "placement"};
 /// What CreateVolume adds to the parameters.
 constexpr std::string_view kCommit = "commit";
+constexpr Bytes kDefaultScratchSize = kGiB;
+constexpr Bytes kMinScratchSize = kMiB;
+constexpr Bytes kMaxScratchSize = 1024 * kGiB;
 constexpr std::array<std::string_view, 2> kForeignPrefixes = {"csi.storage.k8s.io/",
                                                               "storage.kubernetes.io/"};
 constexpr std::array<std::string_view, 2> kCredentialKeys = {"HF_TOKEN", "token"};
@@ -119,6 +122,31 @@ Result<std::string> ParseCommit(const StringMap& attributes, const ModelReferenc
   return commit;
 }
 
+/// 0 unless the access is scratch.
+Result<Bytes> ParseScratchSize(const StringMap& attributes) {
+  std::string access(Trim(Value(attributes, "access")));
+  std::string text(Trim(Value(attributes, "scratchSize")));
+  if (!access.empty() && access != "readOnly" && access != "scratch") {
+    return Fail(Code::kInvalidArgument, fmt::format("access `{}` is not known: give readOnly or "
+                                                    "scratch",
+                                                    Printable(access, 80)));
+  }
+  if (access != "scratch") {
+    if (text.empty()) return Bytes{0};
+    return Fail(Code::kInvalidArgument,
+                "scratchSize says how much a pod may write, which it can't: give `access: "
+                "scratch` too, or remove it");
+  }
+  if (text.empty()) return kDefaultScratchSize;
+  Result<Bytes> size = ParseBytes(text);
+  if (!size) return std::unexpected(std::move(size).error().Within("scratchSize"));
+  if (*size >= kMinScratchSize && *size <= kMaxScratchSize) return *size;
+  return Fail(
+      Code::kInvalidArgument,
+      fmt::format("scratchSize {}: give {} to {}, of the memory that the pod may use",
+                  Printable(text, 80), FormatBytes(kMinScratchSize), FormatBytes(kMaxScratchSize)));
+}
+
 }  // namespace
 
 bool IsForeignKey(std::string_view key) {
@@ -158,6 +186,7 @@ Result<VolumeContext> VolumeContext::Parse(const StringMap& attributes) {
   context.model.ignore_patterns = TRY(ParsePatterns(attributes, "ignorePatterns"));
   std::string layout(Trim(Value(attributes, "layout")));
   if (!layout.empty()) context.layout = TRY(ParseLayout(layout));
+  context.scratch_size = TRY(ParseScratchSize(attributes));
   context.pod_namespace = Value(attributes, "csi.storage.k8s.io/pod.namespace");
   context.pod_name = Value(attributes, "csi.storage.k8s.io/pod.name");
   context.pod_uid = Value(attributes, "csi.storage.k8s.io/pod.uid");

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/model.h"
+#include "base/units.h"
 
 namespace weighhouse::csi {
 
@@ -15,6 +16,8 @@ using StringMap = std::map<std::string, std::string>;
 struct VolumeContext {
   ModelReference model;
   Layout layout = Layout::kFiles;
+  /// With `access: scratch`, how much the pod may write to a layer of its own; else 0.
+  Bytes scratch_size = 0;
   /// What kubelet adds with podInfoOnMount; empty without.
   std::string pod_namespace, pod_name, pod_uid;
 

@@ -122,6 +122,8 @@ Result<> VolumeDisk::MountProtected(const MountOrder& order) const {
   if (mounted || mounted.error().code != Code::kUnimplemented) return mounted;
   std::string why =
       fmt::format("{}: {}", ProtectionName(order.protection), mounted.error().message);
+  // Nothing else would let the pod write.
+  if (order.protection == Protection::kScratch) return std::unexpected(NoScratch(why));
   if (order.protection == Protection::kIdmappedBind) {
     // The self-test's filesystem could be idmapped, the cache's can't.
     spdlog::warn("{}: {}; mounting an overlay instead", order.tree_name, why);
@@ -138,7 +140,19 @@ Result<> VolumeDisk::MountProtected(const MountOrder& order) const {
                           order.tree_name, why));
 }
 
-Result<> VolumeDisk::Mount(const TargetPath& target, const std::string& tree, bool readonly) const {
+Result<> VolumeDisk::CheckAccess(const VolumeAccess& access) const {
+  if (!access.Scratch()) return {};
+  return protections_.CheckScratch();
+}
+
+Result<Protection> VolumeDisk::Choose(const VolumeAccess& access, SelinuxState selinux) const {
+  TRY(CheckAccess(access));
+  if (access.Scratch()) return Protection::kScratch;
+  return protections_.Choose(access.readonly, selinux);
+}
+
+Result<> VolumeDisk::Mount(const TargetPath& target, const std::string& tree,
+                           const VolumeAccess& access) const {
   UniqueFd source = TRY(OpenTree(tree));
   RootDirectory root = TRY(OpenKubeletRoot());
   std::vector<MountEntry> mounts = TRY(mounter_.Mounts());
@@ -146,14 +160,15 @@ Result<> VolumeDisk::Mount(const TargetPath& target, const std::string& tree, bo
   const MountEntry* holder = CoveringMount(mounts, cache.path);
   SelinuxState selinux =
       holder != nullptr && holder->seclabel ? SelinuxState::kOn : SelinuxState::kOff;
-  Protection protection = TRY(protections_.Choose(readonly, selinux));
+  Protection protection = TRY(Choose(access, selinux));
   UniqueFd parent = TRY(OpenTargetParent(root, target));
   UniqueFd directory = TRY(MakeTarget(parent.get(), target));
   MountOrder order{.tree = source.get(),
                    .tree_name = tree,
                    .target = directory.get(),
                    .protection = protection,
-                   .selinux_context = ""};
+                   .selinux_context = "",
+                   .scratch_size = access.scratch_size};
   if (selinux == SelinuxState::kOn) order.selinux_context = settings_.selinux_context;
   return MountProtected(order);
 }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/units.h"
 #include "csi/mounter.h"
 #include "csi/protections.h"
 #include "csi/published.h"
@@ -18,6 +19,14 @@ struct DaemonRoot {
   uint64_t device = 0;
   uint64_t inode = 0;
   std::string id;
+};
+
+/// What a pod may do with its volume.
+struct VolumeAccess {
+  bool readonly = false;   ///< its runtime keeps the mount's read-only flag
+  Bytes scratch_size = 0;  ///< how much it may write, to a layer of its own; 0: nothing
+
+  bool Scratch() const { return scratch_size > 0 && !readonly; }
 };
 
 /// True if what is mounted at `mount_point` shows in the host's namespace too, as far as the mount
@@ -57,10 +66,14 @@ class VolumeDisk {
   /// kUnavailable unless the directory that we see as the cache root is the daemon's.
   Result<> CheckCacheRoot(const DaemonRoot& daemon) const;
 
+  /// Whether this node can give such access at all; the errors of Protections::CheckScratch.
+  Result<> CheckAccess(const VolumeAccess& access) const;
+
   /// Makes the target and mounts `tree` there. The tree's name is the daemon's word and isn't
   /// trusted: it must have the form of one and is opened below our own cache root, without symlinks
   /// and on the same mount (kUnavailable otherwise).
-  Result<> Mount(const TargetPath& target, const std::string& tree, bool readonly) const;
+  Result<> Mount(const TargetPath& target, const std::string& tree,
+                 const VolumeAccess& access) const;
 
   /// Takes every mount at the target away and removes the directory. Nothing there is fine.
   Result<> Clear(const TargetPath& target) const;
@@ -76,6 +89,7 @@ class VolumeDisk {
  private:
   Result<RootDirectory> OpenCacheRoot() const;
   Result<UniqueFd> OpenTree(const std::string& tree) const;
+  Result<Protection> Choose(const VolumeAccess& access, SelinuxState selinux) const;
   Result<> MountProtected(const MountOrder& order) const;
 
   const Settings settings_;

@@ -59,7 +59,7 @@ Result<VolumeReport> VolumeStats::Report(const std::string& volume_id, const std
   std::string owner = known ? known->volume_id : "";
   if (owner.empty()) owner = disk_.VolumeHandle(*target);
   if (!owner.empty() && owner != volume_id) return NotPublished(volume_id, path);
-  VolumeReport report{.sizes = {}, .abnormal = false, .condition = "mounted read-only"};
+  VolumeReport report{.sizes = {}, .abnormal = false, .condition = "mounted"};
   if (known && known->sizes) report.sizes = *known->sizes;
   if (found.kind == Kind::kDead) {
     report.abnormal = true;

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -27,7 +29,8 @@ class PluginRootTest : public RootTest {
     fs::create_directory(shared() / "empty");
     mounter_ = std::make_unique<LinuxMounter>((shared() / "empty").string());
     ProtectionFindings all{.idmapped_bind = {.holds = true, .reason = ""},
-                           .overlay = {.holds = true, .reason = ""}};
+                           .overlay = {.holds = true, .reason = ""},
+                           .scratch = {.holds = true, .reason = ""}};
     harness_ = std::make_unique<PluginHarness>(shared(), *mounter_, all);
     harness_->daemon().SetScript(FakeDaemon::Answer(PluginHarness::Tree('a')));
   }
@@ -145,6 +148,47 @@ TEST_F(PluginRootTest, TheReconcilerFindsRealMountsOfEveryKind) {
   EXPECT_EQ(harness_->daemon().syncs()[0].live(0).tree(), PluginHarness::Tree('a'));
   EXPECT_TRUE(harness_->Unpublish("v", idmapped).ok());
   EXPECT_TRUE(harness_->Unpublish("w", plain).ok());
+}
+
+TEST_F(PluginRootTest, WhatAPodWroteToItsScratchVolumeSurvivesARestartOfThePlugin) {
+  std::string target = harness_->MakeTarget("u"), other = harness_->MakeTarget("w");
+  auto request = harness_->Request("v", target);
+  (*request.mutable_volume_context())["access"] = "scratch";
+  grpc::Status status = harness_->Publish(request);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  WriteTestFile(fs::path(target) / "config.json", "mine");
+  WriteTestFile(fs::path(target) / "sub/cache/compiled", "x");
+  harness_->RestartPlugin();
+  EXPECT_TRUE(harness_->Publish(request).ok());
+  EXPECT_EQ(ReadTestFile(fs::path(target) / "config.json"), "mine");
+  Result<> compared = harness_->plugin().reconciler().RunOnce();
+  ASSERT_TRUE(compared.has_value()) << compared.error().message;
+  ASSERT_EQ(harness_->daemon().syncs().back().live_size(), 1);
+  EXPECT_EQ(harness_->daemon().syncs().back().live(0).tree(), PluginHarness::Tree('a'));
+
+  (*request.mutable_volume_context())["access"] = "readOnly";
+  EXPECT_EQ(harness_->Publish(request).error_code(), StatusCode::ALREADY_EXISTS);
+  auto next = harness_->Request("w", other);
+  ASSERT_TRUE(harness_->Publish(next).ok());
+  EXPECT_EQ(ReadTestFile(fs::path(other) / "config.json"), "tree a");
+  EXPECT_FALSE(fs::exists(fs::path(other) / "sub/cache"));
+  ::csi::v1::NodeGetVolumeStatsResponse stats;
+  ASSERT_TRUE(harness_->Stats("v", target, &stats).ok());
+  EXPECT_FALSE(stats.volume_condition().abnormal());
+  EXPECT_TRUE(harness_->Unpublish("v", target).ok());
+  EXPECT_FALSE(fs::exists(target));
+  EXPECT_TRUE(harness_->Unpublish("w", other).ok());
+}
+
+TEST_F(PluginRootTest, AReadOnlyVolumeHasNothingToWriteTo) {
+  std::string target = harness_->MakeTarget("u");
+  auto request = harness_->Request("v", target);
+  request.set_readonly(true);
+  (*request.mutable_volume_context())["access"] = "scratch";
+  ASSERT_TRUE(harness_->Publish(request).ok());
+  EXPECT_LT(open((target + "/config.json").c_str(), O_WRONLY | O_CLOEXEC), 0);
+  EXPECT_EQ(errno, EROFS);
+  EXPECT_TRUE(harness_->Unpublish("v", target).ok());
 }
 
 }  // namespace

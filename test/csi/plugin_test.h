@@ -22,14 +22,15 @@ MATCHER_P(HasCode, code, "") {
   return arg.error_code() == code && formed && arg.error_details().empty();
 }
 
-/// A plugin with fake mounts, on which both kinds of writable protection hold.
+/// A plugin with fake mounts, on which every kind of protection holds.
 class PluginTest : public testing::Test {
  protected:
   PluginTest() { harness_.daemon().SetScript(FakeDaemon::Answer(PluginHarness::Tree('a'))); }
 
   static ProtectionFindings AllHold() {
     return {.idmapped_bind = {.holds = true, .reason = ""},
-            .overlay = {.holds = true, .reason = ""}};
+            .overlay = {.holds = true, .reason = ""},
+            .scratch = {.holds = true, .reason = ""}};
   }
   bool IsMounted(const std::string& target) { return mounter_.CountAt(target) > 0; }
   static std::string LeaseOf(const std::string& target) { return Digest::Of(target).Hex(); }

@@ -52,10 +52,24 @@ TEST(ProtectionsTest, AnOverlayForAFilesystemThatCanNotBeIdmappedMustHold) {
   EXPECT_EQ(refused.error().message, "no overlay");
 }
 
+TEST(ProtectionsTest, AScratchVolumeIsRefusedWhereItDoesNotWorkWithTheWayOut) {
+  FakeMounter mounter;
+  ProtectionFindings findings = Findings(true, true);
+  findings.scratch = {.holds = true, .reason = ""};
+  EXPECT_TRUE(Protections(mounter, findings).CheckScratch().has_value());
+  findings.scratch = {.holds = false, .reason = "no tmpfs"};
+  Result<> refused = Protections(mounter, findings).CheckScratch();
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Code::kFailedPrecondition);
+  EXPECT_THAT(refused.error().message, HasSubstr("no tmpfs"));
+  EXPECT_THAT(refused.error().message, HasSubstr("`access: readOnly`"));
+}
+
 TEST(ProtectionsTest, UntilTheTestCouldBeMadeOnlyReadOnlyVolumesAreMounted) {
   FakeMounter mounter;
   Protections protections(mounter, "/proc/no/such/place");
   EXPECT_EQ(protections.Choose(false, SelinuxState::kOff).error().code, Code::kUnavailable);
+  EXPECT_EQ(protections.CheckScratch().error().code, Code::kUnavailable);
   Result<> made = protections.Ensure();
   ASSERT_FALSE(made.has_value());
   EXPECT_THAT(made.error().message, HasSubstr("--scratch-dir"));

@@ -2,9 +2,12 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "csi/beneath.h"
 #include "csi/linux_mounter.h"
 #include "csi/protections.h"
 #include "csi/volume_disk.h"
@@ -35,6 +38,24 @@ class FlagsOnlyMounter final : public Mounter {
   LinuxMounter mounter_;
 };
 
+/// Binds the tree itself, writable, as the scratch volume.
+class WritableMounter final : public Mounter {
+ public:
+  explicit WritableMounter(std::string empty) : mounter_(std::move(empty)) {}
+  Result<std::vector<MountEntry>> Mounts() const override { return mounter_.Mounts(); }
+  Result<> Mount(const MountOrder& order) override {
+    std::string tree = DescriptorPath(order.tree), target = DescriptorPath(order.target);
+    int outcome = mount(tree.c_str(), target.c_str(), nullptr, MS_BIND, nullptr);
+    return outcome == 0 ? Result<>() : FailErrno(errno, "bind");
+  }
+  Result<> Unmount(int parent, const std::string& name) override {
+    return mounter_.Unmount(parent, name);
+  }
+
+ private:
+  LinuxMounter mounter_;
+};
+
 class SelfTestTest : public RootTest {
  protected:
   std::string Directory() const { return (shared() / "plugins/driver").string(); }
@@ -47,12 +68,13 @@ class SelfTestTest : public RootTest {
   }
 };
 
-TEST_F(SelfTestTest, BothProtectionsHoldOnThisKernelAndNothingIsLeft) {
+TEST_F(SelfTestTest, AllProtectionsHoldOnThisKernelAndNothingIsLeft) {
   LinuxMounter mounter(EmptyDirectory(Directory()));
   Result<ProtectionFindings> findings = TestProtections(mounter, Directory());
   ASSERT_TRUE(findings.has_value()) << findings.error().message;
   EXPECT_TRUE(findings->idmapped_bind.holds) << findings->idmapped_bind.reason;
   EXPECT_TRUE(findings->overlay.holds) << findings->overlay.reason;
+  EXPECT_TRUE(findings->scratch.holds) << findings->scratch.reason;
   EXPECT_THAT(LeftBehind(), ElementsAre("empty"));
 }
 
@@ -63,6 +85,17 @@ TEST_F(SelfTestTest, FlagsAloneAreFoundOut) {
   EXPECT_FALSE(findings->idmapped_bind.holds);
   EXPECT_FALSE(findings->overlay.holds);
   EXPECT_THAT(findings->overlay.reason, HasSubstr("root opened a file for writing"));
+  EXPECT_FALSE(findings->scratch.holds);
+  EXPECT_THAT(findings->scratch.reason, HasSubstr("Read-only file system"));
+  EXPECT_THAT(LeftBehind(), ElementsAre("empty"));
+}
+
+TEST_F(SelfTestTest, AScratchVolumeThatWritesToTheTreeIsFoundOut) {
+  WritableMounter mounter(EmptyDirectory(Directory()));
+  Result<ProtectionFindings> findings = TestProtections(mounter, Directory());
+  ASSERT_TRUE(findings.has_value()) << findings.error().message;
+  EXPECT_FALSE(findings->scratch.holds);
+  EXPECT_THAT(findings->scratch.reason, HasSubstr("changed the tree"));
   EXPECT_THAT(LeftBehind(), ElementsAre("empty"));
 }
 

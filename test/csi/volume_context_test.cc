@@ -102,6 +102,37 @@ TEST(VolumeContextTest, WhereClaimsAreProvisionedIsTheStorageClassesWord) {
   EXPECT_FALSE(CheckParameters({{"commit", "x"}}, ParameterPlace::kStorageClass).has_value());
 }
 
+TEST(VolumeContextTest, AScratchVolumeHasASize) {
+  auto size = [](StringMap attributes) {
+    attributes["model"] = "hf://org/name";
+    auto context = VolumeContext::Parse(attributes);
+    EXPECT_TRUE(context.has_value()) << context.error().message;
+    return context ? context->scratch_size : 0;
+  };
+  EXPECT_EQ(size({}), 0U);
+  EXPECT_EQ(size({{"access", "readOnly"}}), 0U);
+  EXPECT_EQ(size({{"access", "scratch"}}), kGiB);
+  EXPECT_EQ(size({{"access", " scratch "}, {"scratchSize", " 2Gi "}}), 2 * kGiB);
+  EXPECT_EQ(size({{"access", "scratch"}, {"scratchSize", "1Mi"}}), kMiB);
+}
+
+TEST(VolumeContextTest, WhatIsNoAccessOrNoSizeIsRefusedAndNamed) {
+  auto message = [](StringMap attributes) {
+    attributes["model"] = "hf://org/name";
+    Error error = Refused(attributes);
+    EXPECT_EQ(error.code, Code::kInvalidArgument);
+    return error.message;
+  };
+  EXPECT_THAT(message({{"access", "readwrite"}}), HasSubstr("`readwrite`"));
+  EXPECT_THAT(message({{"scratchSize", "1Gi"}}), HasSubstr("`access: scratch`"));
+  EXPECT_THAT(message({{"access", "readOnly"}, {"scratchSize", "1Gi"}}),
+              HasSubstr("`access: scratch`"));
+  for (const char* size : {"0", "1Ki", "2000Gi", "-1", "much", "1 Gi"}) {
+    EXPECT_THAT(message({{"access", "scratch"}, {"scratchSize", size}}), HasSubstr("scratchSize"))
+        << size;
+  }
+}
+
 TEST(VolumeContextTest, LimitsCountAndSize) {
   std::string many = "a";
   for (int i = 0; i < 64; ++i) many += ",b";
