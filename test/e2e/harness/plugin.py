@@ -21,6 +21,8 @@ class CsiPlugin:
     def __init__(self, directory: Path, kubelet_root: Path, daemon: CacheDaemon, timing: Timing) -> None:
         self.socket = directory / "csi.sock"
         self.log = directory / "csi.log"
+        self.scratch_directory = kubelet_root / "plugins/csi.weighhouse.dev"
+        """The plugin's default."""
         milliseconds = int(timing.deadline * 1000)
         self._command = [
             # Without a propagation change: what it mounts below the kubelet root reaches us, as with
