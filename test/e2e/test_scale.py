@@ -7,16 +7,20 @@ from __future__ import annotations
 import os
 import re
 import time
-from typing import Callable, NamedTuple
+from typing import Callable, Iterator, NamedTuple
 
 import pytest
 
 from harness import scale, workspace
 from harness.daemon import CacheDaemon
-from harness.scale import Amounts
+from harness.disk import SmallDisk
+from harness.plugin import CsiPlugin
+from harness.scale import Amounts, Pods
+from kubelet_double import Timing
+from kubelet_double.directories import mounts_below
 
 CALLERS = 100
-START_SECONDS, ALONE_MS, TOGETHER_MS = 2.0, 5.0, 50.0
+START_SECONDS, ALONE_MS, TOGETHER_MS, PUBLISH_MS = 2.0, 5.0, 50.0, 50.0
 
 
 class Form(NamedTuple):
@@ -26,11 +30,12 @@ class Form(NamedTuple):
     warm: Amounts
     calls_alone: int
     calls_together: int
+    rounds: int
     slack: float
 
 
-FULL = Form(Amounts(1_000, 100, 100), Amounts(10_000, 10, 1_000), 5_000, 20_000, 1)
-SHORT = Form(Amounts(1_000, 20, 100), Amounts(2_000, 5, 200), 500, 2_000, 20)
+FULL = Form(Amounts(1_000, 100, 100), Amounts(10_000, 10, 1_000), 5_000, 20_000, 20, 1)
+SHORT = Form(Amounts(1_000, 20, 100), Amounts(2_000, 5, 200), 500, 2_000, 2, 20)
 FORM = FULL if os.environ.get("WEIGHHOUSE_SCALE") == "full" else SHORT
 
 
@@ -88,3 +93,52 @@ def test_a_publish_of_what_is_present_takes_milliseconds(new_daemon: Callable[..
     assert not complaints(daemon)
     assert alone.p99_ms < ALONE_MS * FORM.slack
     assert together.p99_ms < TOGETHER_MS * FORM.slack
+
+
+@pytest.fixture
+def new_plugin() -> Iterator[Callable[[CacheDaemon], CsiPlugin]]:
+    """Starts plugins beside daemons, on a kubelet root of their own; they end with the test, before the daemons."""
+    plugins: list[CsiPlugin] = []
+
+    def make(daemon: CacheDaemon) -> CsiPlugin:
+        kubelet_root = daemon.directory / "kubelet"
+        kubelet_root.mkdir()
+        SmallDisk(kubelet_root, 64)
+        workspace.mount("--make-rshared", str(kubelet_root))
+        (kubelet_root / "pods").mkdir()
+        plugins.append(CsiPlugin(daemon.directory, kubelet_root, daemon, Timing.scaled(1), log_level="info"))
+        plugins[-1].start()
+        return plugins[-1]
+
+    yield make
+    for plugin in plugins:
+        plugin.end()
+
+
+def test_pods_that_start_at_one_moment_get_their_volumes_soon(new_daemon: Callable[..., CacheDaemon],
+                                                              new_plugin: Callable[[CacheDaemon], CsiPlugin],
+                                                              say: Callable[[str], None]) -> None:
+    amounts = FORM.warm
+    daemon = new_daemon()
+    # Disks of our own: an ext4 without a journal, as a test machine may have, passes over whatever was removed in the
+    # last minute, one by one, for each file that is made; and round after round removes what the one before made.
+    SmallDisk(daemon.root, 4096)
+    daemon.change("log", level="info")
+    daemon.change("scrub", dailyBytes="0")  # of so many small files it would be a load of its own
+    scale.make_root(daemon, amounts)
+    daemon.start()
+    plugin = new_plugin(daemon)
+    kubelet_root = daemon.directory / "kubelet"
+    late = []
+    for connections in ("each", "shared"):
+        for models in (1, 10):
+            for protection in ("readonly", "writable"):
+                pods = Pods(models, CALLERS, FORM.rounds, protection, connections)
+                published, unpublished = scale.publish(plugin.socket, kubelet_root, pods)
+                say(f"{pods}: publish {published}, p99 at most {PUBLISH_MS * FORM.slack:g}\nunpublish {unpublished}")
+                if published.p99_ms >= PUBLISH_MS * FORM.slack:
+                    late.append(str(pods))
+    assert mounts_below(kubelet_root / "pods") == []
+    daemon.process.wait_ready(lambda: daemon.leases() == [])  # those of the root had no pods: the plugin said so
+    assert not complaints(daemon)
+    assert not late

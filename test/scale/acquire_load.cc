@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -17,13 +16,13 @@
 #include "base/digest.h"
 #include "base/mutex.h"
 #include "csi/daemon_client.h"
+#include "test/scale/latencies.h"
 #include "test/scale/scale_model.h"
 
 namespace weighhouse::scale {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Milliseconds = std::chrono::duration<double, std::milli>;
 namespace pb = cache::v1;
 
 constexpr std::chrono::seconds kPatience{30};
@@ -111,11 +110,6 @@ class Load {
   std::vector<Milliseconds> took_ GUARDED_BY(mutex_);
 };
 
-double Quantile(const std::vector<Milliseconds>& sorted, double share) {
-  auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(sorted.size())));
-  return sorted[std::max<size_t>(rank, 1) - 1].count();
-}
-
 int Main(std::span<char*> arguments) {
   if (arguments.size() != 5) {
     std::fputs("usage: scale-acquire SOCKET SNAPSHOTS CALLS CALLERS\n", stderr);
@@ -133,12 +127,8 @@ int Main(std::span<char*> arguments) {
     return 1;
   }
   double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
-  std::ranges::sort(*took);
-  std::puts(fmt::format(R"({{"calls": {}, "seconds": {:.3f}, "p50_ms": {:.3f}, )"
-                        R"("p99_ms": {:.3f}, "max_ms": {:.3f}}})",
-                        took->size(), seconds, Quantile(*took, 0.5), Quantile(*took, 0.99),
-                        took->back().count())
-                .c_str());
+  std::puts(
+      fmt::format(R"({{"seconds": {:.3f}, {}}})", seconds, Summary(std::move(*took))).c_str());
   return 0;
 }
 

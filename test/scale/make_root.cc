@@ -30,10 +30,6 @@ struct Amounts {
   size_t snapshots = 0, files = 0, leases = 0;
 };
 
-std::string ContentOf(size_t model, size_t file) {
-  return fmt::format("file {} of model {}\n", file, model);
-}
-
 Listing ListingOf(size_t model, size_t files) {
   Listing listing{.origin = "hf+https://hub.example/" + RepositoryOf(model),
                   .revision = CommitOf(model),
@@ -42,7 +38,7 @@ Listing ListingOf(size_t model, size_t files) {
   for (size_t file = 0; file < files; ++file) {
     std::string content = ContentOf(model, file);
     listing.files.push_back(
-        {.path = fmt::format("model-{:05}.safetensors", file),
+        {.path = FileNameOf(file),
          .size = content.size(),
          .identity = {.kind = FileIdentity::Kind::kSha256, .value = Digest::Of(content).Hex()}});
   }

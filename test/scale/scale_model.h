@@ -18,4 +18,10 @@ inline std::string ReferenceOf(size_t number) {
   return fmt::format("hf://{}@{}", RepositoryOf(number), CommitOf(number));
 }
 
+/// Their files, by number.
+inline std::string FileNameOf(size_t file) { return fmt::format("model-{:05}.safetensors", file); }
+inline std::string ContentOf(size_t model, size_t file) {
+  return fmt::format("file {} of model {}\n", file, model);
+}
+
 }  // namespace weighhouse::scale

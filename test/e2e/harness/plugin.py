@@ -18,7 +18,8 @@ class CsiPlugin:
     """The plugin on `directory/csi.sock`. Its times are kubelet's scaled by the same factor. Not started until
     `start()`."""
 
-    def __init__(self, directory: Path, kubelet_root: Path, daemon: CacheDaemon, timing: Timing) -> None:
+    def __init__(self, directory: Path, kubelet_root: Path, daemon: CacheDaemon, timing: Timing,
+                 log_level: str = "debug") -> None:
         self.socket = directory / "csi.sock"
         self.log = directory / "csi.log"
         self.scratch_directory = kubelet_root / "plugins/csi.weighhouse.dev"
@@ -32,7 +33,7 @@ class CsiPlugin:
             "--endpoint", f"unix://{self.socket}", "--daemon-socket", str(daemon.node_socket), "--node-id", NODE,
             "--kubelet-root", str(kubelet_root), "--cache-root", str(daemon.root),
             "--publish-margin", f"{milliseconds // 12}ms", "--publish-hold-limit", f"{milliseconds * 11 // 12}ms",
-            "--reconcile-interval", f"{milliseconds // 2}ms", "--log-level", "debug",
+            "--reconcile-interval", f"{milliseconds // 2}ms", "--log-level", log_level,
         ]
         self._process: Process | None = None
 

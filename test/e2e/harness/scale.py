@@ -51,6 +51,46 @@ def acquire(daemon: CacheDaemon, snapshots: int, calls: int, callers: int) -> Lo
     return Load(**json.loads(done.stdout))
 
 
+class Burst(NamedTuple):
+    """What scale-publish measured of one kind of call, over all rounds; and each round's p99."""
+
+    calls: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    round_p99_ms: list[float]
+
+    def __str__(self) -> str:
+        rounds = sorted(self.round_p99_ms)
+        return (f"p50 {self.p50_ms:.1f} ms, p99 {self.p99_ms:.1f} ms, max {self.max_ms:.1f} ms (p99 of a round: "
+                f"{rounds[0]:.1f}, median {rounds[len(rounds) // 2]:.1f}, {rounds[-1]:.1f}; {len(rounds)} rounds)")
+
+
+class Pods(NamedTuple):
+    """What starts at one moment, again and again."""
+
+    models: int
+    """Of the root, shared by the pods."""
+    pods: int
+    rounds: int
+    protection: str
+    """readonly or writable."""
+    connections: str = "each"
+    """each: a connection a call, as kubelet makes them; shared: one."""
+
+    def __str__(self) -> str:
+        return (f"{self.pods} pods at once of {self.models} models, {self.protection}, "
+                f"{'a connection each' if self.connections == 'each' else 'one connection'}")
+
+
+def publish(plugin_socket: Path, kubelet_root: Path, pods: Pods) -> tuple[Burst, Burst]:
+    """Publishes and unpublishes through the plugin, which mounts; what is mounted is looked at between."""
+    done = subprocess.run([str(binaries() / "scale-publish"), str(plugin_socket), str(kubelet_root), *map(str, pods)],
+                          check=True, stdout=subprocess.PIPE, text=True, timeout=300)
+    measured = json.loads(done.stdout)
+    return Burst(**measured["publish"]), Burst(**measured["unpublish"])
+
+
 def model(number: int) -> str:
     """The name of a model of the root, as test/scale/scale_model.h makes it."""
     repository = f"scale/model-{number}"
