@@ -75,6 +75,17 @@ Result<UniqueFd> OpenFileBeneath(int directory, const std::string& path, MountCr
   return fd;
 }
 
+Result<uint64_t> MountIdOf(int fd) {
+  constexpr unsigned int kUnique = 0x4000;  // STATX_MNT_ID_UNIQUE, which glibc 2.36 doesn't have
+  // A kernel that doesn't know the one gives the other, since 5.8.
+  struct statx status{};
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID | kUnique, &status) != 0) {
+    return FailErrno(errno, "stat a mount");
+  }
+  if ((status.stx_mask & (STATX_MNT_ID | kUnique)) != 0) return status.stx_mnt_id;
+  return Fail(Code::kUnimplemented, "this kernel doesn't tell mounts apart (Linux 5.12 is needed)");
+}
+
 std::string DescriptorPath(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
 
 Result<std::string> ReadAtMost(int fd, size_t limit) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -34,6 +35,10 @@ Result<UniqueFd> OpenListingBeneath(int directory, const std::string& path, Moun
 
 /// As above, but a regular file for reading.
 Result<UniqueFd> OpenFileBeneath(int directory, const std::string& path, MountCrossing crossing);
+
+/// Which mount the open file lies on: another number for another mount, and from Linux 6.8 on never
+/// used again.
+Result<uint64_t> MountIdOf(int fd);
 
 /// "/proc/self/fd/<fd>": a path for system calls that take no descriptor.
 std::string DescriptorPath(int fd);

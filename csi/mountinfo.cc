@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <set>
 
 #include <fmt/format.h>
 
@@ -73,12 +72,12 @@ Result<MountEntry> ParseLine(std::string_view line) {
 
 /// The mount that the walk to `path` starts in: one whose parent this process can't see.
 const MountEntry* FirstMount(const std::vector<MountEntry>& mounts, std::string_view path) {
-  std::set<int> ids;
-  for (const MountEntry& mount : mounts) ids.insert(mount.id);
   const MountEntry* first = nullptr;
   for (const MountEntry& mount : mounts) {
-    bool orphan = mount.parent_id == mount.id || !ids.contains(mount.parent_id);
-    if (!orphan || !IsAtOrBelow(path, mount.mount_point)) continue;
+    if (!IsAtOrBelow(path, mount.mount_point)) continue;  // all but a few
+    bool orphan = mount.parent_id == mount.id ||
+                  std::ranges::find(mounts, mount.parent_id, &MountEntry::id) == mounts.end();
+    if (!orphan) continue;
     if (first == nullptr || mount.mount_point.size() < first->mount_point.size()) first = &mount;
   }
   return first;

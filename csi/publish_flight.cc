@@ -64,7 +64,7 @@ void PublishFlight::Start(VolumeLocks::Guard guard) {
       break;
   }
   registered_ = true;
-  Post([self = shared_from_this()] { self->Prepare(); });
+  Look();
 }
 
 void PublishFlight::Refuse(VolumeLocks::Guard guard, Error error) {
@@ -94,9 +94,14 @@ milliseconds PublishFlight::TimeLeft() const {
   return std::max(left, milliseconds(1));
 }
 
-void PublishFlight::Prepare() {
+void PublishFlight::Look() {
+  tools_.looks.Ask(
+      [self = shared_from_this()](const Result<MountLook>& look) { self->Prepare(look); });
+}
+
+void PublishFlight::Prepare(const Result<MountLook>& look) {
   if (std::optional<Error> error = Interrupted()) return End(std::unexpected(*error));
-  Result<VolumeDisk::Inspection> inspection = tools_.disk.Inspect(order_.target);
+  Result<VolumeDisk::Inspection> inspection = tools_.disk.Inspect(order_.target, look);
   if (!inspection) return End(std::unexpected(std::move(inspection).error()));
   switch (inspection->found.kind) {
     case VolumeMounts::Kind::kVolume:
@@ -112,23 +117,24 @@ void PublishFlight::Prepare() {
                    order_.target.path);
       Result<> cleared = tools_.disk.Clear(order_.target);
       if (!cleared) return End(std::move(cleared));
-      return Prepare();  // what lies below it decides now
+      return Look();  // what lies below it decides now
     }
     case VolumeMounts::Kind::kNone:
       break;
   }
   if (!inspection->propagation) return End(std::move(inspection->propagation));
-  Result<> alone = CheckSingleWriter();
+  Result<> alone = CheckSingleWriter(*look);
   if (!alone) return End(std::move(alone));
   Result<> possible = tools_.disk.CheckAccess(order_.Access());
   if (!possible) return End(std::move(possible));
+  cache_ = inspection->cache;
   AskDaemon();
 }
 
-Result<> PublishFlight::CheckSingleWriter() const {
+Result<> PublishFlight::CheckSingleWriter(const MountLook& look) const {
   for (const auto& other : tools_.published.OthersOf(order_.volume_id, order_.target.path)) {
     if (!order_.single_writer && !other.single_writer) continue;
-    bool mounted = TRY(tools_.disk.HoldsVolume(other.target));
+    bool mounted = TRY(tools_.disk.HoldsVolume(other.target, look));
     if (!mounted) continue;
     return Fail(Code::kFailedPrecondition,
                 fmt::format("the volume is published at {} already, and SINGLE_NODE_SINGLE_WRITER "
@@ -169,19 +175,13 @@ void PublishFlight::OnReplayed(const std::string& tree, const Result<cache::v1::
 }
 
 void PublishFlight::AskDaemon() {
-  auto check = [self = shared_from_this()](const Result<cache::v1::InfoResponse>& info) {
+  auto check = [self = shared_from_this()](const Result<>& same) {
     if (std::optional<Error> error = self->Interrupted()) return self->End(std::unexpected(*error));
-    if (!info) return self->End(std::unexpected(info.error()));
-    DaemonRoot root{
-        .device = info->root_device(), .inode = info->root_inode(), .id = info->root_id()};
-    self->Post([self, root] {
-      Result<> same = self->tools_.disk.CheckCacheRoot(root);
-      if (!same) return self->End(std::move(same));
-      self->Acquire(self->TimeLeft(), /*mounted=*/false,
-                    [self](Result<cache::v1::Ready> ready) { self->OnAcquired(std::move(ready)); });
-    });
+    if (!same) return self->End(same);
+    self->Acquire(self->TimeLeft(), /*mounted=*/false,
+                  [self](Result<cache::v1::Ready> ready) { self->OnAcquired(std::move(ready)); });
   };
-  StartCall(tools_.daemon.Info(TimeLeft(), check));
+  StartCall(tools_.root_checks.Check(TimeLeft(), check));
 }
 
 cache::v1::AcquireRequest PublishFlight::MakeRequest() const {
@@ -242,7 +242,7 @@ void PublishFlight::OnAcquired(Result<cache::v1::Ready> ready) {
 
 void PublishFlight::Mount(const cache::v1::Ready& ready) {
   if (std::optional<Error> error = Interrupted()) return End(std::unexpected(*error));
-  Result<> mounted = tools_.disk.Mount(order_.target, ready.tree(), order_.Access());
+  Result<> mounted = tools_.disk.Mount(order_.target, ready.tree(), order_.Access(), cache_);
   if (!mounted) return End(std::move(mounted));
   mounted_ = true;
   Record(ready.tree(), &ready);
@@ -279,7 +279,8 @@ void PublishFlight::End(Result<> outcome) {
 }
 
 bool PublishFlight::MayBeMounted() const {
-  Result<VolumeDisk::Inspection> inspection = tools_.disk.Inspect(order_.target);
+  Result<VolumeDisk::Inspection> inspection =
+      tools_.disk.Inspect(order_.target, tools_.disk.Look());
   if (inspection) return inspection->found.kind == VolumeMounts::Kind::kVolume;
   // No parent, or a symlink on the way: nothing of ours can be there. Else we can't tell.
   return inspection.error().code != Code::kFailedPrecondition &&

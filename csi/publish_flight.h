@@ -14,6 +14,8 @@
 #include "csi/flights.h"
 #include "csi/progress.h"
 #include "csi/published.h"
+#include "csi/root_checks.h"
+#include "csi/shared_answer.h"
 #include "csi/target_path.h"
 #include "csi/volume_context.h"
 #include "csi/volume_disk.h"
@@ -43,14 +45,16 @@ struct PublishTools {
   PublishedTable& published;
   Flights& flights;
   WorkerPool& workers;  ///< for what blocks on system calls
+  SharedAnswer<MountLook>& looks;
+  RootChecks& root_checks;
   /// Called when a mount turned out to lack its lease.
   std::function<void()> reconcile;
 };
 
 /// One NodePublishVolume under way. Steps, each on a worker or on a gRPC thread, never two at once:
 ///
-///   Prepare ── is something mounted there? ──▶ Replay (the publish was done before)
-///      └──▶ AskDaemon ──▶ Acquire ──(minutes)──▶ Mount ──▶ End
+///   Look ── Prepare ── is something mounted there? ──▶ Replay (the publish was done before)
+///              └──▶ AskDaemon ──▶ Acquire ──(minutes)──▶ Mount ──▶ End
 ///
 /// Holds no thread while it waits. Before it ends with a code that kubelet takes as final, it
 /// undoes what any call for this target made, unless our volume is mounted there: nobody will
@@ -71,8 +75,9 @@ class PublishFlight final : public Interruptible,
   void Interrupt(Interruption reason) override EXCLUDES(mutex_);
 
  private:
-  void Prepare();
-  Result<> CheckSingleWriter() const;
+  void Look();
+  void Prepare(const Result<MountLook>& look);
+  Result<> CheckSingleWriter(const MountLook& look) const;
   void Replay(const std::string& tree);
   void OnReplayed(const std::string& tree, const Result<cache::v1::Ready>& ready);
   void AskDaemon();
@@ -103,6 +108,7 @@ class PublishFlight final : public Interruptible,
   std::optional<VolumeLocks::Guard> guard_;
   bool registered_ = false;
   bool mounted_ = false;  ///< our volume is at the target
+  CacheMount cache_;      ///< as Prepare saw it
 
   mutable Mutex mutex_;
   Interruption interruption_ GUARDED_BY(mutex_) = Interruption::kNone;

@@ -18,11 +18,18 @@ Publisher::Publisher(Settings settings, VolumeDisk& disk, DaemonClient& daemon,
       published_(published),
       disk_(disk),
       daemon_(daemon),
+      looks_(publish_workers_,
+             [this](auto done) {
+               publish_workers_.Post([this, done = std::move(done)] { done(disk_.Look()); });
+             }),
+      root_checks_(disk, daemon, publish_workers_),
       tools_{.disk = disk,
              .daemon = daemon,
              .published = published,
              .flights = flights_,
              .workers = publish_workers_,
+             .looks = looks_,
+             .root_checks = root_checks_,
              .reconcile = std::move(reconcile)} {}
 
 std::shared_ptr<Interruptible> Publisher::Publish(PublishOrder order,

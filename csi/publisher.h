@@ -27,6 +27,7 @@ class Publisher {
   /// `reconcile` is called from any thread when mounts and leases should be compared soon.
   Publisher(Settings settings, VolumeDisk& disk, DaemonClient& daemon, PublishedTable& published,
             std::function<void()> reconcile);
+  ~Publisher() { root_checks_.Stop(); }
 
   /// Mounts the order's model at its target, waiting for it if need be; `remaining` is left of the
   /// caller's deadline. The returned handle may interrupt it (null if it has ended already).
@@ -56,6 +57,8 @@ class Publisher {
   DaemonClient& daemon_;
   VolumeLocks locks_;
   Flights flights_;
+  SharedAnswer<MountLook> looks_;
+  RootChecks root_checks_;
   PublishTools tools_;
   WorkerPool unpublish_workers_{"unpublish", 4};
   WorkerPool publish_workers_{"publish", 4};

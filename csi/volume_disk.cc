@@ -20,6 +20,10 @@ std::unexpected<Error> Unavailable(Error error) {
   return std::unexpected(std::move(error));
 }
 
+SelinuxState SelinuxOf(const VolumeMounts& mounts) {
+  return mounts.cache_has_labels() ? SelinuxState::kOn : SelinuxState::kOff;
+}
+
 }  // namespace
 
 Result<> CheckPropagation(const VolumeMounts& mounts, const std::string& mount_point) {
@@ -45,10 +49,18 @@ Result<RootDirectory> VolumeDisk::OpenCacheRoot() const {
   return root;
 }
 
-Result<VolumeMounts> VolumeDisk::Mounts() const {
+Result<MountLook> VolumeDisk::Look() const {
   RootDirectory root = TRY(OpenCacheRoot());
+  // Before the list: what takes this mount's place in between has another number.
+  uint64_t cache_mount = TRY(MountIdOf(root.fd.get()));
   std::vector<MountEntry> mounts = TRY(mounter_.Mounts());
-  return VolumeMounts(std::move(mounts), root.path);
+  return MountLook{.mounts = VolumeMounts(std::move(mounts), root.path),
+                   .cache_mount = cache_mount};
+}
+
+Result<VolumeMounts> VolumeDisk::Mounts() const {
+  MountLook look = TRY(Look());
+  return std::move(look.mounts);
 }
 
 Result<> VolumeDisk::CheckKubeletRoot() const {
@@ -57,7 +69,8 @@ Result<> VolumeDisk::CheckKubeletRoot() const {
   return CheckPropagation(mounts, root.path + "/pods");
 }
 
-Result<VolumeDisk::Inspection> VolumeDisk::Inspect(const TargetPath& target) const {
+Result<VolumeDisk::Inspection> VolumeDisk::Inspect(const TargetPath& target,
+                                                   const Result<MountLook>& look) const {
   RootDirectory root = TRY(OpenKubeletRoot());
   // The walk refuses a symlink on the way before anything else is believed of the path.
   Result<UniqueFd> parent = OpenTargetParent(root, target);
@@ -66,18 +79,17 @@ Result<VolumeDisk::Inspection> VolumeDisk::Inspect(const TargetPath& target) con
                 fmt::format("the directory that shall hold {} does not exist", target.path));
   }
   if (!parent) return std::unexpected(std::move(parent).error().Within("target_path"));
-  VolumeMounts mounts = TRY(Mounts());
+  if (!look) return std::unexpected(look.error());
   std::string point = target.MountPoint(root);
-  Inspection inspection{.found = mounts.At(point), .propagation = {}};
-  inspection.propagation = CheckPropagation(mounts, point);
-  return inspection;
+  return Inspection{.found = look->mounts.At(point),
+                    .propagation = CheckPropagation(look->mounts, point),
+                    .cache = {.id = look->cache_mount, .selinux = SelinuxOf(look->mounts)}};
 }
 
-Result<bool> VolumeDisk::HoldsVolume(const std::string& target_path) const {
+Result<bool> VolumeDisk::HoldsVolume(const std::string& target_path, const MountLook& look) const {
   TargetPath target = TRY(TargetPath::Parse(target_path, settings_.kubelet_root));
   RootDirectory root = TRY(OpenKubeletRoot());
-  VolumeMounts mounts = TRY(Mounts());
-  return mounts.At(target.MountPoint(root)).kind == VolumeMounts::Kind::kVolume;
+  return look.mounts.At(target.MountPoint(root)).kind == VolumeMounts::Kind::kVolume;
 }
 
 Result<> VolumeDisk::CheckCacheRoot(const DaemonRoot& daemon) const {
@@ -151,15 +163,19 @@ Result<Protection> VolumeDisk::Choose(const VolumeAccess& access, SelinuxState s
   return protections_.Choose(access.readonly, selinux);
 }
 
+Result<SelinuxState> VolumeDisk::Selinux(const CacheMount& seen) const {
+  RootDirectory root = TRY(OpenCacheRoot());
+  uint64_t now = TRY(MountIdOf(root.fd.get()));
+  if (now == seen.id) return seen.selinux;
+  VolumeMounts mounts = TRY(Mounts());
+  return SelinuxOf(mounts);
+}
+
 Result<> VolumeDisk::Mount(const TargetPath& target, const std::string& tree,
-                           const VolumeAccess& access) const {
+                           const VolumeAccess& access, const CacheMount& cache) const {
   UniqueFd source = TRY(OpenTree(tree));
   RootDirectory root = TRY(OpenKubeletRoot());
-  std::vector<MountEntry> mounts = TRY(mounter_.Mounts());
-  RootDirectory cache = TRY(OpenCacheRoot());
-  const MountEntry* holder = CoveringMount(mounts, cache.path);
-  SelinuxState selinux =
-      holder != nullptr && holder->seclabel ? SelinuxState::kOn : SelinuxState::kOff;
+  SelinuxState selinux = TRY(Selinux(cache));
   Protection protection = TRY(Choose(access, selinux));
   UniqueFd parent = TRY(OpenTargetParent(root, target));
   UniqueFd directory = TRY(MakeTarget(parent.get(), target));

@@ -29,6 +29,18 @@ struct VolumeAccess {
   bool Scratch() const { return scratch_size > 0 && !readonly; }
 };
 
+/// What was mounted at one moment.
+struct MountLook {
+  VolumeMounts mounts;
+  uint64_t cache_mount = 0;  ///< the mount that the cache root lies on, by `MountIdOf`
+};
+
+/// What a publish must know of the cache root's mount.
+struct CacheMount {
+  uint64_t id = 0;
+  SelinuxState selinux = SelinuxState::kOff;
+};
+
 /// True if what is mounted at `mount_point` shows in the host's namespace too, as far as the mount
 /// below it tells: it must be shared. kUnavailable says how to mend it.
 Result<> CheckPropagation(const VolumeMounts& mounts, const std::string& mount_point);
@@ -49,6 +61,7 @@ class VolumeDisk {
   /// kUnavailable if it isn't there.
   Result<RootDirectory> OpenKubeletRoot() const;
   /// All mounts, with an eye for ours. Needs the cache root to exist (kUnavailable).
+  Result<MountLook> Look() const;
   Result<VolumeMounts> Mounts() const;
 
   /// Whether mounts below the kubelet root's `pods` reach the host.
@@ -57,11 +70,13 @@ class VolumeDisk {
   struct Inspection {
     VolumeMounts::Found found;  ///< what is mounted at the target
     Result<> propagation;       ///< whether a mount there would reach the host
+    CacheMount cache;
   };
-  Result<Inspection> Inspect(const TargetPath& target) const;
+  /// What `look` says of the target; its error, unless the walk to the target meets one.
+  Result<Inspection> Inspect(const TargetPath& target, const Result<MountLook>& look) const;
 
-  /// True if one of our volumes is mounted at `target_path`.
-  Result<bool> HoldsVolume(const std::string& target_path) const;
+  /// True if one of our volumes is mounted at `target_path`, by `look`.
+  Result<bool> HoldsVolume(const std::string& target_path, const MountLook& look) const;
 
   /// kUnavailable unless the directory that we see as the cache root is the daemon's.
   Result<> CheckCacheRoot(const DaemonRoot& daemon) const;
@@ -71,9 +86,10 @@ class VolumeDisk {
 
   /// Makes the target and mounts `tree` there. The tree's name is the daemon's word and isn't
   /// trusted: it must have the form of one and is opened below our own cache root, without symlinks
-  /// and on the same mount (kUnavailable otherwise).
-  Result<> Mount(const TargetPath& target, const std::string& tree,
-                 const VolumeAccess& access) const;
+  /// and on the same mount (kUnavailable otherwise). `cache` is what an inspection saw: only if
+  /// another mount has taken its place since are all mounts read again.
+  Result<> Mount(const TargetPath& target, const std::string& tree, const VolumeAccess& access,
+                 const CacheMount& cache) const;
 
   /// Takes every mount at the target away and removes the directory. Nothing there is fine.
   Result<> Clear(const TargetPath& target) const;
@@ -90,6 +106,7 @@ class VolumeDisk {
   Result<RootDirectory> OpenCacheRoot() const;
   Result<UniqueFd> OpenTree(const std::string& tree) const;
   Result<Protection> Choose(const VolumeAccess& access, SelinuxState selinux) const;
+  Result<SelinuxState> Selinux(const CacheMount& seen) const;
   Result<> MountProtected(const MountOrder& order) const;
 
   const Settings settings_;

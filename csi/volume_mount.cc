@@ -37,6 +37,7 @@ VolumeMounts::VolumeMounts(std::vector<MountEntry> mounts, std::string_view cach
   const MountEntry* holder = Covering(cache_root);
   if (holder == nullptr) return;
   cache_device_ = holder->device;
+  cache_has_labels_ = holder->seclabel;
   std::string_view rest = cache_root;
   if (holder->mount_point != "/") rest.remove_prefix(holder->mount_point.size());
   cache_prefix_ = holder->root == "/" ? std::string() : holder->root;

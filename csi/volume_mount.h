@@ -47,11 +47,15 @@ class VolumeMounts {
   /// The mount that `path` lies in, or null.
   const MountEntry* Covering(std::string_view path) const { return CoveringMount(mounts_, path); }
 
+  /// SELinux labels the files of the cache root's filesystem.
+  bool cache_has_labels() const { return cache_has_labels_; }
+
  private:
   Found Classify(const MountEntry& mount) const;
 
   std::vector<MountEntry> mounts_;
   std::string cache_device_;
+  bool cache_has_labels_ = false;
   std::string
       cache_prefix_;  ///< the cache root within its filesystem, as `MountEntry::root` would show it
 };

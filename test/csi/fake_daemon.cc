@@ -51,6 +51,11 @@ std::vector<cache::v1::AcquireRequest> FakeDaemon::acquires() const {
   return acquires_;
 }
 
+size_t FakeDaemon::infos() const {
+  MutexLock lock(mutex_);
+  return infos_;
+}
+
 std::vector<std::string> FakeDaemon::releases() const {
   MutexLock lock(mutex_);
   return releases_;
@@ -175,6 +180,7 @@ grpc::Status FakeDaemon::Info(grpc::ServerContext* /*context*/,
                               const cache::v1::InfoRequest* /*request*/,
                               cache::v1::InfoResponse* response) {
   MutexLock lock(mutex_);
+  ++infos_;
   *response = info_;
   return grpc::Status::OK;
 }

@@ -28,7 +28,11 @@ FakeMounter::FakeMounter() {
 
 Result<std::vector<MountEntry>> FakeMounter::Mounts() const {
   MutexLock lock(mutex_);
-  return entries_;
+  ++reads_;
+  changed_.NotifyAll();
+  std::vector<MountEntry> entries = entries_;
+  while (reads_held_) changed_.Wait(lock);
+  return entries;
 }
 
 void FakeMounter::Add(MountEntry entry) {
@@ -90,6 +94,29 @@ void FakeMounter::MarkDeleted(const std::string& path) {
 int FakeMounter::mounts_made() const {
   MutexLock lock(mutex_);
   return mounts_made_;
+}
+
+int FakeMounter::reads() const {
+  MutexLock lock(mutex_);
+  return reads_;
+}
+
+void FakeMounter::HoldReads() {
+  MutexLock lock(mutex_);
+  reads_held_ = true;
+}
+
+void FakeMounter::OpenReads() {
+  {
+    MutexLock lock(mutex_);
+    reads_held_ = false;
+  }
+  changed_.NotifyAll();
+}
+
+void FakeMounter::WaitForReads(int count) const {
+  MutexLock lock(mutex_);
+  while (reads_ < count) changed_.Wait(lock);
 }
 
 Protection FakeMounter::last_protection() const {

@@ -29,6 +29,13 @@ class FakeMounter final : public Mounter {
   void MarkDeleted(const std::string& path) EXCLUDES(mutex_);
   /// How often something was mounted.
   int mounts_made() const EXCLUDES(mutex_);
+  /// How often somebody read what is mounted.
+  int reads() const EXCLUDES(mutex_);
+  /// From here to OpenReads whoever reads gets what was mounted when it began, but no sooner.
+  void HoldReads() EXCLUDES(mutex_);
+  void OpenReads() EXCLUDES(mutex_);
+  /// Waits until so many have begun to read, in all.
+  void WaitForReads(int count) const EXCLUDES(mutex_);
   /// The protection of the last mount.
   Protection last_protection() const EXCLUDES(mutex_);
   /// What the last mount may hold of its own.
@@ -43,6 +50,9 @@ class FakeMounter final : public Mounter {
   std::map<Protection, Error> failures_ GUARDED_BY(mutex_);
   int next_id_ GUARDED_BY(mutex_) = 100;
   int mounts_made_ GUARDED_BY(mutex_) = 0;
+  mutable ConditionVariable changed_;
+  mutable int reads_ GUARDED_BY(mutex_) = 0;
+  bool reads_held_ GUARDED_BY(mutex_) = false;
   Protection last_protection_ GUARDED_BY(mutex_) = Protection::kReadOnlyBind;
   Bytes last_scratch_size_ GUARDED_BY(mutex_) = 0;
 };

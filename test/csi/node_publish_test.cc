@@ -175,6 +175,26 @@ TEST_F(NodePublishTest, WhereNothingHoldsItIsFailedPreconditionAndLeavesNothing)
   EXPECT_THAT(harness_.daemon().releases(), ElementsAre(LeaseOf(target)));
 }
 
+TEST_F(NodePublishTest, APublishAndItsReplayReadTheMountsOnceEach) {
+  auto request = RequestWithMode("v", harness_.MakeTarget("u"), Mode::SINGLE_NODE_SINGLE_WRITER);
+  int before = mounter_.reads();
+  ASSERT_TRUE(harness_.Publish(request).ok());
+  EXPECT_EQ(mounter_.reads(), before + 1);
+  ASSERT_TRUE(harness_.Publish(request).ok());
+  EXPECT_EQ(mounter_.reads(), before + 2);
+  ASSERT_TRUE(harness_.Unpublish("v", request.target_path()).ok());
+  EXPECT_EQ(mounter_.reads(), before + 2) << "an unpublish needs no list of mounts";
+}
+
+TEST_F(NodePublishTest, TheCheckForOtherWritersReadsTheMountsNoSecondTime) {
+  auto single = Mode::SINGLE_NODE_SINGLE_WRITER;
+  ASSERT_TRUE(harness_.Publish(RequestWithMode("v", harness_.MakeTarget("a"), single)).ok());
+  int before = mounter_.reads();
+  EXPECT_THAT(harness_.Publish(RequestWithMode("v", harness_.MakeTarget("b"), single)),
+              HasCode(StatusCode::FAILED_PRECONDITION));
+  EXPECT_EQ(mounter_.reads(), before + 2) << "one to decide, one before it is undone";
+}
+
 TEST_F(NodePublishTest, SameTargetAgainIsOkWithoutTheDaemon) {
   std::string target = harness_.MakeTarget("u");
   auto request = harness_.Request("v", target);

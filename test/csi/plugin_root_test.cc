@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 
 #include <gmock/gmock.h>
@@ -21,13 +22,32 @@ namespace fs = std::filesystem;
 using grpc::StatusCode;
 using testing::HasSubstr;
 
+/// The kernel's mounts, and how often they were read.
+class CountingMounter final : public Mounter {
+ public:
+  explicit CountingMounter(std::string empty_directory) : mounter_(std::move(empty_directory)) {}
+  Result<std::vector<MountEntry>> Mounts() const override {
+    ++reads_;
+    return mounter_.Mounts();
+  }
+  Result<> Mount(const MountOrder& order) override { return mounter_.Mount(order); }
+  Result<> Unmount(int parent, const std::string& name) override {
+    return mounter_.Unmount(parent, name);
+  }
+  int reads() const { return reads_; }
+
+ private:
+  LinuxMounter mounter_;
+  mutable std::atomic<int> reads_ = 0;
+};
+
 class PluginRootTest : public RootTest {
  protected:
   void SetUp() override {
     RootTest::SetUp();
     if (IsSkipped()) return;
     fs::create_directory(shared() / "empty");
-    mounter_ = std::make_unique<LinuxMounter>((shared() / "empty").string());
+    mounter_ = std::make_unique<CountingMounter>((shared() / "empty").string());
     ProtectionFindings all{.idmapped_bind = {.holds = true, .reason = ""},
                            .overlay = {.holds = true, .reason = ""},
                            .scratch = {.holds = true, .reason = ""}};
@@ -38,7 +58,7 @@ class PluginRootTest : public RootTest {
     harness_.reset();
     RootTest::TearDown();
   }
-  std::unique_ptr<LinuxMounter> mounter_;
+  std::unique_ptr<CountingMounter> mounter_;
   std::unique_ptr<PluginHarness> harness_;
 };
 
@@ -108,6 +128,23 @@ TEST_F(PluginRootTest, AMountInsideTheCacheIsNotFollowed) {
   EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE);
   EXPECT_THAT(status.error_message(), HasSubstr("crosses a mount"));
   umount2(tree.c_str(), MNT_DETACH);
+}
+
+TEST_F(PluginRootTest, TheMountsAreReadAgainIfAnotherMountTookTheCacheRootsPlaceMeanwhile) {
+  harness_->daemon().SetScript(harness_->daemon().FillUntilOpened(PluginHarness::Tree('a')));
+  auto publish = harness_->PublishLater(harness_->Request("v", harness_->MakeTarget("u")));
+  harness_->daemon().WaitForAcquires(1);
+  const int before = mounter_->reads();
+  // The same directory, so the tree is there; but this mount may have other properties.
+  const std::string root = harness_->cache_root().string();
+  ASSERT_EQ(mount(root.c_str(), root.c_str(), nullptr, MS_BIND, nullptr), 0);
+  harness_->daemon().Open();
+  grpc::Status status = publish.get();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(mounter_->reads(), before + 1);
+  ASSERT_TRUE(harness_->Publish(harness_->Request("w", harness_->MakeTarget("x"))).ok());
+  EXPECT_EQ(mounter_->reads(), before + 2) << "the next one needs one look, as ever";
+  umount2(root.c_str(), MNT_DETACH);
 }
 
 TEST_F(PluginRootTest, WithoutPropagationNothingIsMounted) {
