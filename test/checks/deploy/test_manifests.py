@@ -7,7 +7,26 @@ import re
 import subprocess
 import unittest
 
-from manifests import DAEMONSET, ROOT, command_line, configuration, containers, load, mounts, with_paths
+import sidecars
+from manifests import (
+    CLASS_PARAMETERS,
+    DAEMONSET,
+    DEPLOY,
+    ROOT,
+    STORAGE_CLASS,
+    VOLUME_PARAMETERS,
+    command_line,
+    configuration,
+    containers,
+    documents,
+    environment,
+    find,
+    kustomize,
+    kustomize_with,
+    load,
+    mounts,
+    with_paths,
+)
 
 BIN = os.environ["WEIGHHOUSE_BIN"]
 ELSEWHERE = {"kubeletRoot": "/opt/kubelet", "cacheRoot": "/mnt/nvme/models"}
@@ -28,7 +47,10 @@ def default_of(program, flag):
 class Paths(unittest.TestCase):
     def test_are_set_in_one_place(self):
         defaults = load("paths.yaml")["data"]
-        self.assertEqual(with_paths(defaults), load("daemonset.yaml"))
+        built = with_paths(defaults)
+        for container in containers(built).values():
+            container["image"] = re.sub(r"^weighhouse:.*", "weighhouse", container["image"])
+        self.assertEqual(built, load("daemonset.yaml"))
         moved = with_paths(ELSEWHERE)
         self.assertNotIn(defaults["kubeletRoot"], json.dumps(moved))
         on_node = {item["name"]: item["hostPath"]["path"] for item in moved["spec"]["template"]["spec"]["volumes"]
@@ -38,6 +60,18 @@ class Paths(unittest.TestCase):
         self.assertEqual(on_node["seccomp"], "/opt/kubelet/seccomp")
         plugin = mounts(containers(moved)["csi"])
         self.assertEqual((plugin["pods"], plugin["plugin"]), (on_node["pods"], on_node["plugin"]))
+
+    def test_of_an_overlay_reach_all_that_the_base_reaches(self):
+        files = {f"new/{name}": (DEPLOY / "overlays/k0s" / name).read_text(encoding="utf-8")
+                 for name in ("kustomization.yaml", "paths/kustomization.yaml", "paths/paths.yaml")}
+        own = {"kubeletRoot": "/var/lib/k0s/kubelet", "cacheRoot": "/mnt/nvme/weighhouse"}
+        for key, path in own.items():
+            files["new/paths/paths.yaml"] = files["new/paths/paths.yaml"].replace(path, ELSEWHERE[key])
+        files["new/kustomization.yaml"] = re.sub(r"../../", "../", files["new/kustomization.yaml"])
+        overlaid = find(kustomize_with(files), "DaemonSet")
+        for container in containers(overlaid).values():
+            container["image"] = container["image"].removeprefix("registry.example.com/")
+        self.assertEqual(overlaid, with_paths(ELSEWHERE))
 
     def test_are_those_of_the_programs(self):
         found = containers(load("daemonset.yaml"))
@@ -119,6 +153,125 @@ class Metrics(unittest.TestCase):
         self.assertEqual(len(set(found.values())), len(found), "two containers of a pod share its ports")
 
 
+class Sidecars(unittest.TestCase):
+    def setUp(self):
+        self.found = {item["image"]: item for item in containers(load("daemonset.yaml")).values()
+                      if item["image"] != "weighhouse"}
+
+    def test_know_their_flags(self):
+        self.assertEqual(set(self.found), set(sidecars.FLAGS))
+        for image, container in self.found.items():
+            for argument in command_line(container):
+                self.assertIn(argument.split("=")[0], sidecars.FLAGS[image], image)
+
+    def test_find_the_plugin_by_its_socket(self):
+        for container in self.found.values():
+            self.assertIn("--csi-address=/csi/csi.sock", command_line(container))
+            self.assertEqual(mounts(container)["plugin"], "/csi")
+
+    def test_the_provisioner_is_told_its_node_its_pod_and_where_its_objects_go(self):
+        provisioner = containers(load("daemonset.yaml"))["csi-provisioner"]
+        fields = {item["name"]: item["valueFrom"]["fieldRef"]["fieldPath"] for item in provisioner["env"]}
+        self.assertEqual(fields, {"NODE_NAME": "spec.nodeName", "NAMESPACE": "metadata.namespace",
+                                  "POD_NAME": "metadata.name"})
+        self.assertEqual(set(environment(provisioner)), set(fields))
+
+    def test_capacity_is_published_and_asked_for(self):
+        arguments = command_line(containers(load("daemonset.yaml"))["csi-provisioner"])
+        self.assertIn("--enable-capacity", arguments)
+        self.assertTrue(load("csidriver.yaml")["spec"]["storageCapacity"])
+
+    def test_the_probe_is_served_where_kubelet_asks(self):
+        found = containers(load("daemonset.yaml"))
+        ports = {item["name"]: item["containerPort"] for item in found["csi"]["ports"]}
+        self.assertIn(f"--http-endpoint=:{ports['healthz']}", command_line(found["livenessprobe"]))
+
+
+def classes_and_volumes():
+    """(file, kind, parameters) of each class and each volume of ours in the examples."""
+    paths = [*STORAGE_CLASS.glob("*.yaml"), *DAEMONSET.glob("example-*.yaml")]
+    for path in sorted(paths):
+        for item in documents(path):
+            if item["kind"] == "StorageClass":
+                yield path.name, "StorageClass", item
+            for volume in item.get("spec", {}).get("volumes", []):
+                if "csi" in volume:
+                    yield path.name, "inline", volume["csi"]
+            if item["kind"] == "PersistentVolume":
+                yield path.name, "PersistentVolume", item["spec"]["csi"]
+
+
+class Examples(unittest.TestCase):
+    def test_of_volumes_have_parameters_that_there_are(self):
+        seen = set()
+        for name, kind, item in classes_and_volumes():
+            of_class = kind == "StorageClass"
+            parameters = {key: value for key, value in item["parameters" if of_class else "volumeAttributes"].items()
+                          if not key.startswith("csi.storage.k8s.io/")}
+            self.assertLessEqual(set(parameters), CLASS_PARAMETERS if of_class else VOLUME_PARAMETERS, name)
+            self.assertIn("model", parameters, name)
+            self.assertIn(parameters.get("layout", "files"), ("files", "hub"))
+            self.assertIn(parameters.get("access", "readOnly"), ("readOnly", "scratch"))
+            self.assertIn(parameters.get("placement", "node"), ("node", "any"))
+            self.assertIn(parameters.get("cachedOnly", "true"), ("true", "false"))
+            seen |= {kind}
+        self.assertEqual(seen, {"StorageClass", "inline", "PersistentVolume"})
+
+    def test_of_classes_wait_for_their_first_pod(self):
+        for name, kind, item in classes_and_volumes():
+            if kind == "StorageClass":
+                self.assertEqual(item["provisioner"], load("csidriver.yaml")["metadata"]["name"], name)
+                self.assertEqual(item["volumeBindingMode"], "WaitForFirstConsumer", name)
+                self.assertFalse(item["allowVolumeExpansion"], name)
+
+    def test_of_claims_name_a_class_that_an_example_has(self):
+        found = [item for path in STORAGE_CLASS.glob("*.yaml") for item in documents(path)]
+        classes = {item["metadata"]["name"] for item in found if item["kind"] == "StorageClass"}
+        wanted = set(re.findall(r'"storageClassName": "([^"]+)"', json.dumps(found)))
+        self.assertEqual(wanted - classes, set())
+        self.assertGreater(len(wanted), 4)
+
+    def test_of_new_nodes_capacity_is_none_that_a_provisioner_deletes_and_none_of_a_cached_class(self):
+        found = [item for path in STORAGE_CLASS.glob("*.yaml") for item in documents(path)]
+        capacity = find(found, "CSIStorageCapacity")
+        self.assertNotIn("csi.storage.k8s.io/managed-by", capacity["metadata"].get("labels", {}))
+        self.assertEqual(capacity["nodeTopology"]["matchLabels"],
+                         {"cluster-autoscaler.kubernetes.io/template-node": "true"})
+        parameters = find(found, "StorageClass", capacity["storageClassName"])["parameters"]
+        self.assertNotIn("cachedOnly", parameters)
+
+    def test_of_secrets_are_those_of_the_claims_own_namespace(self):
+        for name, kind, item in classes_and_volumes():
+            if kind == "StorageClass" and "csi.storage.k8s.io/node-publish-secret-name" in item["parameters"]:
+                self.assertEqual(item["parameters"]["csi.storage.k8s.io/node-publish-secret-namespace"],
+                                 "${pvc.namespace}", name)
+
+
+class Overlays(unittest.TestCase):
+    def test_of_the_example_have_every_component(self):
+        components = {path.name for path in (DEPLOY / "components").iterdir()}
+        used = load("../overlays/example/kustomization.yaml")["components"]
+        self.assertEqual({path.rsplit("/", 1)[1] for path in used}, components)
+
+    def test_of_the_example_keep_a_configuration_that_the_daemon_takes(self):
+        built = kustomize(DEPLOY / "overlays/example")
+        text = find(built, "ConfigMap", "weighhouse-config")["data"]["config.yaml"]
+        checked = subprocess.run([f"{BIN}/weighhouse", "config", "check", "/dev/stdin"], input=text, text=True,
+                                 capture_output=True, check=False)
+        self.assertEqual(checked.returncode, 0, checked.stderr)
+        daemonset = find(built, "DaemonSet")
+        self.assertIn("nvidia.com/gpu.present", daemonset["spec"]["template"]["spec"]["nodeSelector"])
+        self.assertEqual(containers(daemonset)["csi"]["image"], "registry.example.com/weighhouse:0.1.0")
+
+    def test_of_the_network_select_the_pods_and_let_metrics_through(self):
+        policy = find(kustomize(DEPLOY / "overlays/example"), "NetworkPolicy")
+        template = load("daemonset.yaml")["spec"]["template"]
+        self.assertLessEqual(policy["spec"]["podSelector"]["matchLabels"].items(),
+                             template["metadata"]["labels"].items())
+        ports = {port["name"] for item in template["spec"]["containers"] for port in item.get("ports", [])}
+        self.assertIn(policy["spec"]["ingress"][0]["ports"][0]["port"], ports)
+
+
 class Rights(unittest.TestCase):
     def setUp(self):
         self.daemonset = load("daemonset.yaml")
@@ -133,10 +286,43 @@ class Rights(unittest.TestCase):
         privileged = [name for name, item in self.containers.items() if item["securityContext"].get("privileged")]
         self.assertEqual(privileged, ["csi"])
 
-    def test_nobody_gets_a_token(self):
-        self.assertFalse(self.daemonset["spec"]["template"]["spec"]["automountServiceAccountToken"])
-        self.assertFalse(load("rbac.yaml")["automountServiceAccountToken"])
-        self.assertNotIn("serviceAccountToken", json.dumps(self.daemonset))
+    def test_only_the_provisioner_gets_a_token(self):
+        spec = self.daemonset["spec"]["template"]["spec"]
+        self.assertFalse(spec["automountServiceAccountToken"])
+        account = find(documents(DAEMONSET / "rbac.yaml"), "ServiceAccount")
+        self.assertFalse(account["automountServiceAccountToken"])
+        self.assertEqual(account["metadata"]["name"], spec["serviceAccountName"])
+        tokens = [item["name"] for item in spec["volumes"] if "serviceAccountToken" in json.dumps(item)]
+        mounted = {name for name, item in self.containers.items() if set(mounts(item)) & set(tokens)}
+        self.assertEqual(mounted, {"csi-provisioner"})
+        self.assertEqual(mounts(self.containers["csi-provisioner"])[tokens[0]],
+                         "/var/run/secrets/kubernetes.io/serviceaccount")
+
+    def verbs(self, kind):
+        rules = [rule for item in documents(DAEMONSET / "rbac.yaml") if item["kind"] == kind for rule in item["rules"]]
+        found = {}
+        for rule in rules:
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    found.setdefault((group, resource), set()).update(rule["verbs"])
+        return found
+
+    def test_are_those_that_the_provisioner_uses(self):
+        self.assertEqual(self.verbs("ClusterRole"), sidecars.PROVISIONER_VERBS)
+        self.assertEqual(self.verbs("Role"), sidecars.PROVISIONER_NAMESPACED_VERBS)
+        for item in documents(DAEMONSET / "rbac.yaml"):
+            if item["kind"].endswith("Binding"):
+                self.assertEqual(item["subjects"], [{"kind": "ServiceAccount", "name": "weighhouse-node",
+                                                     "namespace": "weighhouse-system"}])
+
+    def test_on_secrets_are_in_one_namespace_and_only_by_the_component(self):
+        self.assertNotIn("secrets", json.dumps([documents(path) for path in DAEMONSET.glob("*.yaml")]).replace(
+            "/run/secrets/", ""))
+        added = documents(DEPLOY / "components/provisioner-secrets/provisioner-secrets.yaml")
+        self.assertEqual({item["kind"] for item in added}, {"Namespace", "Role", "RoleBinding"})
+        role = find(added, "Role")
+        self.assertEqual(role["rules"], [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}])
+        self.assertEqual(role["metadata"]["namespace"], "weighhouse-secrets")
 
     def test_the_cache_container_has_none(self):
         context = self.containers["cache"]["securityContext"]
