@@ -44,10 +44,12 @@ class Composition(unittest.TestCase):
         self.assertNotIn("storageConfig", made["VLLMRuntime"]["spec"])
 
     def test_never_shares_a_class_between_requests(self):
-        one, other = request("-minimal"), request("-minimal")
-        other["metadata"]["name"] = "other"
-        names = {manifests(xr)["StorageClass"]["metadata"]["name"] for xr in (one, other)}
-        self.assertEqual(len(names), 2, "deleting one request would take the class from the other")
+        names = set()
+        for namespace, name in (("a", "b"), ("a", "c"), ("b", "c"), ("a-b", "c"), ("a", "b-c")):
+            xr = request("-minimal")
+            xr["spec"]["targetNamespace"], xr["metadata"]["name"] = namespace, name
+            names.add(manifests(xr)["StorageClass"]["metadata"]["name"])
+        self.assertEqual(len(names), 5, "deleting one request would take the class from another")
 
     def test_gives_what_changed_another_name(self):
         names = set()
