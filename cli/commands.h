@@ -21,6 +21,8 @@ Outcome Verify(const Options& options);
 Outcome List(const Options& options, Client& client);
 Outcome Status(const Options& options, Client& client);
 Outcome Inspect(const Options& options, Client& client);
+/// Objects for Kubernetes that make claims on a model.
+Outcome StorageClass(const Options& options, Client& client);
 Outcome Evict(const Options& options, Client& client);
 /// Whether a configuration file would be taken. Asks no daemon.
 Outcome ConfigCheck(const Options& options);

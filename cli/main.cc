@@ -31,6 +31,8 @@ Outcome RunConnected(const Options& options) {
       return Status(options, **client);
     case Command::kInspect:
       return Inspect(options, **client);
+    case Command::kStorageClass:
+      return StorageClass(options, **client);
     case Command::kEvict:
       return Evict(options, **client);
     case Command::kVerify:

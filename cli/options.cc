@@ -1,6 +1,7 @@
 #include "cli/options.h"
 
 #include <array>
+#include <functional>
 #include <utility>
 
 #include <CLI/CLI.hpp>
@@ -8,6 +9,7 @@
 
 #include "base/text.h"
 #include "cli/exit_code.h"
+#include "cli/object_name.h"
 
 namespace weighhouse::cli {
 namespace {
@@ -40,6 +42,7 @@ constexpr std::array kCommands = {
     std::pair(Command::kInspect, std::string_view("inspect")),
     std::pair(Command::kEvict, std::string_view("evict")),
     std::pair(Command::kVerify, std::string_view("verify")),
+    std::pair(Command::kStorageClass, std::string_view("storageclass")),
     std::pair(Command::kConfigCheck, std::string_view("config check")),
     std::pair(Command::kConfigKeys, std::string_view("config keys")),
     std::pair(Command::kVersion, std::string_view("version")),
@@ -100,6 +103,72 @@ void DescribeModel(CLI::App& command, Options& options) {
       ->type_name("FILE");
 }
 
+void DescribeLayout(CLI::App& command, Options& options) {
+  command
+      .add_option_function<std::string>(
+          "--layout",
+          [&](const std::string& name) {
+            options.layout = name == "hub" ? Layout::kHub : Layout::kFiles;
+          },
+          "files (default): the model's files; hub: a Hugging Face cache directory")
+      ->type_name("LAYOUT")
+      ->check(CLI::IsMember({"files", "hub"}).description(""));
+}
+
+/// A flag that takes a size and keeps its text too.
+void AddSize(CLI::App& command, const char* flag, const char* meaning,
+             std::function<void(const std::string&, Bytes)> take) {
+  command
+      .add_option_function<std::string>(
+          flag,
+          [flag, take = std::move(take)](const std::string& text) {
+            Result<Bytes> bytes = ParseBytes(text);
+            if (!bytes) throw CLI::ValidationError(flag, bytes.error().message);
+            if (*bytes == 0) throw CLI::ValidationError(flag, "give more than 0 bytes");
+            take(text, *bytes);
+          },
+          meaning)
+      ->type_name("BYTES");
+}
+
+void DescribeStorageClass(CLI::App& app, Options& options) {
+  CLI::App& command = Add(app, "storageclass",
+                          "Print a StorageClass for a model, a claim of the right size, and the "
+                          "capacity that cluster-autoscaler needs, for kubectl apply -f -");
+  ClaimOptions& claim = options.claim;
+  DescribeModel(command, options);
+  DescribeLayout(command, options);
+  command
+      .add_option_function<std::string>(
+          "--access", [&](const std::string& name) { claim.scratch = name == "scratch"; },
+          "readOnly (default), or scratch: each pod may write for itself, and its writes vanish "
+          "with it")
+      ->type_name("ACCESS")
+      ->check(CLI::IsMember({"readOnly", "scratch"}).description(""));
+  AddSize(command, "--scratch-size", "With --access scratch: what a pod may write, such as 2Gi",
+          [&](const std::string& text, Bytes) { claim.scratch_size = text; });
+  command.add_flag("--cached-only", claim.cached_only, "Only on nodes that have the model already");
+  command
+      .add_option(
+          "--placement", claim.placement,
+          "Where pods of a single-node claim may run: node (default), where it was made, or "
+          "any")
+      ->type_name("PLACEMENT")
+      ->check(CLI::IsMember({"node", "any"}).description(""));
+  command.add_option("--name", claim.name, "Of class and claim (default: made of the model's)");
+  command.add_option("--namespace", claim.namespace_, "The claim's")->capture_default_str();
+  command
+      .add_option("--access-mode", claim.access_mode,
+                  "The claim's (default: ReadOnlyMany, with --access scratch ReadWriteMany)")
+      ->type_name("MODE")
+      ->check(CLI::IsMember({"ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"})
+                  .description(""));
+  AddSize(command, "--limit",
+          "cache.limit of an empty node that cluster-autoscaler may add, such as 900Gi (default: "
+          "that of the cache that is asked)",
+          [&](const std::string&, Bytes bytes) { claim.limit = bytes; });
+}
+
 void DescribeConfig(CLI::App& app, Options& options) {
   CLI::App& config = Add(app, "config", "Check a daemon's configuration file, list its keys");
   config.require_subcommand(1);
@@ -115,14 +184,7 @@ void DescribeConfig(CLI::App& app, Options& options) {
 void DescribeCommands(CLI::App& app, Options& options) {
   CLI::App& pull = Add(app, "pull", "Fetch a model, verify it, and say where its tree is");
   DescribeModel(pull, options);
-  pull.add_option_function<std::string>(
-          "--layout",
-          [&](const std::string& name) {
-            options.layout = name == "hub" ? Layout::kHub : Layout::kFiles;
-          },
-          "files (default): the model's files; hub: a Hugging Face cache directory")
-      ->type_name("LAYOUT")
-      ->check(CLI::IsMember({"files", "hub"}).description(""));
+  DescribeLayout(pull, options);
   pull.add_option_function<std::string>(
           "--bandwidth-limit",
           [&](const std::string& text) {
@@ -136,6 +198,7 @@ void DescribeCommands(CLI::App& app, Options& options) {
   DescribeModel(Add(app, "inspect",
                     "Ask what a model consists of and what a pull would fetch; fetches no file"),
                 options);
+  DescribeStorageClass(app, options);
   CLI::App& evict = Add(app, "evict", "Remove a model that nobody uses");
   evict.add_option("MODEL|ID", options.subject,
                    "A model reference, or a snapshot's id or its beginning");
@@ -191,6 +254,23 @@ Printout Mistake(const std::string& message) {
   return {fmt::format("weighhouse: {}\n", message), kUsage};
 }
 
+/// What is wrong with what storageclass was told, if anything.
+std::optional<std::string> WrongClaim(const ClaimOptions& claim) {
+  if (!claim.scratch_size.empty() && !claim.scratch)
+    return "--scratch-size goes with --access scratch";
+  if (claim.cached_only && claim.limit)
+    return "--limit says what an empty node takes, and --cached-only keeps pods off those";
+  if (!claim.name.empty() && !IsObjectName(claim.name)) {
+    return fmt::format("--name '{}' is no name for Kubernetes: {}", Printable(claim.name),
+                       kObjectNameForm);
+  }
+  if (!IsNamespaceName(claim.namespace_)) {
+    return fmt::format("--namespace '{}' is no namespace's name: {}", Printable(claim.namespace_),
+                       kNamespaceNameForm);
+  }
+  return std::nullopt;
+}
+
 std::optional<Printout> CheckTogether(const Options& options) {
   bool verify = options.command == Command::kVerify;
   if (verify && options.subject.empty() != options.all) {
@@ -200,6 +280,8 @@ std::optional<Printout> CheckTogether(const Options& options) {
   if (evict && options.subject.empty() != options.quarantine) {
     return Mistake("evict: give a model or an id, or --quarantine for the bad files that are kept");
   }
+  if (std::optional<std::string> wrong = WrongClaim(options.claim))
+    return Mistake("storageclass: " + *wrong);
   if (!options.root && (!options.hf_endpoint.empty() || options.allow_plain_http)) {
     return Mistake(
         "--hf-endpoint and --allow-plain-http go with --root: with a daemon, its configuration "

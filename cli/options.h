@@ -17,11 +17,24 @@ enum class Command {
   kInspect,
   kEvict,
   kVerify,
+  kStorageClass,
   kConfigCheck,
   kConfigKeys,
   kVersion
 };
 enum class Output { kText, kJson };
+
+/// What `storageclass` is told beyond the model.
+struct ClaimOptions {
+  bool scratch = false;      ///< --access scratch
+  std::string scratch_size;  ///< a quantity, as it was given; empty: the plugin's default
+  bool cached_only = false;
+  std::string placement;               ///< "node", "any"; empty: the plugin's default
+  std::string name;                    ///< empty: made of the model's
+  std::string namespace_ = "default";  ///< the claim's
+  std::string access_mode;             ///< empty: ReadOnlyMany, with `scratch` ReadWriteMany
+  std::optional<Bytes> limit;          ///< an empty node's; unset: that of the cache that is asked
+};
 
 /// The command line. What a command doesn't know stays at its default.
 struct Options {
@@ -34,18 +47,19 @@ struct Options {
   std::string hf_endpoint;        ///< with `root`; empty: the engine's default
   bool allow_plain_http = false;  ///< with `root`
 
-  /// pull, inspect, evict: a model reference (evict: also a snapshot's id); verify: either; config
-  /// check: a file; else empty.
+  /// pull, inspect, storageclass, evict: a model reference (evict: also a snapshot's id); verify:
+  /// either; config check: a file; else empty.
   std::string subject;
   std::string revision;
   std::optional<std::vector<std::string>> allow, ignore;  ///< unset: the defaults
   std::optional<std::string> token_file;
-  Layout layout = Layout::kFiles;  ///< pull
+  Layout layout = Layout::kFiles;  ///< pull, storageclass
   bool quiet = false;              ///< pull, verify: no progress
   Bytes bandwidth_limit = 0;       ///< pull with `root`: bytes a second; 0: none
   bool all = false;                ///< verify
   std::optional<Bytes> rate;       ///< verify: bytes a second; 0: no limit; unset: the daemon's
   bool quarantine = false;         ///< evict
+  ClaimOptions claim;              ///< storageclass
 };
 
 /// What is to be printed instead of a command's work.

@@ -71,6 +71,40 @@ TEST(OptionsTest, VerifyTakesARate) {
   EXPECT_EQ(Parse({"verify", "--all", "--rate", "100Mi"})->rate, 100 * kMiB);
 }
 
+TEST(OptionsTest, TakesAStorageClass) {
+  auto options = Parse({"storageclass", "hf://org/name", "--layout=hub", "--access=scratch",
+                        "--scratch-size=1.5Gi", "--placement=any", "--name=a.b", "--namespace=team",
+                        "--access-mode=ReadWriteOncePod", "--limit=900Gi"})
+                     .value();
+  EXPECT_EQ(options.command, Command::kStorageClass);
+  EXPECT_EQ(options.layout, Layout::kHub);
+  EXPECT_TRUE(options.claim.scratch);
+  EXPECT_EQ(options.claim.scratch_size, "1.5Gi");
+  EXPECT_EQ(options.claim.placement, "any");
+  EXPECT_EQ(options.claim.name, "a.b");
+  EXPECT_EQ(options.claim.namespace_, "team");
+  EXPECT_EQ(options.claim.access_mode, "ReadWriteOncePod");
+  EXPECT_EQ(options.claim.limit, 900 * kGiB);
+  EXPECT_EQ(Parse({"storageclass", "hf://org/name"})->claim.namespace_, "default");
+}
+
+TEST(OptionsTest, RefusesAStorageClassThatKubernetesWouldNotTake) {
+  auto mistake = [](std::vector<const char*> arguments) {
+    arguments.insert(arguments.begin(), {"storageclass", "hf://org/name"});
+    return MistakeOf(std::move(arguments));
+  };
+  EXPECT_THAT(mistake({"--name", "A_b"}), HasSubstr("--name 'A_b' is no name for Kubernetes"));
+  EXPECT_THAT(mistake({"--namespace", "a.b"}), HasSubstr("--namespace 'a.b'"));
+  EXPECT_THAT(mistake({"--scratch-size", "1Gi"}), HasSubstr("goes with --access scratch"));
+  EXPECT_THAT(mistake({"--access", "scratch", "--scratch-size", "big"}),
+              HasSubstr("'big' is not a size"));
+  EXPECT_THAT(mistake({"--limit", "0"}), HasSubstr("--limit: give more than 0 bytes"));
+  EXPECT_THAT(mistake({"--limit", "1Gi", "--cached-only"}), HasSubstr("--cached-only"));
+  EXPECT_THAT(mistake({"--access-mode", "RWX"}), HasSubstr("ReadWriteMany"));
+  EXPECT_THAT(mistake({"--placement", "here"}), HasSubstr("--placement"));
+  EXPECT_THAT(mistake({"--access", "rw"}), HasSubstr("readOnly"));
+}
+
 TEST(OptionsTest, WithoutPatternsTheDefaultsCount) {
   auto options = Parse({"pull", "hf://org/name"}).value();
   EXPECT_FALSE(options.allow.has_value());

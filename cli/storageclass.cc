@@ -1,0 +1,58 @@
+#include <string>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/model.h"
+#include "cli/claim_objects.h"
+#include "cli/commands.h"
+#include "cli/json_text.h"
+#include "cli/print.h"
+#include "cli/yaml_text.h"
+
+namespace weighhouse::cli {
+namespace {
+
+Result<ClaimFacts> FactsOf(const Options& options, Client& client) {
+  ClaimFacts facts{.layout = options.layout, .options = options.claim};
+  facts.model = TRY(ModelReference::Parse(options.subject, options.revision));
+  facts.model.allow_patterns = options.allow;
+  facts.model.ignore_patterns = options.ignore;
+  std::string token = TRY(ReadToken(options));
+  pb::StatRequest request;
+  *request.mutable_model() = ModelOf(options);
+  if (!token.empty()) (*request.mutable_credentials())["HF_TOKEN"] = token;
+  pb::StatResponse stat = TRY(client.Stat(request));
+  facts.commit = IsCommitId(stat.revision()) ? stat.revision() : "";
+  facts.model_bytes = stat.bytes_selected();
+  facts.recommended_bytes = stat.recommended_claim_bytes();
+  if (options.claim.limit) {
+    facts.limit = *options.claim.limit;
+  } else if (!options.claim.cached_only) {
+    pb::CapacityResponse capacity = TRY(client.Capacity());
+    facts.limit = capacity.limit();
+  }
+  return facts;
+}
+
+}  // namespace
+
+Outcome StorageClass(const Options& options, Client& client) {
+  Result<ClaimFacts> facts = FactsOf(options, client);
+  if (!facts) return std::unexpected(ToFailure(facts.error()));
+  Result<Json> objects = MakeClaimObjects(*facts);
+  if (!objects) return std::unexpected(ToFailure(objects.error()));
+  if (options.output == Output::kJson) {
+    PrintJson({{"apiVersion", "v1"}, {"kind", "List"}, {"items", *objects}});
+    return kOk;
+  }
+  std::string text;
+  for (const Json& object : *objects) {
+    if (!text.empty()) text += "---\n";
+    text += ToYaml(object, ClaimComments(*facts, object));
+  }
+  Print("{}", text);
+  return kOk;
+}
+
+}  // namespace weighhouse::cli
