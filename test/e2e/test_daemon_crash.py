@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator
 
 import grpc
 import pytest
@@ -21,6 +21,7 @@ from harness.process import Process
 
 LEASE = hashlib.sha256(b"/test/target").hexdigest()
 VOLUME = "claim-1"
+DIGEST = hashlib.sha256(b"what the claim asks for").hexdigest()
 MODELS = ("crash/first", "crash/second", "crash/interrupted")
 
 
@@ -47,6 +48,11 @@ def crash_hub() -> Iterator[Hub]:
     hub.stop()
 
 
+def create_volume(cache: Cache) -> Any:
+    return cache.call("CreateVolume", volume_id=VOLUME, request_digest=DIGEST,
+                      model=cache.model(f"hf://{MODELS[0]}")).volume
+
+
 def fill_interrupted(hub: Hub, cache: Cache) -> None:
     """A file whose first attempt ends in the middle, whose second goes on with wrong bytes, and whose third is right."""
     file = f"{MODELS[2]}/model.safetensors"
@@ -68,8 +74,9 @@ def workload(hub: Hub, daemon: CacheDaemon) -> None:
         cache.acquire(f"hf://{MODELS[0]}", lease_id=LEASE)
         cache.acquire(f"hf://{MODELS[0]}", layout="hub")
         cache.call("Release", lease_id=LEASE)
-        cache.call("Hold", volume_id=VOLUME, model=cache.model(f"hf://{MODELS[0]}"))
-        cache.call("Unhold", volume_id=VOLUME)
+        volume = create_volume(cache)
+        assert cache.call("GetVolume", volume_id=VOLUME).volume == volume
+        cache.call("DeleteVolume", volume_id=VOLUME)
         cache.acquire(f"hf://{MODELS[1]}")
         cache.call("Evict", model=f"hf://{MODELS[1]}")
         ready = cache.acquire(f"hf://{MODELS[1]}")
@@ -132,6 +139,9 @@ def serves_everything(hub: Hub, daemon: CacheDaemon) -> None:
             assert digests(daemon.root / ready.tree) == digests(hub.models / model)
         verified = list(cache.call("Verify", timeout=60))
         assert verified[-1].sums.bad == 0
+        # Whatever the crash left of it: the repetition is answered, and known from then on.
+        assert create_volume(cache).commit == hub.commit(MODELS[0])
+        assert cache.call("Info").volumes == 1
         assert_nothing_is_held(cache, allocated(daemon.root / "quarantine"))
 
 
@@ -143,7 +153,7 @@ def allocated(directory: Path) -> int:
 def assert_nothing_is_held(cache: Cache, quarantined: int) -> None:
     """After lease and hold are released, all models can go, and no byte but the quarantine's stays accounted."""
     cache.call("Release", lease_id=LEASE)
-    cache.call("Unhold", volume_id=VOLUME)
+    cache.call("DeleteVolume", volume_id=VOLUME)
     for model in MODELS:
         cache.call("Evict", model=f"hf://{model}")
     sums = cache.call("Capacity")

@@ -91,6 +91,14 @@ def publish(plugin_socket: Path, kubelet_root: Path, pods: Pods) -> tuple[Burst,
     return Burst(**measured["publish"]), Burst(**measured["unpublish"])
 
 
+def claims(daemon: CacheDaemon, snapshots: int, calls: int) -> tuple[Load, Load]:
+    """Asks what fits, and creates volumes: what a call of Capacity took, and one of CreateVolume."""
+    done = subprocess.run([str(binaries() / "scale-claims"), str(daemon.node_socket), str(snapshots), str(calls)],
+                          check=True, capture_output=True, text=True, timeout=300)
+    measured = json.loads(done.stdout)
+    return Load(**measured["capacity"]), Load(**measured["create_volume"])
+
+
 def model(number: int) -> str:
     """The name of a model of the root, as test/scale/scale_model.h makes it."""
     repository = f"scale/model-{number}"

@@ -1,8 +1,10 @@
-"""What the soak does with holds: room that a node promised to a volume until its first pod comes."""
+"""What the soak does with volumes of claims: each is promised room on the node until its first pod comes."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 
@@ -27,17 +29,27 @@ class Held:
     present: set[str] = field(default_factory=set)
 
 
-def take(world: World, model: str, fill: bool) -> None:
-    """Has a volume's room held, or raises grpc.RpcError."""
+def create(world: World, volume: str, model: str) -> Any:
+    """What CreateVolume answers, or grpc.RpcError."""
+    digest = hashlib.sha256(f"{volume} {model}".encode()).hexdigest()
+    return world.cache.call("CreateVolume", volume_id=volume, request_digest=digest,
+                            model=world.cache.model(f"hf://{model}")).volume
+
+
+def take(world: World, model: str) -> None:
+    """Has a volume created, or raises grpc.RpcError."""
     world.last_number += 1
     volume = f"claim-{world.last_number}"
-    answer = world.cache.call("Hold", volume_id=volume, model=world.cache.model(f"hf://{model}"), fill=fill)
-    world.holds[volume] = Held(volume, model, answer.hold.snapshot_id, certain=not world.faulty)
+    world.volumes[volume] = (model, create(world, volume, model))
+    for hold in world.cache.call("Info").holds:
+        if hold.volume_id == volume:
+            world.holds[volume] = Held(volume, model, hold.snapshot_id, certain=not world.faulty)
 
 
-def drop(world: World, held: Held) -> None:
-    world.cache.call("Unhold", volume_id=held.volume)
-    world.holds.pop(held.volume, None)
+def drop(world: World, volume: str) -> None:
+    world.cache.call("DeleteVolume", volume_id=volume)
+    world.holds.pop(volume, None)
+    world.volumes.pop(volume, None)
 
 
 def doubt(world: World) -> None:
@@ -53,10 +65,14 @@ def pod_for(world: World, held: Held) -> Pod:
 
 
 def check(world: World, disk: DiskView) -> None:
-    """The daemon holds what it said, no more and no less, and has lost nothing of it."""
-    known = {hold.volume_id for hold in world.cache.call("Info").holds}
+    """The daemon holds what it said, no more and no less, and has lost nothing of it; and it knows its volumes."""
+    info = world.cache.call("Info")
+    known = {hold.volume_id for hold in info.holds}
     must(known == set(world.holds), f"holds: {known} instead of {set(world.holds)}")
+    must(info.volumes == len(world.volumes), f"{info.volumes} volumes instead of {set(world.volumes)}")
     for held in world.holds.values():
+        if not held.snapshot:  # the source was made to refuse: bytes
+            continue
         must(held.snapshot in disk.records, f"{held} lost its snapshot")
         present = disk.records[held.snapshot] & disk.blobs
         must(held.present <= present, f"{held} lost {held.present - present}")

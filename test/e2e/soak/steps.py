@@ -87,17 +87,25 @@ def hold(world: World) -> None:
     if len(world.holds) >= holds.MOST_HOLDS:
         return
     try:
-        holds.take(world, world.shelf.choose(world.random), fill=world.random.random() < 0.5)
+        holds.take(world, world.shelf.choose(world.random))
     except grpc.RpcError as error:
         evicting = error.code() == Code.ABORTED
         must(error.code() in NO_ROOM or evicting or (world.faulty and error.code() in SOURCE_TROUBLE),
              f"hold: {error.code()}: {error.details()}")
 
 
-def unhold(world: World) -> None:
-    """A claim goes before a pod came for it."""
-    if world.holds:
-        holds.drop(world, world.random.choice(list(world.holds.values())))
+def create_again(world: World) -> None:
+    """A provisioner repeats itself, and is answered as at first, whatever became of volume and model since."""
+    if world.volumes:
+        volume, (model, answer) = world.random.choice(list(world.volumes.items()))
+        again = holds.create(world, volume, model)
+        must(again == answer, f"{volume}: {again} instead of {answer}")
+
+
+def delete_volume(world: World) -> None:
+    """A claim goes, at times before a pod came for it."""
+    if world.volumes:
+        holds.drop(world, world.random.choice(list(world.volumes)))
 
 
 def arrive_for_hold(world: World) -> None:
@@ -113,7 +121,7 @@ def arrive_for_hold(world: World) -> None:
         must(not held.certain or error.code() not in NO_ROOM,
              f"{held} was refused: {error.details()}\n{world.cache.call('Capacity')}")
         check_refusal(world, pod, error)
-        holds.drop(world, held)
+        holds.drop(world, held.volume)
 
 
 def hold_expires(world: World) -> None:
@@ -263,7 +271,7 @@ def again(world: World, pod: Pod) -> None:
 
 STEPS: tuple[tuple[Callable[[World], None], int], ...] = (
     (arrive, 300), (leave, 260), (arrive_meanwhile, 160), (replay, 40), (vanish, 20), (sync, 40), (prefetch, 50),
-    (evict, 30), (hold, 60), (unhold, 15), (arrive_for_hold, 40), (hold_expires, 4), (arrive_too_large, 5),
+    (evict, 30), (hold, 60), (delete_volume, 40), (create_again, 30), (arrive_for_hold, 40), (hold_expires, 4), (arrive_too_large, 5),
     (break_source, 20), (mend_source, 30), (foreign_file, 30), (change_limit, 15), (stop, 4), (kill, 25))
 
 

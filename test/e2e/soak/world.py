@@ -75,6 +75,8 @@ class World:
     """Gone from the node without an unpublish: SyncLeases is to find them."""
     holds: dict[str, Held] = field(default_factory=dict)
     """By volume."""
+    volumes: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    """Of claims: the model of each, and what was answered for it."""
     limit: int = LIMITS[-1]
     fitting: bool = False
     """The limit was lowered, and what pods held then may still lie beyond it."""
