@@ -13,6 +13,7 @@
 
 #include "base/worker_pool.h"
 #include "cache-daemon/engine/acquisition.h"
+#include "cache-daemon/engine/evict_named.h"
 #include "cache-daemon/engine/holds.h"
 #include "cache-daemon/engine/lease_gate.h"
 #include "cache-daemon/engine/lease_policy.h"
@@ -78,7 +79,9 @@ class EngineImpl final : public Engine {
     return volumes_->Get(volume_id);
   }
   Result<ModelFit> FitOf(const FitRequest& request) override { return volumes_->FitOf(request); }
-  Result<EvictOutcome> Evict(const std::string& snapshot_id, const std::string& model) override;
+  Result<EvictOutcome> Evict(const std::string& snapshot_id, const std::string& model) override {
+    return EvictNamed(*store_, snapshot_id, model);
+  }
   Result<Bytes> EvictQuarantine() override { return upkeep_->EvictQuarantine(); }
   std::vector<SnapshotView> List() const override;
   Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) override;
@@ -98,7 +101,6 @@ class EngineImpl final : public Engine {
   EngineImpl() = default;
   Result<> Start(const EngineOptions& options);
   Result<> Recreate(const SyncRequest::Live& live, std::chrono::system_clock::time_point epoch);
-  std::vector<std::string> SnapshotsNamed(const std::string& model) const;
   EngineParts Parts() {
     return {*store_,  *sources_, *filler_, *workers_,        *resolvers_,
             *leases_, waits_,    clock_,   acquire_metrics_, stop_.get_token()};
@@ -278,51 +280,6 @@ Result<std::string> EngineImpl::Prefetch(const ModelReference& model,
                          .priority = fill::FillPriority::kPrefetch};
   filler_->Fill(std::move(fill), {});
   return snapshot.id;
-}
-
-/// The snapshots that references of this text gave; without a revision, of any revision of it.
-std::vector<std::string> EngineImpl::SnapshotsNamed(const std::string& model) const {
-  std::set<std::string> ids;
-  for (const store::ReferenceRecord& reference : store_->References()) {
-    // Elsewhere an @ is a part of the name.
-    bool any_revision = model.starts_with("hf://") && reference.text.starts_with(model + "@");
-    bool same = reference.text == model || any_revision;
-    if (same && store_->FindSnapshot(reference.snapshot_id)) ids.insert(reference.snapshot_id);
-  }
-  return {ids.begin(), ids.end()};
-}
-
-Result<Engine::EvictOutcome> EngineImpl::Evict(const std::string& snapshot_id,
-                                               const std::string& model) {
-  if (!snapshot_id.empty()) {
-    Bytes bytes = TRY(store_->Evict(snapshot_id));
-    return EvictOutcome{.snapshots = 1, .bytes = bytes};
-  }
-  ModelReference reference = TRY(ModelReference::Parse(model));
-  std::string name = reference.ToString();
-  std::vector<std::string> ids = SnapshotsNamed(name);
-  if (ids.empty()) {
-    return Fail(Code::kNotFound,
-                fmt::format("{} is not in the cache: 'weighhouse ls' shows what is", name));
-  }
-  EvictOutcome outcome;
-  std::optional<Error> refusal;
-  for (const std::string& id : ids) {
-    Result<Bytes> bytes = store_->Evict(id);
-    if (bytes) {
-      ++outcome.snapshots;
-      outcome.bytes += *bytes;
-      continue;
-    }
-    Code code = bytes.error().code;
-    if (code == Code::kNotFound) continue;  // somebody else evicted it just now
-    refusal = std::move(bytes).error();
-    if (code != Code::kFailedPrecondition) break;
-  }
-  // Some in use: what is idle of the model went, as it should. Anything else is a failure.
-  bool partly = outcome.snapshots > 0 && refusal && refusal->code == Code::kFailedPrecondition;
-  if (refusal && !partly) return std::unexpected(std::move(*refusal).Within(name));
-  return outcome;
 }
 
 std::vector<SnapshotView> EngineImpl::List() const {

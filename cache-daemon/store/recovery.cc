@@ -79,9 +79,8 @@ class Recovery {
   /// The names in `directory`, without the half-written ones, which are removed.
   Result<std::vector<std::string>> Names(const std::string& directory);
   /// Parses each file in `directory` whose name is an id and `suffix`; what can't be read goes.
-  template <class Record, class Put>
-  Result<> ReadEach(const std::string& directory, std::string_view suffix,
-                    Result<Record> (*parse)(std::string_view, const std::string&), Put put);
+  template <class Parse, class Put>
+  Result<> ReadEach(const std::string& directory, std::string_view suffix, Parse parse, Put put);
   void Remove(const std::string& path);
   void DropFile(const std::string& path, std::string_view why);
 
@@ -165,16 +164,15 @@ Result<> Recovery::ReadSnapshot(const std::string& id) {
   return {};
 }
 
-template <class Record, class Put>
-Result<> Recovery::ReadEach(const std::string& directory, std::string_view suffix,
-                            Result<Record> (*parse)(std::string_view, const std::string&),
+template <class Parse, class Put>
+Result<> Recovery::ReadEach(const std::string& directory, std::string_view suffix, Parse parse,
                             Put put) {
   std::vector<std::string> names = TRY(Names(directory));
   for (const std::string& name : names) {
     std::string path = fmt::format("{}/{}", directory, name);
     std::string id = IdOf(name, suffix);
     Result<std::string> text = filesystem_.ReadFile(path, kMaxSmallFile);
-    Result<Record> record = text ? parse(*text, id) : std::unexpected(std::move(text).error());
+    auto record = text ? parse(*text, id) : std::unexpected(std::move(text).error());
     if (!id.empty() && record.has_value()) {
       put(id, *std::move(record));
     } else {
@@ -185,15 +183,14 @@ Result<> Recovery::ReadEach(const std::string& directory, std::string_view suffi
 }
 
 Result<> Recovery::ReadLeasesHoldsAndVolumes() {
-  TRY(ReadEach(layout_.LeasesDirectory(), "", ParseLease,
-               [&](const std::string&, const LeaseRecord& lease) { index_.leases.Put(lease); }));
-  TRY(ReadEach(layout_.HoldsDirectory(), ".json", ParseHold,
-               [&](const std::string& id, HoldRecord hold) {
-                 index_.holds.Put(id, {.record = std::move(hold), .durable = true});
-               }));
-  return ReadEach(
-      layout_.VolumesDirectory(), ".json", ParseVolume,
-      [&](const std::string&, const VolumeRecord& volume) { index_.volumes.Put(volume); });
+  auto lease = [&](const std::string&, const LeaseRecord& read) { index_.leases.Put(read); };
+  auto hold = [&](const std::string& id, HoldRecord read) {
+    index_.holds.Put(id, {.record = std::move(read), .durable = true});
+  };
+  auto volume = [&](const std::string&, const VolumeRecord& read) { index_.volumes.Put(read); };
+  TRY(ReadEach(layout_.LeasesDirectory(), "", ParseLease, lease));
+  TRY(ReadEach(layout_.HoldsDirectory(), ".json", ParseHold, hold));
+  return ReadEach(layout_.VolumesDirectory(), ".json", ParseVolume, volume);
 }
 
 void Recovery::FindLostBlobs() {

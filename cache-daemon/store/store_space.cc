@@ -101,7 +101,7 @@ Result<ListingFit> StoreImpl::FitOf(const Listing& listing) const {
   for (const ListedFile& file : listing.files) fit.bytes += file.size;
   io::Space disk = TRY(filesystem_.SpaceOf(layout_.root()));
   MutexLock lock(state_->mutex);
-  const Index& index = state_->index;
+  Index& index = state_->index;
   bool known = index.catalog.Find(record.snapshot.id) != nullptr;
   if (known) record = index.RecordOf(record.snapshot.id);
   // As BeginSnapshot would.

@@ -1,78 +1,14 @@
-#include "cache-daemon/api/server.h"
-
-#include <unistd.h>
-
-#include <cstdlib>
-#include <filesystem>
 #include <thread>
 
 #include <gmock/gmock.h>
-#include <grpcpp/create_channel.h>
-#include <gtest/gtest.h>
 
-#include "proto/cache.grpc.pb.h"
-#include "test/cache-daemon/api/fake_engine.h"
-#include "test/cache-daemon/metrics/page_reader.h"
-#include "test/support/callback_queue.h"
+#include "test/cache-daemon/api/server_fixture.h"
 
 namespace weighhouse::api {
 namespace {
 
-namespace pb = ::weighhouse::cache::v1;
 using ::testing::HasSubstr;
 using namespace std::chrono_literals;
-
-const std::string kLease(64, 'a');
-
-/// A server on sockets of its own over a FakeEngine.
-class ServerTest : public ::testing::Test {
- protected:
-  ServerTest() {
-    KeepCallbackQueue();
-    std::string pattern = ::testing::TempDir() + "/server.XXXXXX";
-    directory_ = ::mkdtemp(pattern.data());
-    Result<std::unique_ptr<Server>> server = Server::Start(
-        engine_, {.socket_directory = directory_, .metrics = metrics::CallMetrics(registry_)});
-    if (!server) ADD_FAILURE() << server.error().message;
-    if (server) server_ = std::move(*server);
-    node_ = Dial("node.sock");
-    admin_ = Dial("admin.sock");
-  }
-  ~ServerTest() override {
-    server_.reset();
-    std::filesystem::remove_all(directory_);
-  }
-
-  std::unique_ptr<pb::Cache::Stub> Dial(const std::string& name) const {
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    return pb::Cache::NewStub(grpc::CreateCustomChannel(
-        "unix://" + directory_ + "/" + name, grpc::InsecureChannelCredentials(), arguments));
-  }
-
-  static pb::AcquireRequest AcquireOf(const std::string& uri) {
-    pb::AcquireRequest request;
-    request.set_lease_id(kLease);
-    request.mutable_holder()->set_target_path("/target");
-    request.mutable_model()->set_uri(uri);
-    return request;
-  }
-
-  static fill::FillProgress Done(Bytes bytes) {
-    return {.bytes_total = 1000, .bytes_done = bytes, .bytes_per_second = 10};
-  }
-
-  std::string Calls(const std::string& method, const std::string& code) const {
-    std::string labels = "{code=\"" + code + "\",method=\"" + method + "\"}";
-    return ValueOf(registry_.Page({}), "weighhouse_grpc_calls_total" + labels).value_or("absent");
-  }
-
-  std::string directory_;
-  metrics::Registry registry_;
-  FakeEngine engine_;
-  std::unique_ptr<Server> server_;
-  std::unique_ptr<pb::Cache::Stub> node_, admin_;
-};
 
 TEST_F(ServerTest, StreamsProgressAndEndsWithReady) {
   grpc::ClientContext context;
@@ -228,75 +164,6 @@ TEST_F(ServerTest, TheNodeSocketServesWhatThePluginNeeds) {
   EXPECT_EQ(capacity.available(), 60 * kGiB);
   ASSERT_TRUE(node_->SyncLeases(&contexts[3], sync, &synced).ok());
   EXPECT_EQ(synced.dropped(), 2u);
-}
-
-TEST_F(ServerTest, TheNodeSocketCreatesTellsOfAndDeletesVolumes) {
-  engine_.volume = store::VolumeRecord{.volume_id = "volume",
-                                       .request_digest = kLease,
-                                       .model = "hf://org/name@main",
-                                       .commit = "commit",
-                                       .model_bytes = 5,
-                                       .capacity_bytes = 7,
-                                       .created = std::chrono::system_clock::time_point(9s)};
-  grpc::ClientContext contexts[3];
-  pb::CreateVolumeRequest create;
-  create.set_volume_id("volume");
-  create.set_request_digest(kLease);
-  create.mutable_model()->set_uri("hf://org/name");
-  create.set_required_bytes(7);
-  create.set_limit_bytes(8);
-  create.set_cached_only(true);
-  (*create.mutable_credentials())["HF_TOKEN"] = "hf_secret";
-  pb::CreateVolumeResponse created;
-  auto before = std::chrono::steady_clock::now();
-  ASSERT_TRUE(node_->CreateVolume(&contexts[0], create, &created).ok());
-  EXPECT_EQ(created.volume().volume_id(), "volume");
-  EXPECT_EQ(created.volume().request_digest(), kLease);
-  EXPECT_EQ(created.volume().model(), "hf://org/name@main");
-  EXPECT_EQ(created.volume().commit(), "commit");
-  EXPECT_EQ(created.volume().model_bytes(), 5u);
-  EXPECT_EQ(created.volume().capacity_bytes(), 7u);
-  EXPECT_EQ(created.volume().created_unix(), 9);
-  EXPECT_EQ(engine_.created.required_bytes, 7u);
-  EXPECT_EQ(engine_.created.limit_bytes, 8u);
-  EXPECT_TRUE(engine_.created.cached_only);
-  EXPECT_EQ(engine_.created.credentials.values.at("HF_TOKEN"), "hf_secret");
-  EXPECT_GE(engine_.created.deadline, before + 1s);
-  EXPECT_LE(engine_.created.deadline, std::chrono::steady_clock::now() + 2s);
-  pb::GetVolumeRequest get;
-  get.set_volume_id("volume");
-  pb::GetVolumeResponse got;
-  ASSERT_TRUE(node_->GetVolume(&contexts[1], get, &got).ok());
-  EXPECT_EQ(got.volume().commit(), "commit");
-  pb::DeleteVolumeRequest remove;
-  remove.set_volume_id("volume");
-  pb::DeleteVolumeResponse removed;
-  ASSERT_TRUE(node_->DeleteVolume(&contexts[2], remove, &removed).ok());
-  EXPECT_EQ(engine_.deleted, "volume");
-}
-
-TEST_F(ServerTest, CapacityTellsOfTheModelThatWasAskedAbout) {
-  engine_.fit =
-      ModelFit{.known = true, .fits = true, .cached = true, .bytes = 9, .bytes_missing = 4};
-  grpc::ClientContext contexts[3];
-  pb::CapacityRequest request;
-  pb::CapacityResponse capacity;
-  ASSERT_TRUE(node_->Capacity(&contexts[0], request, &capacity).ok());
-  EXPECT_FALSE(capacity.has_model());
-  request.mutable_model()->set_uri("hf://org/name");
-  request.set_cached_only(true);
-  ASSERT_TRUE(node_->Capacity(&contexts[1], request, &capacity).ok());
-  EXPECT_EQ(engine_.fit_request.model.uri, "hf://org/name");
-  EXPECT_TRUE(engine_.fit_request.cached_only);
-  EXPECT_EQ(capacity.available(), 60 * kGiB);
-  EXPECT_EQ(capacity.model().size(), pb::ModelFit::SIZE_KNOWN);
-  EXPECT_TRUE(capacity.model().fits());
-  EXPECT_TRUE(capacity.model().cached());
-  EXPECT_EQ(capacity.model().bytes(), 9u);
-  EXPECT_EQ(capacity.model().bytes_missing(), 4u);
-  engine_.fit = ModelFit();
-  ASSERT_TRUE(node_->Capacity(&contexts[2], request, &capacity).ok());
-  EXPECT_EQ(capacity.model().size(), pb::ModelFit::SIZE_UNKNOWN);
 }
 
 TEST_F(ServerTest, TheAdminSocketListsAndEvicts) {
