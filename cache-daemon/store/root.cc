@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -146,6 +147,13 @@ Result<std::string> ReadFormat(io::Filesystem& filesystem, const RootLayout& lay
   return std::string(id);
 }
 
+/// The id of the root; nothing if it has no format yet.
+Result<std::optional<std::string>> FindId(io::Filesystem& filesystem, const RootLayout& layout) {
+  bool formatted = TRY(HasFormat(filesystem, layout.root()));
+  if (!formatted) return std::nullopt;
+  return ReadFormat(filesystem, layout);
+}
+
 /// Makes one hard link: trees consist of them.
 Result<> TryHardLink(io::Filesystem& filesystem, const RootLayout& layout) {
   std::string file = layout.Absolute(kProbe);
@@ -195,7 +203,8 @@ Result<PreparedRoot> PrepareRoot(io::Filesystem& filesystem, const RootLayout& l
                 fmt::format("cache root '{}' is not an absolute path", layout.root()));
   }
   TRY(EnsureRootDirectory(filesystem, layout.root()));
-  bool formatted = TRY(HasFormat(filesystem, layout.root()));
+  // An unknown format is reported before anything in the root is touched, the lock included.
+  TRY(FindId(filesystem, layout));
   auto lock = RootLock::Take(layout.LockFile(), layout.root());
   if (!lock.has_value()) {
     if (lock.error().code != Code::kUnavailable)
@@ -203,14 +212,13 @@ Result<PreparedRoot> PrepareRoot(io::Filesystem& filesystem, const RootLayout& l
     // Waiting doesn't help: a daemon's root has one owner for as long as that lives.
     return Fail(Code::kFailedPrecondition, lock.error().message);
   }
-  // An unknown format is reported before anything in the root is touched.
-  std::string id;
-  if (formatted) id = TRY(ReadFormat(filesystem, layout));
+  // Again: until now another may have had the lock.
+  std::optional<std::string> id = TRY(FindId(filesystem, layout));
   TRY(TryHardLink(filesystem, layout));
-  if (!formatted) id = TRY(WriteFormat(filesystem, layout));
+  if (!id) id = TRY(WriteFormat(filesystem, layout));
   auto made = EnsureDirectories(filesystem, layout);
   if (!made.has_value()) return FailNotWritable(layout.root(), made.error());
-  return PreparedRoot{.lock = std::move(*lock), .id = std::move(id)};
+  return PreparedRoot{.lock = std::move(*lock), .id = *std::move(id)};
 }
 
 }  // namespace weighhouse::store

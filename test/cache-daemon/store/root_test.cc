@@ -99,6 +99,19 @@ TEST_F(RootTest, RefusesAnotherFormat) {
   EXPECT_TRUE(Refusal().contains("has format ''"));
 }
 
+TEST_F(RootTest, TouchesNothingOfAnotherFormat) {
+  Open();
+  Close();
+  WriteTestFile(Root() / "format", "2\n" + std::string(32, 'a') + "\n");
+  WriteTestFile(Root() / "lock", "4711\n");
+  EXPECT_TRUE(Refusal().contains("has format '2'"));
+  EXPECT_EQ(ReadTestFile(Root() / "lock"), "4711\n");
+  fs::remove(Root() / "lock");
+  std::vector<std::string> before = NamesBelow(Root());
+  EXPECT_TRUE(Refusal().contains("has format '2'"));
+  EXPECT_EQ(NamesBelow(Root()), before);
+}
+
 TEST_F(RootTest, HasOneOwnerAndSaysWhich) {
   Open();
   EXPECT_TRUE(Refusal().contains(fmt::format("is in use by process {}:", ::getpid())));
