@@ -29,7 +29,9 @@ class Hub:
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"the fixture hub did not start:\n{self._process.log_tail()}")
-        self.url: str = json.loads(line)["hub"]
+        ready = json.loads(line)
+        self.url: str = ready["hub"]
+        self.cdn_url: str = ready["cdn"]
 
     def _control(self, method: str, name: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()

@@ -14,7 +14,7 @@ from harness.daemon import CacheDaemon
 from harness.hub import Hub
 from harness.models import digests
 from harness.plugin import NODE, CsiPlugin
-from kubelet_double import Call, CsiClient, InlineVolume, Kubelet, Pod, Timing
+from kubelet_double import Call, CsiClient, InlineVolume, Kubelet, PersistentVolume, Pod, Provisioner, Timing
 from kubelet_double.directories import mounts_below
 
 TIMING = Timing.scaled(1 / 40)  # a publish has 3 s
@@ -24,8 +24,11 @@ _numbers = itertools.count(1)
 class Node:
     """Everything up and running after the constructor; `close()` ends it."""
 
-    def __init__(self, hub: Hub, limit: str = "4Gi", timing: Timing = TIMING) -> None:
+    def __init__(self, hub: Hub, limit: str = "4Gi", timing: Timing = TIMING, name: str = NODE,
+                 launcher: tuple[str, ...] = ()) -> None:
+        """`launcher`: a command that runs both daemons' in circumstances of their own."""
         self.hub = hub
+        self.name = name
         self.directory = workspace.directory() / f"node{next(_numbers)}"
         self.directory.mkdir()
         self.kubelet_root = self.directory / "kubelet"
@@ -33,11 +36,13 @@ class Node:
         self.local_models = self.directory / "local"
         self.local_models.mkdir()
         self.daemon = CacheDaemon(self.directory, hub.url, limit, (self.local_models,))
-        self.plugin = CsiPlugin(self.directory, self.kubelet_root, self.daemon, timing)
+        self.plugin = CsiPlugin(self.directory, self.kubelet_root, self.daemon, timing, name)
+        self.daemon.launcher = self.plugin.launcher = list(launcher)
         self.daemon.start()
         self.plugin.start()
-        self.kubelet = Kubelet(self.plugin.socket, self.kubelet_root, timing, node=NODE)
+        self.kubelet = Kubelet(self.plugin.socket, self.kubelet_root, timing, node=name)
         self.csi = CsiClient(self.plugin.socket)
+        self.provisioner = Provisioner(self.plugin.socket)
 
     def close(self) -> None:
         self.kubelet.stop()
@@ -52,6 +57,10 @@ class Node:
         """A pod with one inline volume of `model`."""
         volume = InlineVolume("model", {"model": model} | attributes, read_only, secrets or {})
         return Pod(name, (volume,))
+
+    def claim_pod(self, name: str, volume: PersistentVolume, secrets: dict[str, str] | None = None) -> Pod:
+        """A pod on a claim that `volume` is bound to; `secrets` are those of its nodePublishSecretRef."""
+        return Pod(name, (volume.as_kubelet_sees_it(secrets),))
 
     def start(self, *pods: Pod, timeout: float = 60) -> list[Path]:
         """Runs pods, waits for their volumes, and returns where they are."""

@@ -19,18 +19,20 @@ class CsiPlugin:
     `start()`."""
 
     def __init__(self, directory: Path, kubelet_root: Path, daemon: CacheDaemon, timing: Timing,
-                 log_level: str = "debug") -> None:
+                 node: str = NODE, log_level: str = "debug") -> None:
         self.socket = directory / "csi.sock"
         self.log = directory / "csi.log"
         self.scratch_directory = kubelet_root / "plugins/csi.weighhouse.dev"
         """The plugin's default."""
         milliseconds = int(timing.deadline * 1000)
+        self.launcher: list[str] = []
+        """A command that runs the plugin's in circumstances of its own."""
         self._command = [
             # Without a propagation change: what it mounts below the kubelet root reaches us, as with
             # mountPropagation: Bidirectional.
             "unshare", "--mount", "--propagation", "unchanged", "--",
             str(binaries() / "weighhouse-csi"),
-            "--endpoint", f"unix://{self.socket}", "--daemon-socket", str(daemon.node_socket), "--node-id", NODE,
+            "--endpoint", f"unix://{self.socket}", "--daemon-socket", str(daemon.node_socket), "--node-id", node,
             "--kubelet-root", str(kubelet_root), "--cache-root", str(daemon.root),
             "--publish-margin", f"{milliseconds // 12}ms", "--publish-hold-limit", f"{milliseconds * 11 // 12}ms",
             "--reconcile-interval", f"{milliseconds // 2}ms", "--log-level", log_level,
@@ -44,7 +46,7 @@ class CsiPlugin:
 
     def spawn(self) -> Process:
         """Starts the program without waiting for it; the process is the caller's."""
-        return Process("weighhouse-csi", self._command, self.log)
+        return Process("weighhouse-csi", [*self.launcher, *self._command], self.log)
 
     def start(self) -> None:
         self._process = self.spawn()
