@@ -73,7 +73,8 @@ scale: setup
 	@cmake --build --preset bench --parallel $(JOBS) --target weighhouse weighhouse-cached weighhouse-csi \
 	  scale-root scale-acquire scale-claims scale-publish
 	@WEIGHHOUSE_SCALE=full WEIGHHOUSE_BIN=$(CURDIR)/build/release/bin \
-	  test/e2e/in-namespace build/venv/bin/python -m pytest -q -p no:cacheprovider test/e2e/test_scale.py
+	  test/e2e/in-namespace build/venv/bin/python -m pytest -q -p no:cacheprovider test/e2e/test_scale.py \
+	  test/e2e/test_claim_scale.py
 
 demo: release
 	@MODEL='$(MODEL)' demo/demo

@@ -1,0 +1,188 @@
+"""What CreateVolume promised is kept, whoever presses; what goes leaves nothing behind; what is too new is left alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any, Callable
+
+import grpc
+import pytest
+
+from harness.hub import TOKEN, Hub
+from harness.models import MIB, digests, make_model
+from harness.node import Node
+from kubelet_double import Claim, PersistentVolume, StorageClass
+from kubelet_double.directories import mounts_below
+
+Code = grpc.StatusCode
+ONE, OTHER = "promise/one", "promise/other"
+CLASSES = {name: StorageClass(name.replace("/", "-"), {"model": f"hf://{name}"}) for name in (ONE, OTHER)}
+TIGHT = "13Mi"  # room for one of them
+ROUNDS = 8
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _models(models: Path) -> None:
+    make_model(models, ONE, (8 * MIB,), seed=80)
+    make_model(models, OTHER, (8 * MIB,), seed=81)
+
+
+def outcomes_of(calls: list[Callable[[], Any]]) -> list[Any]:
+    """Makes all calls at the same moment; what each returned, or its grpc.RpcError."""
+    results: list[Any] = [None] * len(calls)
+    barrier = threading.Barrier(len(calls))
+
+    def run(index: int) -> None:
+        barrier.wait()
+        try:
+            results[index] = calls[index]()
+        except grpc.RpcError as error:
+            results[index] = error
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def info(node: Node) -> Any:
+    with node.daemon.client() as cache:
+        return cache.call("Info")
+
+
+def sums(node: Node) -> Any:
+    with node.daemon.client() as cache:
+        return cache.call("Capacity")
+
+
+def test_of_two_claims_that_race_for_the_last_bytes_one_is_promised(new_node: Callable[..., Node], hub: Hub) -> None:
+    node = new_node(limit=TIGHT)
+    for number in range(ROUNDS):
+        claims = {name: Claim(f"{number}", MIB) for name in CLASSES}
+        results = outcomes_of([lambda name=name: node.provisioner.create(CLASSES[name], claims[name])  # type: ignore
+                               for name in CLASSES])
+        kept = [(name, volume) for name, volume in zip(CLASSES, results) if isinstance(volume, PersistentVolume)]
+        refused = [error for error in results if isinstance(error, grpc.RpcError)]
+        assert len(kept) == len(refused) == 1, results
+        assert refused[0].code() == Code.RESOURCE_EXHAUSTED and "MiB" in (refused[0].details() or "")
+        [(name, volume)] = kept
+        assert [hold.volume_id for hold in info(node).holds] == [volume.handle]
+        [path] = node.start(pod := node.claim_pod("pod", volume))
+        assert digests(path) == digests(hub.models / name)
+        assert sums(node).used <= sums(node).limit
+        node.end(pod)
+        node.provisioner.delete(volume)
+        node.daemon.cli("evict", f"hf://{name}")
+    node.assert_nothing_left()
+
+
+def test_a_promised_model_is_not_evicted_before_its_publish(new_node: Callable[..., Node], hub: Hub) -> None:
+    node = new_node(limit=TIGHT)
+    node.start(pod := node.pod("bringer", f"hf://{ONE}"))
+    node.end(pod)
+    volume = node.provisioner.create(CLASSES[ONE], Claim("promised", MIB))
+    hub.reset()
+    with pytest.raises(grpc.RpcError) as refused:
+        node.provisioner.create(CLASSES[OTHER], Claim("refused", MIB))
+    assert refused.value.code() == Code.RESOURCE_EXHAUSTED
+    presser = node.pod("presser", f"hf://{OTHER}")
+    node.kubelet.run(presser)
+    node.kubelet.wait_call(presser, Code.RESOURCE_EXHAUSTED)
+    assert node.daemon.cli("evict", f"hf://{ONE}", check=False).returncode != 0, "a promised model was evicted"
+    [path] = node.start(promised := node.claim_pod("promised", volume))
+    assert digests(path) == digests(hub.models / ONE)
+    assert hub.requests("cdn") == 0, "the promised model was fetched again"
+    node.end(promised)
+    node.provisioner.delete(volume)
+    node.kubelet.wait_mounted(presser)
+    assert digests(node.kubelet.path(presser)) == digests(hub.models / OTHER)
+    node.end(presser)
+    node.assert_nothing_left()
+
+
+def test_a_promise_outlives_the_daemon_and_ends_with_its_time(new_node: Callable[..., Node]) -> None:
+    node = new_node(limit=TIGHT)
+    volume = node.provisioner.create(CLASSES[ONE], Claim("promised", MIB))
+    node.daemon.kill()
+    node.daemon.start()
+    with pytest.raises(grpc.RpcError) as refused:
+        node.provisioner.create(CLASSES[OTHER], Claim("refused", MIB))
+    assert refused.value.code() == Code.RESOURCE_EXHAUSTED
+    node.provisioner.delete(volume)
+    node.daemon.change("cache", holdTimeout="1s")
+    node.daemon.process.wait_ready(lambda: info(node).configuration.reloads == 1)
+    forgotten = node.provisioner.create(CLASSES[OTHER], Claim("forgotten", MIB))
+
+    node.daemon.process.wait_ready(lambda: not info(node).holds)
+    [path] = node.start(pod := node.claim_pod("late", forgotten))
+    node.assert_serves(path, OTHER)
+    node.end(pod)
+
+
+def below(directory: Path) -> list[str]:
+    """Every name below it, whatever it is."""
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*"))
+
+
+def test_an_uninstall_in_the_documented_order_leaves_nothing(node: Node, hub: Hub) -> None:
+    volumes = [node.provisioner.create(CLASSES[ONE], Claim("one", MIB)),
+               node.provisioner.create(StorageClass("private", {"model": "hf://acme/private"}), Claim("two", 32 * MIB))]
+    unused = node.provisioner.create(CLASSES[OTHER], Claim("unused", MIB, ("ReadWriteOnce",)))
+    pods = [node.claim_pod("first", volumes[0]), node.claim_pod("second", volumes[0]),
+            node.claim_pod("private", volumes[1], {"HF_TOKEN": TOKEN}), node.pod("inline"),
+            node.pod("hub", layout="hub")]
+    node.start(*pods)
+    # Pods, then claims and with them the volumes, then the classes (which are nothing on a node).
+    node.end(*pods)
+    for volume in (*volumes, unused):
+        assert node.provisioner.delete(volume)
+    node.assert_nothing_left()
+    assert not info(node).holds and not list((node.daemon.root / "volumes").iterdir())
+    # The DaemonSet: both programs get SIGTERM. The CSIDriver is nothing on a node either.
+    assert node.plugin.stop() == 0 and node.daemon.stop() == 0
+    assert not node.plugin.socket.exists() and below(node.daemon.sockets) == []
+    assert [mount.point for mount in mounts_below(node.directory)] == [node.kubelet_root], "a mount is left"
+    own = node.kubelet_root / "plugins/csi.weighhouse.dev"
+    assert all(path in (own.parent, own, node.kubelet_root / "pods") or own in path.parents
+               for path in node.kubelet_root.rglob("*")), below(node.kubelet_root)
+    # The cache, and the directory beside the plugin's socket: with nothing of ours left to help.
+    subprocess.run(["rm", "-rf", "--one-file-system", str(node.daemon.root), str(node.daemon.sockets), str(own)], check=True)
+    own.parent.rmdir()  # kubelet's, and empty
+    assert below(node.kubelet_root) == ["pods"]
+    assert sorted(os.listdir(node.directory)) == ["cached.log", "config", "csi.log", "kubelet", "local"], "the test's own"
+
+
+def everything(directory: Path) -> dict[str, Any]:
+    """All that can be seen of a tree: names, kinds, owners, times, contents."""
+    seen: dict[str, Any] = {}
+    for path in [directory, *directory.rglob("*")]:
+        status = path.lstat()
+        content = path.read_bytes() if path.is_file() and not path.is_symlink() else None
+        seen[str(path)] = (status.st_ino, status.st_mode, status.st_uid, status.st_gid, status.st_nlink, status.st_size,
+                           status.st_mtime_ns, status.st_ctime_ns, content)
+    return seen
+
+
+def test_a_daemon_older_than_the_format_refuses_and_touches_nothing(node: Node) -> None:
+    volume = node.provisioner.create(CLASSES[ONE], Claim("claim", MIB))
+    [path] = node.start(pod := node.claim_pod("pod", volume))
+    node.daemon.kill()
+    written = node.daemon.root / "format"
+    number, _, rest = written.read_text().partition("\n")
+    written.write_text(f"{int(number) + 1}\n{rest}")
+    before = everything(node.daemon.root)
+    process = node.daemon.spawn()
+    assert process.wait() != 0
+    assert f"has format '{int(number) + 1}', and this program knows {number} only" in process.log_tail()
+    local = node.daemon.cli("ls", "--root", str(node.daemon.root), check=False)
+    assert local.returncode != 0 and "has format" in local.stderr
+    assert everything(node.daemon.root) == before
+    node.assert_serves(path, ONE)
+    written.write_text(f"{number}\n{rest}")
+    node.daemon.start()
+    node.end(pod)
+    node.assert_nothing_left()
