@@ -20,6 +20,10 @@ constexpr Bytes kMinimumBandwidth = 64 * kKiB;
 /// A piece that is read is of 4 MiB.
 constexpr Bytes kMinimumRate = kMiB;
 
+// As csi/volume_context.cc takes it.
+constexpr Bytes kMinimumScratch = kMiB;
+constexpr Bytes kMaximumScratch = 1024 * kGiB;
+
 /// What a flag says of bytes a second: `least` or more, or 0 for no limit.
 Bytes ParseRate(const char* flag, const std::string& text, Bytes least) {
   Result<Bytes> bytes = ParseBytes(text);
@@ -146,7 +150,11 @@ void DescribeStorageClass(CLI::App& app, Options& options) {
       ->type_name("ACCESS")
       ->check(CLI::IsMember({"readOnly", "scratch"}).description(""));
   AddSize(command, "--scratch-size", "With --access scratch: what a pod may write, such as 2Gi",
-          [&](const std::string& text, Bytes) { claim.scratch_size = text; });
+          [&](const std::string& text, Bytes bytes) {
+            if (bytes < kMinimumScratch || bytes > kMaximumScratch)
+              throw CLI::ValidationError("--scratch-size", "give 1Mi to 1024Gi");
+            claim.scratch_size = text;
+          });
   command.add_flag("--cached-only", claim.cached_only, "Only on nodes that have the model already");
   command
       .add_option(

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "csi/volume_context.h"
+#include "csi/claim.h"
 
 namespace weighhouse::cli {
 namespace {
@@ -112,14 +112,17 @@ TEST(ClaimObjectsTest, QuoteWhatYamlTakesForSomethingElse) {
 }
 
 TEST(ClaimObjectsTest, HaveParametersThatThePluginTakes) {
-  ClaimFacts facts = Facts("hf://org/name@v1");
-  facts.model.allow_patterns = {"*.json", "a,b", "[ab]*"};
-  facts.model.ignore_patterns = {"\"quoted\\*\""};
-  facts.layout = Layout::kHub;
-  csi::StringMap attributes = Made(facts)[0]["parameters"];
-  auto context = csi::VolumeContext::Parse(attributes).value();
-  EXPECT_EQ(context.model, facts.model);
-  EXPECT_EQ(context.layout, Layout::kHub);
+  ClaimFacts facts = EveryOption();
+  csi::StringMap parameters = Made(facts)[0]["parameters"];
+  auto read = csi::ClassParameters::Parse(parameters).value();
+  EXPECT_EQ(read.context.model, facts.model);
+  EXPECT_EQ(read.context.layout, Layout::kHub);
+  EXPECT_EQ(read.context.scratch_size, 1536 * kMiB);
+  EXPECT_TRUE(read.cached_only);
+  EXPECT_EQ(read.placement, csi::Placement::kAny);
+  parameters = Made(Facts())[0]["parameters"];
+  read = csi::ClassParameters::Parse(parameters).value();
+  EXPECT_EQ(read.context.model.RevisionOrDefault(), "main");
 }
 
 TEST(ClaimObjectsTest, DifferInNameWhereParametersDo) {

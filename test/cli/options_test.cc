@@ -98,6 +98,8 @@ TEST(OptionsTest, RefusesAStorageClassThatKubernetesWouldNotTake) {
   EXPECT_THAT(mistake({"--scratch-size", "1Gi"}), HasSubstr("goes with --access scratch"));
   EXPECT_THAT(mistake({"--access", "scratch", "--scratch-size", "big"}),
               HasSubstr("'big' is not a size"));
+  EXPECT_THAT(mistake({"--access", "scratch", "--scratch-size", "1023Ki"}),
+              HasSubstr("--scratch-size: give 1Mi to 1024Gi"));
   EXPECT_THAT(mistake({"--limit", "0"}), HasSubstr("--limit: give more than 0 bytes"));
   EXPECT_THAT(mistake({"--limit", "1Gi", "--cached-only"}), HasSubstr("--cached-only"));
   EXPECT_THAT(mistake({"--access-mode", "RWX"}), HasSubstr("ReadWriteMany"));

@@ -185,4 +185,5 @@ def test_a_daemon_older_than_the_format_refuses_and_touches_nothing(node: Node) 
     written.write_text(f"{number}\n{rest}")
     node.daemon.start()
     node.end(pod)
+    node.daemon.process.wait_ready(lambda: node.daemon.leases() == [])  # the plugin may have met nobody, and tells later
     node.assert_nothing_left()
