@@ -49,7 +49,7 @@ class Writer {
 
   void Write(const Json& object, const std::string& pointer, size_t depth) {
     for (const auto& [key, value] : object.items()) {
-      std::string member = pointer + "/" + key;
+      std::string member = fmt::format("{}/{}", pointer, key);
       std::string indent(2 * depth, ' ');
       Comment(member, indent);
       if (value.is_object()) {
