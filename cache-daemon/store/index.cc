@@ -1,6 +1,7 @@
 #include "cache-daemon/store/index.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 
 namespace weighhouse::store {
@@ -143,9 +144,10 @@ std::vector<Candidate> Index::IngestCandidates(const std::string& for_snapshot,
 }
 
 std::set<std::string> Index::InUse() const {
-  std::set<std::string> ids = ledger.Claimants();
+  std::set<std::string> ids;
+  for (const auto& [id, leased] : leases.on_snapshots()) ids.emplace_hint(ids.end(), id);
+  ids.merge(ledger.Claimants());
   ids.insert(kept.begin(), kept.end());
-  for (const auto& [id, leased] : leases.on_snapshots()) ids.insert(id);
   for (const auto& [id, filling] : fill_holds) ids.insert(id);
   for (const auto& [key, hold] : holds.entries()) ids.insert(hold.target());
   return ids;
@@ -175,19 +177,21 @@ std::vector<Candidate> Index::Candidates(const std::string& except) const {
 }
 
 void Index::CountHeld(const std::set<std::string>& in_use) {
-  for (auto id = counted.begin(); id != counted.end();) {
-    if (in_use.contains(*id)) {
-      ++id;
-      continue;
-    }
-    for (const auto& [sha256, size] : ListedBlobs(catalog.Find(*id)->snapshot)) {
+  // Side by side: looking each of thousands up would take milliseconds, and mostly nothing changed.
+  std::vector<std::string> ended;
+  std::vector<std::string> begun;
+  std::ranges::set_difference(counted, in_use, std::back_inserter(ended));
+  std::ranges::set_difference(in_use, counted, std::back_inserter(begun));
+  for (const std::string& id : ended) {
+    for (const auto& [sha256, size] : ListedBlobs(catalog.Find(id)->snapshot)) {
       blobs.DropHolder(sha256);
     }
-    id = counted.erase(id);
+    counted.erase(id);
   }
-  for (const std::string& id : in_use) {
+  for (const std::string& id : begun) {
     const SnapshotEntry* entry = catalog.Find(id);
-    if (entry == nullptr || !counted.insert(id).second) continue;
+    if (entry == nullptr) continue;
+    counted.insert(id);
     for (const auto& [sha256, size] : ListedBlobs(entry->snapshot)) blobs.AddHolder(sha256);
   }
 }
