@@ -44,6 +44,8 @@ struct Error {
   std::string message;
   /// How long the other side asked us to wait before trying again (RFC 9110 section 10.2.3).
   std::optional<std::chrono::milliseconds> retry_after = std::nullopt;
+  /// A source refused these credentials, and may not refuse others.
+  bool rights_may_help = false;
 
   /// The same error, with `context` put in front: "context: message".
   Error Within(std::string_view context) &&;

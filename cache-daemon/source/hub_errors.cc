@@ -1,6 +1,7 @@
 #include "cache-daemon/source/hub_errors.h"
 
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -11,27 +12,33 @@ namespace {
 
 std::string Model(const HubQuestion& question) { return "hf://" + question.repository; }
 
+/// Another account, or none, may be told otherwise.
+Error WantsRights(Code code, std::string message) {
+  return {.code = code, .message = std::move(message), .rights_may_help = true};
+}
+
 Error Gated(const HubQuestion& question) {
-  return {Code::kPermissionDenied,
-          fmt::format(
-              "{} is gated: accept the licence at {}, then use a token of that account (HF_TOKEN)",
-              Model(question), question.web_page)};
+  return WantsRights(
+      Code::kPermissionDenied,
+      fmt::format(
+          "{} is gated: accept the licence at {}, then use a token of that account (HF_TOKEN)",
+          Model(question), question.web_page));
 }
 
 /// The Hub doesn't tell strangers which repositories exist: missing, private and gated look alike.
 Error NotVisible(const HubQuestion& question) {
   if (!question.with_token) {
-    return {Code::kUnauthenticated,
-            fmt::format(
-                "{} doesn't exist, or is private or gated: check the name, or give a token that "
-                "may read it (HF_TOKEN)",
-                Model(question))};
+    return WantsRights(
+        Code::kUnauthenticated,
+        fmt::format("{} doesn't exist, or is private or gated: check the name, or give a token "
+                    "that may read it (HF_TOKEN)",
+                    Model(question)));
   }
-  return {
+  return WantsRights(
       Code::kNotFound,
       fmt::format("{} doesn't exist, or the token's account may not see it: check the name and the "
                   "account at {}",
-                  Model(question), question.web_page)};
+                  Model(question), question.web_page));
 }
 
 /// What the headers that are the Hub's own say.
@@ -62,20 +69,20 @@ Error StatusFailure(const HttpResponse& response, const HubQuestion& question,
   bool bad_token =
       said.contains(kBadToken) || response.headers.Find("x-error-message").contains(kBadToken);
   if (status == 401 && bad_token) {
-    return {Code::kUnauthenticated,
-            fmt::format(
-                "{}: the Hub doesn't accept the token (mistyped, expired or revoked?): give a new "
-                "one (HF_TOKEN)",
-                Model(question))};
+    return WantsRights(
+        Code::kUnauthenticated,
+        fmt::format("{}: the Hub doesn't accept the token (mistyped, expired or revoked?): give a "
+                    "new one (HF_TOKEN)",
+                    Model(question)));
   }
   if (status == 401) return NotVisible(question);
   std::string tail = said.empty() ? "" : fmt::format("; it says: {}", said);
   if (status == 403) {
-    return {Code::kPermissionDenied,
-            fmt::format(
-                "{}: the token may not read this: give it read access (fine-grained tokens name "
-                "their repositories){}",
-                Model(question), tail)};
+    return WantsRights(
+        Code::kPermissionDenied,
+        fmt::format("{}: the token may not read this: give it read access (fine-grained tokens "
+                    "name their repositories){}",
+                    Model(question), tail));
   }
   if (status == 404 || status == 410) {
     return {Code::kNotFound,

@@ -19,7 +19,8 @@ struct HubQuestion {
 
 /// The failure that `response`, no success, means (facts/model-sources.md 1.5), with the way out in
 /// its message. `said` is the server's own text, free of secrets. kNotFound, kUnauthenticated,
-/// kPermissionDenied, kUnavailable (with retry_after), else kFailedPrecondition.
+/// kPermissionDenied, kUnavailable (with retry_after), else kFailedPrecondition. Where another
+/// account may be told otherwise, with rights_may_help: so is what this one may not see.
 Error HubFailure(const HttpResponse& response, const HubQuestion& question, const std::string& said,
                  std::chrono::system_clock::time_point now);
 

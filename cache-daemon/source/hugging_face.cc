@@ -48,9 +48,11 @@ Result<std::vector<std::string>> TokenHeader(const Credentials& credentials) {
   if (token.empty()) return std::vector<std::string>{};
   bool clean = std::ranges::all_of(token, [](char c) { return c > 0x20 && c < 0x7F; });
   if (!clean) {
-    return Fail(Code::kUnauthenticated,
-                "the token in HF_TOKEN has characters that no token has: check the secret for line "
-                "breaks and quotes");
+    return std::unexpected(
+        Error{.code = Code::kUnauthenticated,
+              .message = "the token in HF_TOKEN has characters that no token has: check the secret "
+                         "for line breaks and quotes",
+              .rights_may_help = true});
   }
   return std::vector<std::string>{"Authorization: Bearer " + token};
 }

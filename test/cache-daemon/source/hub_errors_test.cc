@@ -58,6 +58,19 @@ TEST(HubFailureTest, TellsStrangersThatMissingAndPrivateLookAlike) {
   EXPECT_EQ(FailureOf(404, {"X-Error-Code: RepoNotFound"}, true).code, Code::kNotFound);
 }
 
+TEST(HubFailureTest, TellsWhereAnotherAccountMayHaveIt) {
+  EXPECT_TRUE(FailureOf(401, {}).rights_may_help);
+  EXPECT_TRUE(FailureOf(404, {"X-Error-Code: RepoNotFound"}, true).rights_may_help);
+  EXPECT_TRUE(FailureOf(403, {"X-Error-Code: GatedRepo"}, true).rights_may_help);
+  EXPECT_TRUE(FailureOf(403, {}, true).rights_may_help);
+  EXPECT_TRUE(
+      FailureOf(401, {}, true, "Invalid credentials in Authorization header").rights_may_help);
+  EXPECT_FALSE(FailureOf(404, {}, true).rights_may_help);
+  EXPECT_FALSE(FailureOf(404, {"X-Error-Code: RevisionNotFound"}, true).rights_may_help);
+  EXPECT_FALSE(
+      FailureOf(403, {"X-Error-Message: Access to this resource is disabled."}).rights_may_help);
+}
+
 TEST(HubFailureTest, KnowsABadToken) {
   const std::string kText = "Invalid credentials in Authorization header";
   EXPECT_THAT(FailureOf(401, {"X-Error-Message: " + kText}, true).message,
