@@ -6,6 +6,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/mutex.h"
 #include "base/worker_pool.h"
@@ -30,6 +32,7 @@ class SourceAnswers final : public std::enable_shared_from_this<SourceAnswers> {
 
   struct Said {
     Listing listing;
+    std::string snapshot_id;  ///< the listing's
     std::string meant;  ///< the snapshot that the reference was known to mean when it was said
   };
   /// What the source itself said to these credentials last.
@@ -37,6 +40,8 @@ class SourceAnswers final : public std::enable_shared_from_this<SourceAnswers> {
       EXCLUDES(mutex_);
   /// Has the source be asked with nobody's credentials, unless it was lately. Doesn't wait.
   void Refresh(const ModelReference& model) EXCLUDES(mutex_);
+  /// How many files the listings have that are remembered, which is bounded.
+  size_t Files() EXCLUDES(mutex_);
 
  private:
   static constexpr size_t kMostModels = 1000;
@@ -66,9 +71,16 @@ class SourceAnswers final : public std::enable_shared_from_this<SourceAnswers> {
   static Key KeyOf(const ModelReference& model, const Credentials& credentials);
 
   Entry& Use(const Key& key) REQUIRES(mutex_);
-  void Begin(const Key& key, std::shared_ptr<Question> question) REQUIRES(mutex_);
+  /// Has a question be asked. Not under the mutex: the pool has one of its own.
+  void Post(const Key& key, std::shared_ptr<Question> question) EXCLUDES(mutex_);
   void Run(const Key& key, const std::shared_ptr<Question>& question) EXCLUDES(mutex_);
-  void BeginNextInBackground() REQUIRES(mutex_);
+  using Due = std::vector<std::pair<Key, std::shared_ptr<Question>>>;
+  /// Those whose turn it is now, to be posted.
+  Due NextInBackground() REQUIRES(mutex_);
+  void Post(Due due) EXCLUDES(mutex_);
+  void Answer(const Key& key, const Question& question, std::optional<Said> told) REQUIRES(mutex_);
+  /// Takes what is owed.
+  std::optional<Result<Resolved>> TakeOwed(Entry& entry) REQUIRES(mutex_);
   void Trim() REQUIRES(mutex_);
 
   const EngineParts parts_;
@@ -76,9 +88,10 @@ class SourceAnswers final : public std::enable_shared_from_this<SourceAnswers> {
   Mutex mutex_;
   ConditionVariable changed_;  // a question has its outcome
   std::map<Key, Entry> entries_ GUARDED_BY(mutex_);
-  std::deque<Key> due_ GUARDED_BY(mutex_);  // to be asked in the background
+  std::deque<Key> due_ GUARDED_BY(mutex_);                    // to be asked in the background
+  std::deque<std::pair<Time, Key>> owed_ GUARDED_BY(mutex_);  // since when, oldest first
   size_t in_background_ GUARDED_BY(mutex_) = 0;
-  size_t files_ GUARDED_BY(mutex_) = 0;  // of what was said
+  size_t files_ GUARDED_BY(mutex_) = 0;  // of what was said, and of what is owed
   uint64_t uses_ GUARDED_BY(mutex_) = 0;
 };
 
