@@ -26,6 +26,12 @@ Resolved FromCache(const store::Snapshot& snapshot, std::shared_ptr<source::Sour
           .served_from = AcquiredTree::ServedFrom::kCache};
 }
 
+/// Its source contradicts itself: to callers kOutOfRange means that a model is larger than may be.
+Error OfSource(Error error) {
+  if (error.code == Code::kOutOfRange) error.code = Code::kFailedPrecondition;
+  return error;
+}
+
 }  // namespace
 
 Listing ListingOf(const store::Snapshot& snapshot) {
@@ -59,7 +65,7 @@ Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& mo
     return Resolved{.listing = std::move(selected), .source = std::move(source)};
   }
   if (!known || listing.error().code != Code::kUnavailable) {
-    return std::unexpected(std::move(listing).error());
+    return std::unexpected(OfSource(std::move(listing).error()));
   }
   spdlog::warn("{}: {}: serving revision {}, which is cached and public", model.ToString(),
                listing.error().message, known->revision);
@@ -108,6 +114,7 @@ Acquisition::Step Acquisition::Begin() {
 
 Acquisition::Step Acquisition::Resolve() {
   Resolved resolved = TRY(ResolveModel(parts_, asked_, request_.credentials));
+  resolved_ = true;
   if (request_.layout == Layout::kHub && resolved.listing.repository.empty()) {
     return Fail(Code::kInvalidArgument, "layout hub needs a Hugging Face model: use layout files");
   }
@@ -225,6 +232,11 @@ void Acquisition::OnFillEntered(fill::FillEntry entry) {
 }
 
 void Acquisition::OnFillProgress(const fill::FillProgress& progress) {
+  // Not when it entered: the fill asks for its room after that.
+  bool has_room = progress.files_total > 0;
+  if (has_room && !std::exchange(has_room_, true)) {
+    parts_.waits.Say(request_.lease_id, *wait_, PublishWaits::Room::kFound, parts_.clock.Steady());
+  }
   std::shared_ptr<AcquireObserver> observer = observer_.lock();
   // A caller that left comes back and joins the fill again; its lease stays.
   if (!observer) return finished_(shared_from_this());
@@ -274,9 +286,13 @@ void Acquisition::Finish(Result<AcquiredTree> outcome) {
 
 void Acquisition::Count(const Result<AcquiredTree>& outcome) {
   CountWait(outcome);
-  bool refused = !outcome && (outcome.error().code == Code::kResourceExhausted ||
-                              outcome.error().code == Code::kOutOfRange);
-  parts_.waits.Say(request_.lease_id,
+  // By the store: a source knows nothing of room here.
+  bool refused = resolved_ && !outcome &&
+                 (outcome.error().code == Code::kResourceExhausted ||
+                  outcome.error().code == Code::kOutOfRange);
+  // A source that is away, say, gives no room to a publish that was refused before.
+  if (!refused && !outcome && IsTemporary(outcome.error().code)) return;
+  parts_.waits.Say(request_.lease_id, *wait_,
                    refused ? PublishWaits::Room::kRefused : PublishWaits::Room::kFound,
                    parts_.clock.Steady());
 }
@@ -286,7 +302,6 @@ void Acquisition::CountWait(const Result<AcquiredTree>& outcome) {
   if (!outcome && IsTemporary(outcome.error().code)) return;  // the publish comes back
   std::optional<metrics::Lookup> found = wait_->End();
   if (outcome && found) parts_.metrics.OnReady(*found, parts_.clock.Steady() - wait_->since());
-  parts_.waits.Leave(request_.lease_id);
 }
 
 }  // namespace weighhouse

@@ -37,7 +37,7 @@ struct Resolved {
 /// Asks the source, with the caller's own rights: that is the check of them. Without asking: a
 /// commit of a public origin that is complete here; and, with the source away, the last snapshot of
 /// a public origin. A private model whose source is away stays kUnavailable: presence is not
-/// permission.
+/// permission. Never kOutOfRange: that is the store's, of what is larger than the cache.
 Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& model,
                               const Credentials& credentials);
 
@@ -97,6 +97,8 @@ class Acquisition final : public fill::FillObserver,
   const std::shared_ptr<PublishWait> wait_;    // shared with the publish's other Acquires
   std::string snapshot_id_;
   std::string revision_;
+  bool resolved_ = false;  // what fails from then on isn't the source's answer
+  bool has_room_ = false;  // its fill; of the fill's thread
   Bytes bytes_fetched_ = 0;
   AcquiredTree::ServedFrom served_from_ = AcquiredTree::ServedFrom::kSource;
 };

@@ -18,25 +18,40 @@ std::optional<metrics::Lookup> PublishWait::End() {
   return found_;
 }
 
+bool PublishWait::ended() const {
+  MutexLock lock(mutex_);
+  return ended_;
+}
+
 std::shared_ptr<PublishWait> PublishWaits::Enter(const std::string& lease_id,
                                                  PublishWait::Time now) {
   if (lease_id.empty()) return std::make_shared<PublishWait>(now);
   MutexLock lock(mutex_);
   std::erase_if(waits_, [&](const auto& wait) { return wait.second->since() + kLongest < now; });
   std::shared_ptr<PublishWait>& wait = waits_[lease_id];
-  if (!wait) wait = std::make_shared<PublishWait>(now);
+  if (!wait) {
+    wait = std::make_shared<PublishWait>(now);
+  } else if (wait->ended()) {
+    wait = std::make_shared<PublishWait>(now, wait->left_);
+  }
   return wait;
 }
 
 void PublishWaits::Leave(const std::string& lease_id) {
   MutexLock lock(mutex_);
-  waits_.erase(lease_id);
+  auto wait = waits_.find(lease_id);
+  if (wait != waits_.end()) {
+    *wait->second->left_ = true;
+    waits_.erase(wait);
+  }
   refused_.erase(lease_id);
 }
 
-void PublishWaits::Say(const std::string& lease_id, Room room, PublishWait::Time now) {
+void PublishWaits::Say(const std::string& lease_id, const PublishWait& wait, Room room,
+                       PublishWait::Time now) {
   if (lease_id.empty()) return;
   MutexLock lock(mutex_);
+  if (*wait.left_) return;
   std::erase_if(refused_, [&](const auto& refused) { return refused.second + kRefusedFor < now; });
   if (room == Room::kRefused) {
     refused_[lease_id] = now;

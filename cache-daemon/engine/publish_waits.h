@@ -1,10 +1,12 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/mutex.h"
 #include "cache-daemon/metrics/cache_metrics.h"
@@ -16,7 +18,9 @@ namespace weighhouse {
 class PublishWait {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  explicit PublishWait(Time since) : since_(since) {}
+  explicit PublishWait(Time since, std::shared_ptr<std::atomic<bool>> left =
+                                       std::make_shared<std::atomic<bool>>(false))
+      : since_(since), left_(std::move(left)) {}
 
   Time since() const { return since_; }
   /// True for the first call: what is found later, a repetition found.
@@ -25,8 +29,13 @@ class PublishWait {
   std::optional<metrics::Lookup> End() EXCLUDES(mutex_);
 
  private:
+  friend class PublishWaits;
+  bool ended() const EXCLUDES(mutex_);
+
   const Time since_;
-  Mutex mutex_;
+  // The lease was released: what its Acquires say from then on counts no more. Shared by its waits.
+  const std::shared_ptr<std::atomic<bool>> left_;
+  mutable Mutex mutex_;
   std::optional<metrics::Lookup> found_ GUARDED_BY(mutex_);
   bool ended_ GUARDED_BY(mutex_) = false;
 };
@@ -35,16 +44,17 @@ class PublishWait {
 /// and a large model takes several: what a pod waited for is known only across them. Thread-safe.
 class PublishWaits {
  public:
-  /// The wait that an Acquire of `lease_id` belongs to: the one under way, else a new one. Without
-  /// a lease always a new one. (shared_ptr: several Acquires may belong to it.)
+  /// The wait that an Acquire of `lease_id` belongs to: the one that has not ended, else a new one.
+  /// Without a lease always a new one. (shared_ptr: several Acquires may belong to it.)
   std::shared_ptr<PublishWait> Enter(const std::string& lease_id, PublishWait::Time now)
       EXCLUDES(mutex_);
-  /// The publish has its tree, or will not come back.
+  /// The lease was released. Acquires of it that are under way still can't be heard any more.
   void Leave(const std::string& lease_id) EXCLUDES(mutex_);
 
-  /// How an Acquire of the lease ended: refused, because there is no room for its model, or not.
+  /// What an Acquire of the lease, which belongs to `wait`, found: no room for its model, or some.
   enum class Room { kFound, kRefused };
-  void Say(const std::string& lease_id, Room room, PublishWait::Time now) EXCLUDES(mutex_);
+  void Say(const std::string& lease_id, const PublishWait& wait, Room room, PublishWait::Time now)
+      EXCLUDES(mutex_);
   /// How many publishes were refused last, in the last minutes: kubelet repeats them as long as
   /// their pods are there, so one that is no longer heard of is gone.
   size_t RefusedForSpace(PublishWait::Time now) const EXCLUDES(mutex_);

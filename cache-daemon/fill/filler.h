@@ -34,7 +34,7 @@ struct FillProgress {
       0;  ///< arrived, those present before included; goes back if a file must be fetched again
   Bytes bytes_fetched = 0;  ///< brought over the network so far, by this fill
   double bytes_per_second = 0;
-  size_t files_total = 0;
+  size_t files_total = 0;  ///< 0: the fill has not been promised its room yet
   size_t files_done = 0;
   size_t connections = 0;              ///< in use now
   std::vector<HostConnections> hosts;  ///< that its files come from now

@@ -202,6 +202,31 @@ TEST_F(EngineVolumeRoomTest, APublishThatThereIsNoneForIsCountedUntilThereIs) {
   EXPECT_EQ(engine_->Info()->refused_for_space, 0u);
 }
 
+TEST_F(EngineVolumeRoomTest, APublishThatGotItsRoomCountsNoMoreWhileItIsFilled) {
+  Start(false);
+  AcquireRequest holder = LeasedRequest("hf://org/two", "holder");
+  ASSERT_TRUE(Acquire(holder));
+  AcquireRequest waiting = LeasedRequest("hf://org/model", "waiting");
+  EXPECT_EQ(Acquire(waiting).error().code, Code::kResourceExhausted);
+  ASSERT_TRUE(engine_->Release(holder.lease_id));
+  hub_->SetFaults(R"([{"side": "cdn", "path": "2.bin",
+                       "action": {"kind": "delay", "seconds": 120}}])");
+  auto observer = std::make_shared<RecordingObserver>();
+  engine_->Acquire(waiting, observer);
+  EXPECT_TRUE(Becomes([&] { return engine_->Info()->refused_for_space == 0; }));
+  EXPECT_EQ(engine_->Info()->fills_active, 1u) << "it is still on its way";
+}
+
+TEST_F(EngineVolumeRoomTest, APublishWhoseSourceIsAwayInBetweenIsStillRefused) {
+  Start(false);
+  ASSERT_TRUE(Acquire(LeasedRequest("hf://org/two", "holder")));
+  AcquireRequest waiting = LeasedRequest("hf://org/model", "waiting");
+  EXPECT_EQ(Acquire(waiting).error().code, Code::kResourceExhausted);
+  hub_.reset();
+  EXPECT_EQ(Acquire(waiting).error().code, Code::kUnavailable);
+  EXPECT_EQ(engine_->Info()->refused_for_space, 1u);
+}
+
 TEST_F(EngineVolumeRoomTest, APublishThatIsGivenUpCountsNoMore) {
   Start(false);
   ASSERT_TRUE(Acquire(LeasedRequest("hf://org/two", "holder")));

@@ -6,6 +6,7 @@ namespace weighhouse {
 namespace {
 
 using metrics::Lookup;
+using Room = PublishWaits::Room;
 using namespace std::chrono_literals;
 
 constexpr PublishWait::Time kStart{1h};
@@ -38,19 +39,32 @@ TEST(PublishWaitsTest, WhatLeftBeginsAnew) {
 }
 
 TEST(PublishWaitsTest, TheRefusedAreCountedOnceUntilTheyAreLetInOrLongSilent) {
-  using Room = PublishWaits::Room;
   PublishWaits waits;
-  waits.Say("one", Room::kRefused, kStart);
-  waits.Say("one", Room::kRefused, kStart + 2min);
-  waits.Say("two", Room::kRefused, kStart);
-  waits.Say("", Room::kRefused, kStart);
+  auto one = waits.Enter("one", kStart);
+  auto two = waits.Enter("two", kStart);
+  waits.Say("one", *one, Room::kRefused, kStart);
+  waits.Say("one", *one, Room::kRefused, kStart + 2min);
+  waits.Say("two", *two, Room::kRefused, kStart);
+  waits.Say("", *waits.Enter("", kStart), Room::kRefused, kStart);
   EXPECT_EQ(waits.RefusedForSpace(kStart + 2min), 2u) << "a pull is no publish";
   EXPECT_EQ(waits.RefusedForSpace(kStart + 6min), 1u) << "nobody repeats the second";
-  waits.Say("one", Room::kFound, kStart + 6min);
+  waits.Say("one", *one, Room::kFound, kStart + 6min);
   EXPECT_EQ(waits.RefusedForSpace(kStart + 6min), 0u);
-  waits.Say("three", Room::kRefused, kStart + 6min);
-  waits.Leave("three");
-  EXPECT_EQ(waits.RefusedForSpace(kStart + 6min), 0u);
+}
+
+TEST(PublishWaitsTest, WhatAReleasedPublishFoundCountsNoMore) {
+  PublishWaits waits;
+  auto first = waits.Enter("lease", kStart);
+  waits.Say("lease", *first, Room::kRefused, kStart);
+  first->End();  // for good, and kubelet tries it again
+  auto second = waits.Enter("lease", kStart);
+  EXPECT_NE(first, second);
+  waits.Leave("lease");
+  EXPECT_EQ(waits.RefusedForSpace(kStart), 0u);
+  for (const auto& late : {first, second}) waits.Say("lease", *late, Room::kRefused, kStart);
+  EXPECT_EQ(waits.RefusedForSpace(kStart), 0u) << "they end after the release";
+  waits.Say("lease", *waits.Enter("lease", kStart), Room::kRefused, kStart);
+  EXPECT_EQ(waits.RefusedForSpace(kStart), 1u) << "another pod's";
 }
 
 TEST(PublishWaitsTest, WithoutALeaseEachIsItsOwn) {
