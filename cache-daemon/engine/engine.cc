@@ -149,6 +149,8 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
       store_->root(), recovery.snapshots, recovery.blobs, recovery.leases, recovery.holds,
       recovery.volumes, recovery.kept_ingests, recovery.dropped_ingests, recovery.dropped_orphans,
       FormatDuration(recovery.took));
+  // Begun for a volume just before a crash, say, and promised to nobody.
+  for (const store::Snapshot& snapshot : store_->Snapshots()) store_->DropBare(snapshot.id);
   leases_ = std::make_unique<LeaseGate>(*store_, clock_);
   size_t buffers = std::max<size_t>(options.buffer_bytes / io::BufferPool::kBufferSize,
                                     3 * options.fill.max_active_files);

@@ -158,6 +158,21 @@ bool Index::IsIdle(const std::string& id) const {
          !fill_holds.contains(id) && !ledger.HasClaim(id);
 }
 
+bool Index::IsBare(const std::string& id) const {
+  const SnapshotEntry* entry = catalog.Find(id);
+  if (entry == nullptr || entry->snapshot.complete || !IsIdle(id)) return false;
+  if (!references.Naming(id).empty()) return false;
+  bool staged = std::ranges::any_of(idle_ingests.entries(), [&](const auto& ingest) {
+    return Lacks(entry->snapshot, ingest.second.content);
+  });
+  if (staged) return false;
+  return std::ranges::none_of(ListedBlobs(entry->snapshot), [&](const auto& listed) {
+    const Digest& sha256 = listed.first;
+    bool its_own = blobs.IsPresent(sha256) && blobs.Users(sha256) == 1;
+    return its_own || ledger.quarantined_blobs().contains(sha256);
+  });
+}
+
 std::vector<Candidate> Index::Candidates(const std::string& except) const {
   std::vector<Candidate> candidates;
   const std::set<std::string> in_use = InUse();

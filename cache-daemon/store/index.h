@@ -89,6 +89,9 @@ struct Index {
   std::set<std::string> InUse() const;
   /// Nobody leases it, holds it, keeps it, fills it or was promised bytes for it.
   bool IsIdle(const std::string& id) const;
+  /// Idle, incomplete, and nothing came of it: no reference names it, and with it would go no blob,
+  /// whether here or in quarantine, and nothing staged.
+  bool IsBare(const std::string& id) const;
   /// The idle snapshots that may be evicted, least recently used first; `except` is not among them.
   std::vector<Candidate> Candidates(const std::string& except) const;
   /// The sums without the disk's (`limit`, `free`, `min_free` are 0). The snapshot `except` counts

@@ -336,6 +336,9 @@ class Store {
   /// returns the bytes freed. kFailedPrecondition while leased, held, kept or filling, kNotFound if
   /// unknown.
   virtual Result<Bytes> Evict(const std::string& snapshot_id) = 0;
+  /// Removes the snapshot if nothing ever came of it: it is idle and incomplete, no reference names
+  /// it, and no bytes are here, or in quarantine, that would go with it.
+  virtual void DropBare(const std::string& snapshot_id) = 0;
   /// From now on these snapshots, and no others, are kept: neither they nor what is staged of them
   /// is evicted for others' sake or by Evict. They need not be known yet. Not durable.
   virtual void SetKept(std::set<std::string> snapshot_ids) = 0;

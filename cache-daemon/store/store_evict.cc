@@ -28,6 +28,16 @@ Result<Bytes> StoreImpl::Evict(const std::string& snapshot_id) {
   return freed + SweepQuarantine(Sweep::kNeedless);
 }
 
+// Who takes it into use in between finds it gone, as after any eviction, and begins it anew.
+void StoreImpl::DropBare(const std::string& snapshot_id) {
+  {
+    MutexLock lock(state_->mutex);
+    if (!state_->index.IsBare(snapshot_id)) return;
+  }
+  Result<Bytes> evicted = EvictFor(metrics::EvictionReason::kRequest, snapshot_id);
+  if (!evicted) spdlog::info("store: {}", evicted.error().message);
+}
+
 // The order is such that a crash anywhere leaves either the snapshot (its trees are made again) or
 // garbage that recovery knows: trees out of sight, then the record, then the space of the trees,
 // then the blobs, whose own names are by now their last and free the space that the ledger takes

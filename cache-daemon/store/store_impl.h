@@ -115,6 +115,7 @@ class StoreImpl final : public Store {
   Result<EvictedToFit> EvictToFit(FitTo fit_to) override;
   Contents Count() const override;
   Result<Bytes> Evict(const std::string& snapshot_id) override;
+  void DropBare(const std::string& snapshot_id) override;
   void SetKept(std::set<std::string> snapshot_ids) override;
   std::set<std::string> Kept() const override;
   std::shared_ptr<void> HoldForFill(const std::string& snapshot_id) override;

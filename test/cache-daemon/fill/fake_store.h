@@ -99,6 +99,7 @@ class FakeStore final : public store::Store {
   Result<store::EvictedToFit> EvictToFit(store::FitTo) override { return Refused(); }
   store::Contents Count() const override { return {}; }
   Result<Bytes> Evict(const std::string&) override { return Refused(); }
+  void DropBare(const std::string&) override {}
 
  private:
   class StagedIngest;
