@@ -23,7 +23,7 @@ using VerifyStream = UpdateStream<pb::VerifyUpdate>;
 /// away. Public: cache.proto tells of it.
 constexpr const char* kAnswered = "weighhouse-answered";
 
-/// CreateVolume answers within two seconds, and its disk needs some of them.
+/// What CreateVolume waits for the source; its disk takes as long as it takes.
 constexpr std::chrono::milliseconds kSourcePatience{1500};
 
 /// As gRPC calls the code.

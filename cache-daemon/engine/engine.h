@@ -72,7 +72,7 @@ struct VolumeRequest {
   Bytes limit_bytes = 0;  ///< 0: none
   bool cached_only = false;
   Credentials credentials;
-  /// Until when the source may be waited for.
+  /// Until when the source may be waited for, and what met an eviction be tried again.
   std::chrono::steady_clock::time_point deadline;
 };
 
@@ -233,12 +233,13 @@ class Engine {
   virtual Result<std::string> Prefetch(const ModelReference& model,
                                        const Credentials& credentials) = 0;
   /// Keeps room for a volume until the first Acquire with a lease for it that succeeds,
-  /// DeleteVolume, or the timeout, and begins the model's fill. Blocks until `request.deadline` at
-  /// most for the source, and for the disk; kAborted: not in time, but calling again goes on.
-  /// Where the caller may not see the model, room for the snapshot that it is known to have meant,
-  /// else for the bytes asked for, is kept, and nothing begun. kOutOfRange: larger than
-  /// limit_bytes; kResourceExhausted: no room, or not cached; nothing stays of it. The same request
-  /// again is answered the same; kAlreadyExists: the volume's is another.
+  /// DeleteVolume, or the timeout, and begins the model's fill. What is bounded is the wait for the
+  /// source: until `request.deadline`; the disk takes as long as it takes. kAborted: not in time,
+  /// but calling again goes on.
+  /// Where other credentials than the caller's may see the model, room for the snapshot that it is
+  /// known to have meant, else for the bytes asked for, is kept, and nothing begun. kOutOfRange:
+  /// larger than limit_bytes; kResourceExhausted: no room, or not cached; nothing stays of it. The
+  /// same request again is answered the same; kAlreadyExists: the volume's is another.
   virtual Result<store::VolumeRecord> CreateVolume(const VolumeRequest& request) = 0;
   /// Unknown: fine.
   virtual Result<> DeleteVolume(const std::string& volume_id) = 0;

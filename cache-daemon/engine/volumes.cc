@@ -15,11 +15,6 @@ namespace {
 constexpr int kTries = 3;
 constexpr Bytes kMostBytes = Bytes{1} << 60;  // sums of it don't overflow
 
-/// The caller may not see the model: whoever publishes the volume may, with the pod's secret.
-bool NeedsOtherRights(Code code) {
-  return code == Code::kPermissionDenied || code == Code::kUnauthenticated;
-}
-
 /// No node is as large, or just not this one: the scheduler must try elsewhere.
 Error NoRoomHere(Error error) {
   if (error.code == Code::kOutOfRange) error.code = Code::kResourceExhausted;
@@ -66,12 +61,16 @@ class Volumes::Turn {
 Result<store::VolumeRecord> Volumes::Create(const VolumeRequest& request) {
   Turn turn = TRY(Turn::Take(*this, request.volume_id));
   std::optional<store::VolumeRecord> known = parts_.store.FindVolume(request.volume_id);
-  if (known && known->request_digest == request.request_digest) return *known;
+  if (known && known->request_digest == request.request_digest) {
+    FinishPromise(request, *known);
+    return *known;
+  }
   if (known) {
     return Fail(Code::kAlreadyExists,
                 fmt::format("volume {} was created here with other parameters, of {}",
                             Printable(known->volume_id), known->model));
   }
+  TRY(DropStrayHold(request));
   Result<store::VolumeRecord> created = CreateNew(request);
   if (created) return created;
   return std::unexpected(std::move(created).error().Within(request.model.ToString()));
@@ -100,6 +99,7 @@ Result<store::VolumeRecord> Volumes::CreateNew(const VolumeRequest& request) {
   Result<store::VolumeRecord> promised = Fail(Code::kAborted, "");
   for (int tries = 0; tries < kTries && !promised; ++tries) {
     if (promised.error().code != Code::kAborted) break;
+    if (tries > 0 && parts_.clock.Steady() >= request.deadline) break;
     promised = meaning.listing ? Promise(request, meaning, record) : PromiseBytes(request, record);
   }
   if (promised) return promised;
@@ -121,11 +121,13 @@ Result<Volumes::Meaning> Volumes::Find(const VolumeRequest& request) {
   std::optional<Meaning> known =
       Known(model, request.credentials, hold ? hold->snapshot_id : std::string());
   if (!said) {
-    if (known) return *std::move(known);
+    // With rights that nobody has seen here, it is for the source to say which commit it is.
+    if (known && known->source) return *std::move(known);
     return Fail(Code::kAborted, "its source has not answered yet, still asking: try again");
   }
   const Error& error = said->error();
-  bool refused = NeedsOtherRights(error.code);
+  // Whoever publishes the volume may see the model, with the pod's secret.
+  bool refused = error.rights_may_help;
   if (!refused && error.code != Code::kUnavailable) return std::unexpected(error);
   if (!refused && !known) return std::unexpected(error);
   if (refused)
@@ -145,7 +147,10 @@ std::optional<Volumes::Meaning> Volumes::Known(const ModelReference& model,
   std::string meant = !held.empty() ? held : reference ? reference->snapshot_id : "";
   std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(meant);
   std::optional<SourceAnswers::Said> said = answers_.Last(model, credentials);
-  if (said && (!snapshot || said->meant == snapshot->id)) {
+  // Else the reference came to mean another one since, which somebody else was told.
+  bool newest =
+      said && (!snapshot || said->meant == snapshot->id || said->snapshot_id == snapshot->id);
+  if (newest) {
     return Meaning{.listing = std::move(said->listing), .source = *std::move(source)};
   }
   if (!snapshot) return std::nullopt;
@@ -176,27 +181,52 @@ Result<store::VolumeRecord> Volumes::PromiseBytes(const VolumeRequest& request,
 Result<store::VolumeRecord> Volumes::Promise(const VolumeRequest& request, const Meaning& meaning,
                                              const store::VolumeRecord& record) {
   std::string id = meaning.listing->SnapshotId();
-  bool is_new = !parts_.store.FindSnapshot(id);
   std::shared_ptr<void> guard = parts_.store.HoldForFill(id);
   store::Snapshot snapshot = TRY(parts_.store.BeginSnapshot(*meaning.listing));
   Result<store::VolumeRecord> recorded =
       HoldAndRecord(request, snapshot, record, meaning.source != nullptr);
   guard.reset();
   if (!recorded) {
-    // A node that refuses keeps nothing of it; somebody else may use the snapshot by now.
-    if (is_new) static_cast<void>(parts_.store.Evict(id));
+    // A node that refuses keeps nothing of it. Of several that are refused the last one finds it
+    // idle.
+    parts_.store.DropBare(id);
     return recorded;
   }
   if (!snapshot.complete && meaning.source) {
-    parts_.filler.Fill({.snapshot_id = id,
-                        .reference = request.model,
-                        .listing = *meaning.listing,
-                        .credentials = request.credentials,
-                        .source = meaning.source,
-                        .priority = fill::FillPriority::kPrefetch},
-                       {});
+    BeginFill(request, id, *meaning.listing, meaning.source);
   }
   return recorded;
+}
+
+void Volumes::BeginFill(const VolumeRequest& request, const std::string& snapshot_id,
+                        const Listing& listing, const std::shared_ptr<source::Source>& source) {
+  parts_.filler.Fill({.snapshot_id = snapshot_id,
+                      .reference = request.model,
+                      .listing = listing,
+                      .credentials = request.credentials,
+                      .source = source,
+                      .priority = fill::FillPriority::kPrefetch},
+                     {});
+}
+
+void Volumes::FinishPromise(const VolumeRequest& request, const store::VolumeRecord& record) {
+  std::optional<store::HoldRecord> hold = parts_.store.FindHold(record.volume_id);
+  if (!hold || hold->snapshot_id.empty() || record.commit.empty()) return;
+  std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(hold->snapshot_id);
+  ModelReference pinned = request.model;
+  pinned.commit = record.commit;
+  if (!snapshot || parts_.store.FindReference(pinned.AtCommit().Fingerprint())) return;
+  Result<std::shared_ptr<source::Source>> source = parts_.sources.For(request.model);
+  if (!source) return;
+  Result<> named = RecordReferences(request.model, *snapshot, record.commit);
+  if (!named) spdlog::warn("volume {}: {}", Printable(record.volume_id), named.error().message);
+  if (!snapshot->complete) BeginFill(request, snapshot->id, ListingOf(*snapshot), *source);
+}
+
+Result<> Volumes::DropStrayHold(const VolumeRequest& request) {
+  std::optional<store::HoldRecord> hold = parts_.store.FindHold(request.volume_id);
+  if (!hold || hold->request_fingerprint == request.request_digest) return {};
+  return parts_.store.DropHold(request.volume_id);
 }
 
 // The hold first: a record promises what is held.
@@ -213,10 +243,13 @@ Result<store::VolumeRecord> Volumes::HoldAndRecord(const VolumeRequest& request,
   if (request.cached_only && !(held && LacksNothing(*held))) {
     recorded = NotCached();  // it was evicted just before
   } else {
-    // What nobody fills means nothing yet: a start would fetch it, and pods would miss what they
-    // have.
-    Result<> named = usable ? RecordReferences(request.model, snapshot, record.commit) : Result<>();
-    recorded = named ? parts_.store.RecordVolume(record) : std::unexpected(named.error());
+    recorded = parts_.store.RecordVolume(record);
+  }
+  // After the record: a volume that can't be promised changes no model's meaning. What nobody fills
+  // means nothing yet: a start would fetch it, and pods would miss what they have.
+  if (recorded && usable) {
+    Result<> named = RecordReferences(request.model, snapshot, record.commit);
+    if (!named) recorded = std::unexpected(std::move(named).error());
   }
   if (!recorded) Undo(request.volume_id);
   return recorded;
@@ -245,6 +278,8 @@ Result<> Volumes::RecordReferences(const ModelReference& model, const store::Sna
 }
 
 void Volumes::Undo(const std::string& volume_id) {
+  Result<> forgotten = parts_.store.ForgetVolume(volume_id);
+  if (!forgotten) spdlog::warn("a volume's record stays: {}", forgotten.error().message);
   Result<> dropped = parts_.store.DropHold(volume_id);
   if (!dropped) spdlog::warn("a hold stays until its end: {}", dropped.error().message);
 }

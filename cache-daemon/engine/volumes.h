@@ -48,10 +48,16 @@ class Volumes {
   Result<store::VolumeRecord> HoldAndRecord(const VolumeRequest& request,
                                             const store::Snapshot& snapshot,
                                             const store::VolumeRecord& record, bool usable);
+  void BeginFill(const VolumeRequest& request, const std::string& snapshot_id,
+                 const Listing& listing, const std::shared_ptr<source::Source>& source);
+  /// Does of an earlier call's promise what a crash left undone after its record.
+  void FinishPromise(const VolumeRequest& request, const store::VolumeRecord& record);
+  /// Of another request, of which a crash left no record: nobody was promised anything.
+  Result<> DropStrayHold(const VolumeRequest& request);
   Result<> Hold(const store::HoldRecord& wanted);
   Result<> RecordReferences(const ModelReference& model, const store::Snapshot& snapshot,
                             const std::string& commit);
-  /// Drops the hold of a volume that can't be created.
+  /// Drops the record, if there is one, and the hold of a volume that can't be created.
   void Undo(const std::string& volume_id);
 
   const EngineParts parts_;
