@@ -46,6 +46,15 @@ void FakeDaemon::SetInfo(cache::v1::InfoResponse info) {
   info_ = std::move(info);
 }
 
+void FakeDaemon::HoldInfos() {
+  MutexLock lock(mutex_);
+  infos_held_ = true;
+}
+
+void FakeDaemon::WaitForInfos(size_t count) {
+  WaitFor([this]() NO_THREAD_SAFETY_ANALYSIS { return infos_; }, count);
+}
+
 std::vector<cache::v1::AcquireRequest> FakeDaemon::acquires() const {
   MutexLock lock(mutex_);
   return acquires_;
@@ -176,11 +185,18 @@ grpc::Status FakeDaemon::SyncLeases(grpc::ServerContext* /*context*/,
   return grpc::Status::OK;
 }
 
-grpc::Status FakeDaemon::Info(grpc::ServerContext* /*context*/,
+grpc::Status FakeDaemon::Info(grpc::ServerContext* context,
                               const cache::v1::InfoRequest* /*request*/,
                               cache::v1::InfoResponse* response) {
+  bool held = false;
+  {
+    MutexLock lock(mutex_);
+    ++infos_;
+    held = infos_held_;
+  }
+  changed_.NotifyAll();
+  if (held && !WaitUntilOpened(*context)) return grpc::Status::CANCELLED;
   MutexLock lock(mutex_);
-  ++infos_;
   *response = info_;
   return grpc::Status::OK;
 }

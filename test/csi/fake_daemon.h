@@ -35,6 +35,9 @@ class FakeDaemon final : private cache::v1::Cache::Service {
   std::vector<std::string> releases() const EXCLUDES(mutex_);
   /// How often somebody asked who it is.
   size_t infos() const EXCLUDES(mutex_);
+  /// From now on Info waits until its caller goes, or `Open`.
+  void HoldInfos() EXCLUDES(mutex_);
+  void WaitForInfos(size_t count) EXCLUDES(mutex_);
   std::vector<cache::v1::SyncLeasesRequest> syncs() const EXCLUDES(mutex_);
   /// Claims are remembered as the contract says, without a commit. With one: the answers carry it,
   /// and `capacity_bytes`, where that is more than is asked for.
@@ -96,6 +99,7 @@ class FakeDaemon final : private cache::v1::Cache::Service {
   bool open_ GUARDED_BY(mutex_) = false;
   size_t cancelled_ GUARDED_BY(mutex_) = 0;
   size_t infos_ GUARDED_BY(mutex_) = 0;
+  bool infos_held_ GUARDED_BY(mutex_) = false;
   std::vector<cache::v1::AcquireRequest> acquires_ GUARDED_BY(mutex_);
   std::vector<std::string> releases_ GUARDED_BY(mutex_);
   std::vector<cache::v1::SyncLeasesRequest> syncs_ GUARDED_BY(mutex_);
