@@ -324,6 +324,48 @@ class Rights(unittest.TestCase):
         self.assertEqual(role["rules"], [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}])
         self.assertEqual(role["metadata"]["namespace"], "weighhouse-secrets")
 
+    def policy(self, resource):
+        """The spec of the policy about the provisioner's requests for `resource`."""
+        found = documents(DEPLOY / "components/admission-policy/admission-policy.yaml")
+        specs = {item["metadata"]["name"]: item["spec"] for item in found if item["kind"].endswith("Policy")}
+        chosen = [(name, spec) for name, spec in specs.items()
+                  if spec["matchConstraints"]["resourceRules"][0]["resources"] == [resource]]
+        self.assertEqual(len(chosen), 1)
+        name, spec = chosen[0]
+        bindings = [item["spec"] for item in found if item["kind"].endswith("Binding")]
+        self.assertIn({"policyName": name, "validationActions": ["Deny", "Audit"]}, bindings)
+        self.assertEqual(spec["failurePolicy"], "Fail")
+        account = find(documents(DAEMONSET / "rbac.yaml"), "ServiceAccount")["metadata"]
+        user = f"system:serviceaccount:{account['namespace']}:{account['name']}"
+        self.assertEqual([item["expression"] for item in spec["matchConditions"]],
+                         [f'request.userInfo.username == "{user}"'])
+        # Every verb that writes is looked at.
+        verbs = self.verbs("ClusterRole")["", resource] - {"list", "watch"}
+        operations = {{"patch": "UPDATE"}.get(verb, verb.upper()) for verb in verbs}
+        self.assertLessEqual(operations, set(spec["matchConstraints"]["resourceRules"][0]["operations"]))
+        return spec
+
+    def test_on_volumes_are_by_policy_for_those_of_the_driver(self):
+        driver = load("csidriver.yaml")["metadata"]["name"]
+        rules = [item["expression"] for item in self.policy("persistentvolumes")["validations"]]
+        self.assertEqual(rules, ["[object, oldObject].all(volume, volume == null || "
+                                 f'(has(volume.spec.csi) && volume.spec.csi.driver == "{driver}"))'])
+
+    def test_on_claims_are_by_policy_for_taking_the_selected_node_off(self):
+        spec = self.policy("persistentvolumeclaims")
+        variables = {item["name"]: item["expression"] for item in spec["variables"]}
+        for name, of in {"new": "object", "old": "oldObject"}.items():
+            annotations = f"{of}.metadata.annotations"
+            self.assertEqual(variables[name], f"has({annotations}) ? {annotations} : {{}}")
+        rules = [item["expression"] for item in spec["validations"]]
+        self.assertIn("variables.new.all(key, key in variables.old && variables.new[key] == variables.old[key])", rules)
+        self.assertIn('variables.old.all(key, key in variables.new || key == "volume.kubernetes.io/selected-node")',
+                      rules)
+        self.assertIn("object.spec == oldObject.spec", rules)
+        for field, empty in {"labels": "{}", "finalizers": "[]", "ownerReferences": "[]"}.items():
+            sides = [f"(has({of}.metadata.{field}) ? {of}.metadata.{field} : {empty})" for of in ("object", "oldObject")]
+            self.assertIn(" == ".join(sides), rules)
+
     def test_the_cache_container_has_none(self):
         context = self.containers["cache"]["securityContext"]
         user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
