@@ -4,7 +4,10 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace weighhouse {
 
@@ -21,6 +24,14 @@ std::jthread StartThread(std::string name, std::function<void(std::stop_token)> 
     body(std::move(stop));
   };
   return std::jthread(std::move(run));
+}
+
+Result<std::jthread> TryStartThread(std::string name, std::function<void(std::stop_token)> body) {
+  try {
+    return StartThread(name, std::move(body));
+  } catch (const std::system_error& error) {
+    return Fail(Code::kUnavailable, fmt::format("start the thread {}: {}", name, error.what()));
+  }
 }
 
 }  // namespace weighhouse

@@ -4,6 +4,8 @@
 #include <string>
 #include <thread>
 
+#include "base/error.h"
+
 namespace weighhouse {
 
 enum class Scheduling {
@@ -18,5 +20,8 @@ enum class Scheduling {
 /// the thread's stop token; the returned jthread asks it to stop and joins when destroyed.
 std::jthread StartThread(std::string name, std::function<void(std::stop_token)> body,
                          Scheduling scheduling = Scheduling::kNormal);
+
+/// The same for a thread that a request needs. kUnavailable if the system gives no thread now.
+Result<std::jthread> TryStartThread(std::string name, std::function<void(std::stop_token)> body);
 
 }  // namespace weighhouse

@@ -33,10 +33,12 @@ Result<> HideMounts(int directory) {
 
 Result<UniqueFd> WithHiddenMounts(int directory, const std::function<Result<UniqueFd>()>& job) {
   std::optional<Result<UniqueFd>> outcome;
-  StartThread("hidden-mounts", [&](const std::stop_token& /*stop*/) {
+  auto body = [&](const std::stop_token& /*stop*/) {
     Result<> hidden = HideMounts(directory);
     outcome = hidden ? job() : std::unexpected(std::move(hidden).error());
-  }).join();
+  };
+  std::jthread thread = TRY(TryStartThread("hidden-mounts", body));
+  thread.join();
   return std::move(*outcome);
 }
 

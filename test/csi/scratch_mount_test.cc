@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <fstream>
 #include <map>
 #include <thread>
 
@@ -16,7 +15,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "csi/hidden_mounts.h"
 #include "csi/linux_mounter.h"
 #include "csi/new_filesystem.h"
 #include "test/csi/private_namespace.h"
@@ -26,7 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-using testing::Not;
 
 constexpr const char* kSnapshot = "models--org--name/snapshots/0123";
 
@@ -272,40 +269,6 @@ TEST_F(ScratchMountTest, UnmountingWorksWhileAFileIsOpen) {
   EXPECT_EQ(rmdir(volume.c_str()), 0);
   EXPECT_EQ(write(file.get(), "x", 1), 1);
   fs::create_directory(volume);
-}
-
-using HiddenMountsTest = RootTest;
-
-std::string ReadAll(const char* path) {
-  std::ifstream stream(path);
-  return std::string(std::istreambuf_iterator<char>(stream), {});
-}
-
-TEST_F(HiddenMountsTest, WhatTheJobMountsIsInItsNamespaceOnly) {
-  fs::path directory = shared() / "place";
-  fs::create_directory(directory);
-  std::string working_directory = fs::current_path();
-  UniqueFd fd(open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  std::string inside, outside;
-  Result<UniqueFd> outcome = WithHiddenMounts(fd.get(), [&]() -> Result<UniqueFd> {
-    if (mount("hidden", ".", "tmpfs", 0, "size=64k") != 0) return FailErrno(errno, "mount");
-    inside = ReadAll("/proc/thread-self/mountinfo");
-    outside = ReadAll("/proc/self/mountinfo");
-    return UniqueFd(open(".", O_PATH | O_CLOEXEC));
-  });
-  ASSERT_TRUE(outcome.has_value()) << outcome.error().message;
-  std::string line = " " + directory.string() + " ";
-  EXPECT_THAT(inside, HasSubstr(line))
-      << "where an overlay of an older kernel looks for its layers";
-  EXPECT_THAT(outside, Not(HasSubstr(line))) << "shared as the mount around it is";
-  EXPECT_EQ(fs::current_path(), working_directory);
-}
-
-TEST_F(HiddenMountsTest, AnErrorOfTheJobIsTheAnswer) {
-  UniqueFd fd(open(shared().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  Result<UniqueFd> outcome =
-      WithHiddenMounts(fd.get(), []() -> Result<UniqueFd> { return Fail(Code::kAborted, "no"); });
-  EXPECT_EQ(outcome.error().message, "no");
 }
 
 }  // namespace
