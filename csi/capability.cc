@@ -36,11 +36,29 @@ Result<> CheckCapability(const ::csi::v1::VolumeCapability& capability) {
   for (const std::string& flag : capability.mount().mount_flags()) {
     if (std::ranges::find(kMountFlags, flag) != kMountFlags.end()) continue;
     return Fail(Code::kInvalidArgument,
-                fmt::format("mount option `{}` has no effect here: a model is always mounted ro, "
-                            "nosuid, nodev, noexec; remove it",
+                fmt::format("mount option `{}` has no effect here: a volume is always mounted "
+                            "nosuid, nodev and noexec, and ro unless it has `access: scratch`; "
+                            "remove it",
                             Printable(flag, 80)));
   }
   return {};
+}
+
+Result<> CheckWrites(const ::csi::v1::VolumeCapability& capability) {
+  switch (capability.access_mode().mode()) {
+    case Mode::SINGLE_NODE_READER_ONLY:
+    case Mode::MULTI_NODE_READER_ONLY:
+      return Fail(Code::kInvalidArgument,
+                  "`access: scratch` lets pods write, and the access mode (ReadOnlyMany) only lets "
+                  "them read: ask for ReadWriteMany or ReadWriteOnce, or set `access: readOnly`");
+    default:
+      break;
+  }
+  const auto& flags = capability.mount().mount_flags();
+  if (std::ranges::find(flags, "ro") == flags.end()) return {};
+  return Fail(Code::kInvalidArgument,
+              "`access: scratch` lets pods write, and the mount option `ro` forbids it: remove "
+              "`ro` from `mountOptions`, or set `access: readOnly`");
 }
 
 bool IsMultiNode(const ::csi::v1::VolumeCapability& capability) {

@@ -9,6 +9,10 @@ namespace weighhouse::csi {
 /// unknown, a mount option that would have no effect. kInvalidArgument names it and the way out.
 Result<> CheckCapability(const ::csi::v1::VolumeCapability& capability);
 
+/// Refuses a capability that only reads (an access mode, or the mount option `ro`), for a volume
+/// that its pods write to (kInvalidArgument with the way out).
+Result<> CheckWrites(const ::csi::v1::VolumeCapability& capability);
+
 /// True for a mode that lets several nodes use the volume at once.
 bool IsMultiNode(const ::csi::v1::VolumeCapability& capability);
 

@@ -155,6 +155,9 @@ Result<ClassParameters> ClassParameters::Parse(const StringMap& parameters) {
 Result<Claim> Claim::Read(const ::csi::v1::CreateVolumeRequest& request, const NodeTopology& node) {
   TRY(CheckRequest(request));
   ClassParameters parameters = TRY(ClassParameters::Parse(ToMap(request.parameters())));
+  if (parameters.context.scratch_size > 0) {
+    for (const auto& capability : request.volume_capabilities()) TRY(CheckWrites(capability));
+  }
   Credentials credentials = TRY(SelectCredentials(ToMap(request.secrets())));
   Placement placement = PlacementOf(request, parameters);
   if (placement == Placement::kNode && !node.Satisfies(request.accessibility_requirements())) {

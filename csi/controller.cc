@@ -137,13 +137,20 @@ std::string Objection(const ::csi::v1::ValidateVolumeCapabilitiesRequest& reques
   if (!request.mutable_parameters().empty()) {
     return "mutable_parameters: a volume can't be changed";
   }
+  bool scratch = false;
   if (!request.parameters().empty()) {
     auto parameters = ClassParameters::Parse(ToMap(request.parameters()));
     if (!parameters) return parameters.error().message;
+    scratch = parameters->context.scratch_size > 0;
   }
   if (!request.volume_context().empty()) {
     auto context = VolumeContext::Parse(ToMap(request.volume_context()));
     if (!context) return context.error().message;
+    scratch = scratch || context->scratch_size > 0;
+  }
+  for (const auto& capability : request.volume_capabilities()) {
+    Result<> checked = scratch ? CheckWrites(capability) : Result<>();
+    if (!checked) return checked.error().message;
   }
   return "";
 }

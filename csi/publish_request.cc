@@ -33,6 +33,7 @@ Result<PublishOrder> ReadPublishRequest(const ::csi::v1::NodePublishVolumeReques
   TRY(CheckCapability(request.volume_capability()));
   StringMap attributes = ToMap(request.volume_context());
   VolumeContext context = TRY(VolumeContext::Parse(attributes));
+  if (context.scratch_size > 0) TRY(CheckWrites(request.volume_capability()));
   if (IsInlineVolume(request.volume_id(), attributes)) TRY(CheckPodInfo(context, target.pod_uid));
   Credentials credentials = TRY(SelectCredentials(ToMap(request.secrets())));
   int mode = request.volume_capability().access_mode().mode();

@@ -133,6 +133,11 @@ TEST_F(ValidateVolumeCapabilitiesTest, UnsupportedCapabilitiesAreOkWithoutConfir
   EXPECT_THAT(Unconfirmed(block), HasSubstr("block"));
   EXPECT_THAT(Unconfirmed(unknown), HasSubstr("access_mode"));
   EXPECT_THAT(Unconfirmed(flag), HasSubstr("`exec`"));
+  Request parameters = Ask(Mode::MULTI_NODE_READER_ONLY), context = parameters;
+  (*parameters.mutable_parameters())["access"] = "scratch";
+  (*context.mutable_volume_context())["access"] = "scratch";
+  EXPECT_THAT(Unconfirmed(parameters), HasSubstr("ReadWriteMany"));
+  EXPECT_THAT(Unconfirmed(context), HasSubstr("ReadWriteMany"));
 }
 
 TEST_F(ValidateVolumeCapabilitiesTest, WhatNoVolumeIsMadeOfIsNotConfirmed) {

@@ -67,6 +67,21 @@ TEST_F(CreateVolumeTest, AnyCapabilityThatIsWrongIsInvalidArgument) {
   EXPECT_THAT(Refused(mode), HasSubstr("99"));
 }
 
+TEST_F(CreateVolumeTest, ScratchForWhoOnlyReadsIsInvalidArgument) {
+  CreateRequest reader = With("access", "scratch"), also = With("access", "scratch"),
+                flag = With("access", "scratch");
+  *reader.mutable_volume_capabilities(0) = Capability(Mode::SINGLE_NODE_READER_ONLY);
+  // Kubelet publishes with the first of a claim's modes, whichever that is.
+  *also.add_volume_capabilities() = Capability(Mode::MULTI_NODE_READER_ONLY);
+  flag.mutable_volume_capabilities(0)->mutable_mount()->add_mount_flags("ro");
+  for (const auto& request : {reader, also}) {
+    EXPECT_THAT(Refused(request),
+                AllOf(HasSubstr("ReadWriteMany"), HasSubstr("`access: readOnly`")));
+  }
+  EXPECT_THAT(Refused(flag), HasSubstr("`mountOptions`"));
+  EXPECT_TRUE(Create(With("access", "scratch")).status.ok());
+}
+
 TEST_F(CreateVolumeTest, ContentSourceIsInvalidArgument) {
   CreateRequest snapshot = NodeClaim(), clone = NodeClaim(), neither = NodeClaim();
   snapshot.mutable_volume_content_source()->mutable_snapshot()->set_snapshot_id("s");

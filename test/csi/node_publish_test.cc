@@ -358,35 +358,6 @@ TEST_F(NodePublishTest, WithoutPropagationItIsUnavailableAndSaysHowToMendIt) {
   EXPECT_EQ(mounter_.mounts_made(), 0);
 }
 
-TEST_F(NodePublishTest, AScratchVolumeGetsItsOwnLayerUnlessItIsReadOnly) {
-  auto request = harness_.Request("v", harness_.MakeTarget("u"));
-  auto& context = *request.mutable_volume_context();
-  context["access"] = "scratch";
-  context["scratchSize"] = "2Gi";
-  ASSERT_TRUE(harness_.Publish(request).ok());
-  EXPECT_EQ(mounter_.last_protection(), Protection::kScratch);
-  EXPECT_EQ(mounter_.last_scratch_size(), 2 * kGiB);
-  context["scratchSize"] = "1Gi";
-  EXPECT_THAT(harness_.Publish(request), HasCode(StatusCode::ALREADY_EXISTS));
-  request.set_volume_id("w");
-  request.set_target_path(harness_.MakeTarget("w"));
-  request.set_readonly(true);
-  ASSERT_TRUE(harness_.Publish(request).ok());
-  EXPECT_EQ(mounter_.last_protection(), Protection::kReadOnlyBind);
-}
-
-TEST_F(NodePublishTest, AScratchVolumeThatCanNotBeMountedIsFailedPreconditionAndLeavesNothing) {
-  mounter_.Fail(Protection::kScratch, {.code = Code::kUnimplemented, .message = "no tmpfs"});
-  std::string target = harness_.MakeTarget("u");
-  auto request = harness_.Request("v", target);
-  (*request.mutable_volume_context())["access"] = "scratch";
-  grpc::Status status = harness_.Publish(request);
-  EXPECT_THAT(status, HasCode(StatusCode::FAILED_PRECONDITION));
-  EXPECT_THAT(status.error_message(), AllOf(HasSubstr("no tmpfs"), HasSubstr("`readOnly: true`")));
-  EXPECT_FALSE(fs::exists(target));
-  EXPECT_EQ(harness_.daemon().releases().size(), 1U);
-}
-
 TEST_F(NodePublishTest, ADeadVolumeIsMountedAnew) {
   std::string target = harness_.MakeTarget("u");
   ASSERT_TRUE(harness_.Publish(harness_.Request("v", target)).ok());

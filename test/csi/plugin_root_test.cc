@@ -20,6 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using grpc::StatusCode;
+using Mode = ::csi::v1::VolumeCapability_AccessMode;
 using testing::HasSubstr;
 
 /// The kernel's mounts, and how often they were read.
@@ -191,6 +192,7 @@ TEST_F(PluginRootTest, WhatAPodWroteToItsScratchVolumeSurvivesARestartOfThePlugi
   std::string target = harness_->MakeTarget("u"), other = harness_->MakeTarget("w");
   auto request = harness_->Request("v", target);
   (*request.mutable_volume_context())["access"] = "scratch";
+  request.mutable_volume_capability()->mutable_access_mode()->set_mode(Mode::SINGLE_NODE_WRITER);
   grpc::Status status = harness_->Publish(request);
   ASSERT_TRUE(status.ok()) << status.error_message();
   WriteTestFile(fs::path(target) / "config.json", "mine");
@@ -222,6 +224,7 @@ TEST_F(PluginRootTest, AReadOnlyVolumeHasNothingToWriteTo) {
   auto request = harness_->Request("v", target);
   request.set_readonly(true);
   (*request.mutable_volume_context())["access"] = "scratch";
+  request.mutable_volume_capability()->mutable_access_mode()->set_mode(Mode::SINGLE_NODE_WRITER);
   ASSERT_TRUE(harness_->Publish(request).ok());
   EXPECT_LT(open((target + "/config.json").c_str(), O_WRONLY | O_CLOEXEC), 0);
   EXPECT_EQ(errno, EROFS);

@@ -1,0 +1,73 @@
+// NodePublishVolume with `access: scratch`.
+#include <filesystem>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "test/csi/plugin_test.h"
+
+namespace weighhouse::csi {
+namespace {
+
+namespace fs = std::filesystem;
+using grpc::StatusCode;
+using testing::AllOf;
+using testing::HasSubstr;
+using Mode = ::csi::v1::VolumeCapability_AccessMode;
+
+class ScratchPublishTest : public PluginTest {
+ protected:
+  ::csi::v1::NodePublishVolumeRequest Request(const std::string& pod) {
+    auto request =
+        RequestWithMode("v-" + pod, harness_.MakeTarget(pod), Mode::SINGLE_NODE_MULTI_WRITER);
+    (*request.mutable_volume_context())["access"] = "scratch";
+    return request;
+  }
+  std::string target_ = harness_.MakeTarget("u");
+};
+
+TEST_F(ScratchPublishTest, ItGetsItsOwnLayerUnlessItIsReadOnly) {
+  auto request = Request("u");
+  auto& context = *request.mutable_volume_context();
+  context["scratchSize"] = "2Gi";
+  ASSERT_TRUE(harness_.Publish(request).ok());
+  EXPECT_EQ(mounter_.last_protection(), Protection::kScratch);
+  EXPECT_EQ(mounter_.last_scratch_size(), 2 * kGiB);
+  context["scratchSize"] = "1Gi";
+  EXPECT_THAT(harness_.Publish(request), HasCode(StatusCode::ALREADY_EXISTS));
+  request = Request("w");
+  request.set_readonly(true);
+  ASSERT_TRUE(harness_.Publish(request).ok());
+  EXPECT_EQ(mounter_.last_protection(), Protection::kReadOnlyBind);
+}
+
+TEST_F(ScratchPublishTest, AnAccessModeThatOnlyReadsIsInvalidArgument) {
+  for (auto mode : {Mode::SINGLE_NODE_READER_ONLY, Mode::MULTI_NODE_READER_ONLY}) {
+    for (bool readonly : {false, true}) {
+      auto request = Request("u");
+      request.mutable_volume_capability()->mutable_access_mode()->set_mode(mode);
+      request.set_readonly(readonly);
+      grpc::Status status = harness_.Publish(request);
+      EXPECT_THAT(status, HasCode(StatusCode::INVALID_ARGUMENT));
+      EXPECT_THAT(status.error_message(),
+                  AllOf(HasSubstr("ReadWriteMany"), HasSubstr("`access: readOnly`")));
+      (*request.mutable_volume_context())["access"] = "readOnly";
+      EXPECT_TRUE(harness_.Publish(request).ok());
+      EXPECT_TRUE(harness_.Unpublish("v-u", target_).ok());
+    }
+  }
+}
+
+TEST_F(ScratchPublishTest, TheMountOptionRoIsInvalidArgument) {
+  auto request = Request("u");
+  request.mutable_volume_capability()->mutable_mount()->add_mount_flags("noatime");
+  EXPECT_TRUE(harness_.Publish(request).ok());
+  request = Request("w");
+  request.mutable_volume_capability()->mutable_mount()->add_mount_flags("ro");
+  grpc::Status status = harness_.Publish(request);
+  EXPECT_THAT(status, HasCode(StatusCode::INVALID_ARGUMENT));
+  EXPECT_THAT(status.error_message(), HasSubstr("`mountOptions`"));
+}
+
+}  // namespace
+}  // namespace weighhouse::csi
