@@ -31,6 +31,12 @@ Result<> CheckOwner(int tree) {
               fmt::format("the tree belongs to id {}, which idmapping needs", kMappedId));
 }
 
+Result<> Attach(int mount, int target) {
+  constexpr unsigned int kFlags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+  if (move_mount(mount, "", target, "", kFlags) == 0) return {};
+  return FailErrno(errno, "attach the mount to its target");
+}
+
 }  // namespace
 
 std::string_view ProtectionName(Protection protection) {
@@ -47,8 +53,10 @@ std::string_view ProtectionName(Protection protection) {
   return "unknown";
 }
 
-LinuxMounter::LinuxMounter(std::string empty_directory)
-    : empty_directory_(std::move(empty_directory)), unmapped_namespace_(MakeUnmappedNamespace()) {}
+LinuxMounter::LinuxMounter(std::string empty_directory, Bytes scratch_memory)
+    : empty_directory_(std::move(empty_directory)),
+      unmapped_namespace_(MakeUnmappedNamespace()),
+      scratch_memory_(scratch_memory) {}
 
 Result<std::vector<MountEntry>> LinuxMounter::Mounts() const {
   UniqueFd fd(open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
@@ -86,26 +94,21 @@ Result<UniqueFd> LinuxMounter::MakeBind(const MountOrder& order) const {
   return MountFailure(errno, fmt::format("make a {}", ProtectionName(order.protection)));
 }
 
-Result<UniqueFd> LinuxMounter::Make(const MountOrder& order) const {
-  switch (order.protection) {
-    case Protection::kOverlay:
-      return MakeLowerOverlay(order, empty_directory_);
-    case Protection::kScratch:
-      return MakeScratchOverlay(order);
-    case Protection::kReadOnlyBind:
-    case Protection::kIdmappedBind:
-      break;
-  }
-  return MakeBind(order);
+Result<> LinuxMounter::MountScratch(const MountOrder& order) {
+  TreeKind kind = order.tree_name.starts_with("trees/hub/") ? TreeKind::kHub : TreeKind::kFiles;
+  ScratchContents contents = TRY(ScratchContents::Read(order.tree, kind));
+  ScratchMemory::Pending pending(scratch_memory_, contents.Cost());
+  std::vector<MountEntry> mounts = TRY(Mounts());
+  TRY(pending.Check(LiveScratchCost(mounts, ScratchContents::MostCost())));
+  UniqueFd mount = TRY(MakeScratchOverlay(order, contents));
+  return Attach(mount.get(), order.target);
 }
 
 Result<> LinuxMounter::Mount(const MountOrder& order) {
-  UniqueFd mount = TRY(Make(order));
-  constexpr unsigned int kFlags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
-  if (move_mount(mount.get(), "", order.target, "", kFlags) != 0) {
-    return FailErrno(errno, "attach the mount to its target");
-  }
-  return {};
+  if (order.protection == Protection::kScratch) return MountScratch(order);
+  bool overlay = order.protection == Protection::kOverlay;
+  UniqueFd mount = TRY(overlay ? MakeLowerOverlay(order, empty_directory_) : MakeBind(order));
+  return Attach(mount.get(), order.target);
 }
 
 Result<> LinuxMounter::Unmount(int parent, const std::string& name) {

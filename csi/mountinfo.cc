@@ -66,6 +66,10 @@ Result<MountEntry> ParseLine(std::string_view line) {
   if (fields.end() - dash > 3) {
     std::vector<std::string> options = SplitAndTrim(dash[3], ',');
     entry.seclabel = std::ranges::find(options, "seclabel") != options.end();
+    entry.upper_layer =
+        entry.filesystem == "overlay" && std::ranges::any_of(options, [](std::string_view option) {
+          return option.starts_with("upperdir=");
+        });
   }
   return entry;
 }

@@ -15,10 +15,11 @@ struct MountEntry {
   std::string device;  ///< "major:minor" of the filesystem
   std::string root;    ///< the directory of that filesystem which is mounted; ends in "//deleted"
                        ///< once removed
-  std::string mount_point;  ///< relative to the reading process's root
-  bool shared = false;      ///< in a peer group: what is mounted below it shows in the peers
-  std::string filesystem;   ///< "ext4", "overlay" …
-  std::string source;       ///< what the mounting program named as the source
+  std::string mount_point;   ///< relative to the reading process's root
+  bool shared = false;       ///< in a peer group: what is mounted below it shows in the peers
+  std::string filesystem;    ///< "ext4", "overlay" …
+  std::string source;        ///< what the mounting program named as the source
+  bool upper_layer = false;  ///< an overlay that can be written to
   bool seclabel =
       false;  ///< SELinux labels its files: kubelet then relabels volumes that aren't readOnly
 };

@@ -14,7 +14,6 @@
 #include "csi/hidden_mounts.h"
 #include "csi/mount_error.h"
 #include "csi/new_filesystem.h"
-#include "csi/scratch_layer.h"
 #include "csi/volume_mount.h"
 
 namespace weighhouse::csi {
@@ -65,9 +64,8 @@ Result<UniqueFd> MakeLowerOverlay(const MountOrder& order, const std::string& em
                        MOUNT_ATTR_NOEXEC);
 }
 
-Result<UniqueFd> MakeScratchOverlay(const MountOrder& order) {
-  TreeKind kind = order.tree_name.starts_with("trees/hub/") ? TreeKind::kHub : TreeKind::kFiles;
-  ScratchLayer layer = TRY(MakeScratchLayer(order.tree, kind, order.scratch_size));
+Result<UniqueFd> MakeScratchOverlay(const MountOrder& order, const ScratchContents& contents) {
+  ScratchLayer layer = TRY(MakeScratchLayer(contents, order.scratch_size));
   return WithHiddenMounts(order.tree, [&] { return StackOn(layer, order); });
 }
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/unique_fd.h"
 #include "csi/mounter.h"
+#include "csi/scratch_layer.h"
 
 namespace weighhouse::csi {
 
@@ -13,7 +14,7 @@ namespace weighhouse::csi {
 Result<UniqueFd> MakeLowerOverlay(const MountOrder& order, const std::string& empty_directory);
 
 /// An overlay over the order's tree whose upper layer is a filesystem in memory of its own
-/// (MakeScratchLayer), attached nowhere.
-Result<UniqueFd> MakeScratchOverlay(const MountOrder& order);
+/// (MakeScratchLayer) that starts with `contents`, attached nowhere.
+Result<UniqueFd> MakeScratchOverlay(const MountOrder& order, const ScratchContents& contents);
 
 }  // namespace weighhouse::csi

@@ -22,6 +22,15 @@ void LogScratch(const ProtectionFinding& finding) {
   }
 }
 
+/// The refusal of a scratch volume on a node where `reason` forbids it.
+Error NoScratch(std::string_view reason) {
+  return {.code = Code::kFailedPrecondition,
+          .message = fmt::format("`access: scratch` does not work on this node ({}): let the pod "
+                                 "run on another one, or have the volume read-only by `access: "
+                                 "readOnly` or `readOnly: true`",
+                                 reason)};
+}
+
 }  // namespace
 
 Result<Protection> ChooseProtection(const ProtectionFindings& findings, bool readonly,
@@ -38,14 +47,6 @@ Result<Protection> ChooseProtection(const ProtectionFindings& findings, bool rea
                           "readOnly (idmapped bind: {}; overlay: {}): set `readOnly: true` on the "
                           "volume",
                           idmapped, findings.overlay.reason));
-}
-
-Error NoScratch(std::string_view reason) {
-  return {.code = Code::kFailedPrecondition,
-          .message = fmt::format("`access: scratch` does not work on this node ({}): let the pod "
-                                 "run on another one, or have the volume read-only by `access: "
-                                 "readOnly` or `readOnly: true`",
-                                 reason)};
 }
 
 std::string EmptyDirectory(const std::string& scratch_directory) {

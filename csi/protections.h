@@ -32,9 +32,6 @@ enum class SelinuxState { kOff, kOn };
 Result<Protection> ChooseProtection(const ProtectionFindings& findings, bool readonly,
                                     SelinuxState selinux);
 
-/// The refusal of a scratch volume on a node where `reason` forbids it.
-Error NoScratch(std::string_view reason);
-
 /// Tries on a scratch tree below `scratch_directory` (made if missing; a directory of the host's,
 /// ours alone), as root, to write, create, delete and change a mode through each kind of mount
 /// after its read-only flag was cleared on a clone, as runc since 1.2 does; and to write through a

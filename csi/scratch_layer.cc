@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <string>
@@ -18,23 +17,24 @@
 #include "csi/beneath.h"
 #include "csi/mount_error.h"
 #include "csi/new_filesystem.h"
+#include "csi/scratch_memory.h"
 
 namespace weighhouse::csi {
 namespace {
 
 constexpr size_t kMaxEntries = 200'000;
-/// A directory costs a KiB of memory that is charged to the plugin.
-constexpr size_t kMaxDirectories = 10'000;
+constexpr size_t kMaxDirectories = 1000;
+constexpr size_t kMaxReferences = 64;
+/// Of all directories and references together.
+constexpr size_t kMaxPathBytes = 1 << 20;
 constexpr size_t kMaxReferenceBytes = 4096;
-/// One file for this much room: what a file costs beside its bytes stays a small part of it.
-constexpr Bytes kBytesPerFile = 16 * kKiB;
-constexpr Bytes kMinFiles = 1024;
 
-/// What the upper layer starts with. Paths relative to the tree, parents first.
-struct Contents {
-  std::vector<std::string> directories;
-  std::vector<std::string> references;
-};
+/// The two filesystems of a volume.
+constexpr Bytes kVolumeCost = 32 * kKiB;
+/// An inode and its name.
+constexpr Bytes kDirectoryCost = kKiB;
+/// The same and a page.
+constexpr Bytes kReferenceCost = 5 * kKiB;
 
 /// True below `<repository>/refs/`.
 bool IsReference(std::string_view path) {
@@ -53,9 +53,9 @@ unsigned char TypeOf(int directory, const dirent& entry) {
 /// One walk over a tree.
 class TreeReader {
  public:
-  TreeReader(int tree, TreeKind kind) : tree_(tree), kind_(kind) {}
+  TreeReader(UniqueFd tree, TreeKind kind) : kind_(kind) { contents_.tree = std::move(tree); }
 
-  Result<Contents> Read() {
+  Result<ScratchContents> Read() {
     TRY(List(""));
     for (size_t next = 0; next < contents_.directories.size(); ++next) {
       TRY(List(std::string(contents_.directories[next])));
@@ -65,8 +65,8 @@ class TreeReader {
 
  private:
   Result<> List(const std::string& directory) {
-    UniqueFd fd = TRY(
-        OpenListingBeneath(tree_, directory.empty() ? "." : directory, MountCrossing::kRefused));
+    UniqueFd fd = TRY(OpenListingBeneath(contents_.tree.get(), directory.empty() ? "." : directory,
+                                         MountCrossing::kRefused));
     std::unique_ptr<DIR, int (*)(DIR*)> listing(fdopendir(fd.get()), closedir);
     if (!listing) return FailErrno(errno, fmt::format("list {}", Printable(directory, 400)));
     int descriptor = fd.release();  // the listing's now
@@ -86,23 +86,28 @@ class TreeReader {
   Result<> Add(std::string path, unsigned char type) {
     ++entries_;
     if (type == DT_DIR) {
+      path_bytes_ += path.size();
       contents_.directories.push_back(std::move(path));
     } else if (type == DT_REG && kind_ == TreeKind::kHub && IsReference(path)) {
+      path_bytes_ += path.size();
       contents_.references.push_back(std::move(path));
     }
-    if (entries_ > kMaxEntries || contents_.directories.size() > kMaxDirectories) {
-      return Fail(Code::kFailedPrecondition,
-                  fmt::format("a scratch volume's model may have {} directories and {} files at "
-                              "most, and this one has more: set `access: readOnly`",
-                              kMaxDirectories, kMaxEntries));
+    if (entries_ <= kMaxEntries && contents_.directories.size() <= kMaxDirectories &&
+        contents_.references.size() <= kMaxReferences && path_bytes_ <= kMaxPathBytes) {
+      return {};
     }
-    return {};
+    return Fail(
+        Code::kOutOfRange,
+        fmt::format("a scratch volume's model may have {} directories, {} references, {} "
+                    "of their names and {} files at most, and this one has more: set "
+                    "`access: readOnly`",
+                    kMaxDirectories, kMaxReferences, FormatBytes(kMaxPathBytes), kMaxEntries));
   }
 
-  const int tree_;
   const TreeKind kind_;
   size_t entries_ = 0;
-  Contents contents_;
+  size_t path_bytes_ = 0;
+  ScratchContents contents_;
 };
 
 /// The mode is set apart from the making, which the umask would narrow.
@@ -139,14 +144,25 @@ Result<UniqueFd> MakeTmpfs(Bytes size, Bytes files) {
 
 }  // namespace
 
-Result<ScratchLayer> MakeScratchLayer(int tree, TreeKind kind, Bytes size) {
+Result<ScratchContents> ScratchContents::Read(int tree, TreeKind kind) {
   // A clone shows what an overlay will: the tree without what somebody mounted inside it.
   UniqueFd clone(open_tree(tree, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
   if (!clone) return MountFailure(errno, "clone the tree's mount");
-  Contents contents = TRY(TreeReader(clone.get(), kind).Read());
-  Bytes given = contents.directories.size() + contents.references.size();
+  return TreeReader(std::move(clone), kind).Read();
+}
+
+Bytes ScratchContents::Cost() const {
+  return kVolumeCost + directories.size() * kDirectoryCost + references.size() * kReferenceCost;
+}
+
+Bytes ScratchContents::MostCost() {
+  return kVolumeCost + kMaxDirectories * kDirectoryCost + kMaxReferences * kReferenceCost;
+}
+
+Result<ScratchLayer> MakeScratchLayer(const ScratchContents& contents, Bytes size) {
   ScratchLayer layer;
-  layer.mount = TRY(MakeTmpfs(size, given + std::max(kMinFiles, size / kBytesPerFile)));
+  // A file for each KiB that it costs: no fewer than it starts with, and the number tells the cost.
+  layer.mount = TRY(MakeTmpfs(size, contents.Cost() / kKiB + ScratchFiles(size)));
   TRY(MakeDirectory(layer.mount.get(), "upper", 0777));
   TRY(MakeDirectory(layer.mount.get(), "work", 0700));
   layer.upper = TRY(OpenDirectoryBeneath(layer.mount.get(), "upper", MountCrossing::kRefused));
@@ -155,7 +171,7 @@ Result<ScratchLayer> MakeScratchLayer(int tree, TreeKind kind, Bytes size) {
     TRY(MakeDirectory(layer.upper.get(), directory, 0777));
   }
   for (const std::string& reference : contents.references) {
-    TRY(CopyReference(clone.get(), layer.upper.get(), reference));
+    TRY(CopyReference(contents.tree.get(), layer.upper.get(), reference));
   }
   return layer;
 }

@@ -129,13 +129,22 @@ Result<UniqueFd> VolumeDisk::OpenTree(const std::string& tree) const {
   return std::move(*fd);
 }
 
+Result<> VolumeDisk::MountScratch(const MountOrder& order) const {
+  Result<> mounted = mounter_.Mount(order);
+  if (mounted || mounted.error().code == Code::kResourceExhausted) return mounted;
+  Error error = std::move(mounted).error();
+  // The self-test showed that this kernel can do it, so it may again: no memory, or no process.
+  bool for_good = error.code == Code::kOutOfRange;
+  error.code = for_good ? Code::kFailedPrecondition : Code::kUnavailable;
+  return std::unexpected(std::move(error).Within(ProtectionName(order.protection)));
+}
+
 Result<> VolumeDisk::MountProtected(const MountOrder& order) const {
+  if (order.protection == Protection::kScratch) return MountScratch(order);
   Result<> mounted = mounter_.Mount(order);
   if (mounted || mounted.error().code != Code::kUnimplemented) return mounted;
   std::string why =
       fmt::format("{}: {}", ProtectionName(order.protection), mounted.error().message);
-  // Nothing else would let the pod write.
-  if (order.protection == Protection::kScratch) return std::unexpected(NoScratch(why));
   if (order.protection == Protection::kIdmappedBind) {
     // The self-test's filesystem could be idmapped, the cache's can't.
     spdlog::warn("{}: {}; mounting an overlay instead", order.tree_name, why);

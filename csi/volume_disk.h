@@ -87,7 +87,9 @@ class VolumeDisk {
   /// Makes the target and mounts `tree` there. The tree's name is the daemon's word and isn't
   /// trusted: it must have the form of one and is opened below our own cache root, without symlinks
   /// and on the same mount (kUnavailable otherwise). `cache` is what an inspection saw: only if
-  /// another mount has taken its place since are all mounts read again.
+  /// another mount has taken its place since are all mounts read again. Of scratch:
+  /// kFailedPrecondition for a tree that has too much for it, kResourceExhausted where there are
+  /// too many such volumes, kUnavailable for any other failure.
   Result<> Mount(const TargetPath& target, const std::string& tree, const VolumeAccess& access,
                  const CacheMount& cache) const;
 
@@ -108,6 +110,7 @@ class VolumeDisk {
   Result<Protection> Choose(const VolumeAccess& access, SelinuxState selinux) const;
   Result<SelinuxState> Selinux(const CacheMount& seen) const;
   Result<> MountProtected(const MountOrder& order) const;
+  Result<> MountScratch(const MountOrder& order) const;
 
   const Settings settings_;
   Mounter& mounter_;

@@ -28,6 +28,17 @@ TEST(MountinfoTest, ReadsEveryFieldOfALine) {
   EXPECT_EQ(mounts[0].source, "/dev/root");
 }
 
+TEST(MountinfoTest, TellsAnOverlayWithAnUpperLayer) {
+  auto mounts = Parse(
+      "1 0 0:1 / /a rw - overlay x rw,lowerdir=/l,upperdir=/u,workdir=/w\n"
+      "2 0 0:2 / /b ro - overlay x ro,lowerdir=/l:/m\n"
+      "3 0 0:3 / /c rw - fuse x rw,upperdir=/u\n");
+  ASSERT_EQ(mounts.size(), 3U);
+  EXPECT_TRUE(mounts[0].upper_layer);
+  EXPECT_FALSE(mounts[1].upper_layer);
+  EXPECT_FALSE(mounts[2].upper_layer);
+}
+
 TEST(MountinfoTest, UndoesOctalEscapes) {
   auto mounts = Parse("1 0 0:1 /a\\040b\\011c\\012d\\134e /x\\0431\\04 rw - tmpfs a\\040b rw\n");
   ASSERT_EQ(mounts.size(), 1U);

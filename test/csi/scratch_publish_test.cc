@@ -23,6 +23,11 @@ class ScratchPublishTest : public PluginTest {
     (*request.mutable_volume_context())["access"] = "scratch";
     return request;
   }
+  /// The answer where the mounter fails so.
+  grpc::Status Failing(Code code, const std::string& message) {
+    mounter_.Fail(Protection::kScratch, {.code = code, .message = message});
+    return harness_.Publish(Request("u"));
+  }
   std::string target_ = harness_.MakeTarget("u");
 };
 
@@ -67,6 +72,31 @@ TEST_F(ScratchPublishTest, TheMountOptionRoIsInvalidArgument) {
   grpc::Status status = harness_.Publish(request);
   EXPECT_THAT(status, HasCode(StatusCode::INVALID_ARGUMENT));
   EXPECT_THAT(status.error_message(), HasSubstr("`mountOptions`"));
+}
+
+TEST_F(ScratchPublishTest, AMountThatTheKernelDoesNotMakeNowIsUnavailable) {
+  for (Code code : {Code::kUnimplemented, Code::kInternal, Code::kNotFound, Code::kAlreadyExists,
+                    Code::kFailedPrecondition, Code::kInvalidArgument}) {
+    grpc::Status status = Failing(code, "Cannot allocate memory");
+    EXPECT_THAT(status, HasCode(StatusCode::UNAVAILABLE)) << CodeName(code);
+    EXPECT_THAT(status.error_message(), HasSubstr("scratch overlay: Cannot allocate memory"));
+  }
+  EXPECT_EQ(harness_.daemon().releases().size(), 0U) << "kubelet comes back";
+}
+
+TEST_F(ScratchPublishTest, TooManyOnTheNodeIsResourceExhaustedAndKeepsTheLease) {
+  grpc::Status status = Failing(Code::kResourceExhausted, "64 MiB in all");
+  EXPECT_THAT(status, HasCode(StatusCode::RESOURCE_EXHAUSTED));
+  EXPECT_THAT(status.error_message(), HasSubstr("64 MiB in all"));
+  EXPECT_EQ(harness_.daemon().releases().size(), 0U);
+}
+
+TEST_F(ScratchPublishTest, ATreeThatHasTooMuchForItIsFailedPreconditionAndLeavesNothing) {
+  grpc::Status status = Failing(Code::kOutOfRange, "1000 directories: set `access: readOnly`");
+  EXPECT_THAT(status, HasCode(StatusCode::FAILED_PRECONDITION));
+  EXPECT_THAT(status.error_message(), HasSubstr("1000 directories: set `access: readOnly`"));
+  EXPECT_FALSE(fs::exists(target_));
+  EXPECT_EQ(harness_.daemon().releases().size(), 1U);
 }
 
 }  // namespace
