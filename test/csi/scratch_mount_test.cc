@@ -49,6 +49,23 @@ bool Write(const fs::path& path, std::string_view text, int flags) {
   return fd && write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
+/// What the kernel gives an overlay that doesn't say otherwise, for the length of the test.
+class KernelDefault {
+ public:
+  KernelDefault(const std::string& parameter, char value)
+      : path_("/sys/module/overlay/parameters/" + parameter), before_(Now()) {
+    Write(path_, std::string(1, value), 0);
+  }
+  ~KernelDefault() { Write(path_, std::string(1, before_), 0); }
+  KernelDefault(const KernelDefault&) = delete;
+  KernelDefault& operator=(const KernelDefault&) = delete;
+  char Now() const { return ReadTestFile(path_).at(0); }
+
+ private:
+  const fs::path path_;
+  const char before_;
+};
+
 class ScratchMountTest : public RootTest {
  protected:
   void SetUp() override {
@@ -168,6 +185,9 @@ TEST_F(ScratchMountTest, WhatRootDoesToItStaysInTheVolume) {
 }
 
 TEST_F(ScratchMountTest, NothingInTheUpperLayerPointsElsewhere) {
+  KernelDefault redirects("redirect_dir", 'Y'), metadata_copies("metacopy", 'Y');
+  ASSERT_EQ(redirects.Now(), 'Y');
+  ASSERT_EQ(metadata_copies.Now(), 'Y');
   // Whatever the kernel was built with: a directory that would have to be redirected isn't renamed,
   // and a change of a file's mode alone copies all of it.
   fs::path volume = Volume(kMiB);
