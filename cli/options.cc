@@ -266,6 +266,8 @@ Printout Mistake(const std::string& message) {
 std::optional<std::string> WrongClaim(const ClaimOptions& claim) {
   if (!claim.scratch_size.empty() && !claim.scratch)
     return "--scratch-size goes with --access scratch";
+  if (claim.scratch && claim.access_mode == "ReadOnlyMany")
+    return "--access scratch needs an --access-mode that writes: ReadWriteMany or ReadWriteOnce";
   if (claim.cached_only && claim.limit)
     return "--limit says what an empty node takes, and --cached-only keeps pods off those";
   if (!claim.name.empty() && !IsObjectName(claim.name)) {

@@ -96,6 +96,8 @@ TEST(OptionsTest, RefusesAStorageClassThatKubernetesWouldNotTake) {
   EXPECT_THAT(mistake({"--name", "A_b"}), HasSubstr("--name 'A_b' is no name for Kubernetes"));
   EXPECT_THAT(mistake({"--namespace", "a.b"}), HasSubstr("--namespace 'a.b'"));
   EXPECT_THAT(mistake({"--scratch-size", "1Gi"}), HasSubstr("goes with --access scratch"));
+  EXPECT_THAT(mistake({"--access", "scratch", "--access-mode", "ReadOnlyMany"}),
+              HasSubstr("an --access-mode that writes"));
   EXPECT_THAT(mistake({"--access", "scratch", "--scratch-size", "big"}),
               HasSubstr("'big' is not a size"));
   EXPECT_THAT(mistake({"--access", "scratch", "--scratch-size", "1023Ki"}),
