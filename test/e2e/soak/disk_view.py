@@ -31,8 +31,11 @@ class DiskView:
         self.ingests = {path.parent.name for path in self._count(root / "ingests", "data")}
         self.blobs = {path.name for path in self._count(root / "blobs")}
         self.quarantined = {path.name for path in self._count(root / "quarantine")}
-        self.trees = set(self._trees())
-        self.leases = set(os.listdir(root / "leases"))
+        named = {*self._trees(), *(f"leases/{name}" for name in os.listdir(root / "leases"))}
+        self.unfinished = {name for name in named if Path(name).name.startswith(".")}
+        """Trees and leases on their way; what a crash leaves of them goes at the next start."""
+        self.trees = {name for name in named - self.unfinished if name.startswith("trees/")}
+        self.leases = {Path(name).name for name in named - self.unfinished - self.trees}
         self.records = dict(self._records())
         """The blobs that each snapshot's record and journal list, by snapshot id."""
 

@@ -104,8 +104,7 @@ def check_quiet(world: World, disk: DiskView, sums: Any) -> None:
         lacking = world.shelf.size_of(held.model, disk.records[held.snapshot] - disk.blobs)
         must(lacking <= sums.for_holds, f"{held} lacks {lacking} bytes, which nobody keeps for it:\n{sums}")
     must(not disk.garbage(), f"blobs that nobody lists: {disk.garbage()}")
-    unnamed = [name for name in disk.trees if name.rpartition("/")[2].startswith(".")]
-    must(not unnamed, f"left behind: {unnamed}")
+    must(not disk.unfinished, f"left behind: {disk.unfinished}")
 
 
 def settled(world: World) -> tuple[DiskView, Any]:
@@ -115,8 +114,8 @@ def settled(world: World) -> tuple[DiskView, Any]:
     while True:
         disk = DiskView(world.daemon.root)
         sums = world.cache.call("Capacity")
-        fits = sums.reserved == sums.for_holds and fits_disk(disk, sums) and not disk.garbage()
-        if fits or time.monotonic() > deadline:
+        fits = sums.reserved == sums.for_holds and fits_disk(disk, sums)
+        if (fits and not disk.garbage() and not disk.unfinished) or time.monotonic() > deadline:
             return disk, sums
         time.sleep(0.05)
 
