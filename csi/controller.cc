@@ -25,13 +25,6 @@ using Capabilities = google::protobuf::RepeatedPtrField<::csi::v1::VolumeCapabil
 /// The daemon answers within this, or is not well: then the caller comes back.
 constexpr milliseconds kDaemonPatience{2'000};
 
-grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context,
-                                 const grpc::Status& status = grpc::Status::OK) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(status);
-  return reactor;
-}
-
 grpc::ServerUnaryReactor* Refuse(grpc::CallbackServerContext* context, const Error& error) {
   return Answer(context, ToStatus(error));
 }

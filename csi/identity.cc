@@ -1,15 +1,8 @@
 #include "csi/identity.h"
 
+#include "csi/status.h"
+
 namespace weighhouse::csi {
-namespace {
-
-grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(grpc::Status::OK);
-  return reactor;
-}
-
-}  // namespace
 
 grpc::ServerUnaryReactor* IdentityService::GetPluginInfo(
     grpc::CallbackServerContext* context, const ::csi::v1::GetPluginInfoRequest* /*request*/,

@@ -10,12 +10,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const grpc::Status& status) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(status);
-  return reactor;
-}
-
 /// What is left of the caller's deadline; a day where it gave none.
 milliseconds Remaining(const grpc::CallbackServerContext& context) {
   constexpr milliseconds kNoDeadline = std::chrono::hours(24);
@@ -109,7 +103,7 @@ grpc::ServerUnaryReactor* NodeService::NodeGetCapabilities(
   for (auto type : {Rpc::GET_VOLUME_STATS, Rpc::VOLUME_CONDITION, Rpc::SINGLE_NODE_MULTI_WRITER}) {
     response->add_capabilities()->mutable_rpc()->set_type(type);
   }
-  return Answer(context, grpc::Status::OK);
+  return Answer(context);
 }
 
 grpc::ServerUnaryReactor* NodeService::NodeGetInfo(grpc::CallbackServerContext* context,
@@ -117,7 +111,7 @@ grpc::ServerUnaryReactor* NodeService::NodeGetInfo(grpc::CallbackServerContext* 
                                                    ::csi::v1::NodeGetInfoResponse* response) {
   response->set_node_id(parts_.node_id);
   *response->mutable_accessible_topology() = parts_.topology.ToMessage();
-  return Answer(context, grpc::Status::OK);
+  return Answer(context);
 }
 
 }  // namespace weighhouse::csi

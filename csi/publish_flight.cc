@@ -18,7 +18,6 @@ using std::chrono::steady_clock;
 
 /// A replay waits no longer than this: the volume is mounted, whatever the daemon says.
 constexpr milliseconds kReplayPatience{10'000};
-constexpr milliseconds kReleasePatience{2'000};
 
 std::optional<Error> InterruptionError(Interruption reason) {
   switch (reason) {

@@ -38,6 +38,9 @@ struct PublishOrder {
   VolumeAccess Access() const;
 };
 
+/// How long the end of a lease is waited for: what takes longer, the next comparison settles.
+inline constexpr std::chrono::milliseconds kReleasePatience{2'000};
+
 /// What publishes work with; all outlive every flight.
 struct PublishTools {
   VolumeDisk& disk;

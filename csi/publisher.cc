@@ -6,11 +6,6 @@
 #include <spdlog/spdlog.h>
 
 namespace weighhouse::csi {
-namespace {
-
-constexpr std::chrono::milliseconds kReleasePatience{2'000};
-
-}  // namespace
 
 Publisher::Publisher(Settings settings, VolumeDisk& disk, DaemonClient& daemon,
                      PublishedTable& published, std::function<void()> reconcile)

@@ -19,4 +19,10 @@ grpc::Status ToStatus(const Result<>& outcome) {
   return outcome ? grpc::Status::OK : ToStatus(outcome.error());
 }
 
+grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const grpc::Status& status) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(status);
+  return reactor;
+}
+
 }  // namespace weighhouse::csi

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
 #include <grpcpp/support/status.h>
 
 #include "base/error.h"
@@ -10,5 +12,9 @@ namespace weighhouse::csi {
 /// specification, "Error Scheme").
 grpc::Status ToStatus(const Error& error);
 grpc::Status ToStatus(const Result<>& outcome);
+
+/// Ends a call whose answer is known: the reactor to return.
+grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context,
+                                 const grpc::Status& status = grpc::Status::OK);
 
 }  // namespace weighhouse::csi
