@@ -77,12 +77,10 @@ template <class Request, class Response>
 class UnaryCall final : public CallBase,
                         public std::enable_shared_from_this<UnaryCall<Request, Response>> {
  public:
-  using Method = void (cache::v1::Cache::Stub::async::*)(grpc::ClientContext*, const Request*,
-                                                         Response*,
-                                                         std::function<void(grpc::Status)>);
   struct Parts {
     cache::v1::Cache::Stub* stub;
-    Method method;
+    void (cache::v1::Cache::Stub::async::*method)(grpc::ClientContext*, const Request*, Response*,
+                                                  std::function<void(grpc::Status)>);
     Request request;
     DaemonClient::Done<Response> done;
     bool wait_for_ready = false;
@@ -201,75 +199,56 @@ std::shared_ptr<DaemonCall> DaemonClient::Acquire(cache::v1::AcquireRequest requ
                                                           .done = std::move(done)});
 }
 
+template <class Request, class Response>
+std::shared_ptr<DaemonCall> DaemonClient::Unary(Method<Request, Response> method, Request request,
+                                                Milliseconds timeout, Done<Response> done) {
+  using Call = UnaryCall<Request, Response>;
+  return std::make_shared<Call>(socket_, timeout,
+                                typename Call::Parts{.stub = stub_.get(),
+                                                     .method = method,
+                                                     .request = std::move(request),
+                                                     .done = std::move(done)});
+}
+
 std::shared_ptr<DaemonCall> DaemonClient::Release(const std::string& lease_id, Milliseconds timeout,
                                                   Done<cache::v1::ReleaseResponse> done) {
-  using Call = UnaryCall<cache::v1::ReleaseRequest, cache::v1::ReleaseResponse>;
   cache::v1::ReleaseRequest request;
   request.set_lease_id(lease_id);
-  return std::make_shared<Call>(socket_, timeout,
-                                Call::Parts{.stub = stub_.get(),
-                                            .method = &cache::v1::Cache::Stub::async::Release,
-                                            .request = std::move(request),
-                                            .done = std::move(done)});
+  return Unary(&Stub::async::Release, std::move(request), timeout, std::move(done));
 }
 
 std::shared_ptr<DaemonCall> DaemonClient::SyncLeases(cache::v1::SyncLeasesRequest request,
                                                      Milliseconds timeout,
                                                      Done<cache::v1::SyncLeasesResponse> done) {
-  using Call = UnaryCall<cache::v1::SyncLeasesRequest, cache::v1::SyncLeasesResponse>;
-  return std::make_shared<Call>(socket_, timeout,
-                                Call::Parts{.stub = stub_.get(),
-                                            .method = &cache::v1::Cache::Stub::async::SyncLeases,
-                                            .request = std::move(request),
-                                            .done = std::move(done)});
+  return Unary(&Stub::async::SyncLeases, std::move(request), timeout, std::move(done));
 }
 
 std::shared_ptr<DaemonCall> DaemonClient::CreateVolume(cache::v1::CreateVolumeRequest request,
                                                        Milliseconds timeout,
                                                        Done<cache::v1::CreateVolumeResponse> done) {
-  using Call = UnaryCall<cache::v1::CreateVolumeRequest, cache::v1::CreateVolumeResponse>;
-  return std::make_shared<Call>(socket_, timeout,
-                                Call::Parts{.stub = stub_.get(),
-                                            .method = &cache::v1::Cache::Stub::async::CreateVolume,
-                                            .request = std::move(request),
-                                            .done = std::move(done)});
+  return Unary(&Stub::async::CreateVolume, std::move(request), timeout, std::move(done));
 }
 
 std::shared_ptr<DaemonCall> DaemonClient::DeleteVolume(const std::string& volume_id,
                                                        Milliseconds timeout,
                                                        Done<cache::v1::DeleteVolumeResponse> done) {
-  using Call = UnaryCall<cache::v1::DeleteVolumeRequest, cache::v1::DeleteVolumeResponse>;
   cache::v1::DeleteVolumeRequest request;
   request.set_volume_id(volume_id);
-  return std::make_shared<Call>(socket_, timeout,
-                                Call::Parts{.stub = stub_.get(),
-                                            .method = &cache::v1::Cache::Stub::async::DeleteVolume,
-                                            .request = std::move(request),
-                                            .done = std::move(done)});
+  return Unary(&Stub::async::DeleteVolume, std::move(request), timeout, std::move(done));
 }
 
 std::shared_ptr<DaemonCall> DaemonClient::GetVolume(const std::string& volume_id,
                                                     Milliseconds timeout,
                                                     Done<cache::v1::GetVolumeResponse> done) {
-  using Call = UnaryCall<cache::v1::GetVolumeRequest, cache::v1::GetVolumeResponse>;
   cache::v1::GetVolumeRequest request;
   request.set_volume_id(volume_id);
-  return std::make_shared<Call>(socket_, timeout,
-                                Call::Parts{.stub = stub_.get(),
-                                            .method = &cache::v1::Cache::Stub::async::GetVolume,
-                                            .request = std::move(request),
-                                            .done = std::move(done)});
+  return Unary(&Stub::async::GetVolume, std::move(request), timeout, std::move(done));
 }
 
 std::shared_ptr<DaemonCall> DaemonClient::Capacity(cache::v1::CapacityRequest request,
                                                    Milliseconds timeout,
                                                    Done<cache::v1::CapacityResponse> done) {
-  using Call = UnaryCall<cache::v1::CapacityRequest, cache::v1::CapacityResponse>;
-  return std::make_shared<Call>(socket_, timeout,
-                                Call::Parts{.stub = stub_.get(),
-                                            .method = &cache::v1::Cache::Stub::async::Capacity,
-                                            .request = std::move(request),
-                                            .done = std::move(done)});
+  return Unary(&Stub::async::Capacity, std::move(request), timeout, std::move(done));
 }
 
 }  // namespace weighhouse::csi

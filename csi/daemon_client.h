@@ -60,9 +60,18 @@ class DaemonClient {
                                        Done<cache::v1::CapacityResponse> done);
 
  private:
+  using Stub = cache::v1::Cache::Stub;
+  template <class Request, class Response>
+  using Method = void (Stub::async::*)(grpc::ClientContext*, const Request*, Response*,
+                                       std::function<void(grpc::Status)>);
+  /// A call of one request and one response, which fails at once where nobody answers.
+  template <class Request, class Response>
+  std::shared_ptr<DaemonCall> Unary(Method<Request, Response> method, Request request,
+                                    Milliseconds timeout, Done<Response> done);
+
   const std::string socket_;
   const std::chrono::milliseconds patience_;
-  const std::unique_ptr<cache::v1::Cache::Stub> stub_;
+  const std::unique_ptr<Stub> stub_;
 };
 
 }  // namespace weighhouse::csi
