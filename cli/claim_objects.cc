@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "base/volume_limits.h"
 #include "cli/object_name.h"
 
 namespace weighhouse::cli {
@@ -16,11 +17,9 @@ namespace {
 constexpr std::string_view kDriver = "csi.weighhouse.dev";
 /// Where the DaemonSet runs; capacity objects may lie in any namespace.
 constexpr std::string_view kSystemNamespace = "weighhouse-system";
-// As csi/volume_context.h takes them.
-constexpr size_t kMaxPatterns = 64;
-constexpr size_t kMaxPatternSize = 256;
-// The plugin adds the commit to them.
-constexpr size_t kMaxParameterBytes = 4096 - 46;
+constexpr size_t kMaxPatterns = volume_limits::kMaxPatterns;
+constexpr size_t kMaxPatternBytes = volume_limits::kMaxPatternBytes;
+constexpr size_t kMaxParameterBytes = volume_limits::kMaxClassBytes;
 
 std::string ModelParameter(const ModelReference& model) {
   if (!model.expected_sha256) return model.uri;
@@ -29,10 +28,10 @@ std::string ModelParameter(const ModelReference& model) {
 
 Result<std::string> PatternsParameter(const char* flag, const std::vector<std::string>& patterns) {
   for (const std::string& pattern : patterns) {
-    if (!pattern.empty() && Printable(pattern, kMaxPatternSize) == pattern) continue;
+    if (!pattern.empty() && Printable(pattern, kMaxPatternBytes) == pattern) continue;
     return Fail(Code::kInvalidArgument,
                 fmt::format("{} '{}': a pattern has 1 to {} printable characters", flag,
-                            Printable(pattern, 80), kMaxPatternSize));
+                            Printable(pattern, 80), kMaxPatternBytes));
   }
   if (patterns.size() > kMaxPatterns) {
     return Fail(Code::kInvalidArgument, fmt::format("{} is given {} times: at most {} are allowed",

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "base/volume_limits.h"
 #include "cli/exit_code.h"
 #include "cli/object_name.h"
 
@@ -20,9 +21,12 @@ constexpr Bytes kMinimumBandwidth = 64 * kKiB;
 /// A piece that is read is of 4 MiB.
 constexpr Bytes kMinimumRate = kMiB;
 
-// As csi/volume_context.cc takes it.
-constexpr Bytes kMinimumScratch = kMiB;
-constexpr Bytes kMaximumScratch = 1024 * kGiB;
+void CheckScratchSize(Bytes bytes) {
+  constexpr Bytes kLeast = volume_limits::kMinScratchSize, kMost = volume_limits::kMaxScratchSize;
+  if (bytes >= kLeast && bytes <= kMost) return;
+  throw CLI::ValidationError("--scratch-size",
+                             fmt::format("give {}Mi to {}Gi", kLeast / kMiB, kMost / kGiB));
+}
 
 /// What a flag says of bytes a second: `least` or more, or 0 for no limit.
 Bytes ParseRate(const char* flag, const std::string& text, Bytes least) {
@@ -151,8 +155,7 @@ void DescribeStorageClass(CLI::App& app, Options& options) {
       ->check(CLI::IsMember({"readOnly", "scratch"}).description(""));
   AddSize(command, "--scratch-size", "With --access scratch: what a pod may write, such as 2Gi",
           [&](const std::string& text, Bytes bytes) {
-            if (bytes < kMinimumScratch || bytes > kMaximumScratch)
-              throw CLI::ValidationError("--scratch-size", "give 1Mi to 1024Gi");
+            CheckScratchSize(bytes);
             claim.scratch_size = text;
           });
   command.add_flag("--cached-only", claim.cached_only, "Only on nodes that have the model already");

@@ -10,6 +10,7 @@
 
 #include "base/digest.h"
 #include "base/text.h"
+#include "base/volume_limits.h"
 
 namespace weighhouse::csi {
 namespace {
@@ -18,16 +19,11 @@ constexpr std::array<std::string_view, 7> kParameters = {
     "model", "revision", "allowPatterns", "ignorePatterns", "layout", "access", "scratchSize"};
 /// What only a StorageClass says: where its claims are provisioned.
 constexpr std::array<std::string_view, 2> kClassParameters = {"cachedOnly", "placement"};
-/// What CreateVolume adds to the parameters.
-constexpr std::string_view kCommit = "commit";
+constexpr std::string_view kCommit = volume_limits::kCommitKey;
 constexpr Bytes kDefaultScratchSize = kGiB;
-constexpr Bytes kMinScratchSize = kMiB;
-constexpr Bytes kMaxScratchSize = 1024 * kGiB;
 constexpr std::array<std::string_view, 2> kForeignPrefixes = {"csi.storage.k8s.io/",
                                                               "storage.kubernetes.io/"};
 constexpr std::array<std::string_view, 2> kCredentialKeys = {"HF_TOKEN", "token"};
-constexpr size_t kMaxPatterns = 64;
-constexpr size_t kMaxPatternSize = 256;
 constexpr std::string_view kEphemeral = "csi.storage.k8s.io/ephemeral";
 
 std::string Value(const StringMap& attributes, std::string_view key) {
@@ -90,16 +86,17 @@ Result<std::optional<std::vector<std::string>>> ParsePatterns(const StringMap& a
   std::string_view text = Trim(found->second);
   std::vector<std::string> patterns = SplitAndTrim(text, ',');
   if (text.starts_with('[')) patterns = TRY(ParseJsonPatterns(key, text));
-  if (patterns.size() > kMaxPatterns) {
-    return Fail(Code::kInvalidArgument, fmt::format("{} holds {} patterns: at most {} are allowed",
-                                                    key, patterns.size(), kMaxPatterns));
+  if (patterns.size() > volume_limits::kMaxPatterns) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("{} holds {} patterns: at most {} are allowed", key, patterns.size(),
+                            volume_limits::kMaxPatterns));
   }
   for (const std::string& pattern : patterns) {
-    bool clean = Printable(pattern, kMaxPatternSize) == pattern;
+    bool clean = Printable(pattern, volume_limits::kMaxPatternBytes) == pattern;
     if (pattern.empty() || !clean) {
       return Fail(Code::kInvalidArgument,
                   fmt::format("{} `{}`: a pattern has 1 to {} printable characters", key,
-                              Printable(pattern, 80), kMaxPatternSize));
+                              Printable(pattern, 80), volume_limits::kMaxPatternBytes));
     }
   }
   return Patterns(std::move(patterns));
@@ -140,11 +137,13 @@ Result<Bytes> ParseScratchSize(const StringMap& attributes) {
   if (text.empty()) return kDefaultScratchSize;
   Result<Bytes> size = ParseBytes(text);
   if (!size) return std::unexpected(std::move(size).error().Within("scratchSize"));
-  if (*size >= kMinScratchSize && *size <= kMaxScratchSize) return *size;
-  return Fail(
-      Code::kInvalidArgument,
-      fmt::format("scratchSize {}: give {} to {}, of the memory that the pod may use",
-                  Printable(text, 80), FormatBytes(kMinScratchSize), FormatBytes(kMaxScratchSize)));
+  if (*size >= volume_limits::kMinScratchSize && *size <= volume_limits::kMaxScratchSize) {
+    return *size;
+  }
+  return Fail(Code::kInvalidArgument,
+              fmt::format("scratchSize {}: give {} to {}, of the memory that the pod may use",
+                          Printable(text, 80), FormatBytes(volume_limits::kMinScratchSize),
+                          FormatBytes(volume_limits::kMaxScratchSize)));
 }
 
 }  // namespace
@@ -162,11 +161,11 @@ Result<> CheckParameters(const StringMap& parameters, ParameterPlace place) {
     bytes += key.size() + value.size();
   }
   // Room for what CreateVolume adds.
-  if (place == ParameterPlace::kStorageClass) bytes += kCommit.size() + 40;
-  if (bytes > kMaxAttributeBytes) {
+  if (place == ParameterPlace::kStorageClass) bytes += volume_limits::kCommitBytes;
+  if (bytes > volume_limits::kMaxAttributeBytes) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("the volume's parameters take {} bytes: at most {} are allowed", bytes,
-                            kMaxAttributeBytes));
+                            volume_limits::kMaxAttributeBytes));
   }
   return {};
 }

@@ -24,13 +24,10 @@ struct VolumeContext {
   /// Reads `attributes` (a volume's volumeAttributes with what kubelet and the sidecars added).
   /// Keys below `csi.storage.k8s.io/` and `storage.kubernetes.io/` are theirs; any other key that
   /// isn't a parameter of ours is kInvalidArgument and named with the nearest one. So are a missing
-  /// `model`, a malformed value, and more than kMaxAttributeBytes of parameters. `commit` is what
+  /// `model`, a malformed value, and more than base/volume_limits.h allows. `commit` is what
   /// CreateVolume wrote: what `revision` meant then.
   static Result<VolumeContext> Parse(const StringMap& attributes);
 };
-
-/// The contract's limit for a map (CSI specification, "Size Limits").
-inline constexpr size_t kMaxAttributeBytes = 4096;
 
 /// Where parameters are written.
 enum class ParameterPlace {
@@ -42,7 +39,7 @@ enum class ParameterPlace {
 bool IsForeignKey(std::string_view key);
 
 /// Refuses keys that have no meaning at `place`, by name and with the nearest that has one, and
-/// more than kMaxAttributeBytes of parameters (kInvalidArgument).
+/// more parameters than base/volume_limits.h allows (kInvalidArgument).
 Result<> CheckParameters(const StringMap& parameters, ParameterPlace place);
 
 /// True for a volume written in a pod's spec: kubelet says so, or its id has the form that kubelet
