@@ -13,8 +13,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr const char* kCommit = "0123456789abcdef0123456789abcdef01234567";
-
 class AnyNodeTest : public ControllerTest {
  protected:
   /// The node that made the volume.

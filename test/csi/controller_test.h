@@ -14,6 +14,7 @@ class ControllerTest : public PluginTest {
   using CreateRequest = ::csi::v1::CreateVolumeRequest;
   static constexpr const char* kTopologyKey = "topology.csi.weighhouse.dev/node";
   static constexpr int64_t kGiB = int64_t{1} << 30;
+  static constexpr const char* kCommit = "0123456789abcdef0123456789abcdef01234567";
 
   struct Created {
     grpc::Status status;

@@ -18,8 +18,6 @@ using testing::Pair;
 using testing::SizeIs;
 using testing::UnorderedElementsAre;
 
-constexpr const char* kCommit = "0123456789abcdef0123456789abcdef01234567";
-
 class CreateVolumeTest : public ControllerTest {
  protected:
   /// Expects a refusal that the daemon never hears of, and returns its words.
