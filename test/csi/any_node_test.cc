@@ -15,12 +15,6 @@ using testing::SizeIs;
 
 class AnyNodeTest : public ControllerTest {
  protected:
-  /// The node that made the volume.
-  struct MakingNode {
-    TemporaryDirectory directory;
-    FakeMounter mounter;
-    PluginHarness harness{std::filesystem::canonical(directory.path()), mounter, AllHold()};
-  };
   /// What that node answers to `request`.
   ::csi::v1::Volume MadeElsewhere(const CreateRequest& request) {
     making_node_.harness.daemon().Resolve(kCommit, 0);
@@ -40,7 +34,7 @@ class AnyNodeTest : public ControllerTest {
     return harness_.Publish(request);
   }
 
-  MakingNode making_node_;
+  OtherNode making_node_;
 };
 
 TEST_F(AnyNodeTest, AVolumeMadeElsewhereIsPublishedFromItsContext) {

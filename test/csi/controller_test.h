@@ -16,6 +16,12 @@ class ControllerTest : public PluginTest {
   static constexpr int64_t kGiB = int64_t{1} << 30;
   static constexpr const char* kCommit = "0123456789abcdef0123456789abcdef01234567";
 
+  /// A node beside the one under test, with a daemon of its own.
+  struct OtherNode {
+    TemporaryDirectory directory;
+    FakeMounter mounter;
+    PluginHarness harness{std::filesystem::canonical(directory.path()), mounter, AllHold()};
+  };
   struct Created {
     grpc::Status status;
     ::csi::v1::Volume volume;
@@ -67,12 +73,13 @@ class ControllerTest : public PluginTest {
   std::future<grpc::Status> CreateLater(const CreateRequest& request) {
     return std::async(std::launch::async, [this, request] { return Create(request).status; });
   }
-  grpc::Status Delete(const std::string& volume_id) {
+  grpc::Status Delete(const std::string& volume_id) { return DeleteAt(harness_, volume_id); }
+  static grpc::Status DeleteAt(PluginHarness& harness, const std::string& volume_id) {
     grpc::ClientContext context;
     ::csi::v1::DeleteVolumeRequest request;
     request.set_volume_id(volume_id);
     ::csi::v1::DeleteVolumeResponse response;
-    return harness_.controller().DeleteVolume(&context, request, &response);
+    return harness.controller().DeleteVolume(&context, request, &response);
   }
   Validated Validate(const ::csi::v1::ValidateVolumeCapabilitiesRequest& request) {
     grpc::ClientContext context;

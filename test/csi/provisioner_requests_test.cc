@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "csi/claim.h"
 #include "test/csi/controller_test.h"
 
 namespace weighhouse::csi {
@@ -128,9 +127,15 @@ TEST_F(ProvisionerTest, WhatItCreatedIsPublishedWithItsIdentityAdded) {
 }
 
 TEST_F(ProvisionerTest, EveryNodesInstanceDeletesAVolumeWithoutTopology) {
-  std::string id = VolumeIdOf("pvc-made-on-another-node");
-  for (int i = 0; i < 3; ++i) EXPECT_THAT(Delete(id), HasCode(StatusCode::OK));
-  EXPECT_THAT(harness_.daemon().releases(), IsEmpty());
+  Created created = Create(AnyNodeClaim());
+  ASSERT_THAT(created.volume.accessible_topology(), IsEmpty());
+  const std::string id = created.volume.volume_id();
+  OtherNode second, third;
+  for (PluginHarness* node : {&second.harness, &harness_, &third.harness}) {
+    EXPECT_THAT(DeleteAt(*node, id), HasCode(StatusCode::OK));
+    EXPECT_THAT(node->daemon().deletes(), ElementsAre(id));
+    EXPECT_THAT(node->daemon().releases(), IsEmpty());
+  }
 }
 
 TEST_F(ProvisionerTest, TheRegistrarReadsNameAndNode) {
@@ -139,6 +144,7 @@ TEST_F(ProvisionerTest, TheRegistrarReadsNameAndNode) {
   ::csi::v1::NodeGetInfoResponse node_response;
   ASSERT_TRUE(harness_.identity().GetPluginInfo(&info, {}, &info_response).ok());
   ASSERT_TRUE(harness_.node().NodeGetInfo(&node, {}, &node_response).ok());
+  EXPECT_EQ(info_response.name(), "csi.weighhouse.dev");
   EXPECT_EQ(node_response.node_id(), "test-node");
   EXPECT_EQ(node_response.max_volumes_per_node(), 0);
 }
