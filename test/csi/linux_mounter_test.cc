@@ -34,12 +34,29 @@ class LinuxMounterTest : public MounterContract {
   void TearDown() override {
     if (mounter_) MounterContract::TearDown();
   }
-  bool FlagsAreAllThereIs() const { return GetParam() == Protection::kReadOnlyBind; }
   /// What a pod may write there: scratch_mount_test.cc.
   bool IsScratch() const { return GetParam() == Protection::kScratch; }
   fs::path InTarget(const std::string& name) const { return fs::path(Target()) / name; }
 };
 WEIGHHOUSE_MOUNTER_CONTRACT(LinuxMounterTest);
+
+/// The kinds that nobody writes through.
+class ReadOnlyMountTest : public LinuxMounterTest {};
+INSTANTIATE_TEST_SUITE_P(Kinds, ReadOnlyMountTest,
+                         testing::Values(Protection::kReadOnlyBind, Protection::kIdmappedBind,
+                                         Protection::kOverlay),
+                         ProtectionTestName);
+
+/// Those of them that need no flag for that: the runtime keeps it for a volume that is readOnly,
+/// and for no other.
+class ProtectedMountTest : public LinuxMounterTest {};
+INSTANTIATE_TEST_SUITE_P(Kinds, ProtectedMountTest,
+                         testing::Values(Protection::kIdmappedBind, Protection::kOverlay),
+                         ProtectionTestName);
+
+class IdmappedMountTest : public LinuxMounterTest {};
+INSTANTIATE_TEST_SUITE_P(Kinds, IdmappedMountTest, testing::Values(Protection::kIdmappedBind),
+                         ProtectionTestName);
 
 /// Everything by which root could change a tree; the names of what succeeded.
 std::vector<std::string> Attack(const fs::path& directory) {
@@ -74,16 +91,13 @@ std::string Read(const fs::path& path) {
   return std::string(std::istreambuf_iterator<char>(stream), {});
 }
 
-TEST_P(LinuxMounterTest, RootReadsButChangesNothing) {
-  if (IsScratch()) return;
+TEST_P(ReadOnlyMountTest, RootReadsButChangesNothing) {
   ASSERT_TRUE(Mount().has_value());
   EXPECT_EQ(Read(InTarget("file")), "content");
   EXPECT_THAT(Attack(Target()), testing::IsEmpty());
 }
 
-TEST_P(LinuxMounterTest, RootChangesNothingThroughACloneWhoseReadOnlyFlagIsCleared) {
-  if (IsScratch()) return;
-  if (FlagsAreAllThereIs()) return;  // the runtime keeps the flag of a volume that is readOnly
+TEST_P(ProtectedMountTest, RootChangesNothingThroughACloneWhoseReadOnlyFlagIsCleared) {
   ASSERT_TRUE(Mount().has_value());
   // As runc since 1.2 does for a container.
   fs::path clone = base_ / "clone";
@@ -143,8 +157,7 @@ TEST_P(LinuxMounterTest, UnmountDoesNotFollowASymlink) {
   EXPECT_EQ(Found().kind, VolumeMounts::Kind::kVolume);
 }
 
-TEST_P(LinuxMounterTest, FilesOfTheMappedIdAreNotIdmapped) {
-  if (GetParam() != Protection::kIdmappedBind) return;
+TEST_P(IdmappedMountTest, FilesOfTheMappedIdAreNotIdmapped) {
   ASSERT_EQ(chown((base_ / "cache" / tree_name_).c_str(), kMappedId, kMappedId), 0);
   EXPECT_EQ(Mount().error().code, Code::kUnimplemented);
   EXPECT_EQ(Found().kind, VolumeMounts::Kind::kNone);
