@@ -87,7 +87,7 @@ Result<UniqueFd> LinuxMounter::MakeBind(const MountOrder& order) const {
     attributes.userns_fd = static_cast<uint64_t>(unmapped_namespace_->get());
   }
   UniqueFd mount(open_tree(order.tree, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
-  if (!mount) return MountFailure(errno, "clone the tree's mount");
+  if (!mount) return CloneFailure(errno);
   if (mount_setattr(mount.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) == 0) {
     return mount;
   }

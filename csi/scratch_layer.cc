@@ -147,7 +147,7 @@ Result<UniqueFd> MakeTmpfs(Bytes size, Bytes files) {
 Result<ScratchContents> ScratchContents::Read(int tree, TreeKind kind) {
   // A clone shows what an overlay will: the tree without what somebody mounted inside it.
   UniqueFd clone(open_tree(tree, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
-  if (!clone) return MountFailure(errno, "clone the tree's mount");
+  if (!clone) return CloneFailure(errno);
   return TreeReader(std::move(clone), kind).Read();
 }
 

@@ -54,6 +54,13 @@ INSTANTIATE_TEST_SUITE_P(Kinds, ProtectedMountTest,
                          testing::Values(Protection::kIdmappedBind, Protection::kOverlay),
                          ProtectionTestName);
 
+/// Those that begin with a clone of the tree's mount.
+class ClonedMountTest : public LinuxMounterTest {};
+INSTANTIATE_TEST_SUITE_P(Kinds, ClonedMountTest,
+                         testing::Values(Protection::kReadOnlyBind, Protection::kIdmappedBind,
+                                         Protection::kScratch),
+                         ProtectionTestName);
+
 class IdmappedMountTest : public LinuxMounterTest {};
 INSTANTIATE_TEST_SUITE_P(Kinds, IdmappedMountTest, testing::Values(Protection::kIdmappedBind),
                          ProtectionTestName);
@@ -155,6 +162,18 @@ TEST_P(LinuxMounterTest, UnmountDoesNotFollowASymlink) {
   fs::create_directory_symlink(Target(), base_ / "targets/link");
   EXPECT_EQ(mounter_->Unmount(targets_.get(), "link").error().code, Code::kNotFound);
   EXPECT_EQ(Found().kind, VolumeMounts::Kind::kVolume);
+}
+
+TEST_P(ClonedMountTest, ATreeThatCanNotBeClonedSaysNothingOfWhatTheKernelCanDo) {
+  std::string cache = (base_ / "cache").string();
+  ASSERT_EQ(mount(cache.c_str(), cache.c_str(), nullptr, MS_BIND, nullptr), 0);
+  ASSERT_EQ(mount(nullptr, cache.c_str(), nullptr, MS_UNBINDABLE, nullptr), 0);
+  Result<> mounted = Mount();
+  ASSERT_FALSE(mounted.has_value());
+  EXPECT_EQ(mounted.error().code, Code::kInternal) << mounted.error().message;
+  EXPECT_THAT(mounted.error().message, testing::HasSubstr("clone the tree's mount"));
+  umount2(cache.c_str(), MNT_DETACH);
+  EXPECT_TRUE(Mount().has_value());
 }
 
 TEST_P(IdmappedMountTest, FilesOfTheMappedIdAreNotIdmapped) {
