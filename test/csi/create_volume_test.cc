@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "csi/claim.h"
+#include "test/csi/captured_log.h"
 #include "test/csi/controller_test.h"
 
 namespace weighhouse::csi {
@@ -306,6 +307,7 @@ TEST_F(CreateVolumeTest, DaemonThatTakesTooLongIsAbortedAndLeft) {
 }
 
 TEST_F(CreateVolumeTest, CallerThatLeavesIsCancelledAndEndsTheDaemonsCall) {
+  CapturedLog log;
   harness_.daemon().HoldClaims();
   grpc::ClientContext context;
   ::csi::v1::CreateVolumeResponse response;
@@ -314,8 +316,10 @@ TEST_F(CreateVolumeTest, CallerThatLeavesIsCancelledAndEndsTheDaemonsCall) {
   });
   harness_.daemon().WaitForCreates(1);
   context.TryCancel();
-  EXPECT_THAT(call.get(), HasCode(StatusCode::CANCELLED));
+  call.wait();  // its status is what this side's library makes of that
   harness_.daemon().WaitForCancelled(1);
+  harness_.StopPlugin();
+  EXPECT_THAT(log.text(), HasSubstr("claim pvc-1 of hf://org/name: CANCELLED: "));
 }
 
 TEST_F(CreateVolumeTest, DaemonAwayIsUnavailable) {

@@ -1,12 +1,9 @@
 // NodePublishVolume while a fill takes long: waiting, giving up, being told to, and what comes
 // after.
-#include <sstream>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
 
+#include "test/csi/captured_log.h"
 #include "test/csi/plugin_test.h"
 
 namespace weighhouse::csi {
@@ -206,12 +203,7 @@ TEST_F(NodeWaitTest, ADaemonThatDiesInTheMiddleIsUnavailable) {
 }
 
 TEST_F(NodeWaitTest, NoSecretAndNoTokenReachesTheLogOrAMessage) {
-  std::ostringstream lines;
-  auto before = spdlog::default_logger();
-  auto logger = std::make_shared<spdlog::logger>(
-      "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines));
-  logger->set_level(spdlog::level::trace);
-  spdlog::set_default_logger(logger);
+  CapturedLog log;
   auto request = harness_.Request("v", target_);
   (*request.mutable_secrets())["HF_TOKEN"] = "s3cret";
   (*request.mutable_volume_context())["csi.storage.k8s.io/serviceAccount.tokens"] = "s3cret";
@@ -221,9 +213,8 @@ TEST_F(NodeWaitTest, NoSecretAndNoTokenReachesTheLogOrAMessage) {
   (*request.mutable_volume_context())["unknown"] = "x";
   messages += harness_.Publish(request).error_message();
   harness_.StopPlugin();
-  spdlog::set_default_logger(before);
-  EXPECT_THAT(lines.str(), HasSubstr("PERMISSION_DENIED"));
-  EXPECT_THAT(lines.str(), Not(HasSubstr("s3cret")));
+  EXPECT_THAT(log.text(), HasSubstr("PERMISSION_DENIED"));
+  EXPECT_THAT(log.text(), Not(HasSubstr("s3cret")));
   EXPECT_THAT(messages, Not(HasSubstr("s3cret")));
 }
 
