@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "csi/claim.h"
-#include "test/csi/captured_log.h"
 #include "test/csi/controller_test.h"
 
 namespace weighhouse::csi {
@@ -267,6 +266,21 @@ TEST_F(CreateVolumeTest, SameNameAndArgumentsAreTheSameVolume) {
   EXPECT_EQ(first.volume.SerializeAsString(), again.volume.SerializeAsString());
 }
 
+TEST_F(CreateVolumeTest, SameNameWithAnotherListOfNodesIsTheSameVolume) {
+  CreateRequest request = NodeClaim(), more = request, preferred = request;
+  *request.mutable_accessibility_requirements()->add_requisite() = At("test-node");
+  *more.mutable_accessibility_requirements()->add_requisite() = At("other-node");
+  *more.mutable_accessibility_requirements()->add_requisite() = At("test-node");
+  *preferred.mutable_accessibility_requirements()->add_preferred() = At("test-node");
+  Created first = Create(request);
+  ASSERT_THAT(first.status, HasCode(StatusCode::OK));
+  for (const CreateRequest& other : {more, preferred, NodeClaim()}) {
+    Created again = Create(other);
+    EXPECT_THAT(again.status, HasCode(StatusCode::OK));
+    EXPECT_EQ(again.volume.SerializeAsString(), first.volume.SerializeAsString());
+  }
+}
+
 TEST_F(CreateVolumeTest, SameNameWithOtherArgumentsIsAlreadyExists) {
   CreateRequest request = NodeClaim();
   ASSERT_TRUE(Create(request).status.ok());
@@ -284,42 +298,6 @@ TEST_F(CreateVolumeTest, SameNameWithOtherArgumentsIsAlreadyExists) {
     EXPECT_THAT(Create(other).status, HasCode(StatusCode::ALREADY_EXISTS))
         << other.ShortDebugString();
   }
-}
-
-TEST_F(CreateVolumeTest, SameNameInProgressIsAbortedAtOnce) {
-  harness_.daemon().HoldClaims();
-  std::future<grpc::Status> first = CreateLater(NodeClaim());
-  harness_.daemon().WaitForCreates(1);
-  EXPECT_THAT(Create(NodeClaim()).status, HasCode(StatusCode::ABORTED));
-  EXPECT_THAT(Delete(VolumeIdOf("pvc-1")), HasCode(StatusCode::ABORTED));
-  EXPECT_THAT(harness_.daemon().creates(), SizeIs(1));
-  harness_.daemon().Open();
-  EXPECT_TRUE(first.get().ok());
-  EXPECT_TRUE(Create(NodeClaim()).status.ok()) << "free again when the first was answered";
-}
-
-TEST_F(CreateVolumeTest, DaemonThatTakesTooLongIsAbortedAndLeft) {
-  harness_.daemon().HoldClaims();
-  auto begin = std::chrono::steady_clock::now();
-  EXPECT_THAT(Create(NodeClaim()).status, HasCode(StatusCode::ABORTED));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
-  harness_.daemon().WaitForCancelled(1);
-}
-
-TEST_F(CreateVolumeTest, CallerThatLeavesIsCancelledAndEndsTheDaemonsCall) {
-  CapturedLog log;
-  harness_.daemon().HoldClaims();
-  grpc::ClientContext context;
-  ::csi::v1::CreateVolumeResponse response;
-  auto call = std::async(std::launch::async, [&] {
-    return harness_.controller().CreateVolume(&context, NodeClaim(), &response);
-  });
-  harness_.daemon().WaitForCreates(1);
-  context.TryCancel();
-  call.wait();  // its status is what this side's library makes of that
-  harness_.daemon().WaitForCancelled(1);
-  harness_.StopPlugin();
-  EXPECT_THAT(log.text(), HasSubstr("claim pvc-1 of hf://org/name: CANCELLED: "));
 }
 
 TEST_F(CreateVolumeTest, DaemonAwayIsUnavailable) {

@@ -217,6 +217,19 @@ void FakeDaemon::HoldClaims() {
   claims_held_ = true;
 }
 
+std::chrono::milliseconds FakeDaemon::create_patience() const {
+  MutexLock lock(mutex_);
+  return create_patience_;
+}
+
+bool FakeDaemon::WaitUnlessFree(grpc::ServerContext& context) {
+  {
+    MutexLock lock(mutex_);
+    if (!claims_held_) return true;
+  }
+  return WaitUntilOpened(context);
+}
+
 void FakeDaemon::SetCapacity(cache::v1::CapacityResponse capacity) {
   MutexLock lock(mutex_);
   capacity_ = std::move(capacity);
@@ -245,14 +258,14 @@ grpc::Status FakeDaemon::CreateVolume(grpc::ServerContext* context,
                                       const cache::v1::CreateVolumeRequest* request,
                                       cache::v1::CreateVolumeResponse* response) {
   context->AddTrailingMetadata("weighhouse-answered", "1");
-  bool held = false;
+  auto patience = context->deadline() - std::chrono::system_clock::now();
   {
     MutexLock lock(mutex_);
     creates_.push_back(*request);
-    held = claims_held_;
+    create_patience_ = std::chrono::duration_cast<std::chrono::milliseconds>(patience);
   }
   changed_.NotifyAll();
-  if (held && !WaitUntilOpened(*context)) return grpc::Status::CANCELLED;
+  if (!WaitUnlessFree(*context)) return grpc::Status::CANCELLED;
   MutexLock lock(mutex_);
   if (!claims_refusal_.ok()) return claims_refusal_;
   auto [entry, made] = volumes_.try_emplace(request->volume_id(), resolution_);
@@ -271,6 +284,7 @@ grpc::Status FakeDaemon::DeleteVolume(grpc::ServerContext* context,
                                       const cache::v1::DeleteVolumeRequest* request,
                                       cache::v1::DeleteVolumeResponse* /*response*/) {
   context->AddTrailingMetadata("weighhouse-answered", "1");
+  if (!WaitUnlessFree(*context)) return grpc::Status::CANCELLED;
   MutexLock lock(mutex_);
   deletes_.push_back(request->volume_id());
   if (claims_refusal_.ok()) volumes_.erase(request->volume_id());
@@ -281,6 +295,7 @@ grpc::Status FakeDaemon::GetVolume(grpc::ServerContext* context,
                                    const cache::v1::GetVolumeRequest* request,
                                    cache::v1::GetVolumeResponse* response) {
   context->AddTrailingMetadata("weighhouse-answered", "1");
+  if (!WaitUnlessFree(*context)) return grpc::Status::CANCELLED;
   MutexLock lock(mutex_);
   if (!claims_refusal_.ok()) return claims_refusal_;
   auto found = volumes_.find(request->volume_id());
@@ -293,6 +308,7 @@ grpc::Status FakeDaemon::Capacity(grpc::ServerContext* context,
                                   const cache::v1::CapacityRequest* request,
                                   cache::v1::CapacityResponse* response) {
   context->AddTrailingMetadata("weighhouse-answered", "1");
+  if (!WaitUnlessFree(*context)) return grpc::Status::CANCELLED;
   MutexLock lock(mutex_);
   capacities_.push_back(*request);
   if (!claims_refusal_.ok()) return claims_refusal_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -44,8 +45,10 @@ class FakeDaemon final : private cache::v1::Cache::Service {
   void Resolve(const std::string& commit, uint64_t capacity_bytes) EXCLUDES(mutex_);
   /// From now on every call about claims and capacity ends so; OK ends it.
   void RefuseClaims(grpc::Status status) EXCLUDES(mutex_);
-  /// From now on CreateVolume waits until its caller goes, or `Open`.
+  /// From now on calls about claims and capacity wait until their callers go, or `Open`.
   void HoldClaims() EXCLUDES(mutex_);
+  /// How long the caller of the last CreateVolume wanted to wait for it, as it arrived.
+  std::chrono::milliseconds create_patience() const EXCLUDES(mutex_);
   void SetCapacity(cache::v1::CapacityResponse capacity) EXCLUDES(mutex_);
   std::vector<cache::v1::CreateVolumeRequest> creates() const EXCLUDES(mutex_);
   std::vector<std::string> deletes() const EXCLUDES(mutex_);
@@ -55,7 +58,7 @@ class FakeDaemon final : private cache::v1::Cache::Service {
   /// Waits until so many have arrived; ends the test program after a minute.
   void WaitForAcquires(size_t count) EXCLUDES(mutex_);
   void WaitForReleases(size_t count) EXCLUDES(mutex_);
-  /// Waits until so many Acquires were given up by their callers.
+  /// Waits until so many calls that waited were given up by their callers.
   void WaitForCancelled(size_t count) EXCLUDES(mutex_);
 
   /// A tree at once.
@@ -84,6 +87,8 @@ class FakeDaemon final : private cache::v1::Cache::Service {
                          cache::v1::GetVolumeResponse* response) override;
   grpc::Status Capacity(grpc::ServerContext* context, const cache::v1::CapacityRequest* request,
                         cache::v1::CapacityResponse* response) override;
+  /// Waits as HoldClaims says. False once the caller has gone.
+  bool WaitUnlessFree(grpc::ServerContext& context) EXCLUDES(mutex_);
   /// False once the caller has gone.
   bool WaitUntilOpened(grpc::ServerContext& context) EXCLUDES(mutex_);
   void WaitFor(const std::function<size_t()>& size, size_t count) EXCLUDES(mutex_);
@@ -106,6 +111,7 @@ class FakeDaemon final : private cache::v1::Cache::Service {
   cache::v1::Volume resolution_ GUARDED_BY(mutex_);
   grpc::Status claims_refusal_ GUARDED_BY(mutex_);
   bool claims_held_ GUARDED_BY(mutex_) = false;
+  std::chrono::milliseconds create_patience_ GUARDED_BY(mutex_){0};
   cache::v1::CapacityResponse capacity_ GUARDED_BY(mutex_);
   std::map<std::string, cache::v1::Volume> volumes_ GUARDED_BY(mutex_);
   std::vector<cache::v1::CreateVolumeRequest> creates_ GUARDED_BY(mutex_);
