@@ -80,12 +80,24 @@ TEST_F(RootChecksTest, AnotherRootIsSeenByWhoAsksNext) {
 }
 
 TEST_F(RootChecksTest, WhoIsCancelledDoesNotWaitForTheOthersAnswer) {
-  MakeChecks(milliseconds(500));  // no daemon: that long there is no answer
+  FakeDaemon daemon(socket_, base_.string());
+  daemon.Start();
+  MakeChecks(seconds(30));
+  daemon.HoldInfos();
   Question first = Ask(), second = Ask();
+  daemon.WaitForInfos(1);
   second.call->Cancel();
   EXPECT_EQ(second.answer.get(), Code::kCancelled);
   EXPECT_EQ(first.answer.wait_for(seconds(0)), std::future_status::timeout);
+  daemon.Open();
+  EXPECT_EQ(first.answer.get(), std::nullopt);
+}
+
+TEST_F(RootChecksTest, WithoutADaemonItIsUnavailableForAllThatAsked) {
+  MakeChecks(milliseconds(100));
+  Question first = Ask(), second = Ask();
   EXPECT_EQ(first.answer.get(), Code::kUnavailable);
+  EXPECT_EQ(second.answer.get(), Code::kUnavailable);
 }
 
 TEST_F(RootChecksTest, StopEndsAQuestionThatNobodyWaitsForAnyMore) {
