@@ -105,7 +105,7 @@ void PublishFlight::Prepare(const Result<MountLook>& look) {
   switch (inspection->found.kind) {
     case VolumeMounts::Kind::kVolume:
       mounted_ = true;
-      return Replay(inspection->found.tree);
+      return Replay(inspection->found);
     case VolumeMounts::Kind::kForeign:
       return End(Fail(Code::kFailedPrecondition,
                       fmt::format("something that isn't a volume of this cache is mounted at {}: "
@@ -143,17 +143,19 @@ Result<> PublishFlight::CheckSingleWriter(const MountLook& look) const {
   return {};
 }
 
-void PublishFlight::Replay(const std::string& tree) {
+void PublishFlight::Replay(const VolumeMounts::Found& found) {
   std::optional<Publication> known = tools_.published.Find(order_.target.path);
-  if (known && !known->fingerprint.empty()) {
-    if (known->fingerprint == order_.Fingerprint()) return End({});
+  bool remembered = known && !known->fingerprint.empty();
+  if (remembered && known->fingerprint == order_.Fingerprint()) return End({});
+  if (remembered || found.scratch != order_.Access().Scratch()) {
     return End(
         Fail(Code::kAlreadyExists,
              fmt::format("{} is published already, with other arguments", order_.target.path)));
   }
-  // This process has not seen the publish. The lease tells whether the arguments are the same.
+  // This process has not seen the publish. The mount told whether a pod may write, which the lease
+  // doesn't know; whether the other arguments are the same, it tells.
   Acquire(std::min(TimeLeft(), kReplayPatience), /*mounted=*/true,
-          [self = shared_from_this(), tree](const Result<cache::v1::Ready>& ready) {
+          [self = shared_from_this(), tree = found.tree](const Result<cache::v1::Ready>& ready) {
             self->OnReplayed(tree, ready);
           });
 }

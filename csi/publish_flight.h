@@ -81,7 +81,7 @@ class PublishFlight final : public Interruptible,
   void Look();
   void Prepare(const Result<MountLook>& look);
   Result<> CheckSingleWriter(const MountLook& look) const;
-  void Replay(const std::string& tree);
+  void Replay(const VolumeMounts::Found& found);
   void OnReplayed(const std::string& tree, const Result<cache::v1::Ready>& ready);
   void AskDaemon();
   void Acquire(std::chrono::milliseconds timeout, bool mounted,

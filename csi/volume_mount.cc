@@ -61,7 +61,7 @@ VolumeMounts::Found VolumeMounts::Classify(const MountEntry& mount) const {
   }
   if (dead && tree.starts_with("trees/")) return {.kind = Kind::kDead};
   if (!IsTreePath(tree)) return {.kind = Kind::kForeign};
-  return {.kind = Kind::kVolume, .tree = std::string(tree)};
+  return {.kind = Kind::kVolume, .tree = std::string(tree), .scratch = mount.upper_layer};
 }
 
 VolumeMounts::Found VolumeMounts::At(std::string_view path) const {

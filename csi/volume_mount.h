@@ -31,7 +31,8 @@ class VolumeMounts {
   };
   struct Found {
     Kind kind = Kind::kNone;
-    std::string tree;  ///< relative to the cache root, for kVolume
+    std::string tree;      ///< relative to the cache root, for kVolume
+    bool scratch = false;  ///< with a layer that the pod may write to, for kVolume
   };
   /// What is on top at `path`.
   Found At(std::string_view path) const;

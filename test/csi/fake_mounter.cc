@@ -49,7 +49,8 @@ Result<> FakeMounter::Mount(const MountOrder& order) {
                    .root = overlay ? "/" : PathOf(order.tree),
                    .mount_point = PathOf(order.target),
                    .filesystem = overlay ? "overlay" : "ext4",
-                   .source = std::string(kOverlaySourcePrefix) + order.tree_name};
+                   .source = std::string(kOverlaySourcePrefix) + order.tree_name,
+                   .upper_layer = order.protection == Protection::kScratch};
   MutexLock lock(mutex_);
   auto failure = failures_.find(order.protection);
   if (failure != failures_.end()) return std::unexpected(failure->second);

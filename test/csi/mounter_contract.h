@@ -61,6 +61,7 @@ class MounterContract : public testing::TestWithParam<Protection> {
     ASSERT_TRUE(mounted.has_value()) << mounted.error().message;
     EXPECT_EQ(Found().kind, VolumeMounts::Kind::kVolume);
     EXPECT_EQ(Found().tree, tree_name_);
+    EXPECT_EQ(Found().scratch, GetParam() == Protection::kScratch);
   }
   void StacksAndUnmountsOneByOne() {
     ASSERT_TRUE(Mount().has_value());

@@ -46,6 +46,25 @@ TEST_F(ScratchPublishTest, ItGetsItsOwnLayerUnlessItIsReadOnly) {
   EXPECT_EQ(mounter_.last_protection(), Protection::kReadOnlyBind);
 }
 
+TEST_F(ScratchPublishTest, OtherAccessThanTheMountsIsAlreadyExistsAfterARestartToo) {
+  auto scratch = Request("u"), readonly = Request("w");
+  (*readonly.mutable_volume_context())["access"] = "readOnly";
+  for (const auto& request : {scratch, readonly}) {
+    ASSERT_TRUE(harness_.Publish(request).ok());
+    harness_.RestartPlugin();
+    auto other = request;
+    std::string access = request.volume_context().at("access");
+    (*other.mutable_volume_context())["access"] = access == "scratch" ? "readOnly" : "scratch";
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_THAT(harness_.Publish(other), HasCode(StatusCode::ALREADY_EXISTS)) << access;
+    }
+    EXPECT_THAT(harness_.Publish(request), HasCode(StatusCode::OK)) << access;
+    EXPECT_THAT(harness_.Publish(other), HasCode(StatusCode::ALREADY_EXISTS)) << access;
+  }
+  EXPECT_EQ(mounter_.mounts_made(), 2);
+  EXPECT_EQ(harness_.daemon().releases().size(), 0U);
+}
+
 TEST_F(ScratchPublishTest, AnAccessModeThatOnlyReadsIsInvalidArgument) {
   for (auto mode : {Mode::SINGLE_NODE_READER_ONLY, Mode::MULTI_NODE_READER_ONLY}) {
     for (bool readonly : {false, true}) {
