@@ -20,6 +20,24 @@ std::unexpected<Error> Unavailable(Error error) {
   return std::unexpected(std::move(error));
 }
 
+/// The value, or a failure that is temporary unless its code says more: what FailErrno makes of no
+/// memory, no descriptor or a disk that errs, kubelet would take as final.
+template <class T>
+Result<T> OrUnavailable(Result<T> result) {
+  if (result || result.error().code == Code::kUnimplemented ||
+      result.error().code == Code::kResourceExhausted) {
+    return result;
+  }
+  return Unavailable(std::move(result).error());
+}
+
+/// The same for a walk, whose other codes speak of the path.
+template <class T>
+Result<T> OrUnavailableInside(Result<T> result) {
+  if (result || result.error().code != Code::kInternal) return result;
+  return Unavailable(std::move(result).error());
+}
+
 SelinuxState SelinuxOf(const VolumeMounts& mounts) {
   return mounts.cache_has_labels() ? SelinuxState::kOn : SelinuxState::kOff;
 }
@@ -52,8 +70,8 @@ Result<RootDirectory> VolumeDisk::OpenCacheRoot() const {
 Result<MountLook> VolumeDisk::Look() const {
   RootDirectory root = TRY(OpenCacheRoot());
   // Before the list: what takes this mount's place in between has another number.
-  uint64_t cache_mount = TRY(MountIdOf(root.fd.get()));
-  std::vector<MountEntry> mounts = TRY(mounter_.Mounts());
+  uint64_t cache_mount = TRY(OrUnavailable(MountIdOf(root.fd.get())));
+  std::vector<MountEntry> mounts = TRY(OrUnavailable(mounter_.Mounts()));
   return MountLook{.mounts = VolumeMounts(std::move(mounts), root.path),
                    .cache_mount = cache_mount};
 }
@@ -73,7 +91,7 @@ Result<VolumeDisk::Inspection> VolumeDisk::Inspect(const TargetPath& target,
                                                    const Result<MountLook>& look) const {
   RootDirectory root = TRY(OpenKubeletRoot());
   // The walk refuses a symlink on the way before anything else is believed of the path.
-  Result<UniqueFd> parent = OpenTargetParent(root, target);
+  Result<UniqueFd> parent = OrUnavailableInside(OpenTargetParent(root, target));
   if (!parent && parent.error().code == Code::kNotFound) {
     return Fail(Code::kFailedPrecondition,
                 fmt::format("the directory that shall hold {} does not exist", target.path));
@@ -95,7 +113,9 @@ Result<bool> VolumeDisk::HoldsVolume(const std::string& target_path, const Mount
 Result<> VolumeDisk::CheckCacheRoot(const DaemonRoot& daemon) const {
   RootDirectory root = TRY(OpenCacheRoot());
   struct stat status{};
-  if (fstat(root.fd.get(), &status) != 0) return FailErrno(errno, "stat the cache root");
+  if (fstat(root.fd.get(), &status) != 0) {
+    return Unavailable(FailErrno(errno, "stat the cache root").error());
+  }
   if (status.st_dev != daemon.device || status.st_ino != daemon.inode) {
     return Fail(
         Code::kUnavailable,
@@ -108,7 +128,7 @@ Result<> VolumeDisk::CheckCacheRoot(const DaemonRoot& daemon) const {
   if (daemon.id.empty()) return {};
   Result<UniqueFd> file = OpenFileBeneath(root.fd.get(), "format", MountCrossing::kRefused);
   if (!file) return Unavailable(std::move(file).error().Within("cache root"));
-  std::string format = TRY(ReadAtMost(file->get(), 4096));
+  std::string format = TRY(OrUnavailable(ReadAtMost(file->get(), 4096)));
   if (format.contains(daemon.id)) return {};
   return Fail(Code::kUnavailable,
               fmt::format("the file `format` in {} does not carry the id {} that the cache daemon "
@@ -141,7 +161,7 @@ Result<> VolumeDisk::MountScratch(const MountOrder& order) const {
 
 Result<> VolumeDisk::MountProtected(const MountOrder& order) const {
   if (order.protection == Protection::kScratch) return MountScratch(order);
-  Result<> mounted = mounter_.Mount(order);
+  Result<> mounted = OrUnavailable(mounter_.Mount(order));
   if (mounted || mounted.error().code != Code::kUnimplemented) return mounted;
   std::string why =
       fmt::format("{}: {}", ProtectionName(order.protection), mounted.error().message);
@@ -151,7 +171,7 @@ Result<> VolumeDisk::MountProtected(const MountOrder& order) const {
     MountOrder overlay = order;
     overlay.protection = Protection::kOverlay;
     Result<> holds = protections_.CheckOverlay();
-    mounted = holds ? mounter_.Mount(overlay) : std::move(holds);
+    mounted = holds ? OrUnavailable(mounter_.Mount(overlay)) : std::move(holds);
     if (mounted || mounted.error().code != Code::kUnimplemented) return mounted;
     why += fmt::format("; {}: {}", ProtectionName(overlay.protection), mounted.error().message);
   }
@@ -174,7 +194,7 @@ Result<Protection> VolumeDisk::Choose(const VolumeAccess& access, SelinuxState s
 
 Result<SelinuxState> VolumeDisk::Selinux(const CacheMount& seen) const {
   RootDirectory root = TRY(OpenCacheRoot());
-  uint64_t now = TRY(MountIdOf(root.fd.get()));
+  uint64_t now = TRY(OrUnavailable(MountIdOf(root.fd.get())));
   if (now == seen.id) return seen.selinux;
   VolumeMounts mounts = TRY(Mounts());
   return SelinuxOf(mounts);
@@ -186,8 +206,8 @@ Result<> VolumeDisk::Mount(const TargetPath& target, const std::string& tree,
   RootDirectory root = TRY(OpenKubeletRoot());
   SelinuxState selinux = TRY(Selinux(cache));
   Protection protection = TRY(Choose(access, selinux));
-  UniqueFd parent = TRY(OpenTargetParent(root, target));
-  UniqueFd directory = TRY(MakeTarget(parent.get(), target));
+  UniqueFd parent = TRY(OrUnavailableInside(OpenTargetParent(root, target)));
+  UniqueFd directory = TRY(OrUnavailableInside(MakeTarget(parent.get(), target)));
   MountOrder order{.tree = source.get(),
                    .tree_name = tree,
                    .target = directory.get(),

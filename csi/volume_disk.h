@@ -48,6 +48,9 @@ Result<> CheckPropagation(const VolumeMounts& mounts, const std::string& mount_p
 /// What a publish does to the disk and the mounts: the only users of the roots and of the Mounter.
 /// Every function blocks for some system calls. Thread-safe for different targets; calls for one
 /// target come one at a time.
+///
+/// What a publish meets is kUnavailable where the kernel or a disk fails for now (no memory, no
+/// descriptor, EIO), because kubelet would take kInternal as final.
 class VolumeDisk {
  public:
   struct Settings {
@@ -60,7 +63,8 @@ class VolumeDisk {
 
   /// kUnavailable if it isn't there.
   Result<RootDirectory> OpenKubeletRoot() const;
-  /// All mounts, with an eye for ours. Needs the cache root to exist (kUnavailable).
+  /// All mounts, with an eye for ours; kUnavailable if they can't be read, or the cache root isn't
+  /// there.
   Result<MountLook> Look() const;
   Result<VolumeMounts> Mounts() const;
 

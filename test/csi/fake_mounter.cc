@@ -32,6 +32,7 @@ Result<std::vector<MountEntry>> FakeMounter::Mounts() const {
   changed_.NotifyAll();
   std::vector<MountEntry> entries = entries_;
   while (reads_held_) changed_.Wait(lock);
+  if (read_failure_) return std::unexpected(*read_failure_);
   return entries;
 }
 
@@ -78,6 +79,11 @@ void FakeMounter::SetShared(bool shared) {
 void FakeMounter::Fail(Protection protection, Error error) {
   MutexLock lock(mutex_);
   failures_.insert_or_assign(protection, std::move(error));
+}
+
+void FakeMounter::FailReads(std::optional<Error> error) {
+  MutexLock lock(mutex_);
+  read_failure_ = std::move(error);
 }
 
 void FakeMounter::AddForeign(const std::string& path) {

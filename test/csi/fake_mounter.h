@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ class FakeMounter final : public Mounter {
   void SetShared(bool shared) EXCLUDES(mutex_);
   /// From now on this protection fails with `error`.
   void Fail(Protection protection, Error error) EXCLUDES(mutex_);
+  /// From now on nobody can read what is mounted; without an error they can again.
+  void FailReads(std::optional<Error> error) EXCLUDES(mutex_);
   /// Mounts something that isn't ours.
   void AddForeign(const std::string& path) EXCLUDES(mutex_);
   /// What a mount of `tree_root` looks like once its directory is removed.
@@ -48,6 +51,7 @@ class FakeMounter final : public Mounter {
   mutable Mutex mutex_;
   std::vector<MountEntry> entries_ GUARDED_BY(mutex_);
   std::map<Protection, Error> failures_ GUARDED_BY(mutex_);
+  std::optional<Error> read_failure_ GUARDED_BY(mutex_);
   int next_id_ GUARDED_BY(mutex_) = 100;
   int mounts_made_ GUARDED_BY(mutex_) = 0;
   mutable ConditionVariable changed_;

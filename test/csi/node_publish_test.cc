@@ -175,6 +175,25 @@ TEST_F(NodePublishTest, WhereNothingHoldsItIsFailedPreconditionAndLeavesNothing)
   EXPECT_THAT(harness_.daemon().releases(), ElementsAre(LeaseOf(target)));
 }
 
+TEST_F(NodePublishTest, WhatTheKernelDoesNotDoNowIsUnavailableAndLeavesTheLease) {
+  auto request = harness_.Request("v", harness_.MakeTarget("u"));
+  mounter_.FailReads(Error{.code = Code::kInternal, .message = "Too many open files"});
+  grpc::Status status = harness_.Publish(request);
+  EXPECT_THAT(status, HasCode(StatusCode::UNAVAILABLE));
+  EXPECT_THAT(status.error_message(), HasSubstr("Too many open files"));
+  mounter_.FailReads(std::nullopt);
+  for (Code code : {Code::kInternal, Code::kNotFound, Code::kFailedPrecondition}) {
+    mounter_.Fail(Protection::kIdmappedBind, {.code = code, .message = "no memory"});
+    EXPECT_THAT(harness_.Publish(request), HasCode(StatusCode::UNAVAILABLE)) << CodeName(code);
+  }
+  mounter_.Fail(Protection::kIdmappedBind, {.code = Code::kUnimplemented, .message = "can't"});
+  mounter_.Fail(Protection::kOverlay, {.code = Code::kInternal, .message = "no memory"});
+  EXPECT_THAT(harness_.Publish(request), HasCode(StatusCode::UNAVAILABLE));
+  mounter_.Fail(Protection::kOverlay, {.code = Code::kResourceExhausted, .message = "too many"});
+  EXPECT_THAT(harness_.Publish(request), HasCode(StatusCode::RESOURCE_EXHAUSTED));
+  EXPECT_THAT(harness_.daemon().releases(), IsEmpty()) << "kubelet comes back";
+}
+
 TEST_F(NodePublishTest, APublishAndItsReplayReadTheMountsOnceEach) {
   auto request = RequestWithMode("v", harness_.MakeTarget("u"), Mode::SINGLE_NODE_SINGLE_WRITER);
   int before = mounter_.reads();
