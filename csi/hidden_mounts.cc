@@ -20,7 +20,12 @@ Result<> HideMounts(int directory) {
   // The kernel takes the working directory along into the copy of its mount; a descriptor stays on
   // the mount that it was opened on, where an overlay may not use it.
   if (fchdir(directory) != 0) return MountFailure(errno, "enter the tree");
-  if (unshare(CLONE_NEWNS) != 0) return MountFailure(errno, "make a mount namespace");
+  if (unshare(CLONE_NEWNS) != 0) {
+    if (errno != ENOSPC) return MountFailure(errno, "make a mount namespace");
+    return Fail(Code::kResourceExhausted,
+                "this node has as many mount namespaces as user.max_mnt_namespaces allows, and "
+                "making a scratch volume takes one for a moment: raise it, or let pods end first");
+  }
   // Slaves, not private: an unmount on the host reaches the copies at once, and ours keep no disk
   // busy; what is mounted here reaches nobody.
   if (mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {

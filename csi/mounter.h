@@ -43,7 +43,7 @@ class Mounter {
   /// Mounts, with no moment in which the tree could be written through. kUnimplemented if the
   /// kernel or the tree's filesystem can't do this protection; then nothing has happened. Of
   /// kScratch: kOutOfRange if no scratch volume may have this tree, kResourceExhausted if
-  /// there are too many already; both say the way out.
+  /// there are too many of them, or of mount namespaces; both say the way out.
   virtual Result<> Mount(const MountOrder& order) = 0;
   /// Takes the topmost mount at `name` in the directory `parent` away, at once and also where it is
   /// in use. kNotFound if nothing is mounted there.

@@ -93,7 +93,7 @@ class VolumeDisk {
   /// and on the same mount (kUnavailable otherwise). `cache` is what an inspection saw: only if
   /// another mount has taken its place since are all mounts read again. Of scratch:
   /// kFailedPrecondition for a tree that has too much for it, kResourceExhausted where there are
-  /// too many such volumes, kUnavailable for any other failure.
+  /// too many such volumes, or mount namespaces, kUnavailable for any other failure.
   Result<> Mount(const TargetPath& target, const std::string& tree, const VolumeAccess& access,
                  const CacheMount& cache) const;
 

@@ -2,10 +2,13 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -26,6 +29,11 @@ using HiddenMountsTest = RootTest;
 std::string ReadAll(const char* path) {
   std::ifstream stream(path);
   return std::string(std::istreambuf_iterator<char>(stream), {});
+}
+
+bool WriteWhole(const char* path, std::string_view text) {
+  UniqueFd fd(open(path, O_WRONLY | O_CLOEXEC));
+  return fd && write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
 TEST_F(HiddenMountsTest, WhatTheJobMountsIsInItsNamespaceOnly) {
@@ -61,6 +69,26 @@ TEST_F(HiddenMountsTest, WithoutAThreadItIsUnavailable) {
   ASSERT_FALSE(outcome.has_value());
   EXPECT_EQ(outcome.error().code, Code::kUnavailable);
   EXPECT_THAT(outcome.error().message, HasSubstr("start the thread hidden-mounts"));
+}
+
+/// Exits with 0 if a namespace too many is refused as it should be. Of a user namespace of its own,
+/// whose limit is nobody else's.
+[[noreturn]] void AskForOneTooMany() {
+  bool ready = unshare(CLONE_NEWUSER) == 0 && WriteWhole("/proc/self/uid_map", "0 0 1\n") &&
+               WriteWhole("/proc/sys/user/max_mnt_namespaces", "0\n");
+  UniqueFd fd(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  Result<UniqueFd> outcome =
+      WithHiddenMounts(fd.get(), []() -> Result<UniqueFd> { return UniqueFd(); });
+  bool refused = !outcome && outcome.error().code == Code::kResourceExhausted &&
+                 outcome.error().message.contains("user.max_mnt_namespaces");
+  std::fprintf(stderr, "%s\n", outcome ? "no error" : outcome.error().message.c_str());
+  std::_Exit(ready && refused ? 0 : 1);
+}
+
+TEST(HiddenMountsLimitTest, WhereThereAreTooManyNamespacesItIsResourceExhausted) {
+  if (geteuid() != 0) GTEST_SKIP() << "mounting needs root";
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // a user namespace is for one thread
+  EXPECT_EXIT(AskForOneTooMany(), testing::ExitedWithCode(0), "user.max_mnt_namespaces");
 }
 
 TEST_F(HiddenMountsTest, AnErrorOfTheJobIsTheAnswer) {
