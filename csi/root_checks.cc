@@ -9,7 +9,7 @@ namespace {
 using std::chrono::milliseconds;
 
 /// Who has less time asks alone: a shared answer may be the second after the question, and the
-/// client waits some seconds for each where the daemon is away.
+/// client waits some seconds (its patience) for each where the daemon is away.
 constexpr milliseconds kTimeForTwo{10'000};
 
 /// One that waits for the shared answer.

@@ -20,8 +20,11 @@ class RootChecks {
   /// All outlive it.
   RootChecks(const VolumeDisk& disk, DaemonClient& daemon, WorkerPool& workers);
 
-  /// Calls `done` once, on a worker, with a comparison that was begun since Start, within `timeout`
-  /// or sooner; kUnavailable as of DaemonClient::Info and VolumeDisk::CheckCacheRoot.
+  /// Calls `done` once, on a worker, with a comparison that was begun since Start; kUnavailable as
+  /// of DaemonClient::Info and VolumeDisk::CheckCacheRoot. Who has less than ten seconds asks
+  /// alone, and the daemon has `timeout` to answer. Others share the question, and may have to wait
+  /// for the one that is under way first: where the daemon is away, for twice the client's
+  /// patience.
   std::shared_ptr<DaemonCall> Check(std::chrono::milliseconds timeout, Done done);
 
   /// Breaks off the question that nobody waits for any more: it would outlive those who asked.

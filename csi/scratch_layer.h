@@ -25,14 +25,14 @@ struct ScratchContents {
   /// has.
   static Result<ScratchContents> Read(int tree, TreeKind kind);
 
-  /// The kernel's memory that is charged to who makes the layer, for as long as the layer lives.
+  /// The kernel's memory that is charged to who makes the layer, until nobody holds it any more.
   Bytes Cost() const;
   /// The most that it can be.
   static Bytes MostCost();
 };
 
 /// The layer that takes what one pod writes: a filesystem in memory that no path leads to, which
-/// ends with the last mount that uses it. A value.
+/// ends with the last mount or open file that uses it. A value.
 struct ScratchLayer {
   UniqueFd mount;  ///< detached
   UniqueFd upper;  ///< O_PATH: every directory of the tree, open to every user, and its references

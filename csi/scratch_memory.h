@@ -11,8 +11,10 @@
 namespace weighhouse::csi {
 
 /// What the layers of all scratch volumes together may take of this process's memory: what a layer
-/// starts with is charged to who makes it, for as long as the volume lives. deploy/daemonset's
-/// limit for the container leaves as much again for the process, and more.
+/// starts with is charged to who makes it, until nobody holds the layer any more. Bounds those that
+/// are mounted where this process sees it: one that is unmounted while a container or an open file
+/// still holds it is counted no more, and costs until that lets go. deploy/daemonset's limit for
+/// the container leaves as much again for the process, and more.
 inline constexpr Bytes kScratchMemory = 64 * kMiB;
 
 /// How many files a scratch layer of this size may hold beside what it starts with.
@@ -23,9 +25,9 @@ Bytes ScratchFiles(Bytes size);
 /// nothing that we would make. A system call each, which waits for no disk.
 Bytes LiveScratchCost(const std::vector<MountEntry>& mounts, Bytes most);
 
-/// Keeps the sum of all scratch volumes below a limit. Counts only those under way: the others are
-/// read from the mounts, so nothing is to be told of an unmount or remembered over a restart.
-/// Thread-safe.
+/// Keeps the sum of all scratch volumes that are mounted below a limit. Counts only those under
+/// way: the others are read from the mounts, so nothing is to be told of an unmount or remembered
+/// over a restart. Thread-safe.
 class ScratchMemory {
  public:
   explicit ScratchMemory(Bytes limit) : limit_(limit) {}
