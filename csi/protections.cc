@@ -18,7 +18,8 @@ void LogScratch(const ProtectionFinding& finding) {
   if (finding.holds) {
     spdlog::info("self-test: `access: scratch` works, and leaves what is shared as it is");
   } else {
-    spdlog::warn("self-test: volumes with `access: scratch` are refused here: {}", finding.reason);
+    spdlog::warn("self-test: volumes with `access: scratch` are refused {}: {}",
+                 finding.MayHoldLater() ? "for now" : "here", finding.reason);
   }
 }
 
@@ -54,10 +55,29 @@ std::string EmptyDirectory(const std::string& scratch_directory) {
 }
 
 Result<> Protections::Ensure() {
+  bool tested = false;
+  bool again = false;
   {
     MutexLock lock(mutex_);
-    if (findings_) return {};
+    tested = findings_.has_value();
+    again = tested && findings_->scratch.MayHoldLater();
   }
+  if (!tested) return TestAll();
+  return again ? TestScratchAgain() : Result<>();
+}
+
+Result<> Protections::TestScratchAgain() {
+  Result<ProtectionFinding> finding =
+      TestProtection(mounter_, scratch_directory_, Protection::kScratch);
+  if (!finding) return std::unexpected(std::move(finding).error().Within("self-test"));
+  MutexLock lock(mutex_);
+  bool news = finding->holds || finding->reason != findings_->scratch.reason;
+  if (news) LogScratch(*finding);
+  findings_->scratch = std::move(*finding);
+  return {};
+}
+
+Result<> Protections::TestAll() {
   Result<ProtectionFindings> findings = TestProtections(mounter_, scratch_directory_);
   MutexLock lock(mutex_);
   if (!findings) {
@@ -87,8 +107,13 @@ Result<> Protections::CheckOverlay() const {
 Result<> Protections::CheckScratch() const {
   MutexLock lock(mutex_);
   if (!findings_) return std::unexpected(NotTested());
-  if (findings_->scratch.holds) return {};
-  return std::unexpected(NoScratch(findings_->scratch.reason));
+  const ProtectionFinding& scratch = findings_->scratch;
+  if (scratch.holds) return {};
+  if (!scratch.MayHoldLater()) return std::unexpected(NoScratch(scratch.reason));
+  return Fail(Code::kUnavailable,
+              fmt::format("the plugin's self-test of `access: scratch` failed, and is made again "
+                          "soon: {}",
+                          scratch.reason));
 }
 
 Error Protections::NotTested() const {

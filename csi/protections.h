@@ -13,6 +13,13 @@ namespace weighhouse::csi {
 struct ProtectionFinding {
   bool holds = false;
   std::string reason;  ///< why not
+  /// Why not: kUnimplemented if the kernel can't, kFailedPrecondition if it forbids it or was seen
+  /// to let root write; any other may pass.
+  Code code = Code::kUnimplemented;
+
+  bool MayHoldLater() const {
+    return !holds && code != Code::kUnimplemented && code != Code::kFailedPrecondition;
+  }
 };
 
 /// Which kinds of mount keep root from writing on this node.
@@ -39,10 +46,15 @@ Result<Protection> ChooseProtection(const ProtectionFindings& findings, bool rea
 /// directory `empty`. An error means that the test couldn't be made.
 Result<ProtectionFindings> TestProtections(Mounter& mounter, const std::string& scratch_directory);
 
+/// The same for one kind. An error means that the test couldn't be made.
+Result<ProtectionFinding> TestProtection(Mounter& mounter, const std::string& scratch_directory,
+                                         Protection protection);
+
 /// The overlays' empty layer.
 std::string EmptyDirectory(const std::string& scratch_directory);
 
-/// The findings of this node, made once. Thread-safe.
+/// The findings of this node, made once, but for a scratch overlay that failed for now: no memory,
+/// no process. Thread-safe.
 class Protections {
  public:
   Protections(Mounter& mounter, std::string scratch_directory)
@@ -51,7 +63,8 @@ class Protections {
   Protections(Mounter& mounter, ProtectionFindings findings)
       : mounter_(mounter), findings_(std::move(findings)) {}
 
-  /// Runs the test unless it was made, and logs what it found. One caller at a time.
+  /// Runs the test unless it was made, or again what of it may pass this time, and logs what it
+  /// found that is new. One caller at a time.
   Result<> Ensure() EXCLUDES(mutex_);
   /// As ChooseProtection; kUnavailable while the test couldn't be made.
   Result<Protection> Choose(bool readonly, SelinuxState selinux) const EXCLUDES(mutex_);
@@ -59,10 +72,12 @@ class Protections {
   /// doesn't, with what the test found.
   Result<> CheckOverlay() const EXCLUDES(mutex_);
   /// OK where a scratch overlay works; kFailedPrecondition where it doesn't, with the reason and
-  /// the way out, and kUnavailable while the test couldn't be made.
+  /// the way out, and kUnavailable while the test couldn't be made, or failed for now.
   Result<> CheckScratch() const EXCLUDES(mutex_);
 
  private:
+  Result<> TestAll() EXCLUDES(mutex_);
+  Result<> TestScratchAgain() EXCLUDES(mutex_);
   Error NotTested() const REQUIRES(mutex_);
 
   Mounter& mounter_;

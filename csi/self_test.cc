@@ -1,4 +1,4 @@
-// The test behind TestProtections.
+// The tests behind TestProtections.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -129,8 +129,19 @@ Result<> CheckReadable(int directory) {
   UniqueFd file(openat(directory, kFile, O_RDONLY | O_CLOEXEC));
   if (!file) return FailErrno(errno, "read through the mount");
   std::string content = TRY(ReadAtMost(file.get(), kContent.size() + 1));
-  if (content != kContent) return Fail(Code::kInternal, "the mount shows other bytes");
+  if (content != kContent) return Fail(Code::kDataLoss, "the mount shows other bytes");
   return {};
+}
+
+/// kFailedPrecondition if the tree isn't what it was; another code if that can't be seen now.
+Result<> CheckUntouched(int tree) {
+  bool created = faccessat(tree, "created", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+  if (!created && errno != ENOENT) return FailErrno(errno, "look at the tree");
+  Result<> same = CheckReadable(tree);
+  bool changed =
+      !same && (same.error().code == Code::kDataLoss || same.error().code == Code::kNotFound);
+  if (!created && !changed) return same;
+  return Fail(Code::kFailedPrecondition, "what root wrote through the mount changed the tree");
 }
 
 /// Rewrites the file, creates one, and deletes the first, as a pod may in a scratch volume.
@@ -154,10 +165,8 @@ Result<> TryWriting(const Scratch& scratch) {
   UniqueFd volume = TRY(OpenDirectoryBeneath(scratch.parent(), "target", MountCrossing::kAllowed));
   TRY(CheckReadable(volume.get()));
   Result<> changed = ChangeAll(volume.get());
-  Result<> untouched = CheckReadable(scratch.tree());
-  bool alone = faccessat(scratch.tree(), "created", F_OK, AT_SYMLINK_NOFOLLOW) != 0;
-  if (untouched && alone) return changed;
-  return Fail(Code::kFailedPrecondition, "what root wrote through the mount changed the tree");
+  TRY(CheckUntouched(scratch.tree()));
+  return changed;
 }
 
 MountOrder OrderFor(const Scratch& scratch, Protection protection) {
@@ -179,22 +188,24 @@ Result<> TryProtection(Mounter& mounter, Scratch& scratch, Protection protection
   return {};
 }
 
-Result<ProtectionFinding> Find(Mounter& mounter, const std::string& directory,
-                               Protection protection) {
+}  // namespace
+
+Result<ProtectionFinding> TestProtection(Mounter& mounter, const std::string& scratch_directory,
+                                         Protection protection) {
   // A tree of its own for each: one that doesn't hold may have changed it.
-  std::unique_ptr<Scratch> scratch = TRY(Scratch::Make(mounter, directory));
+  std::unique_ptr<Scratch> scratch = TRY(Scratch::Make(mounter, scratch_directory));
   Result<> outcome = TryProtection(mounter, *scratch, protection);
   if (outcome) return ProtectionFinding{.holds = true, .reason = ""};
-  return ProtectionFinding{.holds = false, .reason = outcome.error().message};
+  return ProtectionFinding{
+      .holds = false, .reason = outcome.error().message, .code = outcome.error().code};
 }
-
-}  // namespace
 
 Result<ProtectionFindings> TestProtections(Mounter& mounter, const std::string& scratch_directory) {
   ProtectionFindings findings;
-  findings.idmapped_bind = TRY(Find(mounter, scratch_directory, Protection::kIdmappedBind));
-  findings.overlay = TRY(Find(mounter, scratch_directory, Protection::kOverlay));
-  findings.scratch = TRY(Find(mounter, scratch_directory, Protection::kScratch));
+  findings.idmapped_bind =
+      TRY(TestProtection(mounter, scratch_directory, Protection::kIdmappedBind));
+  findings.overlay = TRY(TestProtection(mounter, scratch_directory, Protection::kOverlay));
+  findings.scratch = TRY(TestProtection(mounter, scratch_directory, Protection::kScratch));
   return findings;
 }
 

@@ -65,6 +65,24 @@ TEST(ProtectionsTest, AScratchVolumeIsRefusedWhereItDoesNotWorkWithTheWayOut) {
   EXPECT_THAT(refused.error().message, HasSubstr("`access: readOnly`"));
 }
 
+TEST(ProtectionsTest, AScratchTestThatFailedForNowIsNoRefusalForEver) {
+  FakeMounter mounter;
+  ProtectionFindings findings = Findings(true, true);
+  for (Code code :
+       {Code::kUnavailable, Code::kResourceExhausted, Code::kInternal, Code::kNotFound}) {
+    findings.scratch = {.holds = false, .reason = "Cannot allocate memory", .code = code};
+    Result<> refused = Protections(mounter, findings).CheckScratch();
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, Code::kUnavailable) << CodeName(code);
+    EXPECT_THAT(refused.error().message, HasSubstr("Cannot allocate memory"));
+  }
+  for (Code code : {Code::kUnimplemented, Code::kFailedPrecondition}) {
+    findings.scratch = {.holds = false, .reason = "no", .code = code};
+    EXPECT_EQ(Protections(mounter, findings).CheckScratch().error().code,
+              Code::kFailedPrecondition);
+  }
+}
+
 TEST(ProtectionsTest, UntilTheTestCouldBeMadeOnlyReadOnlyVolumesAreMounted) {
   FakeMounter mounter;
   Protections protections(mounter, "/proc/no/such/place");

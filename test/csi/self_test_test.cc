@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <map>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -19,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Pair;
 
 /// Mounts everything as a plain read-only bind, as a mounter of ours would that had a bug.
 class FlagsOnlyMounter final : public Mounter {
@@ -54,6 +56,27 @@ class WritableMounter final : public Mounter {
 
  private:
   LinuxMounter mounter_;
+};
+
+/// Doesn't make the first scratch volumes, with the errors that it is given, and counts all mounts.
+class MendingMounter final : public Mounter {
+ public:
+  MendingMounter(std::string empty, std::vector<Error> errors)
+      : mounter_(std::move(empty)), errors_(std::move(errors)) {}
+  Result<std::vector<MountEntry>> Mounts() const override { return mounter_.Mounts(); }
+  Result<> Mount(const MountOrder& order) override {
+    size_t number = ++mounts[order.protection];
+    bool fails = order.protection == Protection::kScratch && number <= errors_.size();
+    return fails ? std::unexpected(errors_[number - 1]) : mounter_.Mount(order);
+  }
+  Result<> Unmount(int parent, const std::string& name) override {
+    return mounter_.Unmount(parent, name);
+  }
+  std::map<Protection, size_t> mounts;
+
+ private:
+  LinuxMounter mounter_;
+  const std::vector<Error> errors_;
 };
 
 class SelfTestTest : public RootTest {
@@ -96,7 +119,42 @@ TEST_F(SelfTestTest, AScratchVolumeThatWritesToTheTreeIsFoundOut) {
   ASSERT_TRUE(findings.has_value()) << findings.error().message;
   EXPECT_FALSE(findings->scratch.holds);
   EXPECT_THAT(findings->scratch.reason, HasSubstr("changed the tree"));
+  EXPECT_FALSE(findings->scratch.MayHoldLater());
   EXPECT_THAT(LeftBehind(), ElementsAre("empty"));
+}
+
+TEST_F(SelfTestTest, AScratchTestThatFailedForNowIsMadeAgainAlone) {
+  MendingMounter mounter(EmptyDirectory(Directory()),
+                         {{.code = Code::kInternal, .message = "Cannot allocate memory"},
+                          {.code = Code::kResourceExhausted, .message = "64 MiB in all"}});
+  Protections protections(mounter, Directory());
+  for (const char* reason : {"Cannot allocate memory", "64 MiB in all"}) {
+    ASSERT_TRUE(protections.Ensure().has_value());
+    Result<> refused = protections.CheckScratch();
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, Code::kUnavailable);
+    EXPECT_THAT(refused.error().message, HasSubstr(reason));
+    EXPECT_TRUE(protections.Choose(false, SelinuxState::kOff).has_value());
+  }
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(protections.Ensure().has_value());
+    EXPECT_TRUE(protections.CheckScratch().has_value());
+  }
+  EXPECT_THAT(mounter.mounts,
+              ElementsAre(Pair(Protection::kIdmappedBind, 1u), Pair(Protection::kOverlay, 1u),
+                          Pair(Protection::kScratch, 3u)));
+  EXPECT_THAT(LeftBehind(), ElementsAre("empty"));
+}
+
+TEST_F(SelfTestTest, AScratchTestThatFailedForGoodIsNotMadeAgain) {
+  MendingMounter mounter(EmptyDirectory(Directory()),
+                         {{.code = Code::kUnimplemented, .message = "no tmpfs"}});
+  Protections protections(mounter, Directory());
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(protections.Ensure().has_value());
+    EXPECT_EQ(protections.CheckScratch().error().code, Code::kFailedPrecondition);
+  }
+  EXPECT_EQ(mounter.mounts[Protection::kScratch], 1u);
 }
 
 TEST_F(SelfTestTest, WhatAKilledTestLeftIsCleanedUp) {
