@@ -171,6 +171,14 @@ bool CanServe(const Capabilities& capabilities) {
   });
 }
 
+/// Whether this node can give the access that the volume shall have. kResourceExhausted where it
+/// never can: a claim that is bound to it would wait there for ever.
+Result<> CheckAccess(const VolumeContext& context, const Protections& protections) {
+  Result<> possible = context.scratch_size > 0 ? protections.CheckScratch() : Result<>();
+  if (possible || possible.error().code != Code::kFailedPrecondition) return possible;
+  return Fail(Code::kResourceExhausted, std::move(possible).error().message);
+}
+
 void SetCapacity(const CapacityAnswer& answer, ::csi::v1::GetCapacityResponse& response) {
   response.set_available_capacity(answer.available);
   if (answer.maximum) response.mutable_maximum_volume_size()->set_value(*answer.maximum);
@@ -186,6 +194,11 @@ grpc::ServerUnaryReactor* ControllerService::CreateVolume(
     spdlog::warn("claim {}: {}: {}", Printable(request->name(), 128), CodeName(claim.error().code),
                  claim.error().message);
     return Refuse(context, claim.error());
+  }
+  Result<> possible = CheckAccess(claim->parameters.context, protections_);
+  if (!possible) {
+    Log(*claim, possible, {});
+    return Refuse(context, possible.error());
   }
   std::optional<VolumeLocks::Guard> guard = locks_.TryLockVolume(claim->volume_id);
   if (!guard) {
@@ -262,6 +275,11 @@ grpc::ServerUnaryReactor* ControllerService::GetCapacity(
       // The scheduler keeps claims of such a class away, so nobody else will say why.
       spdlog::warn("capacity of a StorageClass: {}", parameters.error().message);
       return Answer(context);
+    }
+    Result<> possible = CheckAccess(parameters->context, protections_);
+    if (!possible) {
+      bool never = possible.error().code == Code::kResourceExhausted;
+      return never ? Answer(context) : Refuse(context, possible.error());
     }
     *order.mutable_model() = ToMessage(parameters->context.model);
     order.set_cached_only(parameters->cached_only);

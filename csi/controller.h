@@ -2,6 +2,7 @@
 
 #include "csi/claim.h"
 #include "csi/daemon_client.h"
+#include "csi/protections.h"
 #include "csi/topology.h"
 #include "csi/volume_locks.h"
 #include "proto/csi.grpc.pb.h"
@@ -17,8 +18,8 @@ namespace weighhouse::csi {
 /// DEADLINE_EXCEEDED as "under way", and any other error as final.
 class ControllerService final : public ::csi::v1::Controller::CallbackService {
  public:
-  ControllerService(NodeTopology node, DaemonClient& daemon)
-      : node_(std::move(node)), daemon_(daemon) {}
+  ControllerService(NodeTopology node, DaemonClient& daemon, const Protections& protections)
+      : node_(std::move(node)), daemon_(daemon), protections_(protections) {}
 
   grpc::ServerUnaryReactor* CreateVolume(grpc::CallbackServerContext* context,
                                          const ::csi::v1::CreateVolumeRequest* request,
@@ -41,6 +42,7 @@ class ControllerService final : public ::csi::v1::Controller::CallbackService {
  private:
   const NodeTopology node_;
   DaemonClient& daemon_;
+  const Protections& protections_;
   VolumeLocks locks_;  ///< of volumes that are being made or deleted
 };
 

@@ -10,6 +10,7 @@ namespace weighhouse::csi {
 /// A plugin called as the provisioner calls it.
 class ControllerTest : public PluginTest {
  protected:
+  using PluginTest::PluginTest;
   using Mode = ::csi::v1::VolumeCapability_AccessMode;
   using CreateRequest = ::csi::v1::CreateVolumeRequest;
   static constexpr const char* kTopologyKey = "topology.csi.weighhouse.dev/node";

@@ -25,7 +25,10 @@ MATCHER_P(HasCode, code, "") {
 /// A plugin with fake mounts, on which every kind of protection holds.
 class PluginTest : public testing::Test {
  protected:
-  PluginTest() { harness_.daemon().SetScript(FakeDaemon::Answer(PluginHarness::Tree('a'))); }
+  explicit PluginTest(const ProtectionFindings& findings = AllHold())
+      : harness_(std::filesystem::canonical(directory_.path()), mounter_, findings) {
+    harness_.daemon().SetScript(FakeDaemon::Answer(PluginHarness::Tree('a')));
+  }
 
   static ProtectionFindings AllHold() {
     return {.idmapped_bind = {.holds = true, .reason = ""},
@@ -45,7 +48,7 @@ class PluginTest : public testing::Test {
 
   TemporaryDirectory directory_;
   FakeMounter mounter_;
-  PluginHarness harness_{std::filesystem::canonical(directory_.path()), mounter_, AllHold()};
+  PluginHarness harness_;
 };
 
 }  // namespace weighhouse::csi
