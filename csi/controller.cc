@@ -259,6 +259,17 @@ grpc::ServerUnaryReactor* ControllerService::ValidateVolumeCapabilities(
   return reactor->Begin(daemon_.GetVolume(request->volume_id(), Timeout(*context), done));
 }
 
+void ControllerService::WarnOfClass(const ::csi::v1::GetCapacityRequest& request,
+                                    const Error& error) {
+  std::string text = error.message;
+  for (const auto& [key, value] : ToMap(request.parameters())) {
+    text += fmt::format("\n{}: {}", key, value);
+  }
+  if (!warned_classes_.Add(text)) return;
+  // The scheduler keeps claims of such a class away, so nobody else will say why.
+  spdlog::warn("capacity of a StorageClass: {}", error.message);
+}
+
 grpc::ServerUnaryReactor* ControllerService::GetCapacity(
     grpc::CallbackServerContext* context, const ::csi::v1::GetCapacityRequest* request,
     ::csi::v1::GetCapacityResponse* response) {
@@ -272,8 +283,7 @@ grpc::ServerUnaryReactor* ControllerService::GetCapacity(
   if (of_model) {
     Result<ClassParameters> parameters = ClassParameters::Parse(ToMap(request->parameters()));
     if (!parameters) {
-      // The scheduler keeps claims of such a class away, so nobody else will say why.
-      spdlog::warn("capacity of a StorageClass: {}", parameters.error().message);
+      WarnOfClass(*request, parameters.error());
       return Answer(context);
     }
     Result<> possible = CheckAccess(parameters->context, protections_);

@@ -3,6 +3,7 @@
 #include "csi/claim.h"
 #include "csi/daemon_client.h"
 #include "csi/protections.h"
+#include "csi/recent_texts.h"
 #include "csi/topology.h"
 #include "csi/volume_locks.h"
 #include "proto/csi.grpc.pb.h"
@@ -40,10 +41,13 @@ class ControllerService final : public ::csi::v1::Controller::CallbackService {
       ::csi::v1::ControllerGetCapabilitiesResponse* response) override;
 
  private:
+  void WarnOfClass(const ::csi::v1::GetCapacityRequest& request, const Error& error);
+
   const NodeTopology node_;
   DaemonClient& daemon_;
   const Protections& protections_;
-  VolumeLocks locks_;  ///< of volumes that are being made or deleted
+  VolumeLocks locks_;                ///< of volumes that are being made or deleted
+  RecentTexts warned_classes_{256};  ///< that have no capacity: the provisioner polls
 };
 
 }  // namespace weighhouse::csi

@@ -7,6 +7,7 @@
 
 #include "csi/capacity.h"
 #include "csi/claim.h"
+#include "test/csi/captured_log.h"
 #include "test/csi/controller_test.h"
 
 namespace weighhouse::csi {
@@ -233,6 +234,23 @@ TEST_F(GetCapacityTest, UnknownOrMalformedParametersAreOkAndZero) {
   for (const Request& request : {unknown, malformed, no_model}) {
     ExpectNothingWithoutAskingAnyone(request);
   }
+}
+
+TEST_F(GetCapacityTest, AClassThatMeansNothingIsWarnedOfOnce) {
+  CapturedLog log;
+  Request first = OfModel(), second = OfModel();
+  (*first.mutable_parameters())["zzz"] = "";
+  (*second.mutable_parameters())["layout"] = "tree";
+  for (int i = 0; i < 3; ++i) {
+    for (const Request& request : {first, second}) ExpectNothingWithoutAskingAnyone(request);
+  }
+  harness_.StopPlugin();
+  std::string warning = "capacity of a StorageClass: ", text = log.text();
+  EXPECT_THAT(text, HasSubstr(warning + "unknown parameter `zzz`"));
+  EXPECT_THAT(text, HasSubstr(warning + "layout"));
+  size_t warnings = 0;
+  for (size_t at = text.find(warning); at != text.npos; at = text.find(warning, at + 1)) ++warnings;
+  EXPECT_EQ(warnings, 2u);
 }
 
 TEST_F(GetCapacityTest, CapabilitiesThatNoVolumeHasAreOkAndZero) {
