@@ -13,7 +13,7 @@ namespace weighhouse::csi {
 /// CSI Controller, served by every node for itself (the provisioner's `--node-deployment`): it
 /// translates between the wire and the daemon, which decides and remembers. Nothing here waits: the
 /// daemon's answer ends the call (gRPC's callback API). Calls that aren't overridden answer
-/// UNIMPLEMENTED. Thread-safe.
+/// UNIMPLEMENTED (csi/unoffered_calls.h). Thread-safe.
 ///
 /// The provisioner takes RESOURCE_EXHAUSTED as "choose another node", UNAVAILABLE, ABORTED and
 /// DEADLINE_EXCEEDED as "under way", and any other error as final.

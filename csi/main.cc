@@ -58,9 +58,7 @@ Result<std::unique_ptr<grpc::Server>> Listen(const Options& options, Plugin& plu
   TRY(PrepareSocketPath(path));
   grpc::ServerBuilder builder;
   builder.AddListeningPort("unix:" + path, grpc::InsecureServerCredentials());
-  builder.RegisterService(&plugin.identity());
-  builder.RegisterService(&plugin.controller());
-  builder.RegisterService(&plugin.node());
+  plugin.RegisterAt(builder);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (!server) return Fail(Code::kInternal, "--endpoint: can't listen on " + path);
   // kubelet and the sidecars are root.

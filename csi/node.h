@@ -12,7 +12,7 @@ namespace weighhouse::csi {
 
 /// CSI Node: translates between the wire and the publisher. A waiting publish holds no thread
 /// (gRPC's callback API). Calls that aren't overridden (Stage, Unstage, Expand) answer
-/// UNIMPLEMENTED. Thread-safe.
+/// UNIMPLEMENTED (csi/unoffered_calls.h). Thread-safe.
 class NodeService final : public ::csi::v1::Node::CallbackService {
  public:
   struct Parts {

@@ -2,6 +2,8 @@
 
 #include <memory>
 
+#include <grpcpp/server_builder.h>
+
 #include "base/clock.h"
 #include "csi/controller.h"
 #include "csi/daemon_client.h"
@@ -17,17 +19,16 @@
 
 namespace weighhouse::csi {
 
-/// The plugin's parts, put together over a Mounter: what main runs and tests drive. Registers on a
-/// server that the caller builds.
+/// The plugin's parts, put together over a Mounter: what main runs and tests drive.
 class Plugin {
  public:
   /// `mounter` outlives the plugin. `patience`: how long to wait for a daemon that is starting.
   Plugin(const Options& options, Mounter& mounter, Protections& protections,
          std::chrono::milliseconds patience);
 
-  IdentityService& identity() { return identity_; }
-  ControllerService& controller() { return controller_; }
-  NodeService& node() { return node_; }
+  /// Has the server that `builder` makes answer all of CSI's calls; the plugin outlives it.
+  void RegisterAt(grpc::ServerBuilder& builder);
+
   Reconciler& reconciler() { return reconciler_; }
   Publisher& publisher() { return publisher_; }
 

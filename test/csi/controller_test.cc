@@ -279,31 +279,32 @@ TEST_F(ControllerCapabilitiesTest, VolumesCapacityAndMultiWriterAreClaimed) {
 }
 
 TEST_F(ControllerCapabilitiesTest, WhatIsNotClaimedIsUnimplemented) {
-  auto code = [this](auto method, const auto& request, auto response) {
+  auto expect = [this](const std::string& name, auto method, const auto& request, auto response) {
     grpc::ClientContext context;
-    return (harness_.controller().*method)(&context, request, &response).error_code();
+    grpc::Status status = (harness_.controller().*method)(&context, request, &response);
+    EXPECT_THAT(status, HasCode(StatusCode::UNIMPLEMENTED)) << name;
+    EXPECT_EQ(status.error_message(), name + " is not offered by this driver");
   };
   using Stub = ::csi::v1::Controller::Stub;
   namespace v1 = ::csi::v1;
-  EXPECT_THAT(
-      (std::vector{
-          code(&Stub::ControllerPublishVolume, v1::ControllerPublishVolumeRequest(),
-               v1::ControllerPublishVolumeResponse()),
-          code(&Stub::ControllerUnpublishVolume, v1::ControllerUnpublishVolumeRequest(),
-               v1::ControllerUnpublishVolumeResponse()),
-          code(&Stub::ListVolumes, v1::ListVolumesRequest(), v1::ListVolumesResponse()),
-          code(&Stub::CreateSnapshot, v1::CreateSnapshotRequest(), v1::CreateSnapshotResponse()),
-          code(&Stub::DeleteSnapshot, v1::DeleteSnapshotRequest(), v1::DeleteSnapshotResponse()),
-          code(&Stub::ListSnapshots, v1::ListSnapshotsRequest(), v1::ListSnapshotsResponse()),
-          code(&Stub::GetSnapshot, v1::GetSnapshotRequest(), v1::GetSnapshotResponse()),
-          code(&Stub::ControllerExpandVolume, v1::ControllerExpandVolumeRequest(),
-               v1::ControllerExpandVolumeResponse()),
-          code(&Stub::ControllerGetVolume, v1::ControllerGetVolumeRequest(),
-               v1::ControllerGetVolumeResponse()),
-          code(&Stub::ControllerModifyVolume, v1::ControllerModifyVolumeRequest(),
-               v1::ControllerModifyVolumeResponse()),
-      }),
-      testing::Each(StatusCode::UNIMPLEMENTED));
+  expect("ControllerPublishVolume", &Stub::ControllerPublishVolume,
+         v1::ControllerPublishVolumeRequest(), v1::ControllerPublishVolumeResponse());
+  expect("ControllerUnpublishVolume", &Stub::ControllerUnpublishVolume,
+         v1::ControllerUnpublishVolumeRequest(), v1::ControllerUnpublishVolumeResponse());
+  expect("ListVolumes", &Stub::ListVolumes, v1::ListVolumesRequest(), v1::ListVolumesResponse());
+  expect("CreateSnapshot", &Stub::CreateSnapshot, v1::CreateSnapshotRequest(),
+         v1::CreateSnapshotResponse());
+  expect("DeleteSnapshot", &Stub::DeleteSnapshot, v1::DeleteSnapshotRequest(),
+         v1::DeleteSnapshotResponse());
+  expect("ListSnapshots", &Stub::ListSnapshots, v1::ListSnapshotsRequest(),
+         v1::ListSnapshotsResponse());
+  expect("GetSnapshot", &Stub::GetSnapshot, v1::GetSnapshotRequest(), v1::GetSnapshotResponse());
+  expect("ControllerExpandVolume", &Stub::ControllerExpandVolume,
+         v1::ControllerExpandVolumeRequest(), v1::ControllerExpandVolumeResponse());
+  expect("ControllerGetVolume", &Stub::ControllerGetVolume, v1::ControllerGetVolumeRequest(),
+         v1::ControllerGetVolumeResponse());
+  expect("ControllerModifyVolume", &Stub::ControllerModifyVolume,
+         v1::ControllerModifyVolumeRequest(), v1::ControllerModifyVolumeResponse());
 }
 
 }  // namespace

@@ -77,12 +77,13 @@ TEST_F(NodeTest, StageUnstageAndExpandAreUnimplemented) {
   ::csi::v1::NodeStageVolumeResponse stage_response;
   ::csi::v1::NodeUnstageVolumeResponse unstage_response;
   ::csi::v1::NodeExpandVolumeResponse expand_response;
-  EXPECT_EQ(harness_.node().NodeStageVolume(&stage, {}, &stage_response).error_code(),
-            StatusCode::UNIMPLEMENTED);
-  EXPECT_EQ(harness_.node().NodeUnstageVolume(&unstage, {}, &unstage_response).error_code(),
-            StatusCode::UNIMPLEMENTED);
-  EXPECT_EQ(harness_.node().NodeExpandVolume(&expand, {}, &expand_response).error_code(),
-            StatusCode::UNIMPLEMENTED);
+  EXPECT_THAT(harness_.node().NodeStageVolume(&stage, {}, &stage_response),
+              HasCode(StatusCode::UNIMPLEMENTED));
+  EXPECT_THAT(harness_.node().NodeUnstageVolume(&unstage, {}, &unstage_response),
+              HasCode(StatusCode::UNIMPLEMENTED));
+  grpc::Status status = harness_.node().NodeExpandVolume(&expand, {}, &expand_response);
+  EXPECT_THAT(status, HasCode(StatusCode::UNIMPLEMENTED));
+  EXPECT_EQ(status.error_message(), "NodeExpandVolume is not offered by this driver");
 }
 
 TEST_F(NodeUnpublishTest, MissingVolumeIdIsInvalidArgument) {

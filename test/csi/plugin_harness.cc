@@ -43,9 +43,7 @@ void PluginHarness::StartPlugin() {
   plugin_ = std::make_unique<Plugin>(options_, mounter_, protections_, kPatience);
   grpc::ServerBuilder builder;
   builder.AddListeningPort("unix:" + options_.SocketPath(), grpc::InsecureServerCredentials());
-  builder.RegisterService(&plugin_->identity());
-  builder.RegisterService(&plugin_->controller());
-  builder.RegisterService(&plugin_->node());
+  plugin_->RegisterAt(builder);
   server_ = builder.BuildAndStart();
   CHECK(server_ != nullptr);
   auto channel =
