@@ -20,9 +20,10 @@ Outcome Pull(const Options& options);
 Outcome Verify(const Options& options);
 Outcome List(const Options& options, Client& client);
 Outcome Status(const Options& options, Client& client);
-Outcome Inspect(const Options& options, Client& client);
+/// `token`: what ReadToken said, or "".
+Outcome Inspect(const Options& options, Client& client, const std::string& token);
 /// Objects for Kubernetes that make claims on a model.
-Outcome StorageClass(const Options& options, Client& client);
+Outcome StorageClass(const Options& options, Client& client, const std::string& token);
 Outcome Evict(const Options& options, Client& client);
 /// Whether a configuration file would be taken. Asks no daemon.
 Outcome ConfigCheck(const Options& options);

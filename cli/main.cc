@@ -22,6 +22,8 @@ void QuietLibraries() {
 }
 
 Outcome RunConnected(const Options& options) {
+  Result<std::string> token = ReadToken(options);
+  if (!token) return std::unexpected(ToFailure(token.error()));
   auto client = Client::Connect(options);
   if (!client) return std::unexpected(client.error());
   switch (options.command) {
@@ -30,9 +32,9 @@ Outcome RunConnected(const Options& options) {
     case Command::kStatus:
       return Status(options, **client);
     case Command::kInspect:
-      return Inspect(options, **client);
+      return Inspect(options, **client, *token);
     case Command::kStorageClass:
-      return StorageClass(options, **client);
+      return StorageClass(options, **client, *token);
     case Command::kEvict:
       return Evict(options, **client);
     case Command::kVerify:

@@ -259,12 +259,10 @@ Outcome Status(const Options& options, Client& client) {
   return kOk;
 }
 
-Outcome Inspect(const Options& options, Client& client) {
-  Result<std::string> token = ReadToken(options);
-  if (!token) return std::unexpected(ToFailure(token.error()));
+Outcome Inspect(const Options& options, Client& client, const std::string& token) {
   pb::StatRequest request;
   *request.mutable_model() = ModelOf(options);
-  if (!token->empty()) (*request.mutable_credentials())["HF_TOKEN"] = *token;
+  if (!token.empty()) (*request.mutable_credentials())["HF_TOKEN"] = token;
   Result<pb::StatResponse> stat = client.Stat(request);
   if (!stat) return std::unexpected(ToFailure(stat.error()));
   if (options.output == Output::kJson) {

@@ -13,12 +13,11 @@
 namespace weighhouse::cli {
 namespace {
 
-Result<ClaimFacts> FactsOf(const Options& options, Client& client) {
+Result<ClaimFacts> FactsOf(const Options& options, Client& client, const std::string& token) {
   ClaimFacts facts{.layout = options.layout, .options = options.claim};
   facts.model = TRY(ModelReference::Parse(options.subject, options.revision));
   facts.model.allow_patterns = options.allow;
   facts.model.ignore_patterns = options.ignore;
-  std::string token = TRY(ReadToken(options));
   pb::StatRequest request;
   *request.mutable_model() = ModelOf(options);
   if (!token.empty()) (*request.mutable_credentials())["HF_TOKEN"] = token;
@@ -37,8 +36,8 @@ Result<ClaimFacts> FactsOf(const Options& options, Client& client) {
 
 }  // namespace
 
-Outcome StorageClass(const Options& options, Client& client) {
-  Result<ClaimFacts> facts = FactsOf(options, client);
+Outcome StorageClass(const Options& options, Client& client, const std::string& token) {
+  Result<ClaimFacts> facts = FactsOf(options, client, token);
   if (!facts) return std::unexpected(ToFailure(facts.error()));
   Result<Json> objects = MakeClaimObjects(*facts);
   if (!objects) return std::unexpected(ToFailure(objects.error()));

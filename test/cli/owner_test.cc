@@ -67,6 +67,19 @@ TEST_F(OwnerTest, ANewDirectoryIsTheUsersBehindSudo) {
   EXPECT_TRUE(AllBelongTo(kSomebody));
 }
 
+TEST_F(OwnerTest, ATokenThatOnlyRootMayReadIsReadAsRoot) {
+  std::string token = directory_ + "/token";
+  std::ofstream(token) << "hf_secret";
+  ASSERT_EQ(::chmod(token.c_str(), 0600), 0);
+  for (const char* command : {"pull", "inspect", "storageclass"}) {
+    ProgramResult result =
+        RunProgram("weighhouse", {command, "file://" + directory_ + "/weights.bin", "--root",
+                                  Cache(), "--token-file", token});
+    EXPECT_EQ(result.exit_code, 0) << command << ": " << result.err;
+  }
+  EXPECT_TRUE(AllBelongTo(kDaemonUid));
+}
+
 TEST_F(OwnerTest, AnExistingDirectoryStaysItsOwners) {
   ASSERT_EQ(::mkdir(Cache().c_str(), 0755), 0);
   ASSERT_EQ(::chown(Cache().c_str(), kSomebody, kSomebody), 0);
