@@ -123,9 +123,9 @@ YamlComments CapacityComments(const ClaimFacts& facts) {
       "it\nwould add none for a pod whose claim has no volume. No node that exists matches the "
       "label.";
   comments["/capacity"] = fmt::format(
-      "What an empty node's cache takes: {}. Change both numbers to the cache.limit\nof the nodes "
-      "that are added.",
-      facts.options.limit ? "--limit" : "the limit of the cache that was asked");
+      "What an empty node's cache takes: {}. Change both numbers\nto what it takes on the nodes "
+      "that are added: cache.limit, or what their filesystem leaves of it.",
+      facts.options.limit ? "--limit" : "as the cache that was asked");
   return comments;
 }
 

@@ -174,10 +174,11 @@ void DescribeStorageClass(CLI::App& app, Options& options) {
       ->type_name("MODE")
       ->check(CLI::IsMember({"ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"})
                   .description(""));
-  AddSize(command, "--limit",
-          "cache.limit of an empty node that cluster-autoscaler may add, such as 900Gi (default: "
-          "that of the cache that is asked)",
-          [&](const std::string&, Bytes bytes) { claim.limit = bytes; });
+  AddSize(
+      command, "--limit",
+      "What an empty node takes that cluster-autoscaler may add, such as 900Gi (default: as the "
+      "cache that is asked, within its cache.limit and its filesystem)",
+      [&](const std::string&, Bytes bytes) { claim.limit = bytes; });
 }
 
 void DescribeConfig(CLI::App& app, Options& options) {

@@ -33,7 +33,7 @@ struct ClaimOptions {
   std::string name;                    ///< empty: made of the model's
   std::string namespace_ = "default";  ///< the claim's
   std::string access_mode;             ///< empty: ReadOnlyMany, with `scratch` ReadWriteMany
-  std::optional<Bytes> limit;          ///< an empty node's; unset: that of the cache that is asked
+  std::optional<Bytes> limit;  ///< what an empty node takes; unset: as the cache that is asked
 };
 
 /// The command line. What a command doesn't know stays at its default.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string>
 
 #include <fmt/format.h>
@@ -12,6 +13,13 @@
 
 namespace weighhouse::cli {
 namespace {
+
+/// What the cache takes when it is empty: its limit, but no more than its filesystem has beside
+/// what stays free there.
+Bytes EmptyCacheTakes(const pb::CapacityResponse& capacity) {
+  Bytes kept_free = std::min(capacity.filesystem_total(), capacity.min_free());
+  return std::min(capacity.limit(), capacity.filesystem_total() - kept_free);
+}
 
 Result<ClaimFacts> FactsOf(const Options& options, Client& client, const std::string& token) {
   ClaimFacts facts{.layout = options.layout, .options = options.claim};
@@ -29,7 +37,7 @@ Result<ClaimFacts> FactsOf(const Options& options, Client& client, const std::st
     facts.limit = *options.claim.limit;
   } else if (!options.claim.cached_only) {
     pb::CapacityResponse capacity = TRY(client.Capacity());
-    facts.limit = capacity.limit();
+    facts.limit = EmptyCacheTakes(capacity);
   }
   return facts;
 }

@@ -21,7 +21,8 @@ class StorageClassProgramTest : public ServedEngineTest {
     view.bytes_selected = 2 * kGiB + 1;
     view.recommended_claim = 3 * kGiB;
     engine_.stat_outcome = view;
-    engine_.space = store::SpaceSums{.limit = 100 * kGiB};
+    engine_.space = store::SpaceSums{
+        .limit = 100 * kGiB, .filesystem_total = 200 * kGiB, .min_free = 40 * kGiB};
   }
 };
 
@@ -66,6 +67,18 @@ TEST_F(StorageClassProgramTest, AsksWithPatternsRevisionAndToken) {
   EXPECT_EQ(items[1]["maximumVolumeSize"], "900Gi");
   EXPECT_EQ(items[2]["metadata"], json::parse(R"({"name": "mine", "namespace": "team"})"));
   EXPECT_THAT(result.out, ::testing::Not(HasSubstr("hf_secret")));
+}
+
+TEST_F(StorageClassProgramTest, AnEmptyNodeTakesNoMoreThanItsFilesystemLeaves) {
+  auto taken = [this](Bytes limit, Bytes filesystem, Bytes min_free) {
+    engine_.space =
+        store::SpaceSums{.limit = limit, .filesystem_total = filesystem, .min_free = min_free};
+    json list = json::parse(Run({"storageclass", "hf://org/name", "--output", "json"}).out);
+    return list.contains("items") ? list["items"][1]["maximumVolumeSize"] : list["error"]["code"];
+  };
+  EXPECT_EQ(taken(200 * kGiB, 200 * kGiB, 40 * kGiB), "160Gi") << "as by default";
+  EXPECT_EQ(taken(160 * kGiB - 1, 200 * kGiB, 40 * kGiB), std::to_string(160 * kGiB - 1));
+  EXPECT_EQ(taken(100 * kGiB, 30 * kGiB, 40 * kGiB), "OUT_OF_RANGE") << "nothing, not 2^64";
 }
 
 TEST_F(StorageClassProgramTest, ForCachedOnlyThereIsNoCapacityOfNewNodes) {
