@@ -11,6 +11,7 @@ KINDS: dict[str, tuple[set[str], set[str]]] = {
     "redirect": ({"location"}, {"status"}),
     "expire": (set(), set()),
     "delay": ({"seconds"}, set()),
+    "pause": (set(), set()),
     "cut": ({"after"}, {"reset"}),
     "corrupt": ({"at"}, set()),
     "stall": ({"after", "seconds"}, set()),
@@ -37,6 +38,8 @@ class Plan:
     """What the matching rules want done to one answer."""
 
     actions: list[dict[str, Any]] = field(default_factory=list)
+    replaced: threading.Event = field(default_factory=threading.Event)
+    """Set once the rules that it comes from are no longer in force."""
 
     def find(self, kind: str) -> dict[str, Any] | None:
         """The first action of that kind."""
@@ -92,15 +95,19 @@ class FaultRules:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rules: list[Rule] = []
+        self._replaced = threading.Event()
 
     def replace(self, raw: list[dict[str, Any]]) -> None:
         """Puts these rules in place of all others. Raises BadRule and changes nothing if one is wrong."""
         rules = [Rule(one) for one in raw]
         with self._lock:
             self._rules = rules
+            self._replaced.set()
+            self._replaced = threading.Event()
 
     def plan(self, side: str, method: str, names: list[str], wanted: tuple[int, float]) -> Plan:
         """What is to be done to the answer for a request: `names` are what a rule's path may be part of, `wanted`
         the half-open range of file positions asked for."""
         with self._lock:
-            return Plan([rule.action for rule in self._rules if rule.take(side, method, names, wanted)])
+            actions = [rule.action for rule in self._rules if rule.take(side, method, names, wanted)]
+            return Plan(actions, self._replaced)

@@ -125,6 +125,8 @@ class Handler(BaseHTTPRequestHandler):
         plan = self.server.rules.plan(application.side, request.method, [request.target, label], request.wanted())
         for delay in plan.all("delay"):
             time.sleep(delay["seconds"])
+        if "pause" in plan:
+            plan.replaced.wait()
         response = _replacement(plan) or self._checked_answer(request, plan)
         _decorate(response, plan)
         entry = {"side": application.side, "method": request.method, "path": request.target,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,17 @@ def test_delay_and_rate_take_their_time(hub: RunningHub, content: bytes) -> None
     begun = time.monotonic()
     assert fetch(url, headers={"Range": "bytes=0-199999"}).body == content[:200_000]
     assert time.monotonic() - begun >= 0.4
+
+
+def test_pause_ends_when_the_rules_are_replaced(hub: RunningHub, content: bytes) -> None:
+    url = hub.signed_url()
+    hub.faults(on_cdn("pause"))
+    with ThreadPoolExecutor(1) as others:
+        answer = others.submit(fetch, url)
+        with pytest.raises(TimeoutError):
+            answer.result(0.3)
+        hub.faults()
+        assert answer.result().body == content
 
 
 def test_ignore_range_answers_with_the_whole(hub: RunningHub, content: bytes) -> None:
