@@ -34,12 +34,11 @@ class EngineVolumeRightsTest : public VolumeFixture {
 TEST_F(EngineVolumeRightsTest, OfAPrivateModelThatIsHereWaitsForItsSource) {
   Start();
   ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kPrivate, kToken)));
-  hub_->SetFaults(R"([{"side": "hub", "path": "/api/", "times": 1,
-                       "action": {"kind": "delay", "seconds": 0.4}}])");
-  VolumeRequest request = With(kToken, Of("volume", kPrivate));
-  request.deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
+  PauseHub();
+  VolumeRequest request = InAHurry(With(kToken, Of("volume", kPrivate)));
   EXPECT_EQ(CodeOf(request), Code::kAborted) << "what it may know is still being asked";
   EXPECT_EQ(HoldCount(), 0u);
+  hub_->ClearFaults();
   EXPECT_TRUE(Becomes([&] { return engine_->CreateVolume(request).has_value(); }));
   EXPECT_EQ(engine_->GetVolume("volume")->commit, hub_->Commit("org/private"));
 }

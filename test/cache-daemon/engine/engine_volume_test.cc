@@ -22,10 +22,6 @@ class EngineVolumeTest : public VolumeFixture {
     options.store.limit = limit;
     OpenEngine(options);
   }
-  void HangHub() {
-    hub_->SetFaults(
-        R"([{"side": "hub", "path": "/", "action": {"kind": "delay", "seconds": 120}}])");
-  }
 };
 
 TEST_F(EngineVolumeTest, TellsWhatItsModelIsAndBeginsItsFill) {
@@ -143,15 +139,14 @@ TEST_F(EngineVolumeTest, WithItsSourceAwayIsOfWhatIsKnown) {
 
 TEST_F(EngineVolumeTest, WhoseSourceHangsIsAbortedInTimeAndTheNextCallHasItsAnswer) {
   Start();
-  hub_->SetFaults(R"([{"side": "hub", "path": "/api/", "times": 1,
-                       "action": {"kind": "delay", "seconds": 0.4}}])");
-  VolumeRequest request = Of("volume", kModel);
-  request.deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
+  PauseHub();
+  VolumeRequest request = InAHurry(Of("volume", kModel));
   Result<store::VolumeRecord> early = engine_->CreateVolume(request);
   ASSERT_FALSE(early);
   EXPECT_EQ(early.error().code, Code::kAborted);
   EXPECT_TRUE(early.error().message.contains("still asking")) << early.error().message;
   EXPECT_EQ(HoldCount(), 0u);
+  hub_->ClearFaults();
   // Each call is too late to wait for anything: what they find is the first one's answer.
   EXPECT_TRUE(Becomes([&] { return engine_->CreateVolume(request).has_value(); }));
   EXPECT_EQ(engine_->GetVolume("volume")->commit, hub_->Commit("org/model"));
@@ -161,10 +156,8 @@ TEST_F(EngineVolumeTest, WhoseSourceHangsIsOfWhatIsKnown) {
   Start();
   ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
   std::string commit = hub_->Commit("org/model");
-  HangHub();
-  VolumeRequest request = Of("volume", kModel);
-  request.deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
-  ASSERT_OK_AND_ASSIGN(volume, engine_->CreateVolume(request));
+  PauseHub();
+  ASSERT_OK_AND_ASSIGN(volume, engine_->CreateVolume(InAHurry(Of("volume", kModel))));
   EXPECT_EQ(volume.commit, commit);
 }
 
@@ -172,13 +165,13 @@ TEST_F(EngineVolumeTest, WhatOneWasToldIsNotToldToAnother) {
   Start();
   VolumeRequest with_rights = Of("first", kPrivate);
   with_rights.credentials.values["HF_TOKEN"] = "hf_fixture";
-  hub_->SetFaults(R"([{"side": "hub", "path": "/api/", "times": 1,
-                       "action": {"kind": "delay", "seconds": 0.4}}])");
-  with_rights.deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
+  PauseHub();
+  with_rights = InAHurry(with_rights);
   EXPECT_EQ(CodeOf(with_rights), Code::kAborted);
   ASSERT_OK_AND_ASSIGN(without, engine_->CreateVolume(Of("second", kPrivate, 5)));
   EXPECT_EQ(without.model_bytes, 0u);
   EXPECT_EQ(without.commit, "");
+  hub_->ClearFaults();
   EXPECT_TRUE(Becomes([&] { return engine_->CreateVolume(with_rights).has_value(); }));
   EXPECT_EQ(engine_->GetVolume("first")->model_bytes, kMiB);
 }

@@ -24,6 +24,16 @@ class VolumeFixture : public EngineTest {
     EXPECT_FALSE(created) << created->volume_id;
     return created ? Code::kUnknown : created.error().code;
   }
+  /// The next answer to what the Hub is asked waits for `hub_->ClearFaults()`.
+  void PauseHub() {
+    hub_->SetFaults(
+        R"([{"side": "hub", "path": "/api/", "times": 1, "action": {"kind": "pause"}}])");
+  }
+  /// One that doesn't wait for what is paused.
+  static VolumeRequest InAHurry(VolumeRequest request) {
+    request.deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
+    return request;
+  }
   size_t HoldCount() { return engine_->Info()->holds.size(); }
   /// Waits until so many models are complete.
   bool BecomesComplete(size_t models) {
