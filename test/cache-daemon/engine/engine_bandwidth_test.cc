@@ -1,6 +1,8 @@
 // fill.bandwidthLimit: one rate for the whole engine.
 
+#include <algorithm>
 #include <chrono>
+#include <memory>
 
 #include "test/cache-daemon/engine/engine_fixture.h"
 #include "test/cache-daemon/engine/paced_server.h"
@@ -9,6 +11,40 @@ namespace weighhouse {
 namespace {
 
 constexpr double kAsFastAsItCan = 1e10;
+
+/// Waits for so much of a fill.
+class ArrivalObserver final : public AcquireObserver {
+ public:
+  void OnResolving() override {}
+  void OnFilling(const std::string&, const std::string&,
+                 const fill::FillProgress& progress) override {
+    Arrived(progress.bytes_done);
+  }
+  void OnDone(const Result<AcquiredTree>& outcome) override {
+    if (outcome) return Arrived(outcome->bytes);
+    ADD_FAILURE() << outcome.error().message;
+  }
+  /// False if it hadn't arrived within three minutes.
+  bool WaitFor(Bytes bytes) {
+    auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(3);
+    MutexLock lock(mutex_);
+    while (arrived_ < bytes) {
+      if (!changed_.WaitUntil(lock, deadline)) return false;
+    }
+    return true;
+  }
+
+ private:
+  void Arrived(Bytes bytes) {
+    MutexLock lock(mutex_);
+    arrived_ = std::max(arrived_, bytes);
+    changed_.NotifyAll();
+  }
+
+  Mutex mutex_;
+  ConditionVariable changed_;
+  Bytes arrived_ GUARDED_BY(mutex_) = 0;
+};
 
 class EngineBandwidthTest : public EngineTest {
  protected:
@@ -60,8 +96,13 @@ TEST_F(EngineBandwidthTest, GivesAFillThatIsWaitedForTheLargerPart) {
   PacedServer other(PatternBytes(32 * kMiB, 24), [](int) { return kAsFastAsItCan; });
   Result<std::string> prefetched = engine_->Prefetch(Request(one.Url("prefetched.bin")).model, {});
   ASSERT_TRUE(prefetched) << prefetched.error().message;
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(other.Url("waited.bin"))));
-  Bytes done = DoneOf(*prefetched);
+  auto waited = std::make_shared<ArrivalObserver>();
+  engine_->Acquire(Request(other.Url("waited.bin")), waited);
+  // Before and after, the prefetch has the whole rate.
+  ASSERT_TRUE(waited->WaitFor(1));
+  Bytes before = DoneOf(*prefetched);
+  ASSERT_TRUE(waited->WaitFor(32 * kMiB));
+  Bytes done = DoneOf(*prefetched) - before;
   EXPECT_LT(done, 16 * kMiB) << "an equal share would be 32 MiB";
   EXPECT_GT(done, 0U) << "it doesn't starve";
 }
