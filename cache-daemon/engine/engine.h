@@ -235,7 +235,8 @@ class Engine {
   /// Keeps room for a volume until the first Acquire with a lease for it that succeeds,
   /// DeleteVolume, or the timeout, and begins the model's fill. What is bounded is the wait for the
   /// source: until `request.deadline`; the disk takes as long as it takes. kAborted: not in time,
-  /// but calling again goes on.
+  /// but calling again goes on; kUnavailable: the source is away, and these credentials were not
+  /// seen to have the right to what is known here.
   /// Where other credentials than the caller's may see the model, room for the snapshot that it is
   /// known to have meant, else for the bytes asked for, is kept, and nothing begun. kOutOfRange:
   /// larger than limit_bytes; kResourceExhausted: no room, or not cached; nothing stays of it. The

@@ -128,8 +128,10 @@ Result<Volumes::Meaning> Volumes::Find(const VolumeRequest& request) {
   const Error& error = said->error();
   // Whoever publishes the volume may see the model, with the pod's secret.
   bool refused = error.rights_may_help;
-  if (!refused && error.code != Code::kUnavailable) return std::unexpected(error);
-  if (!refused && !known) return std::unexpected(error);
+  // With the source away: of a model that they may have. Else the volume would have no commit, for
+  // good, where a moment later it has one.
+  bool known_to_them = error.code == Code::kUnavailable && known && known->source;
+  if (!refused && !known_to_them) return std::unexpected(error);
   if (refused)
     spdlog::info("{}: {}: room is kept until its publish", model.ToString(), error.message);
   Meaning meaning = known ? *std::move(known) : Meaning();

@@ -50,8 +50,10 @@ TEST_F(EngineVolumeRightsTest, ASecondOneWithTheSameRightsHasTheCommitWithTheHub
   ASSERT_OK_AND_ASSIGN(second, engine_->CreateVolume(With(kToken, Of("second", kPrivate))));
   EXPECT_EQ(second.commit, first.commit);
   EXPECT_FALSE(second.commit.empty());
-  ASSERT_OK_AND_ASSIGN(without, engine_->CreateVolume(Of("without", kPrivate)));
-  EXPECT_EQ(without.commit, "") << "what one was told is not told to another";
+  EXPECT_EQ(CodeOf(Of("without", kPrivate)), Code::kUnavailable)
+      << "what one was told is not told to another";
+  EXPECT_EQ(engine_->GetVolume("without").error().code, Code::kNotFound);
+  EXPECT_EQ(HoldCount(), 2u);
 }
 
 TEST_F(EngineVolumeRightsTest, WithATokenThatMayNotSeeItHoldsTheBytesAskedFor) {
