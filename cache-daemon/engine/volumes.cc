@@ -280,15 +280,19 @@ Result<> Volumes::RecordReferences(const ModelReference& model, const store::Sna
 }
 
 void Volumes::Undo(const std::string& volume_id) {
-  Result<> forgotten = parts_.store.ForgetVolume(volume_id);
-  if (!forgotten) spdlog::warn("a volume's record stays: {}", forgotten.error().message);
-  Result<> dropped = parts_.store.DropHold(volume_id);
-  if (!dropped) spdlog::warn("a hold stays until its end: {}", dropped.error().message);
+  Result<> forgotten = Forget(volume_id);
+  if (forgotten) return;
+  spdlog::warn("volume {} was refused, and something of it stays: {}", Printable(volume_id),
+               forgotten.error().message);
 }
 
-// The record first: without it, a hold that is left just ends in time.
 Result<> Volumes::Delete(const std::string& volume_id) {
   Turn turn = TRY(Turn::Take(*this, volume_id));
+  return Forget(volume_id);
+}
+
+// The record first: a hold that is left just ends in time; a record without one promises nothing.
+Result<> Volumes::Forget(const std::string& volume_id) {
   TRY(parts_.store.ForgetVolume(volume_id));
   return parts_.store.DropHold(volume_id);
 }

@@ -57,8 +57,10 @@ class Volumes {
   Result<> Hold(const store::HoldRecord& wanted);
   Result<> RecordReferences(const ModelReference& model, const store::Snapshot& snapshot,
                             const std::string& commit);
-  /// Drops the record, if there is one, and the hold of a volume that can't be created.
+  /// Forgets a volume that can't be created.
   void Undo(const std::string& volume_id);
+  /// Drops the record, if there is one, and then the hold.
+  Result<> Forget(const std::string& volume_id);
 
   const EngineParts parts_;
   Holds& holds_;

@@ -308,7 +308,7 @@ class Store {
   /// Records what was answered for a volume; durable when it returns. Of the same request again it
   /// returns what was recorded; kAlreadyExists if the volume has another.
   virtual Result<VolumeRecord> RecordVolume(const VolumeRecord& wanted) = 0;
-  /// Unknown: fine. Durable when it returns.
+  /// Unknown: fine. Durable when it returns; also takes back what a RecordVolume that failed left.
   virtual Result<> ForgetVolume(const std::string& volume_id) = 0;
   virtual std::optional<VolumeRecord> FindVolume(const std::string& volume_id) const = 0;
   virtual std::vector<VolumeRecord> Volumes() const = 0;

@@ -34,7 +34,10 @@ Result<VolumeRecord> StoreImpl::RecordVolume(const VolumeRecord& wanted) {
   Result<> written = WriteVolume(path, beside, wanted);
   if (!written) {
     // It may be in place already, and would be answered from after the next start.
-    static_cast<void>(filesystem_.Unlink(path));
+    Result<> removed = filesystem_.Unlink(path);
+    if (!removed && removed.error().code != Code::kNotFound) {
+      spdlog::warn("store: {}", removed.error().message);
+    }
     return std::unexpected(std::move(written).error());
   }
   MutexLock lock(state_->mutex);
@@ -56,7 +59,7 @@ Result<> StoreImpl::WriteVolume(const std::string& path, const std::string& besi
 Result<> StoreImpl::ForgetVolume(const std::string& volume_id) {
   std::string key = VolumeKey(volume_id);
   BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(key)));
-  if (!FindVolume(volume_id)) return {};
+  // Of one that isn't known too: it may be in place though its recording failed.
   Result<> removed = filesystem_.Unlink(layout_.Volume(key));
   if (!removed && removed.error().code != Code::kNotFound) return removed;
   FaultPoint("volume.forgotten");

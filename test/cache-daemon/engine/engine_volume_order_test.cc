@@ -71,6 +71,20 @@ TEST_F(EngineVolumeOrderTest, ThatCantBeRecordedChangesNoReference) {
   EXPECT_EQ(HoldCount(), 0u);
 }
 
+TEST_F(EngineVolumeOrderTest, WhoseRecordCantBeTakenBackKeepsItsHold) {
+  Start();
+  disk_.FailAt({.operation = "SyncDirectory", .path = "volumes", .error_number = EIO});
+  disk_.FailAt({.operation = "Unlink",
+                .path = "volumes/",
+                .times = io::Fault::kForever,
+                .error_number = EIO});
+  EXPECT_EQ(CodeOf(Of("volume", kModel)), Code::kInternal);
+  disk_.ClearFaults();
+  Open();
+  EXPECT_TRUE(engine_->GetVolume("volume"));
+  EXPECT_EQ(HoldCount(), 1u) << "a record without its hold promises nothing";
+}
+
 TEST_F(EngineVolumeOrderTest, WhoseReferenceCantBeRecordedIsNone) {
   Start();
   disk_.FailAt({.operation = "SyncFile", .path = "references/", .error_number = EIO});

@@ -92,6 +92,15 @@ TEST_F(VolumeTest, ThatCantBeWrittenIsNone) {
   EXPECT_TRUE(store_->RecordVolume(Of("volume")).has_value());
 }
 
+TEST_F(VolumeTest, ThatStayedThoughItCouldntBeWrittenIsForgotten) {
+  filesystem_.FailAt({.operation = "SyncDirectory", .path = "volumes", .error_number = EIO});
+  filesystem_.FailAt({.operation = "Unlink", .path = "volumes", .error_number = EIO});
+  EXPECT_FALSE(store_->RecordVolume(Of("volume")).has_value());
+  ASSERT_EQ(NamesBelow(Root() / "volumes").size(), 1u);
+  ASSERT_TRUE(store_->ForgetVolume("volume").has_value());
+  EXPECT_TRUE(NamesBelow(Root() / "volumes").empty());
+}
+
 TEST_F(VolumeTest, AnOlderRootGetsItsDirectory) {
   Close();
   std::filesystem::remove(Root() / "volumes");
