@@ -96,13 +96,13 @@ Result<store::VolumeRecord> Volumes::CreateNew(const VolumeRequest& request) {
                             FormatBytes(record.model_bytes), FormatBytes(request.limit_bytes)));
   }
   if (request.cached_only) TRY(CheckCached(meaning));
-  Result<store::VolumeRecord> promised = Fail(Code::kAborted, "");
+  Result<> promised = Fail(Code::kAborted, "");
   for (int tries = 0; tries < kTries && !promised; ++tries) {
     if (promised.error().code != Code::kAborted) break;
     if (tries > 0 && parts_.clock.Steady() >= request.deadline) break;
     promised = meaning.listing ? Promise(request, meaning, record) : PromiseBytes(request, record);
   }
-  if (promised) return promised;
+  if (promised) return record;
   return std::unexpected(NoRoomHere(std::move(promised).error()));
 }
 
@@ -169,24 +169,22 @@ Result<> Volumes::CheckCached(const Meaning& meaning) const {
   return {};
 }
 
-Result<store::VolumeRecord> Volumes::PromiseBytes(const VolumeRequest& request,
-                                                  const store::VolumeRecord& record) {
+Result<> Volumes::PromiseBytes(const VolumeRequest& request, const store::VolumeRecord& record) {
   TRY(Hold({.volume_id = request.volume_id,
             .bytes = std::min(request.required_bytes, kMostBytes),
             .model = record.model,
             .request_fingerprint = request.request_digest}));
-  Result<store::VolumeRecord> recorded = parts_.store.RecordVolume(record);
+  Result<> recorded = parts_.store.RecordVolume(record);
   if (!recorded) Undo(request.volume_id);
   return recorded;
 }
 
-Result<store::VolumeRecord> Volumes::Promise(const VolumeRequest& request, const Meaning& meaning,
-                                             const store::VolumeRecord& record) {
+Result<> Volumes::Promise(const VolumeRequest& request, const Meaning& meaning,
+                          const store::VolumeRecord& record) {
   std::string id = meaning.listing->SnapshotId();
   std::shared_ptr<void> guard = parts_.store.HoldForFill(id);
   store::Snapshot snapshot = TRY(parts_.store.BeginSnapshot(*meaning.listing));
-  Result<store::VolumeRecord> recorded =
-      HoldAndRecord(request, snapshot, record, meaning.source != nullptr);
+  Result<> recorded = HoldAndRecord(request, snapshot, record, meaning.source != nullptr);
   guard.reset();
   if (!recorded) {
     // A node that refuses keeps nothing of it. Of several that are refused the last one finds it
@@ -232,15 +230,14 @@ Result<> Volumes::DropStrayHold(const VolumeRequest& request) {
 }
 
 // The hold first: a record promises what is held.
-Result<store::VolumeRecord> Volumes::HoldAndRecord(const VolumeRequest& request,
-                                                   const store::Snapshot& snapshot,
-                                                   const store::VolumeRecord& record, bool usable) {
+Result<> Volumes::HoldAndRecord(const VolumeRequest& request, const store::Snapshot& snapshot,
+                                const store::VolumeRecord& record, bool usable) {
   TRY(Hold({.volume_id = request.volume_id,
             .snapshot_id = snapshot.id,
             .bytes = request.required_bytes,
             .model = record.model,
             .request_fingerprint = request.request_digest}));
-  Result<store::VolumeRecord> recorded;
+  Result<> recorded;
   std::optional<store::Snapshot> held = parts_.store.FindSnapshot(snapshot.id);
   if (request.cached_only && !(held && LacksNothing(*held))) {
     recorded = NotCached();  // it was evicted just before
@@ -250,8 +247,7 @@ Result<store::VolumeRecord> Volumes::HoldAndRecord(const VolumeRequest& request,
   // After the record: a volume that can't be promised changes no model's meaning. What nobody fills
   // means nothing yet: a start would fetch it, and pods would miss what they have.
   if (recorded && usable) {
-    Result<> named = RecordReferences(request.model, snapshot, record.commit);
-    if (!named) recorded = std::unexpected(std::move(named).error());
+    recorded = RecordReferences(request.model, snapshot, record.commit);
   }
   if (!recorded) Undo(request.volume_id);
   return recorded;

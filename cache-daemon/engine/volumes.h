@@ -41,13 +41,11 @@ class Volumes {
                                const std::string& held);
   Result<> CheckCached(const Meaning& meaning) const;
   /// Takes the volume's hold, records `record`, and has the fill begun; or leaves nothing.
-  Result<store::VolumeRecord> Promise(const VolumeRequest& request, const Meaning& meaning,
-                                      const store::VolumeRecord& record);
-  Result<store::VolumeRecord> PromiseBytes(const VolumeRequest& request,
-                                           const store::VolumeRecord& record);
-  Result<store::VolumeRecord> HoldAndRecord(const VolumeRequest& request,
-                                            const store::Snapshot& snapshot,
-                                            const store::VolumeRecord& record, bool usable);
+  Result<> Promise(const VolumeRequest& request, const Meaning& meaning,
+                   const store::VolumeRecord& record);
+  Result<> PromiseBytes(const VolumeRequest& request, const store::VolumeRecord& record);
+  Result<> HoldAndRecord(const VolumeRequest& request, const store::Snapshot& snapshot,
+                         const store::VolumeRecord& record, bool usable);
   void BeginFill(const VolumeRequest& request, const std::string& snapshot_id,
                  const Listing& listing, const std::shared_ptr<source::Source>& source);
   /// Does of an earlier call's promise what a crash left undone after its record.

@@ -305,13 +305,11 @@ class Store {
   virtual std::optional<std::chrono::steady_clock::duration> DropEndedHolds() = 0;
 
   // Volumes
-  /// Records what was answered for a volume; durable when it returns. Of the same request again it
-  /// returns what was recorded; kAlreadyExists if the volume has another.
-  virtual Result<VolumeRecord> RecordVolume(const VolumeRecord& wanted) = 0;
+  /// Records what was answered for a volume that has no record yet; durable when it returns.
+  virtual Result<> RecordVolume(const VolumeRecord& volume) = 0;
   /// Unknown: fine. Durable when it returns; also takes back what a RecordVolume that failed left.
   virtual Result<> ForgetVolume(const std::string& volume_id) = 0;
   virtual std::optional<VolumeRecord> FindVolume(const std::string& volume_id) const = 0;
-  virtual std::vector<VolumeRecord> Volumes() const = 0;
   /// Forgets those of before 30 days that no lease is of: their deletes got lost.
   virtual void ForgetOldVolumes() = 0;
 

@@ -101,10 +101,9 @@ class StoreImpl final : public Store {
   std::vector<HoldRecord> Holds() const override;
   std::optional<std::chrono::steady_clock::duration> DropEndedHolds() override;
 
-  Result<VolumeRecord> RecordVolume(const VolumeRecord& wanted) override;
+  Result<> RecordVolume(const VolumeRecord& volume) override;
   Result<> ForgetVolume(const std::string& volume_id) override;
   std::optional<VolumeRecord> FindVolume(const std::string& volume_id) const override;
-  std::vector<VolumeRecord> Volumes() const override;
   void ForgetOldVolumes() override;
 
   Result<ListingFit> FitOf(const Listing& listing) const override;

@@ -1,6 +1,5 @@
 #include <utility>
 
-#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include "base/fault.h"
@@ -15,34 +14,25 @@ std::string BusyName(const std::string& key) { return "volume/" + key; }
 /// A volume whose delete got lost would be remembered for ever.
 constexpr std::chrono::hours kForgottenAfter{30 * 24};
 
-Result<VolumeRecord> CheckSame(const VolumeRecord& known, const VolumeRecord& wanted) {
-  if (known.request_digest == wanted.request_digest) return known;
-  return Fail(Code::kAlreadyExists,
-              fmt::format("volume {} was created here with other parameters, of {}",
-                          Printable(known.volume_id), known.model));
-}
-
 }  // namespace
 
-Result<VolumeRecord> StoreImpl::RecordVolume(const VolumeRecord& wanted) {
-  std::string key = VolumeKey(wanted.volume_id);
+Result<> StoreImpl::RecordVolume(const VolumeRecord& volume) {
+  std::string key = VolumeKey(volume.volume_id);
   BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(key)));
-  std::optional<VolumeRecord> known = FindVolume(wanted.volume_id);
-  if (known) return CheckSame(*known, wanted);
   std::string path = layout_.Volume(key);
   std::string beside = RootLayout::TemporaryBeside(path);
-  Result<> written = WriteVolume(path, beside, wanted);
+  Result<> written = WriteVolume(path, beside, volume);
   if (!written) {
     // It may be in place already, and would be answered from after the next start.
     Result<> removed = filesystem_.Unlink(path);
     if (!removed && removed.error().code != Code::kNotFound) {
       spdlog::warn("store: {}", removed.error().message);
     }
-    return std::unexpected(std::move(written).error());
+    return written;
   }
   MutexLock lock(state_->mutex);
-  state_->index.volumes.Put(wanted);
-  return wanted;
+  state_->index.volumes.Put(volume);
+  return {};
 }
 
 Result<> StoreImpl::WriteVolume(const std::string& path, const std::string& beside,
@@ -74,11 +64,6 @@ std::optional<VolumeRecord> StoreImpl::FindVolume(const std::string& volume_id) 
   const VolumeRecord* volume = state_->index.volumes.Find(VolumeKey(volume_id));
   if (volume == nullptr) return std::nullopt;
   return *volume;
-}
-
-std::vector<VolumeRecord> StoreImpl::Volumes() const {
-  MutexLock lock(state_->mutex);
-  return state_->index.volumes.All();
 }
 
 void StoreImpl::ForgetOldVolumes() {

@@ -63,13 +63,6 @@ const VolumeRecord* VolumeBook::Find(const std::string& key) const {
   return found == volumes_.end() ? nullptr : &found->second;
 }
 
-std::vector<VolumeRecord> VolumeBook::All() const {
-  std::vector<VolumeRecord> all;
-  all.reserve(volumes_.size());
-  for (const auto& [key, volume] : volumes_) all.push_back(volume);
-  return all;
-}
-
 std::vector<VolumeRecord> VolumeBook::CreatedBy(std::chrono::system_clock::time_point time) const {
   std::vector<VolumeRecord> old;
   for (const auto& [key, volume] : volumes_) {

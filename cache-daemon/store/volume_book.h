@@ -28,7 +28,6 @@ class VolumeBook {
   void Remove(const std::string& key) { volumes_.erase(key); }
   /// Null: unknown.
   const VolumeRecord* Find(const std::string& key) const;
-  std::vector<VolumeRecord> All() const;
   /// Those that were created at `time` or before.
   std::vector<VolumeRecord> CreatedBy(std::chrono::system_clock::time_point time) const;
   size_t size() const { return volumes_.size(); }

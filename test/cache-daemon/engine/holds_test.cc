@@ -68,7 +68,7 @@ TEST_F(HoldsTest, ForgetOldVolumesEachDay) {
   EXPECT_LE(timers_[0].first, 25h);
   clock_.Advance(30 * 24h);
   Fire(0);
-  EXPECT_TRUE(store_->Volumes().empty());
+  EXPECT_EQ(store_->Count().volumes, 0u);
   EXPECT_EQ(timers_.size(), 2u);
 }
 

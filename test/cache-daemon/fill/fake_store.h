@@ -84,12 +84,9 @@ class FakeStore final : public store::Store {
   std::optional<store::HoldRecord> FindHold(const std::string&) const override { return {}; }
   std::vector<store::HoldRecord> Holds() const override { return {}; }
   std::optional<std::chrono::steady_clock::duration> DropEndedHolds() override { return {}; }
-  Result<store::VolumeRecord> RecordVolume(const store::VolumeRecord&) override {
-    return Refused();
-  }
+  Result<> RecordVolume(const store::VolumeRecord&) override { return Refused(); }
   Result<> ForgetVolume(const std::string&) override { return Refused(); }
   std::optional<store::VolumeRecord> FindVolume(const std::string&) const override { return {}; }
-  std::vector<store::VolumeRecord> Volumes() const override { return {}; }
   void ForgetOldVolumes() override {}
   Result<store::ListingFit> FitOf(const Listing&) const override { return Refused(); }
   Result<store::SpaceSums> Space() const override { return Refused(); }

@@ -321,7 +321,7 @@ void CrashWorkload::ExpectDone() const {
   EXPECT_EQ(store_.Quarantined().blobs, 1u) << "only what was not brought again";
   EXPECT_THAT(store_.DamagedLeases(), testing::IsEmpty());
   EXPECT_FALSE(IsHeld(store_, kHeld));
-  EXPECT_TRUE(store_.Volumes().empty());
+  EXPECT_FALSE(store_.FindVolume(kHeld).has_value());
 }
 
 }  // namespace weighhouse::store
