@@ -26,6 +26,13 @@ bool LacksNothing(const store::Snapshot& snapshot) {
                              [](const store::SnapshotFile& file) { return file.blob.has_value(); });
 }
 
+/// As the publishes of the volume will ask, wherever its branch is then.
+ModelReference AtCommit(const VolumeRequest& request, const store::VolumeRecord& record) {
+  ModelReference pinned = request.model;
+  pinned.commit = record.commit;
+  return pinned.AtCommit();
+}
+
 std::unexpected<Error> NotCached() {
   return Fail(Code::kResourceExhausted,
               "it is not cached on this node, and cachedOnly was asked for");
@@ -184,7 +191,7 @@ Result<> Volumes::Promise(const VolumeRequest& request, const Meaning& meaning,
   std::string id = meaning.listing->SnapshotId();
   std::shared_ptr<void> guard = parts_.store.HoldForFill(id);
   store::Snapshot snapshot = TRY(parts_.store.BeginSnapshot(*meaning.listing));
-  Result<> recorded = HoldAndRecord(request, snapshot, record, meaning.source != nullptr);
+  Result<> recorded = HoldAndRecord(request, snapshot, record);
   guard.reset();
   if (!recorded) {
     // A node that refuses keeps nothing of it. Of several that are refused the last one finds it
@@ -192,35 +199,47 @@ Result<> Volumes::Promise(const VolumeRequest& request, const Meaning& meaning,
     parts_.store.DropBare(id);
     return recorded;
   }
-  if (!snapshot.complete && meaning.source) {
-    BeginFill(request, id, *meaning.listing, meaning.source);
-  }
-  return recorded;
+  // What nobody fills means nothing yet: a start would fetch it, and pods would miss what they
+  // have.
+  if (meaning.source) Begin(request, snapshot, meaning, {AtCommit(request, record), request.model});
+  return {};
 }
 
-void Volumes::BeginFill(const VolumeRequest& request, const std::string& snapshot_id,
-                        const Listing& listing, const std::shared_ptr<source::Source>& source) {
-  parts_.filler.Fill({.snapshot_id = snapshot_id,
+void Volumes::Begin(const VolumeRequest& request, const store::Snapshot& snapshot,
+                    const Meaning& meaning, const std::vector<ModelReference>& references) {
+  for (const ModelReference& reference : references) {
+    Result<> named = parts_.store.RecordReference({.fingerprint = reference.Fingerprint(),
+                                                   .text = reference.ToString(),
+                                                   .snapshot_id = snapshot.id});
+    if (named) continue;
+    spdlog::warn("volume {}: {}", Printable(request.volume_id), named.error().message);
+    break;
+  }
+  if (snapshot.complete) return;
+  parts_.filler.Fill({.snapshot_id = snapshot.id,
                       .reference = request.model,
-                      .listing = listing,
+                      .listing = *meaning.listing,
                       .credentials = request.credentials,
-                      .source = source,
+                      .source = meaning.source,
                       .priority = fill::FillPriority::kPrefetch},
                      {});
 }
 
 void Volumes::FinishPromise(const VolumeRequest& request, const store::VolumeRecord& record) {
   std::optional<store::HoldRecord> hold = parts_.store.FindHold(record.volume_id);
-  if (!hold || hold->snapshot_id.empty() || record.commit.empty()) return;
+  if (!hold || hold->snapshot_id.empty()) return;
+  // Its caller was not seen to have the right to it: it is its publish's to fetch.
+  if (request.model.Scheme() == "hf" && record.commit.empty()) return;
   std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(hold->snapshot_id);
-  ModelReference pinned = request.model;
-  pinned.commit = record.commit;
-  if (!snapshot || parts_.store.FindReference(pinned.AtCommit().Fingerprint())) return;
   Result<std::shared_ptr<source::Source>> source = parts_.sources.For(request.model);
-  if (!source) return;
-  Result<> named = RecordReferences(request.model, *snapshot, record.commit);
-  if (!named) spdlog::warn("volume {}: {}", Printable(record.volume_id), named.error().message);
-  if (!snapshot->complete) BeginFill(request, snapshot->id, ListingOf(*snapshot), *source);
+  if (!snapshot || !source) return;
+  std::vector<ModelReference> references;
+  // Not that of the branch, which may have come to mean a newer one since.
+  ModelReference pinned = AtCommit(request, record);
+  if (!parts_.store.FindReference(pinned.Fingerprint())) references.push_back(std::move(pinned));
+  // Whether these credentials still allow it, the fill finds out.
+  Begin(request, *snapshot, {.listing = ListingOf(*snapshot), .source = *std::move(source)},
+        references);
 }
 
 Result<> Volumes::DropStrayHold(const VolumeRequest& request) {
@@ -231,7 +250,7 @@ Result<> Volumes::DropStrayHold(const VolumeRequest& request) {
 
 // The hold first: a record promises what is held.
 Result<> Volumes::HoldAndRecord(const VolumeRequest& request, const store::Snapshot& snapshot,
-                                const store::VolumeRecord& record, bool usable) {
+                                const store::VolumeRecord& record) {
   TRY(Hold({.volume_id = request.volume_id,
             .snapshot_id = snapshot.id,
             .bytes = request.required_bytes,
@@ -244,11 +263,6 @@ Result<> Volumes::HoldAndRecord(const VolumeRequest& request, const store::Snaps
   } else {
     recorded = parts_.store.RecordVolume(record);
   }
-  // After the record: a volume that can't be promised changes no model's meaning. What nobody fills
-  // means nothing yet: a start would fetch it, and pods would miss what they have.
-  if (recorded && usable) {
-    recorded = RecordReferences(request.model, snapshot, record.commit);
-  }
   if (!recorded) Undo(request.volume_id);
   return recorded;
 }
@@ -259,19 +273,6 @@ Result<> Volumes::Hold(const store::HoldRecord& wanted) {
   // A crash left it without a record, and the model means something else by now.
   TRY(parts_.store.DropHold(wanted.volume_id));
   TRY(holds_.Take(wanted));
-  return {};
-}
-
-Result<> Volumes::RecordReferences(const ModelReference& model, const store::Snapshot& snapshot,
-                                   const std::string& commit) {
-  ModelReference pinned = model;
-  pinned.commit = commit;
-  // As it is asked for, and as the publishes of the volume will ask, wherever its branch is then.
-  for (const ModelReference& reference : {model, pinned.AtCommit()}) {
-    TRY(parts_.store.RecordReference({.fingerprint = reference.Fingerprint(),
-                                      .text = reference.ToString(),
-                                      .snapshot_id = snapshot.id}));
-  }
   return {};
 }
 

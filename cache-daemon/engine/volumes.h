@@ -3,6 +3,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/mutex.h"
 #include "cache-daemon/engine/acquisition.h"
@@ -40,21 +41,23 @@ class Volumes {
   std::optional<Meaning> Known(const ModelReference& model, const Credentials& credentials,
                                const std::string& held);
   Result<> CheckCached(const Meaning& meaning) const;
-  /// Takes the volume's hold, records `record`, and has the fill begun; or leaves nothing.
+  /// Takes the volume's hold and records `record`, or leaves nothing; then begins what was
+  /// promised.
   Result<> Promise(const VolumeRequest& request, const Meaning& meaning,
                    const store::VolumeRecord& record);
   Result<> PromiseBytes(const VolumeRequest& request, const store::VolumeRecord& record);
   Result<> HoldAndRecord(const VolumeRequest& request, const store::Snapshot& snapshot,
-                         const store::VolumeRecord& record, bool usable);
-  void BeginFill(const VolumeRequest& request, const std::string& snapshot_id,
-                 const Listing& listing, const std::shared_ptr<source::Source>& source);
+                         const store::VolumeRecord& record);
+  /// What comes after the record: has the references mean the snapshot, in their order, and its
+  /// fill begun. What fails of it is logged, and the same request again does it: the promise
+  /// stands.
+  void Begin(const VolumeRequest& request, const store::Snapshot& snapshot, const Meaning& meaning,
+             const std::vector<ModelReference>& references);
   /// Does of an earlier call's promise what a crash left undone after its record.
   void FinishPromise(const VolumeRequest& request, const store::VolumeRecord& record);
   /// Of another request, of which a crash left no record: nobody was promised anything.
   Result<> DropStrayHold(const VolumeRequest& request);
   Result<> Hold(const store::HoldRecord& wanted);
-  Result<> RecordReferences(const ModelReference& model, const store::Snapshot& snapshot,
-                            const std::string& commit);
   /// Forgets a volume that can't be created.
   void Undo(const std::string& volume_id);
   /// Drops the record, if there is one, and then the hold.

@@ -1,6 +1,7 @@
 // What a volume leaves where it is refused, where a step of it fails, and after a crash between
 // two.
 
+#include <algorithm>
 #include <filesystem>
 #include <future>
 #include <thread>
@@ -30,6 +31,13 @@ class EngineVolumeOrderTest : public VolumeFixture {
     options.store.limit = limit;
     options.filesystem = &disk_;
     OpenEngine(options);
+  }
+  /// The revision that a reference of that text means; "": there is none.
+  std::string MeantBy(const std::string& reference) {
+    for (const SnapshotView& view : engine_->List()) {
+      if (std::ranges::count(view.references, reference) > 0) return view.snapshot.revision;
+    }
+    return "";
   }
   void RemoveAll(const std::string& directory) {
     for (const std::string& name : Names(directory)) fs::remove(fs::path(root_) / directory / name);
@@ -85,13 +93,23 @@ TEST_F(EngineVolumeOrderTest, WhoseRecordCantBeTakenBackKeepsItsHold) {
   EXPECT_EQ(HoldCount(), 1u) << "a record without its hold promises nothing";
 }
 
-TEST_F(EngineVolumeOrderTest, WhoseReferenceCantBeRecordedIsNone) {
+TEST_F(EngineVolumeOrderTest, WhoseReferenceCantBeRecordedIsPromisedAndTheSameAgainRecordsIt) {
   Start();
   disk_.FailAt({.operation = "SyncFile", .path = "references/", .error_number = EIO});
-  EXPECT_EQ(CodeOf(Of("volume", kModel)), Code::kInternal);
-  EXPECT_TRUE(Names("volumes").empty());
-  EXPECT_EQ(HoldCount(), 0u);
-  EXPECT_TRUE(engine_->CreateVolume(Of("volume", kModel)));
+  ASSERT_OK_AND_ASSIGN(volume, engine_->CreateVolume(Of("volume", kModel)));
+  EXPECT_EQ(HoldCount(), 1u);
+  EXPECT_EQ(MeantBy(kModel), "") << "its branch comes after its commit";
+  ASSERT_TRUE(engine_->CreateVolume(Of("volume", kModel)));
+  EXPECT_EQ(MeantBy(kModel + ("@" + volume.commit)), volume.commit);
+  EXPECT_TRUE(BecomesComplete(1));
+}
+
+TEST_F(EngineVolumeOrderTest, HasTheReferenceOfItsCommitBeforeThatOfItsBranch) {
+  Start();
+  disk_.FailAt({.operation = "SyncFile", .path = "references/", .at = 2, .error_number = EIO});
+  ASSERT_OK_AND_ASSIGN(volume, engine_->CreateVolume(Of("volume", kModel)));
+  EXPECT_EQ(MeantBy(kModel + ("@" + volume.commit)), volume.commit);
+  EXPECT_EQ(MeantBy(kModel), "");
 }
 
 TEST_F(EngineVolumeOrderTest, WithoutItsReferencesIsFinishedByTheSameAgain) {
@@ -106,8 +124,38 @@ TEST_F(EngineVolumeOrderTest, WithoutItsReferencesIsFinishedByTheSameAgain) {
   Open();
   ASSERT_OK_AND_ASSIGN(again, engine_->CreateVolume(request));
   EXPECT_EQ(again.commit, first.commit);
-  EXPECT_EQ(Names("references").size(), 2u);
+  EXPECT_EQ(MeantBy(kModel + ("@" + first.commit)), first.commit);
   EXPECT_TRUE(BecomesComplete(1));
+}
+
+TEST_F(EngineVolumeOrderTest, WithoutItsReferencesIsFinishedAndMovesNoBranchBack) {
+  Start();
+  VolumeRequest request = Of("volume", kModel);
+  ASSERT_OK_AND_ASSIGN(first, engine_->CreateVolume(request));
+  engine_.reset();
+  RemoveAll("references");
+  AddFile("org/model", "model.bin", std::string(kMiB, 'n'));
+  hub_->Rescan();
+  Open();
+  ASSERT_OK_AND_ASSIGN(newer, Acquire(Request(kModel)));
+  ASSERT_NE(newer.revision, first.commit);
+  ASSERT_TRUE(engine_->CreateVolume(request));
+  EXPECT_EQ(MeantBy(kModel), newer.revision);
+  EXPECT_EQ(MeantBy(kModel + ("@" + first.commit)), first.commit);
+}
+
+TEST_F(EngineVolumeOrderTest, OfAModelWithoutCommitsIsFinishedToo) {
+  WriteTestFile(directory_ / "local/model.bin", "bytes");
+  std::string model = "file://" + (directory_ / "local").string();
+  Open();
+  ASSERT_TRUE(engine_->CreateVolume(Of("volume", model)));
+  ASSERT_TRUE(BecomesComplete(1));
+  engine_.reset();
+  RemoveAll("references");
+  Open();
+  ASSERT_EQ(MeantBy(model), "");
+  ASSERT_TRUE(engine_->CreateVolume(Of("volume", model)));
+  EXPECT_NE(MeantBy(model), "");
 }
 
 TEST_F(EngineVolumeOrderTest, AHoldOfAnotherRequestWithoutARecordIsInNobodysWay) {

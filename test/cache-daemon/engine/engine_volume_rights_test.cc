@@ -56,6 +56,22 @@ TEST_F(EngineVolumeRightsTest, ASecondOneWithTheSameRightsHasTheCommitWithTheHub
   EXPECT_EQ(HoldCount(), 2u);
 }
 
+TEST_F(EngineVolumeRightsTest, OfAPrivateModelThatAStartInterruptedIsFilledByTheSameAgain) {
+  Start();
+  hub_->SetFaults(R"([{"side": "cdn", "path": "private.bin", "action": {"kind": "pause"}}])");
+  VolumeRequest request = Of("volume", kPrivate);
+  ASSERT_TRUE(engine_->CreateVolume(With(kToken, request)));
+  engine_.reset();
+  hub_->ClearFaults();
+  OpenEngine();
+  ASSERT_TRUE(engine_->CreateVolume(request));
+  EXPECT_TRUE(Becomes([&] { return engine_->Info()->fills_active == 0; }))
+      << "without its rights there is nothing to be had";
+  EXPECT_EQ(engine_->Info()->contents.snapshots_complete, 0u);
+  ASSERT_TRUE(engine_->CreateVolume(With(kToken, request)));
+  EXPECT_TRUE(BecomesComplete(1));
+}
+
 TEST_F(EngineVolumeRightsTest, WithATokenThatMayNotSeeItHoldsTheBytesAskedFor) {
   Start();
   ASSERT_OK_AND_ASSIGN(volume,
