@@ -34,15 +34,25 @@ void StoreImpl::DropBare(const std::string& snapshot_id) {
     MutexLock lock(state_->mutex);
     if (!state_->index.IsBare(snapshot_id)) return;
   }
-  Result<Bytes> evicted = EvictFor(metrics::EvictionReason::kRequest, snapshot_id);
-  if (!evicted) spdlog::info("store: {}", evicted.error().message);
+  Result<Gone> gone = RemoveSnapshot(snapshot_id);
+  if (!gone) return spdlog::info("store: {}", gone.error().message);
+  // No eviction: there was nothing that anybody could have used.
+  spdlog::info("store: dropped snapshot {} of {}: nothing came of it", snapshot_id, gone->origin);
+}
+
+Result<Bytes> StoreImpl::EvictFor(metrics::EvictionReason reason, const std::string& snapshot_id) {
+  Gone gone = TRY(RemoveSnapshot(snapshot_id));
+  metrics_.OnEvicted(reason, gone.freed);
+  spdlog::info("store: evicted snapshot {} of {}: {}, {} freed", snapshot_id, gone.origin,
+               Cause(reason), FormatBytes(gone.freed));
+  return gone.freed;
 }
 
 // The order is such that a crash anywhere leaves either the snapshot (its trees are made again) or
 // garbage that recovery knows: trees out of sight, then the record, then the space of the trees,
 // then the blobs, whose own names are by now their last and free the space that the ledger takes
 // for free from then on.
-Result<Bytes> StoreImpl::EvictFor(metrics::EvictionReason reason, const std::string& snapshot_id) {
+Result<StoreImpl::Gone> StoreImpl::RemoveSnapshot(const std::string& snapshot_id) {
   BusyScope busy = TRY(BusyScope::Take(*state_, snapshot_id));
   std::vector<TreeRecord> trees = TRY(MarkLeaving(snapshot_id));
   FaultPoint("evict.begun");
@@ -56,22 +66,19 @@ Result<Bytes> StoreImpl::EvictFor(metrics::EvictionReason reason, const std::str
     trash_.Empty();
     return std::unexpected(std::move(removed).error().Within("evict " + snapshot_id));
   }
-  std::string origin;
+  Gone gone;
   {
     MutexLock lock(state_->mutex);
-    origin = state_->index.catalog.Find(snapshot_id)->snapshot.origin;
+    gone.origin = state_->index.catalog.Find(snapshot_id)->snapshot.origin;
     state_->index.Erase(snapshot_id);
   }
   ForgetReferences(snapshot_id);
   trash_.Empty();
   FaultPoint("evict.tree_removed");
-  Bytes freed = SweepIngests() + SweepBlobs();
-  for (const TreeRecord& tree : trees) freed += tree.copied;
+  gone.freed = SweepIngests() + SweepBlobs();
+  for (const TreeRecord& tree : trees) gone.freed += tree.copied;
   FaultPoint("evict.done");
-  metrics_.OnEvicted(reason, freed);
-  spdlog::info("store: evicted snapshot {} of {}: {}, {} freed", snapshot_id, origin, Cause(reason),
-               FormatBytes(freed));
-  return freed;
+  return gone;
 }
 
 Result<std::vector<TreeRecord>> StoreImpl::MarkLeaving(const std::string& snapshot_id) {

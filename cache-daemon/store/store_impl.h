@@ -246,7 +246,14 @@ class StoreImpl final : public Store {
   /// Evicts a snapshot that was chosen; nothing if it was taken into use or went since.
   Result<std::optional<Bytes>> EvictChosen(metrics::EvictionReason reason,
                                            const std::string& snapshot_id);
+  /// Evicts an idle snapshot, and counts and logs that.
   Result<Bytes> EvictFor(metrics::EvictionReason reason, const std::string& snapshot_id);
+  /// A snapshot that is here no more, and the bytes that this freed.
+  struct Gone {
+    std::string origin;
+    Bytes freed = 0;
+  };
+  Result<Gone> RemoveSnapshot(const std::string& snapshot_id);
   /// Marks an idle snapshot as going away; returns its trees.
   Result<std::vector<TreeRecord>> MarkLeaving(const std::string& snapshot_id);
   Result<> RemoveTrees(const std::vector<TreeRecord>& trees);

@@ -156,6 +156,20 @@ TEST_F(EngineMetricsTest, SaysWhatThereIs) {
   EXPECT_EQ(Value("weighhouse_verified_bytes_total"), std::to_string(sums.bytes));
 }
 
+TEST_F(EngineMetricsTest, CountsNoEvictionOfWhatARefusedVolumeLeft) {
+  EngineOptions options = Counted();
+  options.store.limit = kMiB;
+  OpenEngine(options);
+  VolumeRequest request{.volume_id = "volume",
+                        .request_digest = Digest::Of("request").Hex(),
+                        .model = Request(kModel).model,
+                        .deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1)};
+  EXPECT_EQ(engine_->CreateVolume(request).error().code, Code::kResourceExhausted);
+  EXPECT_TRUE(Names("snapshots").empty()) << "it was dropped";
+  EXPECT_EQ(Value(R"(weighhouse_evictions_total{reason="request"})"), "0");
+  EXPECT_EQ(Value(R"(weighhouse_evicted_bytes_total{reason="request"})"), "0");
+}
+
 TEST_F(EngineMetricsTest, TheEventLoopAnswers) {
   OpenEngine(Counted());
   EXPECT_TRUE(engine_->CheckAnswers(std::chrono::seconds(30)));
