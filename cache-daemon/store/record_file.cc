@@ -48,4 +48,8 @@ Result<SnapshotRecord> ReadSnapshotRecord(io::Filesystem& filesystem, const Root
   return record;
 }
 
+bool IsDamage(Code code) {
+  return code == Code::kDataLoss || code == Code::kNotFound || code == Code::kOutOfRange;
+}
+
 }  // namespace weighhouse::store

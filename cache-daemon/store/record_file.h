@@ -17,4 +17,8 @@ Result<> WriteSnapshotRecord(io::Filesystem& filesystem, const RootLayout& layou
 Result<SnapshotRecord> ReadSnapshotRecord(io::Filesystem& filesystem, const RootLayout& layout,
                                           const std::string& id);
 
+/// Reading a record ended so because of what it is: damaged, not there, or larger than any of its
+/// kind. Any other error is of the moment, or of the disk: the record may be whole.
+bool IsDamage(Code code);
+
 }  // namespace weighhouse::store

@@ -78,7 +78,7 @@ class Recovery {
 
   /// The names in `directory`, without the half-written ones, which are removed.
   Result<std::vector<std::string>> Names(const std::string& directory);
-  /// Parses each file in `directory` whose name is an id and `suffix`; what can't be read goes.
+  /// Parses each file in `directory` whose name is an id and `suffix`; what is damaged goes.
   template <class Parse, class Put>
   Result<> ReadEach(const std::string& directory, std::string_view suffix, Parse parse, Put put);
   void Remove(const std::string& path);
@@ -153,9 +153,8 @@ Result<> Recovery::ReadSnapshot(const std::string& id) {
     records_.emplace(id, std::move(*record));
     return {};
   }
-  Code code = record.error().code;
   // What can't be read just now may be whole: its blobs must not be taken for garbage.
-  if (code != Code::kDataLoss && code != Code::kNotFound) {
+  if (!IsDamage(record.error().code)) {
     return std::unexpected(std::move(record).error());
   }
   spdlog::error(
@@ -172,6 +171,8 @@ Result<> Recovery::ReadEach(const std::string& directory, std::string_view suffi
     std::string path = fmt::format("{}/{}", directory, name);
     std::string id = IdOf(name, suffix);
     Result<std::string> text = filesystem_.ReadFile(path, kMaxSmallFile);
+    bool lost = !text && (id.empty() || IsDamage(text.error().code));
+    if (!text && !lost) return std::unexpected(std::move(text).error());
     auto record = text ? parse(*text, id) : std::unexpected(std::move(text).error());
     if (!id.empty() && record.has_value()) {
       put(id, *std::move(record));

@@ -143,6 +143,32 @@ TEST_F(RecoveryTest, DropsReferencesThatCantBeReadOrNameNothing) {
   EXPECT_EQ(NamesBelow(Root() / "references").size(), 1u);
 }
 
+TEST_F(RecoveryTest, WhatCantBeReadJustNowFailsTheStartAndStays) {
+  ASSERT_TRUE(store_->TakeLease(LeaseOn(id_, "pod", tree_)).has_value());
+  ASSERT_TRUE(store_->TakeHold(HoldFor("volume", id_, 0, clock_.Now())).has_value());
+  ASSERT_TRUE(store_->RecordVolume({.volume_id = "volume", .created = clock_.Now()}).has_value());
+  ASSERT_TRUE(store_->RecordReference({std::string(64, 'f'), "hf://a/b", id_}).has_value());
+  for (const char* directory : {"/leases/", "/holds/", "/volumes/", "/references/"}) {
+    Close();
+    filesystem_.FailAt({.operation = "ReadFile", .path = directory, .error_number = EMFILE});
+    EXPECT_FALSE(TryOpen().has_value()) << directory;
+    filesystem_.ClearFaults();
+    Open();
+    EXPECT_EQ(store_->Leases().size(), 1u);
+    EXPECT_EQ(store_->Holds().size(), 1u);
+    EXPECT_EQ(store_->Count().volumes, 1u);
+    EXPECT_EQ(store_->References().size(), 1u);
+  }
+}
+
+TEST_F(RecoveryTest, DropsARecordThatIsLargerThanAny) {
+  Close();
+  std::string path = Names().Hold(std::string(64, '1'));
+  WriteTestFile(path, std::string(2 * kMiB, ' '));
+  Open();
+  EXPECT_FALSE(fs::exists(path));
+}
+
 TEST_F(RecoveryTest, JournalBesideACompleteRecordIsOnlyRemoved) {
   Close();
   WriteTestFile(Names().SnapshotJournal(id_), "\nsha256 nonsense\n");
