@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/digest.h"
-#include "base/fault.h"
+#include "cache-daemon/store/durable_file.h"
 #include "cache-daemon/store/json_fields.h"
 
 namespace weighhouse::store {
@@ -79,14 +79,8 @@ Result<IngestState> ParseIngestState(std::string_view text) {
 
 Result<> WriteIngestState(io::Filesystem& filesystem, const RootLayout& layout,
                           const std::string& id, const IngestState& state) {
-  std::string path = layout.IngestState(id);
-  std::string beside = RootLayout::TemporaryBeside(path);
-  TRY(filesystem.WriteFile(beside, IngestStateToText(state)));
-  FaultPoint("ingest.state_written");
-  TRY(filesystem.SyncFile(beside));
-  TRY(filesystem.Rename(beside, path, io::Replace::kAllowed));
-  FaultPoint("ingest.state_renamed");
-  return filesystem.SyncDirectory(layout.Ingest(id));
+  return WriteDurably(filesystem, layout.IngestState(id), IngestStateToText(state),
+                      {.written = "ingest.state_written", .renamed = "ingest.state_renamed"});
 }
 
 Result<IngestState> ReadIngestState(io::Filesystem& filesystem, const RootLayout& layout,

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/fault.h"
+#include "cache-daemon/store/durable_file.h"
 
 namespace weighhouse::store {
 namespace {
@@ -16,16 +17,10 @@ constexpr Bytes kMaxRecordSize = 512 * kMiB;
 
 Result<> WriteSnapshotRecord(io::Filesystem& filesystem, const RootLayout& layout,
                              const SnapshotRecord& record) {
-  std::string path = layout.SnapshotRecord(record.snapshot.id);
-  std::string beside = RootLayout::TemporaryBeside(path);
   FaultPoint("snapshot.before_record");
-  TRY(filesystem.WriteFile(beside, SnapshotToJson(record)));
-  TRY(filesystem.SetModified(beside, record.snapshot.last_used));
-  FaultPoint("snapshot.record_written");
-  TRY(filesystem.SyncFile(beside));
-  TRY(filesystem.Rename(beside, path, io::Replace::kAllowed));
-  FaultPoint("snapshot.record_renamed");
-  TRY(filesystem.SyncDirectory(layout.SnapshotsDirectory()));
+  TRY(WriteDurably(filesystem, layout.SnapshotRecord(record.snapshot.id), SnapshotToJson(record),
+                   {.written = "snapshot.record_written", .renamed = "snapshot.record_renamed"},
+                   record.snapshot.last_used));
   FaultPoint("snapshot.recorded");
   return {};
 }

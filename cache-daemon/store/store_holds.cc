@@ -6,6 +6,7 @@
 
 #include "base/fault.h"
 #include "base/text.h"
+#include "cache-daemon/store/durable_file.h"
 #include "cache-daemon/store/store_impl.h"
 
 namespace weighhouse::store {
@@ -98,7 +99,12 @@ Result<HoldRecord> StoreImpl::MakeDurable(const std::string& id, const HoldRecor
     durable = hold->durable;
     record = hold->record;
   }
-  Result<> written = durable ? Result<>() : WriteHold(id, record);
+  // Synced, other than a lease: the volume that it was promised to outlives the kernel.
+  Result<> written;
+  if (!durable) {
+    written = WriteDurably(filesystem_, layout_.Hold(id), HoldToJson(record),
+                           {.written = "hold.written", .renamed = "hold.renamed"});
+  }
   // It may be in place already, and would be a hold again after the next start.
   if (!written) static_cast<void>(filesystem_.Unlink(layout_.Hold(id)));
   MutexLock lock(state_->mutex);
@@ -112,18 +118,6 @@ Result<HoldRecord> StoreImpl::MakeDurable(const std::string& id, const HoldRecor
   }
   hold->durable = true;
   return RecordOf(*hold);
-}
-
-// Synced, other than a lease: the volume that it was promised to outlives the kernel.
-Result<> StoreImpl::WriteHold(const std::string& id, const HoldRecord& hold) {
-  std::string path = layout_.Hold(id);
-  std::string beside = RootLayout::TemporaryBeside(path);
-  TRY(filesystem_.WriteFile(beside, HoldToJson(hold)));
-  TRY(filesystem_.SyncFile(beside));
-  FaultPoint("hold.written");
-  TRY(filesystem_.Rename(beside, path, io::Replace::kAllowed));
-  FaultPoint("hold.renamed");
-  return filesystem_.SyncDirectory(layout_.HoldsDirectory());
 }
 
 // Not synced: what a power cut brings back ends at its recorded time.

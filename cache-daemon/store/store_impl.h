@@ -205,7 +205,6 @@ class StoreImpl final : public Store {
   void SetDeadlines();
   /// Unless its deadline is later than `ended_by`.
   Result<> DropHoldOf(const std::string& volume_id, std::chrono::steady_clock::time_point ended_by);
-  Result<> WriteHold(const std::string& id, const HoldRecord& hold);
   /// The record, its end told by the wall clock as it is now.
   HoldRecord RecordOf(const HoldBook::Entry& hold) const;
   /// Takes a hold that isn't durable yet out of the index.
@@ -213,10 +212,6 @@ class StoreImpl final : public Store {
   /// Makes the hold that is in the index durable, or takes it out again. The caller has made it
   /// busy.
   Result<HoldRecord> MakeDurable(const std::string& id, const HoldRecord& wanted);
-
-  // Volumes
-  Result<> WriteVolume(const std::string& path, const std::string& beside,
-                       const VolumeRecord& volume);
 
   // Space
   /// What somebody wants to have room for.

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include "base/fault.h"
 #include "base/text.h"
+#include "cache-daemon/store/durable_file.h"
 #include "cache-daemon/store/store_impl.h"
 
 namespace weighhouse::store {
@@ -25,14 +25,8 @@ Result<> StoreImpl::RecordReference(const ReferenceRecord& record) {
   std::optional<ReferenceRecord> known = FindReference(record.fingerprint);
   bool same = known && known->text == record.text && known->snapshot_id == record.snapshot_id;
   if (same) return {};
-  std::string path = layout_.Reference(record.fingerprint);
-  std::string beside = RootLayout::TemporaryBeside(path);
-  TRY(filesystem_.WriteFile(beside, ReferenceToJson(record)));
-  TRY(filesystem_.SyncFile(beside));
-  FaultPoint("reference.written");
-  TRY(filesystem_.Rename(beside, path, io::Replace::kAllowed));
-  FaultPoint("reference.renamed");
-  TRY(filesystem_.SyncDirectory(layout_.ReferencesDirectory()));
+  TRY(WriteDurably(filesystem_, layout_.Reference(record.fingerprint), ReferenceToJson(record),
+                   {.written = "reference.written", .renamed = "reference.renamed"}));
   MutexLock lock(state_->mutex);
   state_->index.references.Put(record);
   return {};

@@ -4,6 +4,7 @@
 
 #include "base/fault.h"
 #include "base/text.h"
+#include "cache-daemon/store/durable_file.h"
 #include "cache-daemon/store/store_impl.h"
 
 namespace weighhouse::store {
@@ -20,8 +21,8 @@ Result<> StoreImpl::RecordVolume(const VolumeRecord& volume) {
   std::string key = VolumeKey(volume.volume_id);
   BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(key)));
   std::string path = layout_.Volume(key);
-  std::string beside = RootLayout::TemporaryBeside(path);
-  Result<> written = WriteVolume(path, beside, volume);
+  Result<> written = WriteDurably(filesystem_, path, VolumeToJson(volume),
+                                  {.written = "volume.written", .renamed = "volume.renamed"});
   if (!written) {
     // It may be in place already, and would be answered from after the next start.
     Result<> removed = filesystem_.Unlink(path);
@@ -33,16 +34,6 @@ Result<> StoreImpl::RecordVolume(const VolumeRecord& volume) {
   MutexLock lock(state_->mutex);
   state_->index.volumes.Put(volume);
   return {};
-}
-
-Result<> StoreImpl::WriteVolume(const std::string& path, const std::string& beside,
-                                const VolumeRecord& volume) {
-  TRY(filesystem_.WriteFile(beside, VolumeToJson(volume)));
-  TRY(filesystem_.SyncFile(beside));
-  FaultPoint("volume.written");
-  TRY(filesystem_.Rename(beside, path, io::Replace::kAllowed));
-  FaultPoint("volume.renamed");
-  return filesystem_.SyncDirectory(layout_.VolumesDirectory());
 }
 
 // Synced: one that a power cut brought back would be answered from without its hold.
