@@ -7,9 +7,10 @@
 
 namespace weighhouse::store {
 
-/// The names (snapshot ids, `lease/<id>`, `reference/<fingerprint>`, `quarantine/<sha256>`) on
-/// which an operation with I/O is under way, so that no mutex need be held over the I/O. Guarded by
-/// the store's mutex; who waits for a name waits on the store's condition variable.
+/// The names (snapshot ids, `lease/<id>`, `hold/<id>`, `volume/<key>`, `reference/<fingerprint>`,
+/// `quarantine/<sha256>`) on which an operation with I/O is under way, so that no mutex need be
+/// held over the I/O. Guarded by the store's mutex; who waits for a name waits on the store's
+/// condition variable.
 class BusySet {
  public:
   bool Contains(const std::string& name) const { return names_.contains(name); }
