@@ -6,12 +6,18 @@
 namespace weighhouse {
 namespace {
 
-size_t FilesOf(const std::optional<SourceAnswers::Said>& said) {
-  return said ? said->listing.files.size() : 0;
+/// What it takes in memory. A source says how many files there are, and what they are called.
+Bytes SizeOf(const Listing& listing) {
+  Bytes bytes = 0;
+  for (const ListedFile& file : listing.files) {
+    bytes += sizeof(file) + file.path.size() + file.identity.value.size();
+  }
+  return bytes;
 }
 
-size_t FilesOf(const std::optional<Result<Resolved>>& owed) {
-  return owed && *owed ? (*owed)->listing.files.size() : 0;
+Result<Resolved> CopyOf(const Result<std::shared_ptr<const Resolved>>& outcome) {
+  if (!outcome) return std::unexpected(outcome.error());
+  return **outcome;
 }
 
 }  // namespace
@@ -37,8 +43,8 @@ std::optional<Result<Resolved>> SourceAnswers::Ask(const ModelReference& model,
   {
     MutexLock lock(mutex_);
     Entry& entry = Use(key);
-    std::optional<Result<Resolved>> owed = TakeOwed(entry);
-    if (owed) return owed;
+    std::optional<Outcome> owed = TakeOwed(entry);
+    if (owed) return CopyOf(*owed);
     // One that waits for its turn in the background is wanted now.
     bool waits = entry.question && std::erase(due_, key) > 0;
     begins = !entry.question || waits;
@@ -53,7 +59,7 @@ std::optional<Result<Resolved>> SourceAnswers::Ask(const ModelReference& model,
   while (!question->outcome) {
     if (!changed_.WaitUntil(lock, deadline)) break;
   }
-  if (question->outcome) return *question->outcome;
+  if (question->outcome) return CopyOf(*question->outcome);
   question->left = true;
   return std::nullopt;
 }
@@ -79,9 +85,9 @@ void SourceAnswers::Refresh(const ModelReference& model) {
   Post(std::move(due));
 }
 
-size_t SourceAnswers::Files() {
+Bytes SourceAnswers::Size() {
   MutexLock lock(mutex_);
-  return files_;
+  return bytes_;
 }
 
 SourceAnswers::Entry& SourceAnswers::Use(const Key& key) {
@@ -117,12 +123,18 @@ SourceAnswers::Due SourceAnswers::NextInBackground() {
 void SourceAnswers::Run(const Key& key, const std::shared_ptr<Question>& question) {
   // Before the question: what is recorded from now on is newer than the answer, or the same.
   auto reference = parts_.store.FindReference(question->model.Fingerprint());
-  Result<Resolved> outcome = ResolveModel(parts_, question->model, question->credentials);
+  Result<Resolved> resolved = ResolveModel(parts_, question->model, question->credentials);
+  Outcome outcome;
   std::optional<Said> told;
-  if (outcome && outcome->served_from == AcquiredTree::ServedFrom::kSource) {
-    told = Said{.listing = outcome->listing,
-                .snapshot_id = outcome->listing.SnapshotId(),
-                .meant = reference ? reference->snapshot_id : ""};
+  if (!resolved) {
+    outcome = std::unexpected(std::move(resolved).error());
+  } else {
+    outcome = std::make_shared<const Resolved>(*std::move(resolved));
+    if ((*outcome)->served_from == AcquiredTree::ServedFrom::kSource) {
+      told = Said{.listing = std::shared_ptr<const Listing>(*outcome, &(*outcome)->listing),
+                  .snapshot_id = (*outcome)->listing.SnapshotId(),
+                  .meant = reference ? reference->snapshot_id : ""};
+    }
   }
   Due due;
   {
@@ -142,41 +154,44 @@ void SourceAnswers::Run(const Key& key, const std::shared_ptr<Question>& questio
 
 void SourceAnswers::Answer(const Key& key, const Question& question, std::optional<Said> told) {
   Entry& entry = entries_.at(key);
-  const Result<Resolved>& outcome = *question.outcome;
+  const Outcome& outcome = *question.outcome;
+  // Nobody is owed an older one than there is.
+  bool owes = TakeOwed(entry).has_value() || question.left;
+  entry.use = ++uses_;
   entry.answered = parts_.clock.Steady();
   entry.ask_again = entry.answered + (told ? kRefreshAfter : kRetryAfter);
   // Where the source is away it may say the same again; any other failure takes it back.
   bool taken_back = !outcome && outcome.error().code != Code::kUnavailable;
-  files_ -= FilesOf(entry.said) + FilesOf(entry.owed);
   if (told || taken_back) entry.said = std::move(told);
-  if (question.left || entry.owed) {  // nobody is owed an older one than there is
-    entry.owed = outcome;
-    owed_.emplace_back(entry.answered, key);
-  }
-  files_ += FilesOf(entry.said) + FilesOf(entry.owed);
+  if (owes) entry.owed = outcome;
+  Weigh(entry);
   entry.question.reset();
   Trim();
 }
 
-std::optional<Result<Resolved>> SourceAnswers::TakeOwed(Entry& entry) {
-  files_ -= FilesOf(entry.owed);
-  return std::exchange(entry.owed, std::nullopt);
+std::optional<SourceAnswers::Outcome> SourceAnswers::TakeOwed(Entry& entry) {
+  if (!entry.owed) return std::nullopt;
+  std::optional<Outcome> owed = std::exchange(entry.owed, std::nullopt);
+  Weigh(entry);
+  if (parts_.clock.Steady() >= entry.answered + kOwedFor) return std::nullopt;
+  return owed;
+}
+
+void SourceAnswers::Weigh(Entry& entry) {
+  bytes_ -= entry.bytes;
+  const Listing* said = entry.said ? entry.said->listing.get() : nullptr;
+  const Listing* owed = entry.owed && *entry.owed ? &(**entry.owed)->listing : nullptr;
+  entry.bytes = said == nullptr ? 0 : SizeOf(*said);
+  if (owed != nullptr && owed != said) entry.bytes += SizeOf(*owed);
+  bytes_ += entry.bytes;
 }
 
 // The one that was used just now stays.
 void SourceAnswers::Trim() {
-  Time now = parts_.clock.Steady();
-  while (!owed_.empty() && owed_.front().first + kOwedFor <= now) {
-    auto found = entries_.find(owed_.front().second);
-    // Else it was fetched, and another one may be owed since.
-    bool same = found != entries_.end() && found->second.answered == owed_.front().first;
-    if (same) TakeOwed(found->second);
-    owed_.pop_front();
-  }
-  while (entries_.size() > 1 && (entries_.size() > kMostModels || files_ > kMostFiles)) {
+  while (entries_.size() > 1 && (entries_.size() > kMostModels || bytes_ > most_bytes_)) {
     auto oldest =
         std::ranges::min_element(entries_, {}, [](const auto& entry) { return entry.second.use; });
-    files_ -= FilesOf(oldest->second.said) + FilesOf(oldest->second.owed);
+    bytes_ -= oldest->second.bytes;
     std::erase(due_, oldest->first);
     entries_.erase(oldest);
   }

@@ -22,8 +22,12 @@ namespace weighhouse {
 class SourceAnswers final : public std::enable_shared_from_this<SourceAnswers> {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  /// `pool` runs the questions, each of which may take minutes; it outlives this.
-  SourceAnswers(const EngineParts& parts, WorkerPool& pool) : parts_(parts), pool_(pool) {}
+  /// A model of as many files as a listing may have, with paths as they usually are, is about half.
+  static constexpr Bytes kMostBytes = 32 * kMiB;
+  /// `pool` runs the questions, each of which may take minutes; it outlives this. `most_bytes`: of
+  /// the listings that are remembered; the last one is, however large.
+  SourceAnswers(const EngineParts& parts, WorkerPool& pool, Bytes most_bytes = kMostBytes)
+      : parts_(parts), pool_(pool), most_bytes_(most_bytes) {}
 
   /// Asks as ResolveModel does, and waits until `deadline`; nothing if that was too short. What
   /// comes of the question later is the answer to the next call, within a minute.
@@ -31,8 +35,8 @@ class SourceAnswers final : public std::enable_shared_from_this<SourceAnswers> {
                                       Time deadline) EXCLUDES(mutex_);
 
   struct Said {
-    Listing listing;
-    std::string snapshot_id;  ///< the listing's
+    std::shared_ptr<const Listing> listing;  ///< shared with what is remembered; never null
+    std::string snapshot_id;                 ///< the listing's
     std::string meant;  ///< the snapshot that the reference was known to mean when it was said
   };
   /// What the source itself said to these credentials last.
@@ -40,29 +44,31 @@ class SourceAnswers final : public std::enable_shared_from_this<SourceAnswers> {
       EXCLUDES(mutex_);
   /// Has the source be asked with nobody's credentials, unless it was lately. Doesn't wait.
   void Refresh(const ModelReference& model) EXCLUDES(mutex_);
-  /// How many files the listings have that are remembered, which is bounded.
-  size_t Files() EXCLUDES(mutex_);
+  /// What the listings take that are remembered, paths included.
+  Bytes Size() EXCLUDES(mutex_);
 
  private:
   static constexpr size_t kMostModels = 1000;
-  static constexpr size_t kMostFiles = 100'000;  // of all of them
   static constexpr size_t kMostInBackground = 2;
   static constexpr std::chrono::minutes kRefreshAfter{60};
   static constexpr std::chrono::minutes kRetryAfter{5};
   static constexpr std::chrono::minutes kOwedFor{1};
 
+  /// What came of a question. Shared, because the same listing is what was said and what is owed.
+  using Outcome = Result<std::shared_ptr<const Resolved>>;
   /// One question that is under way. Guarded by the mutex of what it is a part of.
   struct Question {
     ModelReference model;
     Credentials credentials;
     bool background = false;
     bool left = false;  // somebody waited in vain
-    std::optional<Result<Resolved>> outcome;
+    std::optional<Outcome> outcome;
   };
   struct Entry {
     std::shared_ptr<Question> question;  // under way, or waiting for its turn; shared with its job
     std::optional<Said> said;
-    std::optional<Result<Resolved>> owed;  // to somebody who waited in vain
+    std::optional<Outcome> owed;  // to somebody who waited in vain
+    Bytes bytes = 0;              // of the listings in it
     Time answered;
     Time ask_again = Time::min();
     uint64_t use = 0;
@@ -79,19 +85,21 @@ class SourceAnswers final : public std::enable_shared_from_this<SourceAnswers> {
   Due NextInBackground() REQUIRES(mutex_);
   void Post(Due due) EXCLUDES(mutex_);
   void Answer(const Key& key, const Question& question, std::optional<Said> told) REQUIRES(mutex_);
-  /// Takes what is owed.
-  std::optional<Result<Resolved>> TakeOwed(Entry& entry) REQUIRES(mutex_);
+  /// Takes what is owed; nothing if it is too old by now.
+  std::optional<Outcome> TakeOwed(Entry& entry) REQUIRES(mutex_);
+  /// Counts what is in the entry now.
+  void Weigh(Entry& entry) REQUIRES(mutex_);
   void Trim() REQUIRES(mutex_);
 
   const EngineParts parts_;
   WorkerPool& pool_;
+  const Bytes most_bytes_;
   Mutex mutex_;
   ConditionVariable changed_;  // a question has its outcome
   std::map<Key, Entry> entries_ GUARDED_BY(mutex_);
-  std::deque<Key> due_ GUARDED_BY(mutex_);                    // to be asked in the background
-  std::deque<std::pair<Time, Key>> owed_ GUARDED_BY(mutex_);  // since when, oldest first
+  std::deque<Key> due_ GUARDED_BY(mutex_);  // to be asked in the background
   size_t in_background_ GUARDED_BY(mutex_) = 0;
-  size_t files_ GUARDED_BY(mutex_) = 0;  // of what was said, and of what is owed
+  Bytes bytes_ GUARDED_BY(mutex_) = 0;  // of all entries
   uint64_t uses_ GUARDED_BY(mutex_) = 0;
 };
 

@@ -160,7 +160,7 @@ std::optional<Volumes::Meaning> Volumes::Known(const ModelReference& model,
   bool newest =
       said && (!snapshot || said->meant == snapshot->id || said->snapshot_id == snapshot->id);
   if (newest) {
-    return Meaning{.listing = std::move(said->listing), .source = *std::move(source)};
+    return Meaning{.listing = *said->listing, .source = *std::move(source)};
   }
   if (!snapshot) return std::nullopt;
   Meaning meaning{.listing = ListingOf(*snapshot)};

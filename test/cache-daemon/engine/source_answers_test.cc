@@ -1,5 +1,6 @@
 #include "cache-daemon/engine/source_answers.h"
 
+#include <functional>
 #include <future>
 #include <thread>
 
@@ -27,26 +28,32 @@ class SourceAnswersTest : public store::StoreTest {
     Open();
     sources_ = source::SourceRegistry::Create({.local_roots = {models_.path().string()}}).value();
     leases_ = std::make_unique<LeaseGate>(*store_, clock_);
-    answers_ = std::make_shared<SourceAnswers>(
-        EngineParts{
-            *store_, *sources_, filler_, pool_, pool_, *leases_, waits_, clock_, metrics_, {}},
-        pool_);
+    Make(SourceAnswers::kMostBytes);
   }
   ~SourceAnswersTest() override { pool_.Stop(); }
 
+  void Make(Bytes most_bytes) {
+    EngineParts parts{*store_,  *sources_, filler_, pool_,    pool_,
+                      *leases_, waits_,    clock_,  metrics_, {}};
+    answers_ = std::make_shared<SourceAnswers>(parts, pool_, most_bytes);
+  }
   ModelReference Model(const std::string& name, int files) {
     for (int i = 0; i < files; ++i) WriteTestFile(models_ / name / std::to_string(i), "x");
     return ModelReference::Parse("file://" + (models_ / name).string()).value();
   }
-  /// Somebody asks, waits in vain, and is owed what comes of it.
-  void AskInVain(const ModelReference& model) {
+  /// Asks while the asker is held up, so that nothing but what is owed already is an answer, and
+  /// then lets it have done all that it was asked.
+  std::optional<Result<Resolved>> AskHeldUp(
+      const ModelReference& model, const std::function<void()>& meanwhile = [] {}) {
     std::promise<void> go_on;
     pool_.Post([&] { go_on.get_future().wait(); });
-    EXPECT_FALSE(answers_->Ask(model, {}, std::chrono::steady_clock::now()));
+    auto owed = answers_->Ask(model, {}, std::chrono::steady_clock::now());
+    meanwhile();
     go_on.set_value();
     std::promise<void> idle;
     pool_.Post([&] { idle.set_value(); });
     idle.get_future().wait();
+    return owed;
   }
 
   TemporaryDirectory models_;
@@ -59,28 +66,44 @@ class SourceAnswersTest : public store::StoreTest {
   std::shared_ptr<SourceAnswers> answers_;
 };
 
-TEST_F(SourceAnswersTest, WhatIsOwedCountsUntilItIsFetched) {
+TEST_F(SourceAnswersTest, WhatWasSaidAndIsOwedCountsOnce) {
   ModelReference model = Model("model", 3);
-  AskInVain(model);
-  EXPECT_EQ(answers_->Files(), 6u) << "said, and owed";
-  std::optional<Result<Resolved>> owed = answers_->Ask(model, {}, std::chrono::steady_clock::now());
+  EXPECT_FALSE(AskHeldUp(model)) << "it is owed from now on";
+  Bytes bytes = answers_->Size();
+  EXPECT_GE(bytes, 3 * sizeof(ListedFile));
+  std::optional<Result<Resolved>> owed = AskHeldUp(model);
   ASSERT_TRUE(owed && *owed);
   EXPECT_EQ((*owed)->listing.files.size(), 3u);
-  EXPECT_EQ(answers_->Files(), 3u);
+  EXPECT_EQ(answers_->Size(), bytes) << "it is what was said last still";
 }
 
-TEST_F(SourceAnswersTest, WhatIsOwedGoesAfterAMinute) {
+TEST_F(SourceAnswersTest, WhatIsOwedIsSoForAMinute) {
   ModelReference model = Model("model", 3);
-  AskInVain(model);
+  EXPECT_FALSE(AskHeldUp(model));
   clock_.Advance(30s);
-  AskInVain(Model("other", 2));
-  EXPECT_EQ(answers_->Files(), 10u);
-  clock_.Advance(31s);
-  answers_->Refresh(model);  // whoever comes next, and asks nothing
-  EXPECT_EQ(answers_->Files(), 7u) << "the other is owed still";
-  clock_.Advance(60s);
-  answers_->Refresh(model);
-  EXPECT_EQ(answers_->Files(), 5u);
+  EXPECT_TRUE(AskHeldUp(model));
+  EXPECT_FALSE(AskHeldUp(model)) << "it was fetched";
+  clock_.Advance(61s);
+  EXPECT_FALSE(AskHeldUp(model)) << "it is too old";
+  EXPECT_TRUE(AskHeldUp(model)) << "there is a newer one";
+}
+
+TEST_F(SourceAnswersTest, CountsWhatFilesAreCalled) {
+  WriteTestFile(models_ / "model" / std::string(200, 'n'), "x");
+  AskHeldUp(Model("model", 0));
+  EXPECT_GE(answers_->Size(), 200 + sizeof(ListedFile));
+}
+
+TEST_F(SourceAnswersTest, AnAnswerThatIsOwedIsKeptBeforeOlderOnes) {
+  ModelReference model = Model("model", 3);
+  ModelReference other = Model("other", 3);
+  AskHeldUp(other);
+  Bytes bytes = answers_->Size();
+  Make(bytes * 3 / 2);  // one of both
+  AskHeldUp(other);
+  EXPECT_FALSE(AskHeldUp(model, [&] { answers_->Refresh(other); })) << "the other was used since";
+  EXPECT_TRUE(AskHeldUp(model));
+  EXPECT_LE(answers_->Size(), bytes * 3 / 2);
 }
 
 }  // namespace
