@@ -1,7 +1,6 @@
 // What a volume leaves where it is refused, where a step of it fails, and after a crash between
 // two.
 
-#include <algorithm>
 #include <filesystem>
 #include <future>
 #include <thread>
@@ -31,13 +30,6 @@ class EngineVolumeOrderTest : public VolumeFixture {
     options.store.limit = limit;
     options.filesystem = &disk_;
     OpenEngine(options);
-  }
-  /// The revision that a reference of that text means; "": there is none.
-  std::string MeantBy(const std::string& reference) {
-    for (const SnapshotView& view : engine_->List()) {
-      if (std::ranges::count(view.references, reference) > 0) return view.snapshot.revision;
-    }
-    return "";
   }
   void RemoveAll(const std::string& directory) {
     for (const std::string& name : Names(directory)) fs::remove(fs::path(root_) / directory / name);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 
@@ -35,6 +36,13 @@ class VolumeFixture : public EngineTest {
     return request;
   }
   size_t HoldCount() { return engine_->Info()->holds.size(); }
+  /// The revision that a reference of that text means; "": there is none.
+  std::string MeantBy(const std::string& reference) {
+    for (const SnapshotView& view : engine_->List()) {
+      if (std::ranges::count(view.references, reference) > 0) return view.snapshot.revision;
+    }
+    return "";
+  }
   /// Waits until so many models are complete.
   bool BecomesComplete(size_t models) {
     return Becomes([&] { return engine_->Info()->contents.snapshots_complete == models; });
