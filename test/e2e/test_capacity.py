@@ -122,11 +122,10 @@ def told(node: Node, storage_class: StorageClass, hub: Hub) -> Capacity:
     node.provisioner.capacity(storage_class)
 
     def settled() -> bool:
-        with node.daemon.client() as cache:
-            fit = cache.call("Capacity", model=cache.model(uri)).model
-            refused = any(uri.removeprefix("hf://") in entry["path"] and entry["status"] in (401, 403, 404)
-                          for entry in hub.log())
-            return refused or fit.size == cache.messages.ModelFit.SIZE_KNOWN
+        fit = node.capacity(uri).model
+        refused = any(uri.removeprefix("hf://") in entry["path"] and entry["status"] in (401, 403, 404)
+                      for entry in hub.log())
+        return refused or fit.size == fit.SIZE_KNOWN
     node.daemon.process.wait_ready(settled)
     return node.provisioner.capacity(storage_class)
 
@@ -137,8 +136,7 @@ def created(node: Node, storage_class: StorageClass, storage: int) -> str:
     try:
         volume = node.provisioner.create(storage_class, claim)
     except grpc.RpcError as error:
-        with node.daemon.client() as cache:
-            assert not cache.call("Info").holds and not list((node.daemon.root / "volumes").glob("*"))
+        assert not node.info().holds and not list((node.daemon.root / "volumes").glob("*"))
         return error.code().name
     node.provisioner.delete(volume)
     return "OK"
@@ -189,9 +187,7 @@ def test_a_node_that_has_more_of_a_model_is_preferred(new_node: Callable[..., No
 def test_what_no_class_or_another_node_asks_for(node: Node) -> None:
     def capacity(**fields: object) -> object:
         return node.csi.call("Controller", "GetCapacity", node.csi.messages.GetCapacityRequest(**fields), 5)
-    with node.daemon.client() as cache:
-        available = cache.call("Capacity").available
-    assert capacity().available_capacity == available  # type: ignore[attr-defined]
+    assert capacity().available_capacity == node.capacity().available  # type: ignore[attr-defined]
     topology = node.csi.messages.Topology(segments={key: "elsewhere" for key in node.provisioner.segment})
     parameters = {"model": "hf://acme/tiny"}
     for request in ({"parameters": parameters, "accessible_topology": topology},

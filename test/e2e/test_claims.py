@@ -38,12 +38,6 @@ def cluster(hub: Hub) -> Iterator[Cluster]:
     made.close()
 
 
-def fetched(node: Node) -> int:
-    """Bytes that the node's daemon brought from the hub."""
-    with node.daemon.client() as cache:
-        return cache.call("Info").bytes_fetched
-
-
 def bytes_of(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file() and path.name != ".fixture.json")
 
@@ -62,17 +56,9 @@ def published(nodes: list[Node], pods: list[Pod]) -> list[Path]:
     return [node.kubelet.path(pod) for node, pod in zip(nodes, pods)]
 
 
-def complete(node: Node) -> list[str]:
-    """The origins of the models that are here whole, and that nobody leases."""
-    with node.daemon.client() as cache:
-        return [each.origin.rpartition("/")[2] for each in cache.call("List").snapshots
-                if each.state == cache.messages.Snapshot.COMPLETE and not each.leases]
-
-
 def holds(node: Node) -> list[str]:
     """The volumes that room is kept for."""
-    with node.daemon.client() as cache:
-        return [hold.volume_id for hold in cache.call("Info").holds]
+    return [hold.volume_id for hold in node.info().holds]
 
 
 def refusal(call: Callable[[], Any]) -> grpc.RpcError:
@@ -94,13 +80,13 @@ def test_a_claim_made_on_one_node_is_used_on_three_and_each_fetches_once(cluster
     assert [digests(path) for path in paths] == [digests(model)] * 3
     shard = "acme/sharded/model-00001-of-00003.safetensors"
     assert hub.fetched()[shard] == 3 * (hub.models / shard).stat().st_size
-    assert [fetched(node) for node in cluster.nodes] == [bytes_of(model)] * 3
+    assert [node.info().bytes_fetched for node in cluster.nodes] == [bytes_of(model)] * 3
     assert [holds(node) for node in cluster.nodes] == [[]] * 3, "the first publish does not end the hold"
     for node, pod in zip(cluster.nodes, pods):
         node.end(pod)
         node.assert_nothing_left()
     assert cluster.delete(volume) == [node.name for node in cluster.nodes]
-    assert [complete(node) for node in cluster.nodes] == [["sharded"]] * 3, "with the volume went the model"
+    assert [node.complete() for node in cluster.nodes] == [["sharded"]] * 3, "with the volume went the model"
 
     hub.reset()
     again = second.provisioner.create(SHARDED, Claim("again", 1024 * MIB))

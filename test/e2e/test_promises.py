@@ -49,16 +49,6 @@ def outcomes_of(calls: list[Callable[[], Any]]) -> list[Any]:
     return results
 
 
-def info(node: Node) -> Any:
-    with node.daemon.client() as cache:
-        return cache.call("Info")
-
-
-def sums(node: Node) -> Any:
-    with node.daemon.client() as cache:
-        return cache.call("Capacity")
-
-
 def test_of_two_claims_that_race_for_the_last_bytes_one_is_promised(new_node: Callable[..., Node], hub: Hub) -> None:
     node = new_node(limit=TIGHT)
     for number in range(ROUNDS):
@@ -70,10 +60,11 @@ def test_of_two_claims_that_race_for_the_last_bytes_one_is_promised(new_node: Ca
         assert len(kept) == len(refused) == 1, results
         assert refused[0].code() == Code.RESOURCE_EXHAUSTED and "MiB" in (refused[0].details() or "")
         [(name, volume)] = kept
-        assert [hold.volume_id for hold in info(node).holds] == [volume.handle]
+        assert [hold.volume_id for hold in node.info().holds] == [volume.handle]
         [path] = node.start(pod := node.claim_pod("pod", volume))
         assert digests(path) == digests(hub.models / name)
-        assert sums(node).used <= sums(node).limit
+        sums = node.capacity()
+        assert sums.used <= sums.limit
         node.end(pod)
         node.provisioner.delete(volume)
         node.daemon.cli("evict", f"hf://{name}")
@@ -114,10 +105,10 @@ def test_a_promise_outlives_the_daemon_and_ends_with_its_time(new_node: Callable
     assert refused.value.code() == Code.RESOURCE_EXHAUSTED
     node.provisioner.delete(volume)
     node.daemon.change("cache", holdTimeout="1s")
-    node.daemon.process.wait_ready(lambda: info(node).configuration.reloads == 1)
+    node.daemon.process.wait_ready(lambda: node.info().configuration.reloads == 1)
     forgotten = node.provisioner.create(CLASSES[OTHER], Claim("forgotten", MIB))
 
-    node.daemon.process.wait_ready(lambda: not info(node).holds)
+    node.daemon.process.wait_ready(lambda: not node.info().holds)
     [path] = node.start(pod := node.claim_pod("late", forgotten))
     node.assert_serves(path, OTHER)
     node.end(pod)
@@ -141,7 +132,7 @@ def test_an_uninstall_in_the_documented_order_leaves_nothing(node: Node, hub: Hu
     for volume in (*volumes, unused):
         assert node.provisioner.delete(volume)
     node.assert_nothing_left()
-    assert not info(node).holds and not list((node.daemon.root / "volumes").iterdir())
+    assert not node.info().holds and not list((node.daemon.root / "volumes").iterdir())
     # The DaemonSet: both programs get SIGTERM. The CSIDriver is nothing on a node either.
     assert node.plugin.stop() == 0 and node.daemon.stop() == 0
     assert not node.plugin.socket.exists() and below(node.daemon.sockets) == []

@@ -106,6 +106,5 @@ def test_csi_sanity_passes_every_case_that_the_capabilities_enable(node: Node, h
     assert pending == PENDING
     assert len(passed) >= CASES
     node.assert_nothing_left()
-    with node.daemon.client() as cache:
-        assert list(cache.call("Info").holds) == [], "what was promised ends with the volumes"
+    assert list(node.info().holds) == [], "what was promised ends with the volumes"
     assert 0 < hub.fetched()["acme/tiny/model.safetensors"] < 2 * (hub.models / "acme/tiny/model.safetensors").stat().st_size

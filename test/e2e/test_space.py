@@ -35,9 +35,8 @@ def test_model_waits_while_the_cache_is_full_of_models_in_use(new_node: Callable
     node.end(first)
     node.kubelet.wait_mounted(second)
     node.assert_serves(node.kubelet.path(second), "acme/sharded")
-    with node.daemon.client() as cache:
-        sums = cache.call("Capacity")
-        assert sums.used <= sums.limit == 20 * MIB
+    sums = node.capacity()
+    assert sums.used <= sums.limit == 20 * MIB
     node.end(second)
     node.assert_nothing_left()
 

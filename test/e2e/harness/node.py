@@ -6,6 +6,7 @@ import itertools
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -105,6 +106,23 @@ class Node:
         except grpc.RpcError as error:
             code, message = error.code(), error.details() or ""
         return Call(method, pod.name, pod.volumes[0].name, code, message, 0.0)
+
+    # What the daemon says
+
+    def info(self) -> Any:
+        with self.daemon.client() as cache:
+            return cache.call("Info")
+
+    def capacity(self, model: str = "") -> Any:
+        """The sums of space, and of a model (a URI) whether it fits."""
+        with self.daemon.client() as cache:
+            return cache.call("Capacity", model=cache.model(model) if model else None)
+
+    def complete(self) -> list[str]:
+        """The repositories whose models are here whole, and that nobody leases."""
+        with self.daemon.client() as cache:
+            return [each.origin.rpartition("/")[2] for each in cache.call("List").snapshots
+                    if each.state == cache.messages.Snapshot.COMPLETE and not each.leases]
 
     # What is there
 
