@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import Any, Callable
 
@@ -22,6 +23,7 @@ ONE, OTHER = "promise/one", "promise/other"
 CLASSES = {name: StorageClass(name.replace("/", "-"), {"model": f"hf://{name}"}) for name in (ONE, OTHER)}
 TIGHT = "13Mi"  # room for one of them
 ROUNDS = 8
+HOLD_SECONDS = 5
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -95,23 +97,41 @@ def test_a_promised_model_is_not_evicted_before_its_publish(new_node: Callable[.
     node.assert_nothing_left()
 
 
-def test_a_promise_outlives_the_daemon_and_ends_with_its_time(new_node: Callable[..., Node]) -> None:
+def test_a_promise_outlives_the_daemon(new_node: Callable[..., Node]) -> None:
     node = new_node(limit=TIGHT)
     volume = node.provisioner.create(CLASSES[ONE], Claim("promised", MIB))
     node.daemon.kill()
     node.daemon.start()
+    assert [hold.volume_id for hold in node.info().holds] == [volume.handle]
     with pytest.raises(grpc.RpcError) as refused:
         node.provisioner.create(CLASSES[OTHER], Claim("refused", MIB))
     assert refused.value.code() == Code.RESOURCE_EXHAUSTED
-    node.provisioner.delete(volume)
-    node.daemon.change("cache", holdTimeout="1s")
+
+
+def test_a_promise_ends_with_its_time_and_its_room_is_the_next_ones(new_node: Callable[..., Node], hub: Hub) -> None:
+    node = new_node(limit=TIGHT)
+    node.daemon.change("cache", holdTimeout=f"{HOLD_SECONDS}s")
     node.daemon.process.wait_ready(lambda: node.info().configuration.reloads == 1)
     forgotten = node.provisioner.create(CLASSES[OTHER], Claim("forgotten", MIB))
+    [hold] = node.info().holds
+    assert hold.volume_id == forgotten.handle and hold.ends_unix <= time.time() + HOLD_SECONDS
+    with pytest.raises(grpc.RpcError) as refused:
+        node.provisioner.create(CLASSES[ONE], Claim("early", MIB))
+    assert refused.value.code() == Code.RESOURCE_EXHAUSTED
+    node.daemon.process.wait_ready(lambda: not node.info().holds and node.complete() == ["other"])
 
-    node.daemon.process.wait_ready(lambda: not node.info().holds)
-    [path] = node.start(pod := node.claim_pod("late", forgotten))
-    node.assert_serves(path, OTHER)
+    following = node.provisioner.create(CLASSES[ONE], Claim("following", MIB))
+    assert [hold.volume_id for hold in node.info().holds] == [following.handle]
+    [path] = node.start(pod := node.claim_pod("following", following))
+    assert digests(path) == digests(hub.models / ONE)
+    # Whose promise ended may still come, like any other pod: when there is room.
+    late = node.claim_pod("late", forgotten)
+    node.kubelet.run(late)
+    node.kubelet.wait_call(late, Code.RESOURCE_EXHAUSTED)
     node.end(pod)
+    node.kubelet.wait_mounted(late)
+    node.assert_serves(node.kubelet.path(late), OTHER)
+    node.end(late)
 
 
 def below(directory: Path) -> list[str]:
