@@ -12,6 +12,7 @@ from typing import Any, Callable
 import grpc
 import pytest
 
+from harness import documented
 from harness.hub import TOKEN, Hub
 from harness.models import MIB, digests, make_model
 from harness.node import Node
@@ -139,31 +140,64 @@ def below(directory: Path) -> list[str]:
     return sorted(str(path.relative_to(directory)) for path in directory.rglob("*"))
 
 
-def test_an_uninstall_in_the_documented_order_leaves_nothing(node: Node, hub: Hub) -> None:
-    volumes = [node.provisioner.create(CLASSES[ONE], Claim("one", MIB)),
-               node.provisioner.create(StorageClass("private", {"model": "hf://acme/private"}), Claim("two", 32 * MIB))]
-    unused = node.provisioner.create(CLASSES[OTHER], Claim("unused", MIB, ("ReadWriteOnce",)))
-    pods = [node.claim_pod("first", volumes[0]), node.claim_pod("second", volumes[0]),
-            node.claim_pod("private", volumes[1], {"HF_TOKEN": TOKEN}), node.pod("inline"),
-            node.pod("hub", layout="hub")]
-    node.start(*pods)
-    # Pods, then claims and with them the volumes, then the classes (which are nothing on a node).
-    node.end(*pods)
-    for volume in (*volumes, unused):
-        assert node.provisioner.delete(volume)
-    node.assert_nothing_left()
-    assert not node.info().holds and not list((node.daemon.root / "volumes").iterdir())
-    # The DaemonSet: both programs get SIGTERM. The CSIDriver is nothing on a node either.
-    assert node.plugin.stop() == 0 and node.daemon.stop() == 0
-    assert not node.plugin.socket.exists() and below(node.daemon.sockets) == []
-    assert [mount.point for mount in mounts_below(node.directory)] == [node.kubelet_root], "a mount is left"
-    own = node.kubelet_root / "plugins/csi.weighhouse.dev"
-    assert all(path in (own.parent, own, node.kubelet_root / "pods") or own in path.parents
-               for path in node.kubelet_root.rglob("*")), below(node.kubelet_root)
-    # The cache, and the directory beside the plugin's socket: with nothing of ours left to help.
-    subprocess.run(["rm", "-rf", "--one-file-system", str(node.daemon.root), str(node.daemon.sockets), str(own)], check=True)
-    own.parent.rmdir()  # kubelet's, and empty
-    assert below(node.kubelet_root) == ["pods"]
+class Uninstall:
+    """A node in use, and what README's steps do to it. What is nothing on a node (classes, objects) is left out."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        private = StorageClass("private", {"model": "hf://acme/private"})
+        used = [node.provisioner.create(CLASSES[ONE], Claim("one", MIB)),
+                node.provisioner.create(private, Claim("two", 32 * MIB))]
+        unused = node.provisioner.create(CLASSES[OTHER], Claim("unused", MIB, ("ReadWriteOnce",)))
+        self._volumes = [*used, unused]
+        self._pods = [node.claim_pod("first", used[0]), node.claim_pod("second", used[0]),
+                      node.claim_pod("private", used[1], {"HF_TOKEN": TOKEN}), node.pod("inline"),
+                      node.pod("hub", layout="hub")]
+        node.start(*self._pods)
+
+    def play(self, step: str, commands: list[list[str]]) -> None:
+        """One step by its first words; one that isn't known here is a KeyError."""
+        {"Pods": self._end_pods, "Claims": self._delete_claims, "Volumes": self._check_volumes, "Classes": lambda: None,
+         "The DaemonSet": self._stop, "The cache": lambda: self._remove(commands)}[step]()
+
+    def _end_pods(self) -> None:
+        self.node.end(*self._pods)
+
+    def _delete_claims(self) -> None:
+        for volume in self._volumes:
+            assert self.node.provisioner.delete(volume)
+
+    def _check_volumes(self) -> None:
+        self.node.assert_nothing_left()
+        assert not self.node.info().holds and not list((self.node.daemon.root / "volumes").iterdir())
+
+    def _stop(self) -> None:
+        """Both programs get SIGTERM."""
+        node = self.node
+        assert node.plugin.stop() == 0 and node.daemon.stop() == 0
+        assert not node.plugin.socket.exists() and below(node.daemon.sockets) == []
+        assert [mount.point for mount in mounts_below(node.directory)] == [node.kubelet_root], "a mount is left"
+
+    def _remove(self, commands: list[list[str]]) -> None:
+        """With nothing of ours left to help."""
+        [[program, flags, *paths]] = commands
+        assert (program, flags) == ("rm", "-rf")
+        made = documented.node_paths().values()
+        assert all(any(Path(path).is_relative_to(place) for path in paths) for place in made), "it forgets a place"
+        subprocess.run([program, flags, *(str(documented.on_node(self.node, path)) for path in paths)], check=True)
+
+
+def test_an_uninstall_in_the_documented_order_leaves_nothing(node: Node) -> None:
+    documented.prepare(node)
+    profile = node.kubelet_root / "seccomp/profiles/weighhouse-cached.json"
+    assert profile.exists()
+    uninstall = Uninstall(node)
+    steps = documented.uninstall_steps()
+    assert len(steps) == 6, "each is played once"
+    for step, commands in steps.items():
+        uninstall.play(step, commands)
+    (node.kubelet_root / "plugins").rmdir()  # kubelet's, and empty
+    assert below(node.kubelet_root) == ["pods", "seccomp", "seccomp/profiles"], "kubelet's own"
     assert sorted(os.listdir(node.directory)) == ["cached.log", "config", "csi.log", "kubelet", "local"], "the test's own"
 
 
