@@ -51,5 +51,6 @@ def test_soak(capsys: pytest.CaptureFixture[str]) -> None:
     finally:
         world.close()
     counts = ", ".join(f"{name} {count}" for name, count in collections.Counter(taken).most_common())
+    seen = ", ".join(f"{count} {name}" for name, count in world.seen.items())
     with capsys.disabled():
-        print(f"\nseed {SEED}: {len(taken)} steps, {world.kills} SIGKILLs: {counts}")
+        print(f"\nseed {SEED}: {len(taken)} steps, {world.kills} SIGKILLs: {counts}; {seen}")

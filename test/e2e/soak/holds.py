@@ -24,6 +24,8 @@ class Held:
     volume: str
     model: str
     snapshot: str
+    """Empty: the source was made to refuse, and so it is bytes."""
+    bytes: int
     certain: bool
     """Nothing but the cache itself has taken room since, and the source is good."""
     present: set[str] = field(default_factory=set)
@@ -32,18 +34,25 @@ class Held:
 def create(world: World, volume: str, model: str) -> Any:
     """What CreateVolume answers, or grpc.RpcError."""
     digest = hashlib.sha256(f"{volume} {model}".encode()).hexdigest()
-    return world.cache.call("CreateVolume", volume_id=volume, request_digest=digest,
-                            model=world.cache.model(f"hf://{model}")).volume
+    return world.cache.call("CreateVolume", volume_id=volume, request_digest=digest, model=world.cache.model(f"hf://{model}"),
+                            required_bytes=world.shelf.bytes_of(model)).volume
 
 
 def take(world: World, model: str) -> None:
-    """Has a volume created, or raises grpc.RpcError."""
+    """Has a volume created, or raises grpc.RpcError. From the answer on there is room for it: a snapshot's, which is bytes
+    only where the source was made to refuse, until somebody comes or its time is over."""
     world.last_number += 1
     volume = f"claim-{world.last_number}"
+    logged = world.daemon.log.stat().st_size
     world.volumes[volume] = (model, create(world, volume, model))
-    for hold in world.cache.call("Info").holds:
-        if hold.volume_id == volume:
-            world.holds[volume] = Held(volume, model, hold.snapshot_id, certain=not world.faulty)
+    taken = [hold for hold in world.cache.call("Info").holds if hold.volume_id == volume]
+    if not taken:
+        must(world.said(f"the hold of volume {volume} on", logged), f"{volume} was created, and nothing is held for it")
+        return
+    [hold] = taken
+    must(hold.snapshot_id or world.faulty, f"{volume} got bytes only: {hold}")
+    must(hold.snapshot_id or hold.bytes >= world.shelf.bytes_of(model), f"{volume} got too few bytes: {hold}")
+    world.holds[volume] = Held(volume, model, hold.snapshot_id, hold.bytes, certain=not world.faulty)
 
 
 def drop(world: World, volume: str) -> None:
@@ -67,11 +76,12 @@ def pod_for(world: World, held: Held) -> Pod:
 def check(world: World, disk: DiskView) -> None:
     """The daemon holds what it said, no more and no less, and has lost nothing of it; and it knows its volumes."""
     info = world.cache.call("Info")
-    known = {hold.volume_id for hold in info.holds}
-    must(known == set(world.holds), f"holds: {known} instead of {set(world.holds)}")
+    known = {hold.volume_id: (hold.snapshot_id, hold.bytes) for hold in info.holds}
+    expected = {held.volume: (held.snapshot, held.bytes) for held in world.holds.values()}
+    must(known == expected, f"holds: {known} instead of {expected}")
     must(info.volumes == len(world.volumes), f"{info.volumes} volumes instead of {set(world.volumes)}")
     for held in world.holds.values():
-        if not held.snapshot:  # the source was made to refuse: bytes
+        if not held.snapshot:  # bytes that no model was known for: there is nothing that could be lost but them
             continue
         must(held.snapshot in disk.records, f"{held} lost its snapshot")
         present = disk.records[held.snapshot] & disk.blobs

@@ -34,6 +34,10 @@ class Shelf:
         # Zipf's law with the exponent 1.
         self._weights = list(itertools.accumulate(1 / rank for rank in range(1, MODELS + 1)))
 
+    def bytes_of(self, model: str) -> int:
+        """The sum of the model's files."""
+        return sum((self.directory / model / name).stat().st_size for name in self.digests[model])
+
     def size_of(self, model: str, digests_of_files: set[str]) -> int:
         """What these files of the model take together, each content once."""
         sizes = {digest: (self.directory / model / name).stat().st_size for name, digest in self.digests[model].items()}

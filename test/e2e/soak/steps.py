@@ -34,10 +34,11 @@ def met_eviction(error: grpc.RpcError) -> bool:
 
 def check_refusal(world: World, pod: Pod, error: grpc.RpcError, still: int | None = None) -> None:
     """A publish may fail for want of room, or because the source was made to fail; then it leaves nothing. `still`: what
-    World.still said before it."""
+    World.still said before it. Only where nothing was under way before, after and between is the room now what it was when
+    the publish was refused: else a fill may have had it meanwhile, and given it back or become idle since."""
     code = error.code()
     if code in NO_ROOM:
-        if still is not None and world.still() == still:  # the room is what it was
+        if still is not None and world.still() == still:
             check_there_is_no_room(world, pod, error)
     elif not met_eviction(error):
         must(world.faulty and code in SOURCE_TROUBLE, f"{pod}: {code}: {error.details()}")
@@ -50,6 +51,7 @@ def check_there_is_no_room(world: World, pod: Pod, error: grpc.RpcError) -> None
         return
     selected = world.cache.call("Stat", model=world.cache.model(f"hf://{pod.model}")).bytes_selected
     sums = world.cache.call("Capacity")
+    world.seen["refusals judged"] += 1
     must(selected + MIB > sums.available, f"{pod}: {error.details()}\nbut it is {selected} bytes:\n{sums}")
 
 
@@ -82,16 +84,27 @@ def arrive_too_large(world: World) -> None:
         raise invariants.Broken(f"{TOO_LARGE} fits {world.limit}")
 
 
-def hold(world: World) -> None:
+def hold(world: World, model: str = "") -> None:
     """A claim is provisioned here."""
     if len(world.holds) >= holds.MOST_HOLDS:
         return
     try:
-        holds.take(world, world.shelf.choose(world.random))
+        holds.take(world, model or world.shelf.choose(world.random))
     except grpc.RpcError as error:
         evicting = error.code() == Code.ABORTED
         must(error.code() in NO_ROOM or evicting or (world.faulty and error.code() in SOURCE_TROUBLE),
              f"hold: {error.code()}: {error.details()}")
+
+
+def hold_unfetched(world: World) -> None:
+    """A claim is provisioned here while the source gives no file of its model: the room stays promised, and empty."""
+    if world.faulty or not world.quiet():
+        return
+    model = world.random.choice(world.shelf.names)  # the popular ones are here mostly
+    world.hub.faults(fault("hub", f"/{model}/resolve/", {"kind": "status", "status": 404}))
+    hold(world, model)
+    world.daemon.process.wait_ready(world.quiet)  # its fill has ended in vain
+    world.hub.faults()
 
 
 def create_again(world: World) -> None:
@@ -271,8 +284,9 @@ def again(world: World, pod: Pod) -> None:
 
 STEPS: tuple[tuple[Callable[[World], None], int], ...] = (
     (arrive, 300), (leave, 260), (arrive_meanwhile, 160), (replay, 40), (vanish, 20), (sync, 40), (prefetch, 50),
-    (evict, 30), (hold, 60), (delete_volume, 40), (create_again, 30), (arrive_for_hold, 40), (hold_expires, 4), (arrive_too_large, 5),
-    (break_source, 20), (mend_source, 30), (foreign_file, 30), (change_limit, 15), (stop, 4), (kill, 25))
+    (evict, 30), (hold, 60), (hold_unfetched, 40), (delete_volume, 40), (create_again, 30), (arrive_for_hold, 40),
+    (hold_expires, 4), (arrive_too_large, 5), (break_source, 20), (mend_source, 30), (foreign_file, 30), (change_limit, 15),
+    (stop, 4), (kill, 25))
 
 
 def choose(generator: random.Random) -> Callable[[World], None]:

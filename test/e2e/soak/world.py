@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import random
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -84,6 +85,8 @@ class World:
     faulty: bool = False
     last_number: int = 0
     kills: int = 0
+    seen: collections.Counter[str] = field(default_factory=collections.Counter)
+    """How often what is looked for was there to be looked at."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -168,6 +171,12 @@ class World:
     def fetched(self) -> int:
         """Bytes that came since the daemon's start."""
         return int(self.cache.call("Info").bytes_fetched)
+
+    def said(self, words: str, logged: int) -> bool:
+        """The daemon's log holds these words from this place on."""
+        with self.daemon.log.open("rb") as log:
+            log.seek(logged)
+            return words.encode() in log.read()
 
     def files_of(self, pod: Pod) -> Path:
         """Where a pod's model files lie."""
