@@ -33,9 +33,12 @@ class DiskView:
         self.quarantined = {path.name for path in self._count(root / "quarantine")}
         named = {*self._trees(), *(f"leases/{name}" for name in os.listdir(root / "leases"))}
         self.unfinished = {name for name in named if Path(name).name.startswith(".")}
-        """Trees and leases on their way; what a crash leaves of them goes at the next start."""
+        """Trees and leases on their way in or out; what a crash leaves of them goes at the next start."""
         self.trees = {name for name in named - self.unfinished if name.startswith("trees/")}
         self.leases = {Path(name).name for name in named - self.unfinished - self.trees}
+        self.written_leases = {Path(name).name.removeprefix(".").removesuffix(".new") for name in self.unfinished
+                               if name.startswith("leases/")}
+        """Those that are just being written, beside their place."""
         self.records = dict(self._records())
         """The blobs that each snapshot's record and journal list, by snapshot id."""
 

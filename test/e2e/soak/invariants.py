@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.models import MIB, digests, file_digest
 from soak.disk_view import DiskView
@@ -14,6 +14,7 @@ METADATA = 2 * MIB  # directories and records, which the sums leave out
 SCANS = 5
 BLOCK = 4096
 FITTING_SECONDS = 5
+EVICTED_BY_ITSELF = "the cache was over its limit"  # the cause in the daemon's log, said when an eviction is done
 
 
 class Broken(AssertionError):
@@ -88,36 +89,63 @@ def check_leases(world: World, disk: DiskView) -> None:
     possible = certain | {arrival.pod.lease for arrival in world.arrivals} | {pod.lease for pod in world.ghosts}
     must(certain <= disk.leases, f"lost leases: {certain - disk.leases}")
     must(disk.leases <= possible, f"leases that nobody has: {disk.leases - possible}")
+    # Of all publishes only one that nobody waits for can be met while it writes its lease.
+    arriving = {arrival.pod.lease for arrival in world.arrivals}
+    must(disk.written_leases <= arriving, f"half-written leases that are nobody's: {disk.written_leases - arriving}")
 
 
 def fits_disk(disk: DiskView, sums: Any) -> bool:
     return 0 <= disk.allocated() - sums.used <= in_pieces(disk)
 
 
-def check_quiet(world: World, disk: DiskView, sums: Any) -> None:
-    """While nothing is under way: the ledger is the disk, and nothing lies there without a reason."""
-    must(sums.reserved == sums.for_holds, f"reserved for nobody:\n{sums}")
-    must(fits_disk(disk, sums), f"the ledger says {sums.used}, the disk {disk.allocated()}:\n{sums}")
-    for held in world.holds.values():
-        if not held.snapshot:
-            continue
-        lacking = world.shelf.size_of(held.model, disk.records[held.snapshot] - disk.blobs)
-        must(lacking <= sums.for_holds, f"{held} lacks {lacking} bytes, which nobody keeps for it:\n{sums}")
-    must(not disk.garbage(), f"blobs that nobody lists: {disk.garbage()}")
-    must(not disk.unfinished, f"left behind: {disk.unfinished}")
+def owed_room(world: World, disk: DiskView) -> int:
+    """What must be kept for the volumes of claims: what is lacking of each snapshot, however many volumes have it, and bytes
+    where no snapshot was known."""
+    lacking = {held.snapshot: world.shelf.size_of(held.model, disk.records[held.snapshot] - disk.blobs)
+               for held in world.holds.values() if held.snapshot}
+    return sum(lacking.values()) + sum(held.bytes for held in world.holds.values() if not held.snapshot)
 
 
-def settled(world: World) -> tuple[DiskView, Any]:
-    """What a fill that ended leaves goes a moment later, and the ledger is ahead of it. Where the cache is above its limit it
-    evicts by itself, and a snapshot's record goes before its blobs. A true difference persists."""
+class Settled(NamedTuple):
+    """The disk and the sums, once they agree or had their time to."""
+
+    disk: DiskView
+    sums: Any
+    halfway: set[str]
+    """What was seen of evictions on the way: trees out of sight, blobs whose record is gone."""
+    evicted: bool
+    """The daemon said meanwhile that it evicted because it was over its limit."""
+
+
+def settled(world: World) -> Settled:
+    """What a fill that ended leaves goes a moment later, and the ledger is ahead of it; a true difference persists."""
     deadline = time.monotonic() + FITTING_SECONDS
+    logged = world.daemon.log.stat().st_size
+    halfway: set[str] = set()
     while True:
         disk = DiskView(world.daemon.root)
         sums = world.cache.call("Capacity")
+        passing = disk.garbage() | disk.unfinished
+        halfway |= passing
+        evicted = world.said(EVICTED_BY_ITSELF, logged)
         fits = sums.reserved == sums.for_holds and fits_disk(disk, sums)
-        if (fits and not disk.garbage() and not disk.unfinished) or time.monotonic() > deadline:
-            return disk, sums
+        if (fits and not passing and (evicted or not halfway)) or time.monotonic() > deadline:
+            return Settled(disk, sums, halfway, evicted)
         time.sleep(0.05)
+
+
+def check_quiet(world: World, now: Settled) -> None:
+    """While nothing is under way: the ledger is the disk, and nothing lies there without a reason."""
+    disk, sums = now.disk, now.sums
+    must(sums.reserved == sums.for_holds, f"reserved for nobody:\n{sums}")
+    must(fits_disk(disk, sums), f"the ledger says {sums.used}, the disk {disk.allocated()}:\n{sums}")
+    owed = owed_room(world, disk)
+    world.seen["unfetched promises"] += owed > 0
+    must(owed <= sums.for_holds, f"{world.holds} lack {owed} bytes, which nobody keeps for them:\n{sums}")
+    must(not disk.garbage(), f"blobs that nobody lists: {disk.garbage()}")
+    must(not disk.unfinished, f"left behind: {disk.unfinished}")
+    # Nobody waits for the evictions of a cache that is over its limit, and only for those.
+    must(now.evicted or not now.halfway, f"seen for a moment, while nothing was evicted: {now.halfway}")
 
 
 def after_step(world: World, free_before: int, hog_before: int, promised_before: int) -> None:
@@ -131,10 +159,10 @@ def after_step(world: World, free_before: int, hog_before: int, promised_before:
     if not world.quiet():
         return
     fetched = world.fetched()
-    disk, sums = settled(world)
+    now = settled(world)
     if world.quiet() and world.fetched() == fetched:  # nothing began meanwhile
-        check_quiet(world, disk, sums)
-        check_leases(world, disk)
+        check_quiet(world, now)
+        check_leases(world, now.disk)
 
 
 def evicted_since(world: World, logged: int) -> set[str]:
