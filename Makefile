@@ -71,7 +71,7 @@ scale: setup
 	@.ci/step 'setup bench' .ci/setup bench
 	@cmake --preset bench
 	@cmake --build --preset bench --parallel $(JOBS) --target weighhouse weighhouse-cached weighhouse-csi \
-	  scale-root scale-acquire scale-claims scale-publish
+	  scale-root scale-acquire scale-publish
 	@WEIGHHOUSE_SCALE=full WEIGHHOUSE_BIN=$(CURDIR)/build/release/bin \
 	  test/e2e/in-namespace build/venv/bin/python -m pytest -q -p no:cacheprovider test/e2e/test_scale.py \
 	  test/e2e/test_claim_scale.py

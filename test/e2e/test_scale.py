@@ -21,7 +21,6 @@ from kubelet_double.directories import mounts_below
 
 CALLERS = 100
 START_SECONDS, ALONE_MS, TOGETHER_MS, PUBLISH_MS = 2.0, 5.0, 50.0, 50.0
-CAPACITY_MS, CREATE_MS = 5.0, 50.0
 
 
 class Form(NamedTuple):
@@ -143,18 +142,3 @@ def test_pods_that_start_at_one_moment_get_their_volumes_soon(new_daemon: Callab
     daemon.process.wait_ready(lambda: daemon.leases() == [])  # those of the root had no pods: the plugin said so
     assert not complaints(daemon)
     assert not late
-
-
-def test_a_claim_of_what_is_present_is_answered_in_milliseconds(new_daemon: Callable[..., CacheDaemon],
-                                                                say: Callable[[str], None]) -> None:
-    amounts = FORM.warm
-    daemon = new_daemon()
-    scale.make_root(daemon, amounts)
-    daemon.start()
-    scale.claims(daemon, amounts.snapshots, 50)  # what is allocated once is
-    capacity, create = scale.claims(daemon, amounts.snapshots, FORM.calls_alone)
-    say(f"with {amounts.snapshots} snapshots, {amounts.leases} of them leased, Capacity of a model: {capacity}, p99 at "
-        f"most {CAPACITY_MS * FORM.slack:g}\nCreateVolume: {create}, p99 at most {CREATE_MS * FORM.slack:g}")
-    assert not complaints(daemon)
-    assert capacity.p99_ms < CAPACITY_MS * FORM.slack
-    assert create.p99_ms < CREATE_MS * FORM.slack

@@ -26,7 +26,7 @@ class Amounts(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What scale-acquire measured."""
+    """How long calls took, of scale-acquire or of the test itself."""
 
     calls: int
     seconds: float
@@ -89,14 +89,6 @@ def publish(plugin_socket: Path, kubelet_root: Path, pods: Pods) -> tuple[Burst,
                           check=True, stdout=subprocess.PIPE, text=True, timeout=300)
     measured = json.loads(done.stdout)
     return Burst(**measured["publish"]), Burst(**measured["unpublish"])
-
-
-def claims(daemon: CacheDaemon, snapshots: int, calls: int) -> tuple[Load, Load]:
-    """Asks what fits, and creates volumes: what a call of Capacity took, and one of CreateVolume."""
-    done = subprocess.run([str(binaries() / "scale-claims"), str(daemon.node_socket), str(snapshots), str(calls)],
-                          check=True, capture_output=True, text=True, timeout=300)
-    measured = json.loads(done.stdout)
-    return Load(**measured["capacity"]), Load(**measured["create_volume"])
 
 
 def model(number: int) -> str:
