@@ -122,6 +122,8 @@ def vllm_runtime(name, namespace, spec, cache):
             "minReplicas": int(spec.get("minReplicas", 1)),
             "maxReplicas": int(spec["maxReplicas"]),
         }
+        if "prometheusAddress" in spec:
+            body["autoscalingConfig"]["triggers"] = {"prometheusAddress": spec["prometheusAddress"]}
     else:
         deployment["replicas"] = int(spec.get("minReplicas", 1))
     return {

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import unittest
 
+import yaml
 from manifests import CLASS_PARAMETERS, STORAGE_CLASS, documents
 
 LLMINFERENCE = STORAGE_CLASS / "llminference"
@@ -34,6 +35,22 @@ class Composition(unittest.TestCase):
                 annotations = {"crossplane.io/composition-resource-name": key}
                 made.append({**item, "metadata": {"annotations": annotations}})
             self.assertEqual(made, documents(LLMINFERENCE / f"composed{name}.yaml"), name)
+
+    def test_is_shown_by_its_page_as_it_is(self):
+        page = (LLMINFERENCE / "README.md").read_text(encoding="utf-8")
+        blocks = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+        shown = [item for block in blocks for item in yaml.safe_load_all(block)]
+        made = [item["spec"]["forProvider"]["manifest"] for item in documents(LLMINFERENCE / "composed.yaml")]
+        self.assertEqual([item["kind"] for item in shown], ["VLLMRuntime"])
+        for item in shown:
+            self.assertIn(item, made)
+
+    def test_asks_prometheus_where_it_is_told_to(self):
+        xr = request("")
+        scaling = manifests(xr)["VLLMRuntime"]["spec"]["autoscalingConfig"]
+        self.assertEqual(scaling["triggers"], {"prometheusAddress": xr["spec"]["prometheusAddress"]})
+        del xr["spec"]["prometheusAddress"]
+        self.assertNotIn("triggers", manifests(xr)["VLLMRuntime"]["spec"]["autoscalingConfig"])
 
     def test_without_the_switch_is_what_it_was(self):
         xr = request("")
