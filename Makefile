@@ -17,7 +17,7 @@ help:
 	@echo 'make powerloss  the power cut at 100 random moments (IMAGES=n) on ext4 and on xfs, each disk then recovered'
 	@echo 'make soak    a random workload with SIGKILLs for SECONDS=n (and STEPS=n, SEED=n), invariants after each step'
 	@echo 'make resume  kills and power cuts in the middle of a 4 GiB file, ten of each: how much is fetched twice'
-	@echo 'make scale   100,000 blobs from a cold page cache, and publishes with 10,000 models, against their targets'
+	@echo 'make scale   100,000 blobs from a cold page cache, and publishes and claims with 10,000 models, against their targets'
 	@echo 'make check   format, clang-tidy, thread-safety, layering, limits, shellcheck, yamllint'
 	@echo 'make build   build/dev: everything with tests and fault points'
 	@echo 'make release build/release: what the image ships'
