@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 from typing import Any, Callable, Iterator, NamedTuple
 
 import pytest
@@ -41,15 +40,12 @@ SHORT = Form(Amounts(2_000, 5, 200), 200, 500, 20)
 FORM = FULL if os.environ.get("WEIGHHOUSE_SCALE") == "full" else SHORT
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _models(models: Path) -> None:
-    for number, name in enumerate(BRANCHES):
-        make_model(models, name, (64 * 1024,), seed=90 + number)
-
-
 @pytest.fixture(scope="module")
 def plugin(_hub: Hub) -> Iterator[CsiPlugin]:
     """A plugin beside a daemon with many models, of which pods use some; those of BRANCHES are here too."""
+    for number, name in enumerate(BRANCHES):
+        make_model(_hub.models, name, (64 * 1024,), seed=90 + number)
+    _hub.rescan()  # which may run for another file's tests since
     daemon = CacheDaemon(workspace.directory() / "claims", _hub.url)
     scale.make_root(daemon, FORM.root)
     daemon.start()
