@@ -24,7 +24,7 @@ class Held:
     volume: str
     model: str
     snapshot: str
-    """Empty: the source was made to refuse, and so it is bytes."""
+    """Empty: bytes, of a model that wasn't known here while its source told nobody of it."""
     bytes: int
     certain: bool
     """Nothing but the cache itself has taken room since, and the source is good."""
@@ -35,12 +35,12 @@ def create(world: World, volume: str, model: str) -> Any:
     """What CreateVolume answers, or grpc.RpcError."""
     digest = hashlib.sha256(f"{volume} {model}".encode()).hexdigest()
     return world.cache.call("CreateVolume", volume_id=volume, request_digest=digest, model=world.cache.model(f"hf://{model}"),
-                            required_bytes=world.shelf.bytes_of(model)).volume
+                            required_bytes=world.shelf.room_of(model)).volume
 
 
-def take(world: World, model: str) -> None:
-    """Has a volume created, or raises grpc.RpcError. From the answer on there is room for it: a snapshot's, which is bytes
-    only where the source was made to refuse, until somebody comes or its time is over."""
+def take(world: World, model: str, refused: bool) -> None:
+    """Has a volume created, or raises grpc.RpcError. From the answer on there is room for it, a snapshot's or bytes, until
+    somebody comes or its time is over. `refused`: the source tells nobody of the model."""
     world.last_number += 1
     volume = f"claim-{world.last_number}"
     logged = world.daemon.log.stat().st_size
@@ -50,8 +50,10 @@ def take(world: World, model: str) -> None:
         must(world.said(f"the hold of volume {volume} on", logged), f"{volume} was created, and nothing is held for it")
         return
     [hold] = taken
-    must(hold.snapshot_id or world.faulty, f"{volume} got bytes only: {hold}")
-    must(hold.snapshot_id or hold.bytes >= world.shelf.bytes_of(model), f"{volume} got too few bytes: {hold}")
+    if not hold.snapshot_id:
+        world.seen["promises of bytes"] += 1
+        must(refused, f"{volume} got bytes only: {hold}")
+        must(hold.bytes == world.shelf.room_of(model), f"{volume} got other bytes than it asked for: {hold}")
     world.holds[volume] = Held(volume, model, hold.snapshot_id, hold.bytes, certain=not world.faulty)
 
 

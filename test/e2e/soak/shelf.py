@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.models import MIB, digests, make_model
 
 KIB = 1024
+BLOCK = 4 * KIB
 _SHARDS = ((64 * KIB,), (256 * KIB,), (MIB,), (MIB,) * 3, (2 * MIB, 5 * MIB), (4 * MIB,) * 4, (9 * MIB,), (6 * MIB,) * 5)
 MODELS = 28
 TOO_LARGE = "soak/too-large"  # for every limit that the soak sets
@@ -34,9 +35,10 @@ class Shelf:
         # Zipf's law with the exponent 1.
         self._weights = list(itertools.accumulate(1 / rank for rank in range(1, MODELS + 1)))
 
-    def bytes_of(self, model: str) -> int:
-        """The sum of the model's files."""
-        return sum((self.directory / model / name).stat().st_size for name in self.digests[model])
+    def room_of(self, model: str) -> int:
+        """What the model's files take on a disk: a claim that asks for it gets all of the model in."""
+        sizes = [(self.directory / model / name).stat().st_size for name in self.digests[model]]
+        return sum(-(-size // BLOCK) * BLOCK for size in sizes)
 
     def size_of(self, model: str, digests_of_files: set[str]) -> int:
         """What these files of the model take together, each content once."""

@@ -84,12 +84,12 @@ def arrive_too_large(world: World) -> None:
         raise invariants.Broken(f"{TOO_LARGE} fits {world.limit}")
 
 
-def hold(world: World, model: str = "") -> None:
-    """A claim is provisioned here."""
+def hold(world: World, model: str = "", refused: bool = False) -> None:
+    """A claim is provisioned here. `refused`: the source tells nobody of the model."""
     if len(world.holds) >= holds.MOST_HOLDS:
         return
     try:
-        holds.take(world, model or world.shelf.choose(world.random))
+        holds.take(world, model or world.shelf.choose(world.random), refused)
     except grpc.RpcError as error:
         evicting = error.code() == Code.ABORTED
         must(error.code() in NO_ROOM or evicting or (world.faulty and error.code() in SOURCE_TROUBLE),
@@ -97,13 +97,18 @@ def hold(world: World, model: str = "") -> None:
 
 
 def hold_unfetched(world: World) -> None:
-    """A claim is provisioned here while the source gives no file of its model: the room stays promised, and empty."""
+    """A claim is provisioned here while the source gives no file of its model, or wants to be asked by others who may see
+    it: the room stays promised, and empty."""
     if world.faulty or not world.quiet():
         return
+    if len(world.holds) >= holds.MOST_HOLDS:
+        holds.drop(world, world.random.choice(list(world.holds)))
     model = world.random.choice(world.shelf.names)  # the popular ones are here mostly
-    world.hub.faults(fault("hub", f"/{model}/resolve/", {"kind": "status", "status": 404}))
-    hold(world, model)
-    world.daemon.process.wait_ready(world.quiet)  # its fill has ended in vain
+    refused = world.random.random() < 0.4
+    path, status = (f"/api/models/{model}", 401) if refused else (f"/{model}/resolve/", 404)
+    world.hub.faults(fault("hub", path, {"kind": "status", "status": status}))
+    hold(world, model, refused)
+    world.daemon.process.wait_ready(world.quiet)  # its fill, if any, has ended in vain
     world.hub.faults()
 
 
