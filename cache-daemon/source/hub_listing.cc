@@ -17,7 +17,7 @@ using Json = nlohmann::json;
 using Event = nlohmann::json::parse_event_t;
 
 /// Deeper nesting than any answer of the Hub has; the parser's memory grows with it.
-constexpr int kMaxDepth = 64;
+constexpr int kMaxNesting = 64;
 
 bool IsTooDeep(std::string_view json) {
   int depth = 0;
@@ -29,7 +29,7 @@ bool IsTooDeep(std::string_view json) {
     if (in_string) continue;
     if (c == '[' || c == '{') ++depth;
     if (c == ']' || c == '}') --depth;
-    if (depth > kMaxDepth) return true;
+    if (depth > kMaxNesting) return true;
   }
   return false;
 }

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::string_view kScheme = "file://";
 /// Deeper trees than any model's.
-constexpr int kMaxDepth = 64;
+constexpr int kMaxTreeDepth = 64;
 
 Result<std::string> RealPath(const std::string& path) {
   std::unique_ptr<char, decltype(&free)> real(realpath(path.c_str(), nullptr), &free);
@@ -70,10 +70,10 @@ class Walk {
 };
 
 Result<> Walk::List(const std::string& directory, const std::string& prefix, int depth) {
-  if (depth > kMaxDepth) {
+  if (depth > kMaxTreeDepth) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("{} is over {} directories deep: does a link loop?",
-                            Printable(directory), kMaxDepth));
+                            Printable(directory), kMaxTreeDepth));
   }
   std::error_code error;
   std::filesystem::directory_iterator entries(directory, error);

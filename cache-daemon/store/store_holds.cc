@@ -12,7 +12,7 @@
 namespace weighhouse::store {
 namespace {
 
-std::string BusyName(const std::string& id) { return "hold/" + id; }
+std::string HoldName(const std::string& id) { return "hold/" + id; }
 
 Result<> CheckSame(const HoldRecord& taken, const HoldRecord& wanted) {
   if (taken.request_fingerprint == wanted.request_fingerprint) return {};
@@ -72,7 +72,7 @@ Result<HoldRecord> StoreImpl::TakeHold(const HoldRecord& wanted) {
   // It counts from here, before its file is written.
   if (!known) TRY(Make(promise));
   // Not before: eviction makes other names busy.
-  Result<BusyScope> busy = BusyScope::Take(*state_, BusyName(id));
+  Result<BusyScope> busy = BusyScope::Take(*state_, HoldName(id));
   if (!busy) {
     if (made) TakeBack(id);
     return std::unexpected(std::move(busy).error());
@@ -128,7 +128,7 @@ Result<> StoreImpl::DropHold(const std::string& volume_id) {
 Result<> StoreImpl::DropHoldOf(const std::string& volume_id,
                                std::chrono::steady_clock::time_point ended_by) {
   std::string id = VolumeKey(volume_id);
-  BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(id)));
+  BusyScope busy = TRY(BusyScope::Take(*state_, HoldName(id)));
   {
     MutexLock lock(state_->mutex);
     const HoldBook::Entry* hold = state_->index.holds.Find(id);

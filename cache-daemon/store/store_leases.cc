@@ -10,7 +10,7 @@
 namespace weighhouse::store {
 namespace {
 
-std::string BusyName(const std::string& id) { return "lease/" + id; }
+std::string LeaseName(const std::string& id) { return "lease/" + id; }
 
 }  // namespace
 
@@ -46,7 +46,7 @@ Result<> StoreImpl::PutLease(const LeaseRecord& lease, LeaseFor lease_for) {
                 fmt::format("'{}' is not a lease's id: give 64 lower-case hexadecimal digits",
                             Printable(lease.id)));
   }
-  BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(lease.id)));
+  BusyScope busy = TRY(BusyScope::Take(*state_, LeaseName(lease.id)));
   std::optional<LeaseRecord> replaced;
   {
     MutexLock lock(state_->mutex);
@@ -78,7 +78,7 @@ Result<> StoreImpl::WriteLease(const LeaseRecord& lease) {
 }
 
 Result<> StoreImpl::DropLease(const std::string& id) {
-  BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(id)));
+  BusyScope busy = TRY(BusyScope::Take(*state_, LeaseName(id)));
   std::optional<LeaseRecord> lease = FindLease(id);
   if (!lease) return {};
   auto removed = filesystem_.Unlink(layout_.Lease(id));

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::chrono::minutes kPatience{3};
 
-std::string BusyName(const Digest& sha256) { return "quarantine/" + sha256.Hex(); }
+std::string QuarantineName(const Digest& sha256) { return "quarantine/" + sha256.Hex(); }
 
 /// The "<snapshot id>/<path>" that are the blob.
 std::vector<std::string> PathsOf(const Index& index, const Digest& sha256) {
@@ -89,7 +89,7 @@ Result<StoreImpl::Leaving> StoreImpl::BeginQuarantine(const Digest& sha256, uint
 }
 
 Result<bool> StoreImpl::MoveToQuarantine(const Digest& sha256) {
-  auto busy = BusyScope::Take(*state_, BusyName(sha256));
+  auto busy = BusyScope::Take(*state_, QuarantineName(sha256));
   Result<bool> moved = false;
   if (busy) {
     moved = RenameIntoQuarantine(sha256);
@@ -220,7 +220,7 @@ Bytes StoreImpl::SweepQuarantine(Sweep sweep) {
 
 bool StoreImpl::RemoveQuarantined(const Digest& sha256, Sweep sweep) {
   // Between the file and the ledger nobody may put the next bad file of that name there.
-  auto busy = BusyScope::Take(*state_, BusyName(sha256));
+  auto busy = BusyScope::Take(*state_, QuarantineName(sha256));
   if (!busy) return false;
   {
     MutexLock lock(state_->mutex);

@@ -10,7 +10,7 @@
 namespace weighhouse::store {
 namespace {
 
-std::string BusyName(const std::string& fingerprint) { return "reference/" + fingerprint; }
+std::string ReferenceName(const std::string& fingerprint) { return "reference/" + fingerprint; }
 
 }  // namespace
 
@@ -21,7 +21,7 @@ Result<> StoreImpl::RecordReference(const ReferenceRecord& record) {
         fmt::format("reference '{}' to snapshot '{}': both are 64 lower-case hexadecimal digits",
                     Printable(record.fingerprint), Printable(record.snapshot_id)));
   }
-  BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(record.fingerprint)));
+  BusyScope busy = TRY(BusyScope::Take(*state_, ReferenceName(record.fingerprint)));
   std::optional<ReferenceRecord> known = FindReference(record.fingerprint);
   bool same = known && known->text == record.text && known->snapshot_id == record.snapshot_id;
   if (same) return {};
@@ -59,7 +59,7 @@ void StoreImpl::ForgetReferences(const std::string& snapshot_id) {
 
 Result<> StoreImpl::ForgetReference(const std::string& fingerprint,
                                     const std::string& snapshot_id) {
-  BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(fingerprint)));
+  BusyScope busy = TRY(BusyScope::Take(*state_, ReferenceName(fingerprint)));
   {
     MutexLock lock(state_->mutex);
     const ReferenceRecord* reference = state_->index.references.Find(fingerprint);

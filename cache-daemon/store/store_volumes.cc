@@ -10,7 +10,7 @@
 namespace weighhouse::store {
 namespace {
 
-std::string BusyName(const std::string& key) { return "volume/" + key; }
+std::string VolumeName(const std::string& key) { return "volume/" + key; }
 
 /// A volume whose delete got lost would be remembered for ever.
 constexpr std::chrono::hours kForgottenAfter{30 * 24};
@@ -19,7 +19,7 @@ constexpr std::chrono::hours kForgottenAfter{30 * 24};
 
 Result<> StoreImpl::RecordVolume(const VolumeRecord& volume) {
   std::string key = VolumeKey(volume.volume_id);
-  BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(key)));
+  BusyScope busy = TRY(BusyScope::Take(*state_, VolumeName(key)));
   std::string path = layout_.Volume(key);
   Result<> written = WriteDurably(filesystem_, path, VolumeToJson(volume),
                                   {.written = "volume.written", .renamed = "volume.renamed"});
@@ -39,7 +39,7 @@ Result<> StoreImpl::RecordVolume(const VolumeRecord& volume) {
 // Synced: one that a power cut brought back would be answered from without its hold.
 Result<> StoreImpl::ForgetVolume(const std::string& volume_id) {
   std::string key = VolumeKey(volume_id);
-  BusyScope busy = TRY(BusyScope::Take(*state_, BusyName(key)));
+  BusyScope busy = TRY(BusyScope::Take(*state_, VolumeName(key)));
   // Of one that isn't known too: it may be in place though its recording failed.
   Result<> removed = filesystem_.Unlink(layout_.Volume(key));
   if (!removed && removed.error().code != Code::kNotFound) return removed;

@@ -10,7 +10,7 @@
 namespace weighhouse {
 namespace {
 
-[[noreturn]] void Die(const std::string& what) {
+[[noreturn]] void DieOfErrno(const std::string& what) {
   std::perror(what.c_str());
   std::abort();
 }
@@ -22,7 +22,7 @@ TemporaryDirectory::TemporaryDirectory()
 
 TemporaryDirectory::TemporaryDirectory(const std::filesystem::path& parent) {
   std::string name = (parent / "weighhouse-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) Die("mkdtemp " + name);
+  if (::mkdtemp(name.data()) == nullptr) DieOfErrno("mkdtemp " + name);
   path_ = std::filesystem::canonical(name);
 }
 
@@ -45,13 +45,13 @@ void WriteTestFile(const std::filesystem::path& path, std::string_view content) 
   std::ofstream stream(fresh, std::ios::binary | std::ios::trunc);
   stream.write(content.data(), static_cast<std::streamsize>(content.size()));
   stream.close();
-  if (!stream) Die("write " + fresh.string());
-  if (std::rename(fresh.c_str(), path.c_str()) != 0) Die("rename " + fresh.string());
+  if (!stream) DieOfErrno("write " + fresh.string());
+  if (std::rename(fresh.c_str(), path.c_str()) != 0) DieOfErrno("rename " + fresh.string());
 }
 
 std::string ReadTestFile(const std::filesystem::path& path) {
   std::ifstream stream(path, std::ios::binary);
-  if (!stream) Die("open " + path.string());
+  if (!stream) DieOfErrno("open " + path.string());
   return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 

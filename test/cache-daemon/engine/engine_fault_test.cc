@@ -5,7 +5,7 @@
 namespace weighhouse {
 namespace {
 
-constexpr char kModel[] = "hf://acme/shards";
+constexpr char kFaultModel[] = "hf://acme/shards";
 
 /// One way for a server to misbehave that a fill must overcome by itself.
 struct Overcome {
@@ -29,7 +29,7 @@ class FaultyHubTest : public EngineTest, public ::testing::WithParamInterface<Ov
 TEST_P(FaultyHubTest, IsOvercome) {
   hub_->SetFaults(GetParam().faults);
   OpenEngine();
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kFaultModel)));
   for (size_t i = 0; i < shards_.size(); ++i) {
     EXPECT_EQ(Read(tree, "model-" + std::to_string(i) + ".safetensors"), shards_[i]);
   }
@@ -83,7 +83,7 @@ class BrokenHubTest : public FaultyHubTest {
   /// The error that an Acquire ends with; nothing may stay of it but what was verified.
   Error AcquireFails() {
     OpenEngine();
-    Result<AcquiredTree> outcome = Acquire(LeasedRequest(kModel, "pod"));
+    Result<AcquiredTree> outcome = Acquire(LeasedRequest(kFaultModel, "pod"));
     EXPECT_FALSE(outcome);
     if (outcome) return {};
     return outcome.error();
@@ -145,7 +145,7 @@ TEST_F(BrokenHubTest, AModelThatCanNeverFitIsRefusedWithTheSums) {
   EngineOptions options = Options();
   options.store.limit = 8 * kMiB;
   OpenEngine(options);
-  Result<AcquiredTree> outcome = Acquire(LeasedRequest(kModel, "pod"));
+  Result<AcquiredTree> outcome = Acquire(LeasedRequest(kFaultModel, "pod"));
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, Code::kOutOfRange);
   EXPECT_THAT(outcome.error().message, ::testing::HasSubstr("8.0 MiB"));

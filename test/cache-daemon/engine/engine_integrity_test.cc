@@ -9,7 +9,7 @@
 namespace weighhouse {
 namespace {
 
-constexpr char kModel[] = "hf://acme/model";
+constexpr char kIntegrityModel[] = "hf://acme/model";
 
 /// A filled model with one large file, of which a byte is flipped on the disk while a pod has it.
 class EngineIntegrityTest : public EngineTest {
@@ -50,17 +50,17 @@ class EngineIntegrityTest : public EngineTest {
     ASSERT_EQ(Integrity().damaged.size(), 1U);
     EXPECT_EQ(Integrity().damaged[0].holder.pod_name, "reader");
     EXPECT_EQ(Integrity().quarantine.blobs, 1U);
-    AcquireRequest replay = LeasedRequest(kModel, "reader");
+    AcquireRequest replay = LeasedRequest(kIntegrityModel, "reader");
     replay.mounted = true;
     ASSERT_OK_AND_ASSIGN(again, Acquire(replay));
     EXPECT_EQ(again.tree, first.tree) << "what it has mounted is not taken away";
     EXPECT_EQ(engine_->EvictQuarantine().error().code, Code::kFailedPrecondition);
-    ASSERT_OK_AND_ASSIGN(next, Acquire(LeasedRequest(kModel, "next")));
+    ASSERT_OK_AND_ASSIGN(next, Acquire(LeasedRequest(kIntegrityModel, "next")));
     EXPECT_NE(next.tree, first.tree);
     EXPECT_EQ(Read(next, "model.safetensors"), weights_);
     EXPECT_EQ(Read(next, "config.json"), "{}");
     EXPECT_EQ(Integrity().damaged.size(), 1U);
-    ASSERT_TRUE(engine_->Release(LeasedRequest(kModel, "reader").lease_id));
+    ASSERT_TRUE(engine_->Release(LeasedRequest(kIntegrityModel, "reader").lease_id));
     EXPECT_TRUE(Integrity().damaged.empty());
     EXPECT_EQ(Integrity().quarantine.blobs, 0U);
     EXPECT_EQ(Names("trees/files").size(), 1U);
@@ -72,7 +72,7 @@ class EngineIntegrityTest : public EngineTest {
 
 TEST_F(EngineIntegrityTest, VerifyFindsAFlippedByteAndTheModelHeals) {
   OpenEngine(DaemonOptions());
-  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kModel, "reader")));
+  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kIntegrityModel, "reader")));
   FlipAByte(first);
   ASSERT_OK_AND_ASSIGN(sums, Verify());
   EXPECT_EQ(sums.blobs, 2U);
@@ -83,7 +83,7 @@ TEST_F(EngineIntegrityTest, VerifyFindsAFlippedByteAndTheModelHeals) {
 
 TEST_F(EngineIntegrityTest, ScrubFindsAFlippedByteAndTheModelHeals) {
   OpenEngine(DaemonOptions());
-  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kModel, "reader")));
+  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kIntegrityModel, "reader")));
   FlipAByte(first);
   EngineOptions options = DaemonOptions();
   options.scrub.daily_bytes = kGiB;
@@ -95,11 +95,11 @@ TEST_F(EngineIntegrityTest, ScrubFindsAFlippedByteAndTheModelHeals) {
 
 TEST_F(EngineIntegrityTest, ReplayOfAVolumeThatIsNotMountedYetGetsGoodBytes) {
   OpenEngine(DaemonOptions());
-  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kModel, "reader")));
+  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kIntegrityModel, "reader")));
   FlipAByte(first);
   ASSERT_TRUE(Verify());
   ASSERT_TRUE(Becomes([&] { return IsComplete(); }));
-  ASSERT_OK_AND_ASSIGN(again, Acquire(LeasedRequest(kModel, "reader")));
+  ASSERT_OK_AND_ASSIGN(again, Acquire(LeasedRequest(kIntegrityModel, "reader")));
   EXPECT_NE(again.tree, first.tree);
   EXPECT_EQ(Read(again, "model.safetensors"), weights_);
   EXPECT_TRUE(Integrity().damaged.empty());
@@ -110,14 +110,14 @@ TEST_F(EngineIntegrityTest, PrivateModelHealsAtItsNextPublish) {
   AddFile("acme/model", ".fixture.json", R"({"private": true})");
   hub_->Rescan();
   OpenEngine(DaemonOptions());
-  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kModel, "reader", "hf_token")));
+  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kIntegrityModel, "reader", "hf_token")));
   FlipAByte(first);
   hub_->Reset();
   ASSERT_TRUE(Verify());
   EXPECT_FALSE(IsComplete());
   EXPECT_EQ(hub_->Stat("cdn_requests"), 0);
-  EXPECT_FALSE(Acquire(LeasedRequest(kModel, "thief"))) << "and nobody else gets it";
-  ASSERT_OK_AND_ASSIGN(next, Acquire(LeasedRequest(kModel, "next", "hf_token")));
+  EXPECT_FALSE(Acquire(LeasedRequest(kIntegrityModel, "thief"))) << "and nobody else gets it";
+  ASSERT_OK_AND_ASSIGN(next, Acquire(LeasedRequest(kIntegrityModel, "next", "hf_token")));
   EXPECT_EQ(Read(next, "model.safetensors"), weights_);
   EXPECT_EQ(next.bytes_fetched, weights_.size());
 }
@@ -133,7 +133,7 @@ TEST_F(EngineIntegrityTest, ManyBadFilesOfAModelAskItsSourceOnceForEachFill) {
   }
   hub_->Rescan();
   OpenEngine(DaemonOptions());
-  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kModel, "reader")));
+  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kIntegrityModel, "reader")));
   for (unsigned i = 0; i < kShards; ++i) {
     FlipAByte(first, fmt::format("shard-{}.safetensors", i), shards[i], i);
   }
@@ -147,7 +147,7 @@ TEST_F(EngineIntegrityTest, ManyBadFilesOfAModelAskItsSourceOnceForEachFill) {
 
 TEST_F(EngineIntegrityTest, VerifySaysHowFarItIsAndStopsWhenTold) {
   OpenEngine();
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kIntegrityModel)));
   std::optional<VerifyProgress> heard;
   VerifyObserver observer{.on_finding = [](const VerifyFinding&) { return true; },
                           .on_progress =
@@ -164,7 +164,7 @@ TEST_F(EngineIntegrityTest, VerifySaysHowFarItIsAndStopsWhenTold) {
 
 TEST_F(EngineIntegrityTest, VerifyThatWaitsForItsRateStopsAtOnce) {
   OpenEngine();
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kIntegrityModel)));
   std::stop_source stop;
   std::jthread stopper([&] {
     EXPECT_TRUE(Becomes([&] { return Integrity().counters.bytes_verified > 0; }));

@@ -14,8 +14,8 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr Bytes kSize = 2 * kMiB;
-constexpr char kModel[] = "hf://acme/model";
-constexpr char kOther[] = "hf://acme/other";
+constexpr char kKeepModel[] = "hf://acme/model";
+constexpr char kOtherKept[] = "hf://acme/other";
 constexpr char kHubAway[] =
     R"([{"side":"hub","path":"","times":-1,"action":{"kind":"status","status":503,"headers":{},"body":""}}])";
 constexpr char kCdnAway[] =
@@ -87,11 +87,11 @@ class EngineKeepTest : public EngineTest {
 };
 
 TEST_F(EngineKeepTest, IsFetchedAtTheStartAndNotEvicted) {
-  OpenEngine(Keeping({kModel}));
+  OpenEngine(Keeping({kKeepModel}));
   std::string id = WaitUntilKept();
   EXPECT_TRUE(Find(id)->snapshot.complete);
-  EXPECT_THAT(Find(id)->references, ::testing::ElementsAre(kModel));
-  for (const auto& refused : {engine_->Evict(id, ""), engine_->Evict("", kModel)}) {
+  EXPECT_THAT(Find(id)->references, ::testing::ElementsAre(kKeepModel));
+  for (const auto& refused : {engine_->Evict(id, ""), engine_->Evict("", kKeepModel)}) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Code::kFailedPrecondition);
     EXPECT_THAT(refused.error().message, HasSubstr("kept by the configuration"));
@@ -100,9 +100,9 @@ TEST_F(EngineKeepTest, IsFetchedAtTheStartAndNotEvicted) {
 }
 
 TEST_F(EngineKeepTest, IsKeptFromTheFirstMomentWithTheSourceAway) {
-  std::string id = KeepAndClose(kModel);
+  std::string id = KeepAndClose(kKeepModel);
   hub_.reset();
-  OpenEngine(Keeping({kModel}));
+  OpenEngine(Keeping({kKeepModel}));
   EXPECT_TRUE(IsKept(id));
   EXPECT_EQ(Keep().snapshot_id, id);
   EXPECT_NE(WaitForProblem(), "") << "its source was not asked";
@@ -111,10 +111,10 @@ TEST_F(EngineKeepTest, IsKeptFromTheFirstMomentWithTheSourceAway) {
 }
 
 TEST_F(EngineKeepTest, CommitThatIsHereIsAskedOfNobody) {
-  std::string pinned = std::string(kModel) + "@" + hub_->Commit("acme/model");
+  std::string pinned = std::string(kKeepModel) + "@" + hub_->Commit("acme/model");
   std::string id = KeepAndClose(pinned);
   hub_.reset();
-  OpenEngine(Keeping({pinned, kOther}));
+  OpenEngine(Keeping({pinned, kOtherKept}));
   EXPECT_NE(WaitForProblem(1), "") << "it comes after the first";
   EXPECT_EQ(Keep(0).problem, "");
   EXPECT_EQ(Keep(0).snapshot_id, id);
@@ -122,10 +122,10 @@ TEST_F(EngineKeepTest, CommitThatIsHereIsAskedOfNobody) {
 
 TEST_F(EngineKeepTest, IsFetchedOnceItIsListedAndLetGoOnceItIsNot) {
   OpenEngine(Keeping({}));
-  ASSERT_TRUE(engine_->Reconfigure(Keeping({kModel, kOther})));
+  ASSERT_TRUE(engine_->Reconfigure(Keeping({kKeepModel, kOtherKept})));
   std::string model = WaitUntilKept(0);
   std::string other = WaitUntilKept(1);
-  ASSERT_TRUE(engine_->Reconfigure(Keeping({kOther})));
+  ASSERT_TRUE(engine_->Reconfigure(Keeping({kOtherKept})));
   EXPECT_FALSE(IsKept(model));
   EXPECT_TRUE(IsKept(other));
   EXPECT_TRUE(engine_->Evict(model, ""));
@@ -133,8 +133,8 @@ TEST_F(EngineKeepTest, IsFetchedOnceItIsListedAndLetGoOnceItIsNot) {
 }
 
 TEST_F(EngineKeepTest, SnapshotOfTwoReferencesIsKeptForEither) {
-  std::string commit = std::string(kModel) + "@" + hub_->Commit("acme/model");
-  OpenEngine(Keeping({kModel, commit}));
+  std::string commit = std::string(kKeepModel) + "@" + hub_->Commit("acme/model");
+  OpenEngine(Keeping({kKeepModel, commit}));
   std::string id = WaitUntilKept(0);
   EXPECT_EQ(WaitUntilKept(1), id);
   ASSERT_TRUE(engine_->Reconfigure(Keeping({commit})));
@@ -144,16 +144,16 @@ TEST_F(EngineKeepTest, SnapshotOfTwoReferencesIsKeptForEither) {
 }
 
 TEST_F(EngineKeepTest, MovedBranchLetsTheOldSnapshotGoOnceTheNewOneIsComplete) {
-  std::string old = KeepAndClose(kModel);
+  std::string old = KeepAndClose(kKeepModel);
   ChangeUpstream();
   hub_->SetFaults(kCdnAway);
-  OpenEngine(Keeping({kModel}));
+  OpenEngine(Keeping({kKeepModel}));
   EXPECT_NE(WaitForProblem(), "") << "the new one can't be had yet";
   ASSERT_EQ(engine_->List().size(), 2U);
   for (const SnapshotView& view : engine_->List()) EXPECT_TRUE(view.kept) << view.snapshot.id;
   EXPECT_EQ(Keep().snapshot_id, old);
   // A restart in between loses nothing of that.
-  OpenEngine(Keeping({kModel}));
+  OpenEngine(Keeping({kKeepModel}));
   EXPECT_TRUE(IsKept(old));
   hub_->ClearFaults();
   ASSERT_TRUE(Becomes([&] { return Keep().snapshot_id != old; }));
@@ -165,7 +165,7 @@ TEST_F(EngineKeepTest, MovedBranchLetsTheOldSnapshotGoOnceTheNewOneIsComplete) {
 
 TEST_F(EngineKeepTest, SourceThatIsAwayIsAskedAgain) {
   hub_->SetFaults(kHubAway);
-  OpenEngine(Keeping({kModel}));
+  OpenEngine(Keeping({kKeepModel}));
   EXPECT_NE(WaitForProblem(), "");
   EXPECT_EQ(Keep().snapshot_id, "");
   hub_->ClearFaults();
@@ -176,28 +176,28 @@ TEST_F(EngineKeepTest, IsFetchedOnceThereIsRoom) {
   OpenEngine(Keeping({}, 3 * kMiB));
   AcquireRequest pod = Local("pod", kSize);
   ASSERT_TRUE(Acquire(pod));
-  ASSERT_TRUE(engine_->Reconfigure(Keeping({kModel}, 3 * kMiB)));
+  ASSERT_TRUE(engine_->Reconfigure(Keeping({kKeepModel}, 3 * kMiB)));
   EXPECT_THAT(WaitForProblem(), HasSubstr("need 2.0 MiB; limit 3.0 MiB"));
   ASSERT_TRUE(engine_->Release(pod.lease_id));
   WaitUntilKept();
 }
 
 TEST_F(EngineKeepTest, LargerLimitIsTakenUpAtOnce) {
-  OpenEngine(Keeping({kModel}, kMiB));
+  OpenEngine(Keeping({kKeepModel}, kMiB));
   EXPECT_THAT(WaitForProblem(), HasSubstr("the cache's limit is 1.0 MiB"));
-  ASSERT_TRUE(engine_->Reconfigure(Keeping({kModel}, 3 * kMiB)));
+  ASSERT_TRUE(engine_->Reconfigure(Keeping({kKeepModel}, 3 * kMiB)));
   WaitUntilKept();
 }
 
 TEST_F(EngineKeepTest, ListThatDoesNotFitSaysWhichModelDoesNotAndLosesNone) {
-  std::string first = KeepAndClose(kModel);
-  OpenEngine(Keeping({kOther, kModel}, 3 * kMiB));
+  std::string first = KeepAndClose(kKeepModel);
+  OpenEngine(Keeping({kOtherKept, kKeepModel}, 3 * kMiB));
   EXPECT_THAT(WaitForProblem(0), HasSubstr("held by pods or kept 2.0 MiB"));
   EXPECT_TRUE(IsKept(first));
   EXPECT_EQ(Keep(1).snapshot_id, first);
   // Again and again, it is the same one: none is evicted for the other.
   for (int i = 0; i < 5; ++i) {
-    ASSERT_TRUE(engine_->Reconfigure(Keeping({kOther, kModel}, 3 * kMiB)));
+    ASSERT_TRUE(engine_->Reconfigure(Keeping({kOtherKept, kKeepModel}, 3 * kMiB)));
     EXPECT_THAT(WaitForProblem(0), HasSubstr("need 2.0 MiB"));
     EXPECT_TRUE(Find(first)->snapshot.complete);
   }
@@ -209,7 +209,7 @@ TEST_F(EngineKeepTest, PartsOfSeveralDoNotKeepEachFromBeingCompleteWhereOneFits)
   AddFile("acme/other", "more.safetensors", PatternBytes(kSize, 65));
   hub_->Rescan();
   hub_->SetFaults(kCdnLacksMore);
-  OpenEngine(Keeping({kModel, kOther}));
+  OpenEngine(Keeping({kKeepModel, kOtherKept}));
   ASSERT_TRUE(Becomes([&] {
     auto has_part = [](const SnapshotView& view) { return view.snapshot.PresentBytes() == kSize; };
     std::vector<SnapshotView> views = engine_->List();
@@ -217,7 +217,7 @@ TEST_F(EngineKeepTest, PartsOfSeveralDoNotKeepEachFromBeingCompleteWhereOneFits)
   }));
   engine_.reset();
   hub_->ClearFaults();
-  OpenEngine(Keeping({kModel, kOther}, 5 * kMiB));
+  OpenEngine(Keeping({kKeepModel, kOtherKept}, 5 * kMiB));
   ASSERT_TRUE(Becomes([&] { return !Keep(0).snapshot_id.empty() || !Keep(1).snapshot_id.empty(); }))
       << Keep(0).problem << " / " << Keep(1).problem;
   size_t whole = Keep(0).snapshot_id.empty() ? 1 : 0;
@@ -226,15 +226,15 @@ TEST_F(EngineKeepTest, PartsOfSeveralDoNotKeepEachFromBeingCompleteWhereOneFits)
 }
 
 TEST_F(EngineKeepTest, PodThatWaitsForItJoinsItsFill) {
-  OpenEngine(Keeping({kModel}));
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(LeasedRequest(kModel, "pod")));
+  OpenEngine(Keeping({kKeepModel}));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(LeasedRequest(kKeepModel, "pod")));
   EXPECT_EQ(WaitUntilKept(), tree.snapshot_id);
   EXPECT_EQ(engine_->Info()->bytes_fetched, kSize);
 }
 
 TEST_F(EngineKeepTest, SourceThatIsAwayKeepsNoPodWaiting) {
   hub_->SetFaults(kHubAway);
-  OpenEngine(Keeping({kModel, kOther}));
+  OpenEngine(Keeping({kKeepModel, kOtherKept}));
   EXPECT_TRUE(Acquire(Local("pod", kSize)));
   EXPECT_NE(WaitForProblem(0), "");
   EXPECT_NE(WaitForProblem(1), "");
@@ -242,7 +242,7 @@ TEST_F(EngineKeepTest, SourceThatIsAwayKeepsNoPodWaiting) {
 
 TEST_F(EngineKeepTest, TakenOffTheListWhileItFillsItIsFilledAndEvictable) {
   hub_->SetFaults(kCdnStalls);
-  OpenEngine(Keeping({kModel}));
+  OpenEngine(Keeping({kKeepModel}));
   ASSERT_TRUE(Becomes([&] {
     std::vector<SnapshotView> views = engine_->List();
     return !views.empty() && views.front().filling;
@@ -254,7 +254,7 @@ TEST_F(EngineKeepTest, TakenOffTheListWhileItFillsItIsFilledAndEvictable) {
   EXPECT_TRUE(engine_->Info()->keep.empty());
   hub_->ClearFaults();
   // The next fill finds it under way, or complete.
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kKeepModel)));
   EXPECT_EQ(tree.snapshot_id, id);
   ASSERT_TRUE(Becomes([&] { return engine_->Info()->fills_active == 0; }));
   EXPECT_TRUE(engine_->Evict(id, ""));
@@ -262,28 +262,28 @@ TEST_F(EngineKeepTest, TakenOffTheListWhileItFillsItIsFilledAndEvictable) {
 
 TEST_F(EngineKeepTest, ListedAgainWhileItFillsItIsKept) {
   hub_->SetFaults(kCdnStalls);
-  OpenEngine(Keeping({kModel}));
+  OpenEngine(Keeping({kKeepModel}));
   ASSERT_TRUE(Becomes([&] { return engine_->Info()->fills_active == 1; }));
   ASSERT_TRUE(engine_->Reconfigure(Keeping({})));
-  ASSERT_TRUE(engine_->Reconfigure(Keeping({kModel})));
+  ASSERT_TRUE(engine_->Reconfigure(Keeping({kKeepModel})));
   WaitUntilKept();
   EXPECT_LT(engine_->Info()->bytes_fetched, kSize + kSize / 2) << "it was fetched twice";
 }
 
 TEST_F(EngineKeepTest, RevisionThatAPodBroughtReplacesTheOneThatItMeant) {
-  OpenEngine(Keeping({kModel}));
+  OpenEngine(Keeping({kKeepModel}));
   std::string old = WaitUntilKept();
   ChangeUpstream();
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kKeepModel)));
   EXPECT_TRUE(IsKept(old)) << "a branch is looked up where the list is taken over";
-  ASSERT_TRUE(engine_->Reconfigure(Keeping({kModel})));
+  ASSERT_TRUE(engine_->Reconfigure(Keeping({kKeepModel})));
   EXPECT_EQ(Keep().snapshot_id, tree.snapshot_id);
   EXPECT_TRUE(IsKept(tree.snapshot_id));
   EXPECT_FALSE(IsKept(old));
 }
 
 TEST_F(EngineKeepTest, FillThatNeedsItsRoomIsRefused) {
-  OpenEngine(Keeping({kModel}, 3 * kMiB));
+  OpenEngine(Keeping({kKeepModel}, 3 * kMiB));
   std::string id = WaitUntilKept();
   Result<AcquiredTree> refused = Acquire(Local("pod", kSize));
   ASSERT_FALSE(refused);
@@ -295,7 +295,7 @@ TEST_F(EngineKeepTest, FillThatNeedsItsRoomIsRefused) {
 }
 
 TEST_F(EngineKeepTest, FileThatProvesBadIsFetchedAgain) {
-  OpenEngine(Keeping({kModel}));
+  OpenEngine(Keeping({kKeepModel}));
   std::string id = WaitUntilKept();
   Digest sha256 = *Find(id)->snapshot.files.at(0).blob;
   std::filesystem::path file =
@@ -317,19 +317,20 @@ TEST_F(EngineKeepTest, FileThatProvesBadIsFetchedAgain) {
 TEST_F(EngineKeepTest, PrivateModelIsNotFetchedButKeptOnceAPodBroughtIt) {
   AddFile("acme/model", ".fixture.json", R"({"private": true})");
   hub_->Rescan();
-  OpenEngine(Keeping({kModel}));
+  OpenEngine(Keeping({kKeepModel}));
   EXPECT_NE(WaitForProblem(), "");
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel, "hf_token")));
-  ASSERT_TRUE(engine_->Reconfigure(Keeping({kModel})));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kKeepModel, "hf_token")));
+  ASSERT_TRUE(engine_->Reconfigure(Keeping({kKeepModel})));
   EXPECT_TRUE(IsKept(tree.snapshot_id));
-  EXPECT_FALSE(Acquire(Request(kModel))) << "that it is here gives nobody a right to it";
+  EXPECT_FALSE(Acquire(Request(kKeepModel))) << "that it is here gives nobody a right to it";
 }
 
 TEST_F(EngineKeepTest, DefaultRevisionIsTheSameNamedOrLeftOut) {
   AddFile("acme/model", ".fixture.json", R"({"private": true})");
   hub_->Rescan();
-  const std::string named = std::string(kModel) + "@main";
-  for (const auto& [listed, published] : {std::pair(std::string(kModel), named), {named, kModel}}) {
+  const std::string named = std::string(kKeepModel) + "@main";
+  for (const auto& [listed, published] :
+       {std::pair(std::string(kKeepModel), named), {named, kKeepModel}}) {
     OpenEngine(Keeping({}));
     ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(published, "hf_token")));
     ASSERT_TRUE(engine_->Reconfigure(Keeping({listed})));
@@ -341,15 +342,15 @@ TEST_F(EngineKeepTest, DefaultRevisionIsTheSameNamedOrLeftOut) {
 
 TEST_F(EngineKeepTest, FillThatTookLongDoesNotReplaceWhatAPodBroughtMeanwhile) {
   hub_->SetFaults(kCdnStalls);
-  OpenEngine(Keeping({kModel}));
+  OpenEngine(Keeping({kKeepModel}));
   ASSERT_TRUE(Becomes([&] { return engine_->Info()->fills_active == 1; }));
   std::string slow = engine_->List().front().snapshot.id;
   AddFile("acme/model", "more.safetensors", PatternBytes(kMiB, 64));
   hub_->Rescan();
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kKeepModel)));
   ASSERT_NE(tree.snapshot_id, slow);
   EXPECT_EQ(WaitUntilKept(), tree.snapshot_id);
-  EXPECT_THAT(Find(tree.snapshot_id)->references, ::testing::ElementsAre(kModel));
+  EXPECT_THAT(Find(tree.snapshot_id)->references, ::testing::ElementsAre(kKeepModel));
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 namespace weighhouse {
 namespace {
 
-constexpr char kModel[] = "hf://acme/tiny";
+constexpr char kMetricsModel[] = "hf://acme/tiny";
 
 /// What real fills in a real engine make of the counters: exact numbers.
 class EngineMetricsTest : public EngineTest {
@@ -41,7 +41,7 @@ class EngineMetricsTest : public EngineTest {
 
 TEST_F(EngineMetricsTest, CountsAColdAndAWarmModelExactly) {
   OpenEngine(Counted());
-  ASSERT_OK_AND_ASSIGN(cold, Acquire(LeasedRequest(kModel, "cold")));
+  ASSERT_OK_AND_ASSIGN(cold, Acquire(LeasedRequest(kMetricsModel, "cold")));
   std::string bytes = std::to_string(weights_.size() + config_.size());
   EXPECT_EQ(Fills("s_started_total"), "1");
   EXPECT_EQ(Fills("s_ended_total", "code=\"OK\","), "1");
@@ -52,14 +52,14 @@ TEST_F(EngineMetricsTest, CountsAColdAndAWarmModelExactly) {
   EXPECT_EQ(Waits("cold"), "1");
   EXPECT_EQ(Acquires("hit"), "0");
 
-  ASSERT_OK_AND_ASSIGN(warm, Acquire(LeasedRequest(kModel, "warm")));
+  ASSERT_OK_AND_ASSIGN(warm, Acquire(LeasedRequest(kMetricsModel, "warm")));
   EXPECT_EQ(Acquires("hit"), "1");
   EXPECT_EQ(Waits("warm"), "1");
   EXPECT_EQ(Waits("cold"), "1");
   EXPECT_EQ(Fills("s_started_total"), "1");
   EXPECT_EQ(Fills("_received_bytes_total"), bytes);
 
-  ASSERT_OK_AND_ASSIGN(replayed, Acquire(LeasedRequest(kModel, "warm")));
+  ASSERT_OK_AND_ASSIGN(replayed, Acquire(LeasedRequest(kMetricsModel, "warm")));
   EXPECT_EQ(Acquires("replay"), "1");
   EXPECT_EQ(Acquires("hit"), "1");
   EXPECT_EQ(Waits("warm"), "1");
@@ -71,9 +71,9 @@ TEST_F(EngineMetricsTest, CountsThoseWhoJoinAFill) {
       R"([{"side":"cdn","path":"","times":1,"action":{"kind":"delay","seconds":0.3}}])");
   auto first = std::make_shared<RecordingObserver>();
   auto second = std::make_shared<RecordingObserver>();
-  engine_->Acquire(LeasedRequest(kModel, "first"), first);
+  engine_->Acquire(LeasedRequest(kMetricsModel, "first"), first);
   first->WaitForFilling();
-  engine_->Acquire(LeasedRequest(kModel, "second"), second);
+  engine_->Acquire(LeasedRequest(kMetricsModel, "second"), second);
   ASSERT_OK_AND_ASSIGN(one, first->Wait());
   ASSERT_OK_AND_ASSIGN(two, second->Wait());
   EXPECT_EQ(Acquires("miss"), "1");
@@ -87,10 +87,10 @@ TEST_F(EngineMetricsTest, APublishThatComesBackIsOneMiss) {
   hub_->SetFaults(
       R"([{"side":"cdn","path":"","times":1,"action":{"kind":"delay","seconds":0.3}}])");
   auto impatient = std::make_shared<RecordingObserver>();
-  engine_->Acquire(LeasedRequest(kModel, "pod"), impatient);
+  engine_->Acquire(LeasedRequest(kMetricsModel, "pod"), impatient);
   impatient->WaitForFilling();
   impatient.reset();
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(LeasedRequest(kModel, "pod")));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(LeasedRequest(kMetricsModel, "pod")));
   EXPECT_EQ(Acquires("miss"), "1");
   EXPECT_EQ(Acquires("joined"), "0");
   EXPECT_EQ(Acquires("replay"), "0");
@@ -103,7 +103,7 @@ TEST_F(EngineMetricsTest, CountsFailuresByCode) {
   EXPECT_EQ(Value(R"(weighhouse_acquire_failures_total{code="PERMISSION_DENIED"})"), "1");
   hub_->SetFaults(
       R"([{"side":"cdn","path":"","times":-1,"action":{"kind":"status","status":503}}])");
-  Result<AcquiredTree> failed = Acquire(Request(kModel));
+  Result<AcquiredTree> failed = Acquire(Request(kMetricsModel));
   ASSERT_FALSE(failed);
   std::string code(CodeName(failed.error().code));
   EXPECT_EQ(Fills("s_ended_total", "code=\"" + code + "\","), "1");
@@ -118,7 +118,7 @@ TEST_F(EngineMetricsTest, CountsEvictionsByReason) {
   options.store.limit = 7 * kMiB;
   options.store.min_free = 0;
   OpenEngine(options);
-  ASSERT_OK_AND_ASSIGN(tiny, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(tiny, Acquire(Request(kMetricsModel)));
   ASSERT_OK_AND_ASSIGN(other, Acquire(Request("hf://acme/other")));
   EXPECT_EQ(Value(R"(weighhouse_evictions_total{reason="space"})"), "1");
   ASSERT_OK_AND_ASSIGN(evicted, engine_->Evict("", "hf://acme/other"));
@@ -130,7 +130,7 @@ TEST_F(EngineMetricsTest, CountsEvictionsByReason) {
 
 TEST_F(EngineMetricsTest, SaysWhatThereIs) {
   OpenEngine(Counted());
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(LeasedRequest(kModel, "pod")));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(LeasedRequest(kMetricsModel, "pod")));
   ASSERT_OK_AND_ASSIGN(before, engine_->Info());
   EXPECT_EQ(before.contents.snapshots_complete, 1U);
   EXPECT_EQ(before.contents.snapshots_incomplete, 0U);
@@ -162,7 +162,7 @@ TEST_F(EngineMetricsTest, CountsNoEvictionOfWhatARefusedVolumeLeft) {
   OpenEngine(options);
   VolumeRequest request{.volume_id = "volume",
                         .request_digest = Digest::Of("request").Hex(),
-                        .model = Request(kModel).model,
+                        .model = Request(kMetricsModel).model,
                         .deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1)};
   EXPECT_EQ(engine_->CreateVolume(request).error().code, Code::kResourceExhausted);
   EXPECT_TRUE(Names("snapshots").empty()) << "it was dropped";

@@ -9,7 +9,7 @@
 namespace weighhouse {
 namespace {
 
-constexpr char kModel[] = "hf://acme/large";
+constexpr char kResumeModel[] = "hf://acme/large";
 constexpr Bytes kSize = 48 * kMiB + 77;
 constexpr char kSlow[] =
     R"([{"side":"cdn","path":"","times":-1,"action":{"kind":"rate","bytes_per_second":3000000}}])";
@@ -52,7 +52,7 @@ class EngineResumeTest : public EngineTest {
     hub_->SetFaults(kSlow);
     OpenEngine();
     auto half_way = std::make_shared<HalfWayObserver>();
-    engine_->Acquire(Request(kModel, token), half_way);
+    engine_->Acquire(Request(kResumeModel, token), half_way);
     half_way->Wait();
     engine_.reset();
     hub_->ClearFaults();
@@ -80,7 +80,7 @@ class EngineResumeTest : public EngineTest {
 TEST_F(EngineResumeTest, FetchesOnlyWhatLacks) {
   InterruptFill();
   OpenEngine();
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kResumeModel)));
   EXPECT_EQ(Digest::Of(Read(tree, "model.safetensors")), Digest::Of(content_));
   EXPECT_LT(tree.bytes_fetched, kSize);
   EXPECT_GT(tree.bytes_fetched, 0U);
@@ -94,7 +94,7 @@ TEST_F(EngineResumeTest, ChangedUpstreamMeetsNoneOfTheOldBytes) {
   AddFile("acme/large", "model.safetensors", changed);
   hub_->Rescan();
   OpenEngine();
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kResumeModel)));
   EXPECT_EQ(Digest::Of(Read(tree, "model.safetensors")), Digest::Of(changed));
   EXPECT_EQ(tree.bytes_fetched, kSize);
 }
@@ -129,7 +129,7 @@ TEST_F(EngineResumeTest, PrivateModelWaitsForItsNextPublish) {
     EXPECT_FALSE(view.filling);
   }
   EXPECT_THAT(hub_->Log(), ::testing::Not(::testing::HasSubstr("acme/large")));
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel, "hf_token")));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kResumeModel, "hf_token")));
   EXPECT_LT(tree.bytes_fetched, kSize) << "its bytes waited for it";
 }
 

@@ -7,7 +7,7 @@
 namespace weighhouse {
 namespace {
 
-constexpr char kModel[] = "hf://acme/tiny";
+constexpr char kTinyModel[] = "hf://acme/tiny";
 
 class TinyModelTest : public EngineTest {
  protected:
@@ -35,7 +35,7 @@ class TinyModelTest : public EngineTest {
 
 TEST_F(TinyModelTest, BringsEveryFileAndServesTheSecondFromTheCache) {
   OpenEngine();
-  ASSERT_OK_AND_ASSIGN(cold, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(cold, Acquire(Request(kTinyModel)));
   EXPECT_EQ(Read(cold, "model.safetensors"), weights_);
   EXPECT_EQ(Read(cold, "config.json"), config_);
   EXPECT_EQ(Read(cold, "nested/empty.txt"), "");
@@ -43,7 +43,7 @@ TEST_F(TinyModelTest, BringsEveryFileAndServesTheSecondFromTheCache) {
   EXPECT_EQ(cold.bytes, weights_.size() + config_.size());
   EXPECT_EQ(cold.bytes_fetched, cold.bytes);
   int64_t fetched = hub_->Stat("cdn_bytes");
-  ASSERT_OK_AND_ASSIGN(warm, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(warm, Acquire(Request(kTinyModel)));
   EXPECT_EQ(warm.tree, cold.tree);
   EXPECT_EQ(warm.bytes_fetched, 0U);
   EXPECT_EQ(hub_->Stat("cdn_bytes"), fetched);
@@ -52,7 +52,7 @@ TEST_F(TinyModelTest, BringsEveryFileAndServesTheSecondFromTheCache) {
 
 TEST_F(TinyModelTest, ShowsTheSameFilesAsAHuggingFaceCache) {
   OpenEngine();
-  AcquireRequest request = Request(kModel);
+  AcquireRequest request = Request(kTinyModel);
   request.layout = Layout::kHub;
   ASSERT_OK_AND_ASSIGN(tree, Acquire(request));
   std::string commit = hub_->Commit("acme/tiny");
@@ -67,7 +67,7 @@ TEST_F(TinyModelTest, FillsOnceForAllWhoAskAtTheSameTime) {
   std::vector<std::shared_ptr<RecordingObserver>> observers;
   for (int i = 0; i < 8; ++i) {
     observers.push_back(std::make_shared<RecordingObserver>());
-    engine_->Acquire(LeasedRequest(kModel, "pod-" + std::to_string(i)), observers.back());
+    engine_->Acquire(LeasedRequest(kTinyModel, "pod-" + std::to_string(i)), observers.back());
   }
   for (const auto& observer : observers) {
     Result<AcquiredTree> tree = observer->Wait();
@@ -82,10 +82,10 @@ TEST_F(TinyModelTest, GoesOnWhenTheCallerLeaves) {
   hub_->SetFaults(
       R"([{"side":"cdn","path":"","times":1,"action":{"kind":"delay","seconds":0.3}}])");
   auto impatient = std::make_shared<RecordingObserver>();
-  engine_->Acquire(Request(kModel), impatient);
+  engine_->Acquire(Request(kTinyModel), impatient);
   impatient->WaitForFilling();
   impatient.reset();
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kTinyModel)));
   EXPECT_EQ(Read(tree, "model.safetensors"), weights_);
   EXPECT_EQ(hub_->Stat("cdn_bytes"), static_cast<int64_t>(weights_.size()));
 }
@@ -95,7 +95,7 @@ TEST_F(TinyModelTest, KeepsCommittedBlobsWhenItEndsInMidFill) {
   hub_->SetFaults(
       R"([{"side":"cdn","path":"","times":-1,"action":{"kind":"stall","after":1000,"seconds":30}}])");
   auto observer = std::make_shared<RecordingObserver>();
-  engine_->Acquire(Request(kModel), observer);
+  engine_->Acquire(Request(kTinyModel), observer);
   observer->WaitForFilling();
   while (observer->last_progress()->files_done < 2) observer->WaitForFilling();
   engine_.reset();
@@ -103,24 +103,24 @@ TEST_F(TinyModelTest, KeepsCommittedBlobsWhenItEndsInMidFill) {
   hub_->Reset();
   OpenEngine();
   EXPECT_FALSE(engine_->List().at(0).snapshot.complete);
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kTinyModel)));
   EXPECT_EQ(Read(tree, "config.json"), config_);
   EXPECT_EQ(hub_->Stat("resolve_calls"), 1) << "only the weights were missing";
 }
 
 TEST_F(TinyModelTest, AnswersAReplayedPublishWithoutTheSource) {
   OpenEngine();
-  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kModel, "pod")));
+  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kTinyModel, "pod")));
   hub_.reset();
-  ASSERT_OK_AND_ASSIGN(again, Acquire(LeasedRequest(kModel, "pod")));
+  ASSERT_OK_AND_ASSIGN(again, Acquire(LeasedRequest(kTinyModel, "pod")));
   EXPECT_EQ(again.tree, first.tree);
   EXPECT_EQ(again.served_from, AcquiredTree::ServedFrom::kLease);
 }
 
 TEST_F(TinyModelTest, RefusesAnotherModelUnderTheSameLease) {
   OpenEngine();
-  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kModel, "pod")));
-  AcquireRequest other = LeasedRequest(kModel, "pod");
+  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(kTinyModel, "pod")));
+  AcquireRequest other = LeasedRequest(kTinyModel, "pod");
   other.layout = Layout::kHub;
   Result<AcquiredTree> refused = Acquire(other);
   ASSERT_FALSE(refused);
@@ -133,7 +133,7 @@ TEST_F(TinyModelTest, LeavesNoLeaseWhenTheReleaseOvertakesTheAcquire) {
   hub_->SetFaults(
       R"([{"side":"hub","path":"/api/models","times":1,"action":{"kind":"delay","seconds":0.4}}])");
   auto observer = std::make_shared<RecordingObserver>();
-  AcquireRequest request = LeasedRequest(kModel, "pod");
+  AcquireRequest request = LeasedRequest(kTinyModel, "pod");
   engine_->Acquire(request, observer);
   ASSERT_TRUE(engine_->Release(request.lease_id));
   Result<AcquiredTree> outcome = observer->Wait();
@@ -144,22 +144,22 @@ TEST_F(TinyModelTest, LeavesNoLeaseWhenTheReleaseOvertakesTheAcquire) {
 
 TEST_F(TinyModelTest, ServesAPublicModelWhileTheSourceIsAway) {
   OpenEngine();
-  ASSERT_OK_AND_ASSIGN(first, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(first, Acquire(Request(kTinyModel)));
   hub_.reset();
-  ASSERT_OK_AND_ASSIGN(offline, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(offline, Acquire(Request(kTinyModel)));
   EXPECT_EQ(offline.served_from, AcquiredTree::ServedFrom::kCache);
   EXPECT_EQ(offline.tree, first.tree);
 }
 
 TEST_F(TinyModelTest, EvictsWhatNobodyHoldsAndNothingElse) {
   OpenEngine();
-  AcquireRequest request = LeasedRequest(kModel, "pod");
+  AcquireRequest request = LeasedRequest(kTinyModel, "pod");
   ASSERT_OK_AND_ASSIGN(tree, Acquire(request));
-  auto refused = engine_->Evict("", kModel);
+  auto refused = engine_->Evict("", kTinyModel);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::kFailedPrecondition);
   ASSERT_TRUE(engine_->Release(request.lease_id));
-  ASSERT_OK_AND_ASSIGN(evicted, engine_->Evict("", kModel));
+  ASSERT_OK_AND_ASSIGN(evicted, engine_->Evict("", kTinyModel));
   EXPECT_EQ(evicted.snapshots, 1U);
   EXPECT_GE(evicted.bytes, tree.bytes);
   EXPECT_TRUE(engine_->List().empty());
@@ -170,20 +170,20 @@ TEST_F(TinyModelTest, SaysWhatAReferenceMeansWithoutFetchingIt) {
   AddFile("acme/tiny", "pytorch_model.bin", "duplicate weights");
   hub_->Rescan();
   OpenEngine();
-  ASSERT_OK_AND_ASSIGN(before, engine_->Stat(Request(kModel).model, {}));
+  ASSERT_OK_AND_ASSIGN(before, engine_->Stat(Request(kTinyModel).model, {}));
   EXPECT_EQ(before.bytes_missing, weights_.size() + config_.size());
   EXPECT_EQ(before.recommended_claim, kGiB);
   EXPECT_EQ(before.files.size(), 4U);
   EXPECT_EQ(hub_->Stat("cdn_requests"), 0);
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
-  ASSERT_OK_AND_ASSIGN(after, engine_->Stat(Request(kModel).model, {}));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kTinyModel)));
+  ASSERT_OK_AND_ASSIGN(after, engine_->Stat(Request(kTinyModel).model, {}));
   EXPECT_EQ(after.bytes_missing, 0U);
   EXPECT_EQ(tree.files, 3U) << "weights are not fetched twice in two formats";
 }
 
 TEST_F(TinyModelTest, FindsAFlippedByteAndFetchesTheFileAgain) {
   OpenEngine();
-  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kTinyModel)));
   FlipFirstByte(tree, "model.safetensors");
   std::vector<VerifyFinding> findings;
   auto note = [&](const VerifyFinding& finding) {
@@ -194,14 +194,14 @@ TEST_F(TinyModelTest, FindsAFlippedByteAndFetchesTheFileAgain) {
   EXPECT_EQ(sums.bad, 1U);
   ASSERT_EQ(findings.size(), 1U);
   EXPECT_EQ(findings[0].blob, Digest::Of(weights_));
-  ASSERT_OK_AND_ASSIGN(again, Acquire(Request(kModel)));
+  ASSERT_OK_AND_ASSIGN(again, Acquire(Request(kTinyModel)));
   EXPECT_EQ(Read(again, "model.safetensors"), weights_);
   EXPECT_EQ(again.bytes_fetched, weights_.size());
 }
 
 TEST_F(TinyModelTest, LeavesTheLeaseOfAMountedVolumeAloneWhateverItsModelHasBecome) {
   OpenEngine();
-  AcquireRequest request = LeasedRequest(kModel, "pod");
+  AcquireRequest request = LeasedRequest(kTinyModel, "pod");
   ASSERT_OK_AND_ASSIGN(tree, Acquire(request));
   std::filesystem::path file = FlipFirstByte(tree, "model.safetensors");
   ASSERT_OK_AND_ASSIGN(sums,
@@ -219,7 +219,7 @@ TEST_F(TinyModelTest, LeavesTheLeaseOfAMountedVolumeAloneWhateverItsModelHasBeco
 
 TEST_F(TinyModelTest, AsksNoSourceForAMountedVolumeThatHasNoLease) {
   OpenEngine();
-  AcquireRequest request = LeasedRequest(kModel, "pod");
+  AcquireRequest request = LeasedRequest(kTinyModel, "pod");
   request.mounted = true;
   Result<AcquiredTree> acquired = Acquire(request);
   ASSERT_FALSE(acquired);
@@ -233,7 +233,7 @@ TEST_F(TinyModelTest, FailureOfAnEarlierAcquireLeavesTheLeaseOfALaterOne) {
       R"([{"side":"hub","path":"/api/models/acme/none","action":{"kind":"delay","seconds":0.4}}])");
   auto earlier = std::make_shared<RecordingObserver>();
   engine_->Acquire(LeasedRequest("hf://acme/none", "pod"), earlier);
-  AcquireRequest later = LeasedRequest(kModel, "pod");
+  AcquireRequest later = LeasedRequest(kTinyModel, "pod");
   ASSERT_OK_AND_ASSIGN(tree, Acquire(later));
   Result<AcquiredTree> failed = earlier->Wait();
   ASSERT_FALSE(failed);
@@ -261,7 +261,7 @@ TEST_F(EngineTest, FillsTenThousandFiles) {
 
 TEST_F(TinyModelTest, MakesNoLeaseForAMountThatWentMeanwhile) {
   OpenEngine();
-  AcquireRequest request = LeasedRequest(kModel, "pod");
+  AcquireRequest request = LeasedRequest(kTinyModel, "pod");
   ASSERT_OK_AND_ASSIGN(tree, Acquire(request));
   auto epoch = std::chrono::system_clock::now();
   ASSERT_TRUE(engine_->Release(request.lease_id));
@@ -276,11 +276,11 @@ TEST_F(TinyModelTest, MakesNoLeaseForAMountThatWentMeanwhile) {
 
 TEST_F(TinyModelTest, DropsTheLeasesOfPodsThatAreGoneAndMakesThoseOfMountsAgain) {
   OpenEngine();
-  AcquireRequest gone = LeasedRequest(kModel, "gone");
-  AcquireRequest waiting = LeasedRequest(kModel, "waiting");
+  AcquireRequest gone = LeasedRequest(kTinyModel, "gone");
+  AcquireRequest waiting = LeasedRequest(kTinyModel, "waiting");
   ASSERT_OK_AND_ASSIGN(tree, Acquire(gone));
   ASSERT_OK_AND_ASSIGN(other, Acquire(waiting));
-  AcquireRequest unknown = LeasedRequest(kModel, "unknown");
+  AcquireRequest unknown = LeasedRequest(kTinyModel, "unknown");
   auto now = std::chrono::system_clock::now() + std::chrono::seconds(1);
   ASSERT_OK_AND_ASSIGN(
       outcome,

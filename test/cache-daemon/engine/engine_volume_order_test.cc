@@ -13,8 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kModel = "hf://org/model";
-
 class EngineVolumeOrderTest : public VolumeFixture {
  protected:
   ~EngineVolumeOrderTest() override { engine_.reset(); }  // it uses the disk

@@ -7,7 +7,6 @@
 namespace weighhouse {
 namespace {
 
-constexpr const char* kPrivate = "hf://org/private";
 constexpr const char* kToken = "hf_fixture";
 
 class EngineVolumeRightsTest : public VolumeFixture {

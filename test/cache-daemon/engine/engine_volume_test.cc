@@ -6,10 +6,6 @@
 namespace weighhouse {
 namespace {
 
-constexpr const char* kModel = "hf://org/model";
-constexpr const char* kOther = "hf://org/other";
-constexpr const char* kPrivate = "hf://org/private";
-
 class EngineVolumeTest : public VolumeFixture {
  protected:
   void Start(Bytes limit = 0) {

@@ -12,8 +12,6 @@
 namespace weighhouse {
 namespace {
 
-constexpr const char* kModel = "hf://org/model";
-
 class VolumeCrashChild : public CrashFixture {};
 
 TEST_F(VolumeCrashChild, Works) {

@@ -8,6 +8,11 @@
 
 namespace weighhouse {
 
+/// The models of these tests, each of which has its own files.
+inline constexpr const char* kModel = "hf://org/model";
+inline constexpr const char* kOther = "hf://org/other";
+inline constexpr const char* kPrivate = "hf://org/private";
+
 /// For tests that create volumes.
 class VolumeFixture : public EngineTest {
  protected:

@@ -15,7 +15,7 @@ std::string FaultOf(std::string_view path) {
   return outcome.error().message;
 }
 
-Listing ListingOf(std::vector<std::string> paths) {
+Listing ListingNamed(std::vector<std::string> paths) {
   Listing listing;
   for (std::string& path : paths) listing.files.push_back({.path = std::move(path), .size = 1});
   return listing;
@@ -67,29 +67,29 @@ TEST(CheckPathTest, NamesThePathInPrintableForm) {
 }
 
 TEST(CheckListingTest, TakesAGoodListing) {
-  EXPECT_TRUE(CheckListing(ListingOf({"a", "a-b", "b/a", "b/c/d"})));
+  EXPECT_TRUE(CheckListing(ListingNamed({"a", "a-b", "b/a", "b/c/d"})));
 }
 
-TEST(CheckListingTest, RefusesAnEmptyOne) { EXPECT_FALSE(CheckListing(ListingOf({}))); }
+TEST(CheckListingTest, RefusesAnEmptyOne) { EXPECT_FALSE(CheckListing(ListingNamed({}))); }
 
 TEST(CheckListingTest, RefusesAFileThatIsADirectoryToo) {
   // "a-b" sorts between the two.
-  Result<> outcome = CheckListing(ListingOf({"a", "a-b", "a/b"}));
+  Result<> outcome = CheckListing(ListingNamed({"a", "a-b", "a/b"}));
   ASSERT_FALSE(outcome);
   EXPECT_THAT(outcome.error().message, HasSubstr("'a', which is both a file and a directory"));
-  EXPECT_FALSE(CheckListing(ListingOf({"x/y", "x/y/z/w"})));
+  EXPECT_FALSE(CheckListing(ListingNamed({"x/y", "x/y/z/w"})));
 }
 
 TEST(CheckListingTest, RefusesTheSamePathTwice) {
-  EXPECT_FALSE(CheckListing(ListingOf({"a", "b", "a"})));
+  EXPECT_FALSE(CheckListing(ListingNamed({"a", "b", "a"})));
 }
 
 TEST(CheckListingTest, RefusesABadPathAmongGoodOnes) {
-  EXPECT_FALSE(CheckListing(ListingOf({"a", "../b"})));
+  EXPECT_FALSE(CheckListing(ListingNamed({"a", "../b"})));
 }
 
 TEST(CheckListingTest, RefusesSizesThatCantBe) {
-  Listing listing = ListingOf({"a", "b"});
+  Listing listing = ListingNamed({"a", "b"});
   listing.files[0].size = kMaxFileBytes + 1;
   EXPECT_FALSE(CheckListing(listing));
   listing.files[0].size = kMaxFileBytes;
@@ -104,9 +104,9 @@ TEST(CheckListingTest, RefusesSizesThatCantBe) {
 TEST(CheckListingTest, BoundsTheNumberOfFiles) {
   std::vector<std::string> paths;
   for (size_t i = 0; i < kMaxFiles; ++i) paths.push_back(std::to_string(i));
-  EXPECT_TRUE(CheckListing(ListingOf(paths)));
+  EXPECT_TRUE(CheckListing(ListingNamed(paths)));
   paths.push_back("more");
-  EXPECT_FALSE(CheckListing(ListingOf(paths)));
+  EXPECT_FALSE(CheckListing(ListingNamed(paths)));
 }
 
 }  // namespace

@@ -7,7 +7,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const TestFiles kFiles = {{"a", "only here"}, {"shared", "in two models"}};
+const TestFiles kEvictFiles = {{"a", "only here"}, {"shared", "in two models"}};
 const TestFiles kOther = {{"b", "only there"}, {"shared", "in two models"}};
 
 class EvictTest : public StoreTest {
@@ -27,7 +27,7 @@ class EvictTest : public StoreTest {
 };
 
 TEST_F(EvictTest, RemovesSnapshotTreesAndBlobsThatNobodyElseLists) {
-  Snapshot snapshot = FillOne(kFiles);
+  Snapshot snapshot = FillOne(kEvictFiles);
   Snapshot other = FillOne(kOther, 'b');
   auto tree = store_->EnsureTree(snapshot.id, Layout::kFiles, "");
   auto hub = store_->EnsureTree(snapshot.id, Layout::kHub, "main");
@@ -47,8 +47,9 @@ TEST_F(EvictTest, RemovesSnapshotTreesAndBlobsThatNobodyElseLists) {
 }
 
 TEST_F(EvictTest, KeepsBlobsThatAFillingSnapshotLists) {
-  Snapshot snapshot = FillOne(kFiles);
-  Listing filling = ListingOf(kFiles, {.origin = "s3://b", .revision = "r", .anonymous = false});
+  Snapshot snapshot = FillOne(kEvictFiles);
+  Listing filling =
+      ListingOf(kEvictFiles, {.origin = "s3://b", .revision = "r", .anonymous = false});
   ASSERT_TRUE(store_->BeginSnapshot(filling).has_value());
   ASSERT_TRUE(store_->Evict(snapshot.id).has_value());
   EXPECT_TRUE(BlobExists("only here"));
@@ -59,7 +60,7 @@ TEST_F(EvictTest, KeepsBlobsThatAFillingSnapshotLists) {
 }
 
 TEST_F(EvictTest, RefusesWhatIsInUseAndWhatIsUnknown) {
-  Snapshot snapshot = FillOne(kFiles);
+  Snapshot snapshot = FillOne(kEvictFiles);
   EXPECT_EQ(store_->Evict(std::string(64, '0')).error().code, Code::kNotFound);
   ASSERT_TRUE(store_->TakeLease(LeaseOn(snapshot.id, "pod")).has_value());
   auto leased = store_->Evict(snapshot.id);
@@ -76,11 +77,11 @@ TEST_F(EvictTest, RefusesWhatIsInUseAndWhatIsUnknown) {
 }
 
 TEST_F(EvictTest, EvictedModelCanBeFilledAgain) {
-  Snapshot snapshot = FillOne(kFiles);
+  Snapshot snapshot = FillOne(kEvictFiles);
   ASSERT_TRUE(store_->EnsureTree(snapshot.id, Layout::kFiles, "").has_value());
   ASSERT_TRUE(store_->Evict(snapshot.id).has_value());
   EXPECT_EQ(store_->EnsureTree(snapshot.id, Layout::kFiles, "").error().code, Code::kNotFound);
-  FillOne(kFiles);
+  FillOne(kEvictFiles);
   EXPECT_TRUE(store_->EnsureTree(snapshot.id, Layout::kFiles, "").has_value());
 }
 
@@ -258,7 +259,7 @@ TEST_F(EvictTest, ReservationCoversWholeBlocksOfSmallFiles) {
 }
 
 TEST_F(EvictTest, SharedBlobsAreHeldOnce) {
-  Snapshot snapshot = FillOne(kFiles);
+  Snapshot snapshot = FillOne(kEvictFiles);
   Snapshot other = FillOne(kOther, 'b');
   ASSERT_TRUE(store_->TakeLease(LeaseOn(snapshot.id, "1")).has_value());
   ASSERT_TRUE(store_->TakeLease(LeaseOn(other.id, "2")).has_value());

@@ -5,8 +5,6 @@
 namespace weighhouse::store {
 namespace {
 
-constexpr Bytes kBlock = 4096;
-
 /// Sixteen blocks of limit; the model takes ten, in two files.
 class FitTest : public StoreTest {
  protected:

@@ -12,11 +12,11 @@
 
 #include "cache-daemon/store/index.h"
 #include "cache-daemon/store/ingest_name.h"
+#include "test/cache-daemon/store/store_fixture.h"
 
 namespace weighhouse::store {
 namespace {
 
-constexpr Bytes kBlock = 4096;
 constexpr unsigned kSnapshots = 5;
 constexpr unsigned kContents = 6;
 

@@ -9,11 +9,10 @@
 
 #include "cache-daemon/store/index.h"
 #include "cache-daemon/store/ingest_name.h"
+#include "test/cache-daemon/store/store_fixture.h"
 
 namespace weighhouse::store {
 namespace {
-
-constexpr Bytes kBlock = 4096;
 
 /// An index at some moment of a busy life, and what was put into it.
 struct World {

@@ -7,8 +7,6 @@
 namespace weighhouse::store {
 namespace {
 
-constexpr Bytes kBlock = 4096;
-
 /// Fourteen blocks of limit; the model takes ten.
 class HoldTest : public StoreTest {
  protected:

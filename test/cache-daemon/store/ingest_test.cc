@@ -13,16 +13,17 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-const std::string kContent = "the bytes of one file";
+const std::string kFileContent = "the bytes of one file";
 
 class IngestTest : public StoreTest {
  protected:
   IngestTest() {
     Open();
-    snapshot_id_ = store_->BeginSnapshot(ListingOf({{"a", kContent}, {"copy/of/a", kContent}}))->id;
+    snapshot_id_ =
+        store_->BeginSnapshot(ListingOf({{"a", kFileContent}, {"copy/of/a", kFileContent}}))->id;
   }
-  std::unique_ptr<Ingest> Start(Bytes size = kContent.size()) {
-    auto ingest = store_->StartIngest(IngestIdOf(kContent), Sha256Of(kContent), size);
+  std::unique_ptr<Ingest> Start(Bytes size = kFileContent.size()) {
+    auto ingest = store_->StartIngest(IngestIdOf(kFileContent), Sha256Of(kFileContent), size);
     EXPECT_TRUE(ingest.has_value());
     return std::move(*ingest);
   }
@@ -33,10 +34,10 @@ class IngestTest : public StoreTest {
 };
 
 TEST_F(IngestTest, CommittedBytesAreTheBlobOfEveryFileWithThatIdentity) {
-  ASSERT_TRUE(Put(*store_, snapshot_id_, Sha256Of(kContent), kContent).has_value());
-  EXPECT_EQ(ReadTestFile(Names().Blob(Digest::Of(kContent))), kContent);
+  ASSERT_TRUE(Put(*store_, snapshot_id_, Sha256Of(kFileContent), kFileContent).has_value());
+  EXPECT_EQ(ReadTestFile(Names().Blob(Digest::Of(kFileContent))), kFileContent);
   auto snapshot = store_->FindSnapshot(snapshot_id_);
-  for (const SnapshotFile& file : snapshot->files) EXPECT_EQ(file.blob, Digest::Of(kContent));
+  for (const SnapshotFile& file : snapshot->files) EXPECT_EQ(file.blob, Digest::Of(kFileContent));
   EXPECT_TRUE(NamesBelow(Root() / "ingests").empty());
   ExpectOnlyTrueBytes(*store_);
 }
@@ -57,7 +58,7 @@ TEST_F(IngestTest, AbortsWhenDestroyedUncommitted) {
 
 TEST_F(IngestTest, OneIdIsUnderWayOnce) {
   auto ingest = Start();
-  auto second = store_->StartIngest(IngestIdOf(kContent), Sha256Of(kContent), 1);
+  auto second = store_->StartIngest(IngestIdOf(kFileContent), Sha256Of(kFileContent), 1);
   ASSERT_FALSE(second.has_value());
   EXPECT_EQ(second.error().code, Code::kAlreadyExists);
   EXPECT_TRUE(store_->StartIngest(std::string(64, '1'), Sha256Of(""), 1).has_value());
@@ -74,48 +75,49 @@ TEST_F(IngestTest, EmptyFileIsABlobToo) {
 TEST_F(IngestTest, RefusesToRecordWhatIsNotTrue) {
   auto ingest = Start();
   std::string other = "something else, of other size";
-  Digest sha256 = Digest::Of(kContent);
-  EXPECT_EQ(ingest->Commit(snapshot_id_, Sha256Of(kContent), 5, sha256).error().code,
+  Digest sha256 = Digest::Of(kFileContent);
+  EXPECT_EQ(ingest->Commit(snapshot_id_, Sha256Of(kFileContent), 5, sha256).error().code,
             Code::kInvalidArgument);
   auto mismatch =
-      ingest->Commit(snapshot_id_, Sha256Of(kContent), kContent.size(), Digest::Of(other));
+      ingest->Commit(snapshot_id_, Sha256Of(kFileContent), kFileContent.size(), Digest::Of(other));
   EXPECT_THAT(mismatch.error().message, HasSubstr(Digest::Of(other).Hex()));
-  EXPECT_EQ(ingest->Commit(snapshot_id_, Sha256Of(other), kContent.size(), Digest::Of(other))
+  EXPECT_EQ(ingest->Commit(snapshot_id_, Sha256Of(other), kFileContent.size(), Digest::Of(other))
                 .error()
                 .code,
             Code::kInvalidArgument);
-  EXPECT_EQ(ingest->Commit(std::string(64, '0'), Sha256Of(kContent), kContent.size(), sha256)
-                .error()
-                .code,
-            Code::kNotFound);
+  EXPECT_EQ(
+      ingest->Commit(std::string(64, '0'), Sha256Of(kFileContent), kFileContent.size(), sha256)
+          .error()
+          .code,
+      Code::kNotFound);
   ASSERT_EQ(::ftruncate(ingest->fd(), 3), 0);
-  EXPECT_EQ(Commit(*ingest, kContent).error().code, Code::kDataLoss);
+  EXPECT_EQ(Commit(*ingest, kFileContent).error().code, Code::kDataLoss);
   EXPECT_TRUE(FilesBelow(Root() / "blobs").empty());
 }
 
 TEST_F(IngestTest, CommitsOnce) {
   auto ingest = Start();
   ASSERT_EQ(::fcntl(ingest->fd(), F_SETFL, 0), 0);
-  ASSERT_EQ(::pwrite(ingest->fd(), kContent.data(), kContent.size(), 0),
-            static_cast<ssize_t>(kContent.size()));
-  ASSERT_TRUE(Commit(*ingest, kContent).has_value());
-  EXPECT_EQ(Commit(*ingest, kContent).error().code, Code::kFailedPrecondition);
+  ASSERT_EQ(::pwrite(ingest->fd(), kFileContent.data(), kFileContent.size(), 0),
+            static_cast<ssize_t>(kFileContent.size()));
+  ASSERT_TRUE(Commit(*ingest, kFileContent).has_value());
+  EXPECT_EQ(Commit(*ingest, kFileContent).error().code, Code::kFailedPrecondition);
 }
 
 TEST_F(IngestTest, BlobThatIsThereStaysAndOursIsDropped) {
-  ASSERT_TRUE(Put(*store_, snapshot_id_, Sha256Of(kContent), kContent).has_value());
-  std::string blob = Names().Blob(Digest::Of(kContent));
+  ASSERT_TRUE(Put(*store_, snapshot_id_, Sha256Of(kFileContent), kFileContent).has_value());
+  std::string blob = Names().Blob(Digest::Of(kFileContent));
   auto inode = disk_.Status(blob)->inode;
   Listing private_listing =
-      ListingOf({{"a", kContent}}, {.origin = "s3://private", .identify = GitSha1Of});
+      ListingOf({{"a", kFileContent}}, {.origin = "s3://private", .identify = GitSha1Of});
   std::string id = store_->BeginSnapshot(private_listing)->id;
-  ASSERT_TRUE(Put(*store_, id, GitSha1Of(kContent), kContent).has_value());
+  ASSERT_TRUE(Put(*store_, id, GitSha1Of(kFileContent), kFileContent).has_value());
   EXPECT_EQ(disk_.Status(blob)->inode, inode);
   EXPECT_TRUE(store_->CompleteSnapshot(id).has_value());
 }
 
 TEST_F(IngestTest, JournalLineIsOnTheDiskBeforeTheBlobHasItsName) {
-  ASSERT_TRUE(Put(*store_, snapshot_id_, Sha256Of(kContent), kContent).has_value());
+  ASSERT_TRUE(Put(*store_, snapshot_id_, Sha256Of(kFileContent), kFileContent).has_value());
   int journal = -1;
   int rename = -1;
   int synced = -1;

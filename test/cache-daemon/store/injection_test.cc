@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const TestFiles kFiles = {{"a", "first"}, {"dir/b", "second"}};
+const TestFiles kInjectionFiles = {{"a", "first"}, {"dir/b", "second"}};
 
 /// Lets an operation of the store fail at each of its operations on the disk in turn. After each
 /// failure nothing half-done may be seen; then the operation is tried again and must succeed; then
@@ -51,30 +51,33 @@ class InjectionTest : public StoreTest {
       if (HasFatalFailure() || HasNonfatalFailure()) return;
     }
   }
-  void Prepare() { ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value()); }
-  const std::string id_ = ListingOf(kFiles).SnapshotId();
+  void Prepare() {
+    ASSERT_TRUE(Fill(*store_, ListingOf(kInjectionFiles), kInjectionFiles).has_value());
+  }
+  const std::string id_ = ListingOf(kInjectionFiles).SnapshotId();
   bool bad_until_it_works_ = false;  // the operation is what finds a bad blob
 };
 
 TEST_F(InjectionTest, BeginSnapshot) {
   FailEverywhere([] {},
                  [&]() -> Result<> {
-                   TRY(store_->BeginSnapshot(ListingOf(kFiles)));
+                   TRY(store_->BeginSnapshot(ListingOf(kInjectionFiles)));
                    return {};
                  },
                  [&] { EXPECT_TRUE(store_->FindSnapshot(id_).has_value()); });
 }
 
 TEST_F(InjectionTest, IngestAndCommit) {
-  FailEverywhere([&] { ASSERT_TRUE(store_->BeginSnapshot(ListingOf(kFiles)).has_value()); },
-                 [&]() -> Result<> {
-                   if (store_->FindSnapshot(id_)->files[0].blob) return {};
-                   return Put(*store_, id_, Sha256Of("first"), "first");
-                 },
-                 [&] {
-                   EXPECT_TRUE(store_->FindSnapshot(id_)->files[0].blob.has_value());
-                   EXPECT_EQ(store_->Space()->used, 4096u);
-                 });
+  FailEverywhere(
+      [&] { ASSERT_TRUE(store_->BeginSnapshot(ListingOf(kInjectionFiles)).has_value()); },
+      [&]() -> Result<> {
+        if (store_->FindSnapshot(id_)->files[0].blob) return {};
+        return Put(*store_, id_, Sha256Of("first"), "first");
+      },
+      [&] {
+        EXPECT_TRUE(store_->FindSnapshot(id_)->files[0].blob.has_value());
+        EXPECT_EQ(store_->Space()->used, 4096u);
+      });
 }
 
 TEST_F(InjectionTest, CommitOfTheSameIngestGoesOnWhereItStopped) {
@@ -109,8 +112,8 @@ TEST_F(InjectionTest, CommitOfTheSameIngestGoesOnWhereItStopped) {
 TEST_F(InjectionTest, CompleteSnapshot) {
   FailEverywhere(
       [&] {
-        ASSERT_TRUE(store_->BeginSnapshot(ListingOf(kFiles)).has_value());
-        for (const auto& [path, content] : kFiles) {
+        ASSERT_TRUE(store_->BeginSnapshot(ListingOf(kInjectionFiles)).has_value());
+        for (const auto& [path, content] : kInjectionFiles) {
           ASSERT_TRUE(Put(*store_, id_, Sha256Of(content), content).has_value());
         }
       },

@@ -11,13 +11,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const TestFiles kFiles = {{"w.bin", "weights"}};
+const TestFiles kLeaseFiles = {{"w.bin", "weights"}};
 
 class LeaseTest : public StoreTest {
  protected:
   LeaseTest() {
     Open();
-    snapshot_id_ = Fill(*store_, ListingOf(kFiles), kFiles)->id;
+    snapshot_id_ = Fill(*store_, ListingOf(kLeaseFiles), kLeaseFiles)->id;
     tree_ = *store_->EnsureTree(snapshot_id_, Layout::kFiles, "");
   }
   std::string snapshot_id_;

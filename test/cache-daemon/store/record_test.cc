@@ -6,10 +6,10 @@
 namespace weighhouse::store {
 namespace {
 
-const TestFiles kFiles = {{"a", "1"}, {"dir/b", "22"}};
+const TestFiles kRecordFiles = {{"a", "1"}, {"dir/b", "22"}};
 
 SnapshotRecord Record() {
-  Listing listing = ListingOf(kFiles);
+  Listing listing = ListingOf(kRecordFiles);
   listing.files.push_back(
       {.path = "token \"quoted\" ü", .size = 3, .identity = {.value = "W/\"e tag%20\""}});
   SnapshotRecord record = NewSnapshotRecord(listing);

@@ -8,13 +8,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const TestFiles kFiles = {{"a", "first"}, {"b", "second"}};
+const TestFiles kRecoveryFiles = {{"a", "first"}, {"b", "second"}};
 
 class RecoveryTest : public StoreTest {
  protected:
   RecoveryTest() {
     Open();
-    id_ = Fill(*store_, ListingOf(kFiles), kFiles)->id;
+    id_ = Fill(*store_, ListingOf(kRecoveryFiles), kRecoveryFiles)->id;
     tree_ = *store_->EnsureTree(id_, Layout::kFiles, "");
   }
   std::string id_;
@@ -68,7 +68,7 @@ TEST_F(RecoveryTest, RemovesWhatACrashLeaves) {
 }
 
 TEST_F(RecoveryTest, KeepsABlobThatAFillingSnapshotListsByDigestOnly) {
-  Listing other = ListingOf(kFiles, {.origin = "s3://x", .anonymous = false});
+  Listing other = ListingOf(kRecoveryFiles, {.origin = "s3://x", .anonymous = false});
   ASSERT_TRUE(store_->BeginSnapshot(other).has_value());
   Close();
   fs::remove(Names().SnapshotRecord(id_));
@@ -84,7 +84,7 @@ TEST_F(RecoveryTest, DamagedRecordIsTakenAsAbsentAndFilledAgain) {
   Open();
   EXPECT_FALSE(store_->FindSnapshot(id_).has_value());
   EXPECT_FALSE(BlobExists("first"));
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  ASSERT_TRUE(Fill(*store_, ListingOf(kRecoveryFiles), kRecoveryFiles).has_value());
   Reopen();
   EXPECT_TRUE(store_->FindSnapshot(id_)->complete);
 }
@@ -94,9 +94,9 @@ TEST_F(RecoveryTest, DamagedRecordOfALeasedTreeTakesNothingFromThePods) {
   Close();
   WriteTestFile(Names().SnapshotRecord(id_), "");
   Open();
-  EXPECT_EQ(FilesBelow(Absolute(tree_)), kFiles);
+  EXPECT_EQ(FilesBelow(Absolute(tree_)), kRecoveryFiles);
   EXPECT_EQ(store_->Leases().size(), 1u);
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  ASSERT_TRUE(Fill(*store_, ListingOf(kRecoveryFiles), kRecoveryFiles).has_value());
   EXPECT_NE(*store_->EnsureTree(id_, Layout::kFiles, ""), tree_);
   ASSERT_TRUE(store_->DropLease(LeaseOn(id_, "pod").id).has_value());
   Reopen();
@@ -111,7 +111,7 @@ TEST_F(RecoveryTest, MissingBlobMakesItsSnapshotIncomplete) {
   EXPECT_FALSE(snapshot->complete);
   EXPECT_EQ(snapshot->PresentBytes(), 6u);
   EXPECT_FALSE(fs::exists(Absolute(tree_)));
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  ASSERT_TRUE(Fill(*store_, ListingOf(kRecoveryFiles), kRecoveryFiles).has_value());
   ExpectOnlyTrueBytes(*store_);
 }
 

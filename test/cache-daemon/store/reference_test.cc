@@ -5,13 +5,13 @@
 namespace weighhouse::store {
 namespace {
 
-const TestFiles kFiles = {{"w.bin", "weights"}};
+const TestFiles kReferenceFiles = {{"w.bin", "weights"}};
 
 class ReferenceTest : public StoreTest {
  protected:
   ReferenceTest() {
     Open();
-    record_.snapshot_id = Fill(*store_, ListingOf(kFiles), kFiles)->id;
+    record_.snapshot_id = Fill(*store_, ListingOf(kReferenceFiles), kReferenceFiles)->id;
   }
   ReferenceRecord record_{.fingerprint = std::string(64, 'f'), .text = "hf://org/name@main"};
 };

@@ -8,7 +8,6 @@
 
 namespace weighhouse::store {
 
-inline constexpr Bytes kBlock = 4096;
 /// Ten blocks, the last one ragged.
 inline const std::string kContent = PatternBytes(10 * kBlock - 5, 9);
 inline const ByteRange kHead{.begin = 0, .end = 3 * kBlock};

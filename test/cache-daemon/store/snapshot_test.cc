@@ -10,7 +10,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-const TestFiles kFiles = {{"config.json", "{}"}, {"model.safetensors", "weights"}};
+const TestFiles kSnapshotFiles = {{"config.json", "{}"}, {"model.safetensors", "weights"}};
 const std::string kOtherOrigin = "hf+https://hub.test/other/name";
 
 class SnapshotTest : public StoreTest {
@@ -19,13 +19,13 @@ class SnapshotTest : public StoreTest {
 };
 
 TEST_F(SnapshotTest, IsRecordedBeforeItsFirstByte) {
-  auto snapshot = store_->BeginSnapshot(ListingOf(kFiles));
+  auto snapshot = store_->BeginSnapshot(ListingOf(kSnapshotFiles));
   ASSERT_TRUE(snapshot.has_value());
   EXPECT_FALSE(snapshot->complete);
   EXPECT_EQ(snapshot->PresentBytes(), 0u);
   EXPECT_EQ(snapshot->TotalBytes(), 9u);
   Reopen();
-  auto found = store_->FindSnapshot(ListingOf(kFiles).SnapshotId());
+  auto found = store_->FindSnapshot(ListingOf(kSnapshotFiles).SnapshotId());
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->origin, snapshot->origin);
   EXPECT_EQ(found->revision, snapshot->revision);
@@ -36,16 +36,16 @@ TEST_F(SnapshotTest, IsRecordedBeforeItsFirstByte) {
 }
 
 TEST_F(SnapshotTest, KnownAlreadyIsReturnedAsItIs) {
-  auto filled = Fill(*store_, ListingOf(kFiles), kFiles);
+  auto filled = Fill(*store_, ListingOf(kSnapshotFiles), kSnapshotFiles);
   ASSERT_TRUE(filled.has_value());
-  auto again = store_->BeginSnapshot(ListingOf(kFiles));
+  auto again = store_->BeginSnapshot(ListingOf(kSnapshotFiles));
   ASSERT_TRUE(again.has_value());
   EXPECT_TRUE(again->complete);
   EXPECT_EQ(again->PresentBytes(), 9u);
 }
 
 TEST_F(SnapshotTest, CantBeCompletedWhileAFileHasNoBlob) {
-  auto snapshot = store_->BeginSnapshot(ListingOf(kFiles));
+  auto snapshot = store_->BeginSnapshot(ListingOf(kSnapshotFiles));
   ASSERT_TRUE(Put(*store_, snapshot->id, Sha256Of("{}"), "{}").has_value());
   auto completed = store_->CompleteSnapshot(snapshot->id);
   ASSERT_FALSE(completed.has_value());
@@ -55,7 +55,7 @@ TEST_F(SnapshotTest, CantBeCompletedWhileAFileHasNoBlob) {
 }
 
 TEST_F(SnapshotTest, StaysCompleteOverARestartAndDropsItsJournal) {
-  auto snapshot = Fill(*store_, ListingOf(kFiles), kFiles);
+  auto snapshot = Fill(*store_, ListingOf(kSnapshotFiles), kSnapshotFiles);
   ASSERT_TRUE(snapshot.has_value());
   EXPECT_TRUE(snapshot->complete);
   EXPECT_FALSE(fs::exists(Names().SnapshotJournal(snapshot->id)));
@@ -66,7 +66,7 @@ TEST_F(SnapshotTest, StaysCompleteOverARestartAndDropsItsJournal) {
 }
 
 TEST_F(SnapshotTest, KeepsTheBlobsOfAnUnfinishedFillOverARestart) {
-  auto snapshot = store_->BeginSnapshot(ListingOf(kFiles, {.identify = GitSha1Of}));
+  auto snapshot = store_->BeginSnapshot(ListingOf(kSnapshotFiles, {.identify = GitSha1Of}));
   ASSERT_TRUE(Put(*store_, snapshot->id, GitSha1Of("{}"), "{}").has_value());
   Reopen();
   auto found = store_->FindSnapshot(snapshot->id);
@@ -78,20 +78,21 @@ TEST_F(SnapshotTest, KeepsTheBlobsOfAnUnfinishedFillOverARestart) {
 }
 
 TEST_F(SnapshotTest, AnonymousResolveOpensAnOriginForGoodAndNoneClosesIt) {
-  std::string id = ListingOf(kFiles).SnapshotId();
-  ASSERT_TRUE(store_->BeginSnapshot(ListingOf(kFiles, {.anonymous = false})).has_value());
+  std::string id = ListingOf(kSnapshotFiles).SnapshotId();
+  ASSERT_TRUE(store_->BeginSnapshot(ListingOf(kSnapshotFiles, {.anonymous = false})).has_value());
   EXPECT_FALSE(store_->FindSnapshot(id)->anonymous);
-  ASSERT_TRUE(store_->BeginSnapshot(ListingOf(kFiles, {.anonymous = true})).has_value());
-  ASSERT_TRUE(store_->BeginSnapshot(ListingOf(kFiles, {.anonymous = false})).has_value());
+  ASSERT_TRUE(store_->BeginSnapshot(ListingOf(kSnapshotFiles, {.anonymous = true})).has_value());
+  ASSERT_TRUE(store_->BeginSnapshot(ListingOf(kSnapshotFiles, {.anonymous = false})).has_value());
   EXPECT_TRUE(store_->FindSnapshot(id)->anonymous);
   Reopen();
   EXPECT_TRUE(store_->FindSnapshot(id)->anonymous);
 }
 
 TEST_F(SnapshotTest, NextRevisionOfAnOriginTakesOverWhatDidNotChange) {
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles, {.anonymous = false, .identify = GitSha1Of}), kFiles)
+  ASSERT_TRUE(Fill(*store_, ListingOf(kSnapshotFiles, {.anonymous = false, .identify = GitSha1Of}),
+                   kSnapshotFiles)
                   .has_value());
-  TestFiles next = kFiles;
+  TestFiles next = kSnapshotFiles;
   next["config.json"] = "{\"a\":1}";
   auto snapshot = store_->BeginSnapshot(ListingOf(
       next, {.revision = std::string(40, 'b'), .anonymous = false, .identify = GitSha1Of}));
@@ -102,10 +103,12 @@ TEST_F(SnapshotTest, NextRevisionOfAnOriginTakesOverWhatDidNotChange) {
 }
 
 TEST_F(SnapshotTest, DigestAloneIsNoKeyToAPrivateOriginsBytes) {
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles, {.anonymous = false}), kFiles).has_value());
-  EXPECT_EQ(store_->UsableFiles(ListingOf(kFiles, {.anonymous = false})).size(), kFiles.size());
+  ASSERT_TRUE(
+      Fill(*store_, ListingOf(kSnapshotFiles, {.anonymous = false}), kSnapshotFiles).has_value());
+  EXPECT_EQ(store_->UsableFiles(ListingOf(kSnapshotFiles, {.anonymous = false})).size(),
+            kSnapshotFiles.size());
   for (bool anonymous : {false, true}) {
-    Listing listing = ListingOf(kFiles, {.origin = kOtherOrigin, .anonymous = anonymous});
+    Listing listing = ListingOf(kSnapshotFiles, {.origin = kOtherOrigin, .anonymous = anonymous});
     EXPECT_TRUE(store_->UsableFiles(listing).empty());
     auto other = store_->BeginSnapshot(listing);
     ASSERT_TRUE(other.has_value());
@@ -115,9 +118,11 @@ TEST_F(SnapshotTest, DigestAloneIsNoKeyToAPrivateOriginsBytes) {
 }
 
 TEST_F(SnapshotTest, OriginThatDeliversTheBytesItselfMayUseTheBlobThatIsThere) {
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles, {.anonymous = false}), kFiles).has_value());
+  ASSERT_TRUE(
+      Fill(*store_, ListingOf(kSnapshotFiles, {.anonymous = false}), kSnapshotFiles).has_value());
   auto other =
-      Fill(*store_, ListingOf(kFiles, {.origin = kOtherOrigin, .anonymous = false}), kFiles);
+      Fill(*store_, ListingOf(kSnapshotFiles, {.origin = kOtherOrigin, .anonymous = false}),
+           kSnapshotFiles);
   ASSERT_TRUE(other.has_value()) << other.error().message;
   EXPECT_TRUE(MayUse(kOtherOrigin, "weights"));
   EXPECT_EQ(store_->recovery().blobs, 0u);
@@ -125,9 +130,9 @@ TEST_F(SnapshotTest, OriginThatDeliversTheBytesItselfMayUseTheBlobThatIsThere) {
 }
 
 TEST_F(SnapshotTest, PublicBytesServeAnyOriginBySha256AndSurviveARestart) {
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  ASSERT_TRUE(Fill(*store_, ListingOf(kSnapshotFiles), kSnapshotFiles).has_value());
   EXPECT_TRUE(MayUse(kOtherOrigin, "weights"));
-  Listing listing = ListingOf(kFiles, {.origin = kOtherOrigin, .anonymous = false});
+  Listing listing = ListingOf(kSnapshotFiles, {.origin = kOtherOrigin, .anonymous = false});
   EXPECT_EQ(store_->BeginSnapshot(listing)->PresentBytes(), 9u);
   Reopen();
   EXPECT_EQ(store_->FindSnapshot(listing.SnapshotId())->PresentBytes(), 9u);
@@ -135,8 +140,8 @@ TEST_F(SnapshotTest, PublicBytesServeAnyOriginBySha256AndSurviveARestart) {
 }
 
 TEST_F(SnapshotTest, BorrowedPublicBytesAreNoEvidenceForTheBorrower) {
-  auto lender = Fill(*store_, ListingOf(kFiles), kFiles);
-  Listing borrower = ListingOf(kFiles, {.origin = kOtherOrigin, .anonymous = false});
+  auto lender = Fill(*store_, ListingOf(kSnapshotFiles), kSnapshotFiles);
+  Listing borrower = ListingOf(kSnapshotFiles, {.origin = kOtherOrigin, .anonymous = false});
   ASSERT_TRUE(store_->BeginSnapshot(borrower).has_value());
   ASSERT_TRUE(store_->CompleteSnapshot(borrower.SnapshotId()).has_value());
   ASSERT_TRUE(store_->Evict(lender->id).has_value());
@@ -148,24 +153,26 @@ TEST_F(SnapshotTest, BorrowedPublicBytesAreNoEvidenceForTheBorrower) {
 }
 
 TEST_F(SnapshotTest, WeakIdentitiesNeverMatchAcrossOrigins) {
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles, {.identify = GitSha1Of}), kFiles).has_value());
-  auto other =
-      store_->BeginSnapshot(ListingOf(kFiles, {.origin = kOtherOrigin, .identify = GitSha1Of}));
+  ASSERT_TRUE(Fill(*store_, ListingOf(kSnapshotFiles, {.identify = GitSha1Of}), kSnapshotFiles)
+                  .has_value());
+  auto other = store_->BeginSnapshot(
+      ListingOf(kSnapshotFiles, {.origin = kOtherOrigin, .identify = GitSha1Of}));
   ASSERT_TRUE(other.has_value());
   EXPECT_EQ(other->PresentBytes(), 0u);
 }
 
 TEST_F(SnapshotTest, ListingWithAnotherSizeThanTheBlobsGetsNothing) {
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
-  Listing lying = ListingOf(kFiles, {.revision = std::string(40, 'c')});
+  ASSERT_TRUE(Fill(*store_, ListingOf(kSnapshotFiles), kSnapshotFiles).has_value());
+  Listing lying = ListingOf(kSnapshotFiles, {.revision = std::string(40, 'c')});
   for (ListedFile& file : lying.files) file.size += 1;
   EXPECT_EQ(store_->BeginSnapshot(lying)->PresentBytes(), 0u);
 }
 
 TEST_F(SnapshotTest, CompletesWithWhatAnotherFillBrought) {
-  auto first = store_->BeginSnapshot(ListingOf(kFiles));
-  auto second = store_->BeginSnapshot(ListingOf(kFiles, {.revision = std::string(40, 'd')}));
-  for (const auto& [path, content] : kFiles) {
+  auto first = store_->BeginSnapshot(ListingOf(kSnapshotFiles));
+  auto second =
+      store_->BeginSnapshot(ListingOf(kSnapshotFiles, {.revision = std::string(40, 'd')}));
+  for (const auto& [path, content] : kSnapshotFiles) {
     ASSERT_TRUE(Put(*store_, first->id, Sha256Of(content), content).has_value());
   }
   EXPECT_TRUE(store_->CompleteSnapshot(second->id).has_value());
@@ -191,7 +198,7 @@ TEST_F(SnapshotTest, RefusesHostileListings) {
 }
 
 TEST_F(SnapshotTest, LastUseIsKeptOverARestartAndNeverGoesBack) {
-  auto older = Fill(*store_, ListingOf(kFiles), kFiles);
+  auto older = Fill(*store_, ListingOf(kSnapshotFiles), kSnapshotFiles);
   clock_.Advance(std::chrono::seconds(10));
   auto newer = Fill(*store_, ListingOf({{"b", "b"}}), {{"b", "b"}});
   clock_.Advance(std::chrono::seconds(10));
@@ -209,9 +216,9 @@ TEST_F(SnapshotTest, LastUseIsKeptOverARestartAndNeverGoesBack) {
 }
 
 TEST_F(SnapshotTest, RecordKeepsTheLastUseWhenItIsWrittenAgain) {
-  auto snapshot = store_->BeginSnapshot(ListingOf(kFiles, {.anonymous = false}));
+  auto snapshot = store_->BeginSnapshot(ListingOf(kSnapshotFiles, {.anonymous = false}));
   clock_.Advance(std::chrono::seconds(50));
-  ASSERT_TRUE(store_->BeginSnapshot(ListingOf(kFiles)).has_value());
+  ASSERT_TRUE(store_->BeginSnapshot(ListingOf(kSnapshotFiles)).has_value());
   Reopen();
   EXPECT_EQ(store_->FindSnapshot(snapshot->id)->last_used, snapshot->last_used);
 }

@@ -36,6 +36,9 @@ class TestClock final : public Clock {
   std::chrono::seconds advanced_ GUARDED_BY(mutex_){0};
 };
 
+/// What the store counts in: one block of the disk.
+inline constexpr Bytes kBlock = 4096;
+
 /// A model for tests: paths, and the content of each.
 using TestFiles = std::map<std::string, std::string>;
 

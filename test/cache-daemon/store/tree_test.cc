@@ -15,14 +15,14 @@ namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const TestFiles kFiles = {
+const TestFiles kTreeFiles = {
     {"config.json", "{}"}, {"onnx/model.onnx", "graph"}, {"w.bin", "weights"}};
 
 class TreeTest : public StoreTest {
  protected:
   TreeTest() {
     Open();
-    snapshot_ = *Fill(*store_, ListingOf(kFiles), kFiles);
+    snapshot_ = *Fill(*store_, ListingOf(kTreeFiles), kTreeFiles);
   }
   std::string Tree(Layout layout, const std::string& revision = "") {
     auto tree = store_->EnsureTree(snapshot_.id, layout, revision);
@@ -39,7 +39,7 @@ class TreeTest : public StoreTest {
 TEST_F(TreeTest, FilesLayoutIsTheModelItself) {
   std::string tree = Tree(Layout::kFiles);
   EXPECT_EQ(tree, "trees/files/" + snapshot_.id);
-  EXPECT_EQ(FilesBelow(Absolute(tree)), kFiles);
+  EXPECT_EQ(FilesBelow(Absolute(tree)), kTreeFiles);
 }
 
 TEST_F(TreeTest, FilesAreLinksToTheBlobsAndDirectoriesAreReadableByAll) {
@@ -138,7 +138,7 @@ TEST_F(TreeTest, CopiesWhereABlobHasNoLinkLeftToGiveAndCountsIt) {
   Bytes used = store_->Space()->used;
   filesystem_.FailAt({.operation = "Link", .path = "w.bin", .error_number = EMLINK});
   std::string tree = Tree(Layout::kFiles);
-  EXPECT_EQ(FilesBelow(Absolute(tree)), kFiles);
+  EXPECT_EQ(FilesBelow(Absolute(tree)), kTreeFiles);
   EXPECT_EQ(fs::hard_link_count(Absolute(tree + "/w.bin")), 1u);
   EXPECT_EQ(fs::status(Absolute(tree + "/w.bin")).permissions(), fs::perms(0444));
   EXPECT_EQ(store_->Space()->used, used + 4096);
@@ -153,8 +153,8 @@ TEST_F(TreeTest, BlobRemovedByHandMakesTheSnapshotIncompleteAndIsFetchedAgain) {
   ASSERT_FALSE(tree.has_value());
   EXPECT_EQ(tree.error().code, Code::kAborted);
   EXPECT_FALSE(store_->FindSnapshot(snapshot_.id)->complete);
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
-  EXPECT_EQ(FilesBelow(Absolute(Tree(Layout::kFiles))), kFiles);
+  ASSERT_TRUE(Fill(*store_, ListingOf(kTreeFiles), kTreeFiles).has_value());
+  EXPECT_EQ(FilesBelow(Absolute(Tree(Layout::kFiles))), kTreeFiles);
   EXPECT_TRUE(NamesBelow(Root() / "quarantine").empty());
 }
 

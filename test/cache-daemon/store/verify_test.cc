@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const TestFiles kFiles = {{"good", "good bytes"}, {"victim", "bytes that will rot"}};
+const TestFiles kVerifyFiles = {{"good", "good bytes"}, {"victim", "bytes that will rot"}};
 const std::string kRotten = "bytes that have rot";
 
 /// Whether this process has the file open, removed or not.
@@ -27,7 +27,7 @@ class VerifyTest : public StoreTest {
  protected:
   VerifyTest() {
     Open();
-    id_ = Fill(*store_, ListingOf(kFiles), kFiles)->id;
+    id_ = Fill(*store_, ListingOf(kVerifyFiles), kVerifyFiles)->id;
   }
   /// Changes the blob's bytes behind the store's back, in place as a failing disk does.
   void Rot() {
@@ -49,7 +49,7 @@ class VerifyTest : public StoreTest {
     return tree.value_or("");
   }
 
-  const Digest sha256_ = Digest::Of(kFiles.at("victim"));
+  const Digest sha256_ = Digest::Of(kVerifyFiles.at("victim"));
   std::string id_;
 };
 
@@ -91,7 +91,7 @@ TEST_F(VerifyTest, BadBlobGoesToQuarantineAndItsSnapshotLacksIt) {
     EXPECT_FALSE(snapshot->complete);
     EXPECT_TRUE(snapshot->files[0].blob.has_value());
     EXPECT_FALSE(snapshot->files[1].blob.has_value()) << "its record says which file";
-    EXPECT_FALSE(MayUse(snapshot->origin, kFiles.at("victim")));
+    EXPECT_FALSE(MayUse(snapshot->origin, kVerifyFiles.at("victim")));
     EXPECT_EQ(store_->Space()->held, 4096u) << "quarantine takes space";
     EXPECT_EQ(store_->FindTree(id_, Layout::kFiles, ""), std::nullopt);
     EXPECT_EQ(store_->EnsureTree(id_, Layout::kFiles, "").error().code, Code::kFailedPrecondition);
@@ -104,8 +104,8 @@ TEST_F(VerifyTest, RefilledSnapshotIsServedFromGoodBytes) {
   Rot();
   ASSERT_TRUE(Verify().has_value());
   EXPECT_FALSE(fs::exists(Absolute(tree))) << "nobody had it";
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
-  EXPECT_EQ(FilesBelow(Absolute(Tree())), kFiles);
+  ASSERT_TRUE(Fill(*store_, ListingOf(kVerifyFiles), kVerifyFiles).has_value());
+  EXPECT_EQ(FilesBelow(Absolute(Tree())), kVerifyFiles);
   ExpectOnlyTrueBytes(*store_);
 }
 
@@ -114,18 +114,18 @@ TEST_F(VerifyTest, LeasedTreeStaysForItsPodsAndIsHandedOutNoMore) {
   ASSERT_TRUE(store_->TakeLease(LeaseOn(id_, "pod", tree)).has_value());
   Rot();
   ASSERT_TRUE(Verify().has_value());
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  ASSERT_TRUE(Fill(*store_, ListingOf(kVerifyFiles), kVerifyFiles).has_value());
   for (bool restarted : {false, true}) {
     if (restarted) Reopen();
     EXPECT_EQ(ReadTestFile(Absolute(tree) + "/victim"), kRotten) << "the pod still reads it";
     std::string next = Tree();
     EXPECT_NE(next, tree);
-    EXPECT_EQ(FilesBelow(Absolute(next)), kFiles);
+    EXPECT_EQ(FilesBelow(Absolute(next)), kVerifyFiles);
     EXPECT_EQ(store_->SnapshotOfTree(tree).value(), id_);
   }
   ASSERT_TRUE(store_->DropLease(LeaseOn(id_, "pod").id).has_value());
   EXPECT_FALSE(fs::exists(Absolute(tree)));
-  EXPECT_EQ(FilesBelow(Absolute(Tree())), kFiles);
+  EXPECT_EQ(FilesBelow(Absolute(Tree())), kVerifyFiles);
 }
 
 TEST_F(VerifyTest, LeaseThatNamesNoTreeHoldsThemAll) {
@@ -158,18 +158,18 @@ TEST_F(VerifyTest, BlobLostBeforeAStartWithdrawsTheTreeEvenIfItComesBack) {
   fs::rename(Blob(), Names().Quarantined(sha256_));
   Open();
   EXPECT_FALSE(store_->FindSnapshot(id_)->complete);
-  Listing other = ListingOf(kFiles, {.revision = std::string(40, 'e')});
-  ASSERT_TRUE(Fill(*store_, other, kFiles).has_value());
+  Listing other = ListingOf(kVerifyFiles, {.revision = std::string(40, 'e')});
+  ASSERT_TRUE(Fill(*store_, other, kVerifyFiles).has_value());
   Reopen();
-  ASSERT_TRUE(store_->BeginSnapshot(ListingOf(kFiles)).has_value());
+  ASSERT_TRUE(store_->BeginSnapshot(ListingOf(kVerifyFiles)).has_value());
   ASSERT_TRUE(store_->CompleteSnapshot(id_).has_value());
   EXPECT_NE(Tree(), tree);
-  EXPECT_EQ(FilesBelow(Absolute(Tree())), kFiles);
+  EXPECT_EQ(FilesBelow(Absolute(Tree())), kVerifyFiles);
 }
 
 TEST_F(VerifyTest, EverySnapshotWithTheBlobIsMarked) {
-  Listing other = ListingOf(kFiles, {.revision = std::string(40, 'e')});
-  ASSERT_TRUE(Fill(*store_, other, kFiles).has_value());
+  Listing other = ListingOf(kVerifyFiles, {.revision = std::string(40, 'e')});
+  ASSERT_TRUE(Fill(*store_, other, kVerifyFiles).has_value());
   EXPECT_EQ(store_->Blobs("").size(), 2u);
   EXPECT_EQ(store_->Blobs(id_).front().paths.size(), 1u);
   EXPECT_EQ(store_->Blobs("").front().paths.size(), 2u);
@@ -191,7 +191,7 @@ TEST_F(VerifyTest, RefilledBlobLeavesQuarantine) {
   ASSERT_TRUE(Verify().has_value());
   EXPECT_EQ(store_->Quarantined().blobs, 1u);
   EXPECT_EQ(store_->Quarantined().bytes, 4096u);
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  ASSERT_TRUE(Fill(*store_, ListingOf(kVerifyFiles), kVerifyFiles).has_value());
   EXPECT_EQ(store_->Quarantined().blobs, 0u);
   EXPECT_EQ(InQuarantine(), 0u);
   EXPECT_EQ(store_->Space()->held, 0u);
@@ -203,7 +203,7 @@ TEST_F(VerifyTest, QuarantineStaysWhileAPodHasTheBadFileAndNamesIt) {
   EXPECT_TRUE(store_->DamagedLeases().empty());
   Rot();
   ASSERT_TRUE(Verify().has_value());
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  ASSERT_TRUE(Fill(*store_, ListingOf(kVerifyFiles), kVerifyFiles).has_value());
   ASSERT_TRUE(store_->TakeLease(LeaseOn(id_, "next", Tree())).has_value());
   for (bool restarted : {false, true}) {
     if (restarted) Reopen();
@@ -226,7 +226,7 @@ TEST_F(VerifyTest, QuarantineGoesWhenToldOrWhenNobodyListsIt) {
   ASSERT_TRUE(Verify().has_value());
   EXPECT_EQ(store_->DropQuarantined(), 4096u);
   EXPECT_EQ(InQuarantine(), 0u);
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  ASSERT_TRUE(Fill(*store_, ListingOf(kVerifyFiles), kVerifyFiles).has_value());
   Rot();
   ASSERT_TRUE(Verify().has_value());
   EXPECT_EQ(store_->Evict(id_).value(), 8192u);
@@ -237,7 +237,7 @@ TEST_F(VerifyTest, RefilledBeforeAKillLeavesQuarantineAtTheNextStart) {
   Rot();
   ASSERT_TRUE(Verify().has_value());
   filesystem_.FailAt({.operation = "Unlink", .path = "quarantine", .error_number = EIO});
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  ASSERT_TRUE(Fill(*store_, ListingOf(kVerifyFiles), kVerifyFiles).has_value());
   EXPECT_EQ(store_->Quarantined().blobs, 1u);
   Reopen();
   EXPECT_EQ(store_->Quarantined().blobs, 0u);
@@ -306,7 +306,7 @@ TEST_F(VerifyTest, WhatAnotherReaderFoundFirstIsNoFinding) {
     auto late = store_->VerifyBlob(sha256_, [&](Bytes) {
       EXPECT_EQ(Verify().value(), Digest::Of(kRotten).Hex());
       if (refilled) {
-        EXPECT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+        EXPECT_TRUE(Fill(*store_, ListingOf(kVerifyFiles), kVerifyFiles).has_value());
       }
       return true;
     });
@@ -345,19 +345,19 @@ TEST_F(VerifyTest, TreeWithTheBadFileIsNotHandedOutAgainWhereItsRecordCouldNotBe
                       .error_number = ENOSPC});
   ASSERT_TRUE(Verify().has_value());
   filesystem_.ClearFaults();
-  Listing other = ListingOf(kFiles, {.revision = std::string(40, 'e')});
-  ASSERT_TRUE(Fill(*store_, other, kFiles).has_value());
+  Listing other = ListingOf(kVerifyFiles, {.revision = std::string(40, 'e')});
+  ASSERT_TRUE(Fill(*store_, other, kVerifyFiles).has_value());
   Reopen();
   EXPECT_EQ(ReadTestFile(Absolute(tree) + "/victim"), kRotten) << "the pod still reads it";
-  ASSERT_TRUE(Fill(*store_, ListingOf(kFiles), kFiles).has_value());
+  ASSERT_TRUE(Fill(*store_, ListingOf(kVerifyFiles), kVerifyFiles).has_value());
   EXPECT_NE(Tree(), tree);
-  EXPECT_EQ(FilesBelow(Absolute(Tree())), kFiles);
+  EXPECT_EQ(FilesBelow(Absolute(Tree())), kVerifyFiles);
 }
 
 TEST_F(VerifyTest, NobodyIsGivenATreeWhileOrAfterItsBlobProvesBad) {
   std::string tree = Tree();
   ASSERT_TRUE(store_->TakeLease(LeaseOn(id_, "pod", tree)).has_value());
-  Listing other = ListingOf(kFiles, {.revision = std::string(40, 'e')});
+  Listing other = ListingOf(kVerifyFiles, {.revision = std::string(40, 'e')});
   ASSERT_TRUE(store_->BeginSnapshot(other).has_value());
   Rot();
   filesystem_.Before("Rename", "quarantine", [&] {
