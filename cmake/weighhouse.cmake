@@ -16,6 +16,9 @@ if(WEIGHHOUSE_FAULT_POINTS)
   target_compile_definitions(weighhouse_flags INTERFACE WEIGHHOUSE_FAULT_POINTS)
 endif()
 if(WEIGHHOUSE_SANITIZE)
+  # Six sources at a time: instrumented code is slow to compile, and most of it is the same templates in each of them.
+  set(CMAKE_UNITY_BUILD ON)
+  set(CMAKE_UNITY_BUILD_BATCH_SIZE 6)
   add_compile_options(-fsanitize=${WEIGHHOUSE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${WEIGHHOUSE_SANITIZE})
 endif()
@@ -42,6 +45,7 @@ function(weighhouse_test name)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
-  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
+  # ctest starts the dearest first, so that no core waits for the longest at the end: those that may take longer.
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} COST ${arg_TIMEOUT}
     ENVIRONMENT "WEIGHHOUSE_SOURCE_DIR=${PROJECT_SOURCE_DIR};TSAN_OPTIONS=halt_on_error=1;ASAN_OPTIONS=detect_leaks=1")
 endfunction()
