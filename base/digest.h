@@ -1,9 +1,11 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,9 +28,23 @@ class Digest {
   static Digest Of(std::string_view text);
 
   std::string Hex() const;
-  auto operator<=>(const Digest&) const = default;
+  bool operator==(const Digest&) const = default;
+  /// As the bytes are ordered. Most differ in the first eight, and books of 100,000 compare often.
+  std::strong_ordering operator<=>(const Digest& other) const {
+    uint64_t first = Leading();
+    uint64_t second = other.Leading();
+    if (first != second) return first <=> second;
+    return std::memcmp(bytes_.data(), other.bytes_.data(), kSize) <=> 0;
+  }
 
  private:
+  /// The first eight bytes as a number that is ordered as they are.
+  uint64_t Leading() const {
+    uint64_t value = 0;
+    std::memcpy(&value, bytes_.data(), sizeof(value));
+    return std::endian::native == std::endian::little ? __builtin_bswap64(value) : value;
+  }
+
   std::array<uint8_t, kSize> bytes_{};
 };
 
