@@ -1,0 +1,161 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/model.h"
+#include "base/text.h"
+
+namespace weighhouse {
+namespace {
+
+constexpr std::string_view kForms =
+    "give hf://org/name[@revision], https://host/path/file[#sha256=<hex>] or file:///absolute/path";
+
+/// In bytes: room for a signed URL, and little enough to be kept in every record.
+constexpr size_t kMaxModelSize = 2000;
+
+/// `[\w.-]{1,96}`, not starting or ending with `-` or `.`, no `--`, no `..`, not ending in `.git`
+/// (huggingface_hub's rules for a repository id).
+bool IsHubName(std::string_view name) {
+  auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+  };
+  if (name.empty() || name.size() > 96 || !std::ranges::all_of(name, allowed)) return false;
+  auto bad_edge = [](char c) { return c == '-' || c == '.'; };
+  return !bad_edge(name.front()) && !bad_edge(name.back()) && !name.contains("--") &&
+         !name.contains("..") && !name.ends_with(".git");
+}
+
+/// git's rules for a ref name (git-check-ref-format(1)), as far as they keep a name harmless.
+bool IsRevision(std::string_view revision) {
+  auto allowed = [](char c) {
+    return c > 0x20 && c < 0x7F && !std::string_view("~^:?*[\\%#").contains(c);
+  };
+  return revision.size() <= 200 && std::ranges::all_of(revision, allowed) &&
+         !revision.contains("..") && !revision.contains("//") && !revision.starts_with('/') &&
+         !revision.ends_with('/') && !revision.starts_with('.') && !revision.contains("/.");
+}
+
+Result<ModelReference> ParseHub(std::string_view model) {
+  ModelReference reference;
+  std::string_view rest = model.substr(std::string_view("hf://").size());
+  if (rest.starts_with("models/")) rest.remove_prefix(std::string_view("models/").size());
+  if (rest.starts_with("datasets/") || rest.starts_with("spaces/")) {
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("'{}' names a dataset or a space: only models are served", Printable(model)));
+  }
+  size_t mark = rest.find_first_of("@:");
+  std::string_view repository = rest.substr(0, mark);
+  if (mark != std::string_view::npos) {
+    reference.revision = rest.substr(mark + 1);
+    if (reference.revision.empty()) {
+      return Fail(
+          Code::kInvalidArgument,
+          fmt::format("'{}' ends with an empty revision: drop the '{}' or name a branch, tag "
+                      "or commit",
+                      Printable(model), rest[mark]));
+    }
+  }
+  size_t slash = repository.find('/');
+  bool valid = slash != std::string_view::npos && IsHubName(repository.substr(0, slash)) &&
+               IsHubName(repository.substr(slash + 1));
+  if (!valid) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("'{}' is not a Hugging Face model: give hf://org/name[@revision]",
+                            Printable(model)));
+  }
+  reference.uri = fmt::format("hf://{}", repository);
+  return reference;
+}
+
+Result<ModelReference> ParseHttp(std::string_view model) {
+  ModelReference reference;
+  size_t mark = model.find('#');
+  reference.uri = model.substr(0, mark);
+  if (mark != std::string_view::npos) {
+    std::string_view fragment = model.substr(mark + 1);
+    constexpr std::string_view kSha256 = "sha256=";
+    if (!fragment.starts_with(kSha256)) {
+      return Fail(Code::kInvalidArgument,
+                  fmt::format("'{}': after '#' only sha256=<hex> is known", Printable(model)));
+    }
+    reference.expected_sha256 = TRY(Digest::FromHex(fragment.substr(kSha256.size())));
+  }
+  std::string_view rest = std::string_view(reference.uri).substr(reference.uri.find("://") + 3);
+  rest = rest.substr(0, rest.find('?'));
+  size_t slash = rest.find('/');
+  // A backslash is read as a slash by some and as part of the host's name by others.
+  bool printable =
+      std::ranges::all_of(reference.uri, [](char c) { return c > 0x20 && c < 0x7F && c != '\\'; });
+  std::string_view path = rest.substr(std::min(slash, rest.size()));
+  if (!printable || slash == 0 || rest.substr(0, slash).contains('@') || path.size() < 2 ||
+      path.ends_with('/')) {
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("'{}' does not name one file: give https://host/path/file, percent-encoded, "
+                    "without user or password",
+                    Printable(model)));
+  }
+  return reference;
+}
+
+Result<ModelReference> ParseFile(std::string_view model) {
+  std::string_view path = model.substr(std::string_view("file://").size());
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  bool clean = path.starts_with('/') && path.size() > 1 && !path.contains("//") &&
+               Printable(path, path.size()) == path;
+  for (const std::string& part : SplitAndTrim(path, '/'))
+    clean = clean && part != ".." && part != ".";
+  if (!clean) {
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("'{}' is not a local model: give file:///absolute/path without ., .., // "
+                    "and control characters",
+                    Printable(model)));
+  }
+  return ModelReference{.uri = fmt::format("file://{}", path)};
+}
+
+Result<ModelReference> ParseUri(std::string_view model) {
+  if (model.starts_with("hf://")) return ParseHub(model);
+  if (model.starts_with("https://") || model.starts_with("http://")) return ParseHttp(model);
+  if (model.starts_with("file://")) return ParseFile(model);
+  bool hub_id = !model.contains(':') && std::ranges::count(model, '/') == 1;
+  return Fail(Code::kInvalidArgument,
+              hub_id ? fmt::format("'{}' has no scheme: did you mean hf://{}?", Printable(model),
+                                   Printable(model))
+                     : fmt::format("'{}' is not a model reference: {}", Printable(model), kForms));
+}
+
+}  // namespace
+
+Result<ModelReference> ModelReference::Parse(std::string_view model, std::string_view revision) {
+  if (model.empty())
+    return Fail(Code::kInvalidArgument, fmt::format("no model is named: {}", kForms));
+  if (model.size() > kMaxModelSize)
+    return Fail(Code::kInvalidArgument,
+                fmt::format("the model reference '{}' has {} bytes: at most {} are read",
+                            Printable(model, 60), model.size(), kMaxModelSize));
+  ModelReference reference = TRY(ParseUri(model));
+  if (!revision.empty() && reference.Scheme() != "hf") {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("revision '{}': {} models have no revisions, leave it out",
+                            Printable(revision), reference.Scheme()));
+  }
+  if (!revision.empty() && !reference.revision.empty() && reference.revision != revision) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("revision '{}' contradicts the one in '{}': give one of them",
+                            Printable(revision), Printable(model)));
+  }
+  if (!revision.empty()) reference.revision = revision;
+  if (!IsRevision(reference.revision)) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("revision '{}' is not a branch, tag, refs/pr/N or commit",
+                            Printable(reference.revision)));
+  }
+  return reference;
+}
+
+}  // namespace weighhouse
