@@ -23,7 +23,8 @@ constexpr std::string_view kCommit = volume_limits::kCommitKey;
 constexpr Bytes kDefaultScratchSize = kGiB;
 constexpr std::array<std::string_view, 2> kForeignPrefixes = {"csi.storage.k8s.io/",
                                                               "storage.kubernetes.io/"};
-constexpr std::array<std::string_view, 2> kCredentialKeys = {"HF_TOKEN", "token"};
+constexpr std::array<std::string_view, 5> kCredentialKeys = {
+    "HF_TOKEN", "token", ".dockerconfigjson", "username", "password"};
 constexpr std::string_view kEphemeral = "csi.storage.k8s.io/ephemeral";
 
 std::string Value(const StringMap& attributes, std::string_view key) {
