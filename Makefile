@@ -6,7 +6,7 @@ JOBS := $(shell nproc)
 # The image is named as deploy/daemonset/kustomization.yaml names it.
 VERSION := $(shell awk '/^project.weighhouse VERSION/ { print $$3 }' CMakeLists.txt)
 
-.PHONY: help setup build release test sanity sanity-tool check crash powerloss soak resume scale demo bench image clean
+.PHONY: help setup build release test sanity sanity-tool registry-tool check crash powerloss soak resume scale demo bench image clean
 
 help:
 	@echo 'make demo    the whole way of a volume with a real model, on this machine (MODEL=hf://org/name: the real Hub)'
@@ -38,11 +38,14 @@ release: setup
 	@cmake --preset release
 	@cmake --build --preset release --parallel $(JOBS)
 
-test: setup sanity-tool
+test: setup sanity-tool registry-tool
 	@.ci/test
 
 sanity-tool: setup
 	@.ci/step 'csi-sanity' test/sanity/build
+
+registry-tool: setup
+	@.ci/step 'oras' test/registry/build
 
 sanity: build sanity-tool
 	@WEIGHHOUSE_BIN=$(CURDIR)/build/dev/bin \

@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 
 #include "base/model.h"
+#include "base/oci_reference.h"
 #include "base/text.h"
 
 namespace weighhouse {
 namespace {
 
 constexpr std::string_view kForms =
-    "give hf://org/name[@revision], https://host/path/file[#sha256=<hex>] or file:///absolute/path";
+    "give hf://org/name[@revision], oci://registry/repository[:tag|@sha256:<hex>], "
+    "https://host/path/file[#sha256=<hex>] or file:///absolute/path";
 
 /// In bytes: room for a signed URL, and little enough to be kept in every record.
 constexpr size_t kMaxModelSize = 2000;
@@ -118,8 +120,17 @@ Result<ModelReference> ParseFile(std::string_view model) {
   return ModelReference{.uri = fmt::format("file://{}", path)};
 }
 
+Result<> CheckRevision(const ModelReference& reference) {
+  if (reference.Scheme() == "oci") return CheckOciRevision(reference.revision);
+  if (IsRevision(reference.revision)) return {};
+  return Fail(Code::kInvalidArgument,
+              fmt::format("revision '{}' is not a branch, tag, refs/pr/N or commit",
+                          Printable(reference.revision)));
+}
+
 Result<ModelReference> ParseUri(std::string_view model) {
   if (model.starts_with("hf://")) return ParseHub(model);
+  if (model.starts_with("oci://")) return ParseOciReference(model);
   if (model.starts_with("https://") || model.starts_with("http://")) return ParseHttp(model);
   if (model.starts_with("file://")) return ParseFile(model);
   bool hub_id = !model.contains(':') && std::ranges::count(model, '/') == 1;
@@ -139,7 +150,7 @@ Result<ModelReference> ModelReference::Parse(std::string_view model, std::string
                 fmt::format("the model reference '{}' has {} bytes: at most {} are read",
                             Printable(model, 60), model.size(), kMaxModelSize));
   ModelReference reference = TRY(ParseUri(model));
-  if (!revision.empty() && reference.Scheme() != "hf") {
+  if (!revision.empty() && !reference.HasCommits()) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("revision '{}': {} models have no revisions, leave it out",
                             Printable(revision), reference.Scheme()));
@@ -150,11 +161,7 @@ Result<ModelReference> ModelReference::Parse(std::string_view model, std::string
                             Printable(revision), Printable(model)));
   }
   if (!revision.empty()) reference.revision = revision;
-  if (!IsRevision(reference.revision)) {
-    return Fail(Code::kInvalidArgument,
-                fmt::format("revision '{}' is not a branch, tag, refs/pr/N or commit",
-                            Printable(reference.revision)));
-  }
+  TRY(CheckRevision(reference));
   return reference;
 }
 

@@ -34,9 +34,13 @@ Outcome Version(const Options& options);
 /// The model that the arguments name, for a request.
 pb::Model ModelOf(const Options& options);
 
-/// The access token of --token-file, else of HF_TOKEN, trimmed; "" without one. kInvalidArgument if
-/// the file can't be read or holds no token. Before Client::Connect, which may change the user.
+/// The access token of --token-file, else of HF_TOKEN, trimmed; "" without one. Of an oci:// model
+/// it is what a Docker config.json holds, from --token-file only. kInvalidArgument if the file
+/// can't be read or holds no token. Before Client::Connect, which may change the user.
 Result<std::string> ReadToken(const Options& options);
+/// Puts what ReadToken said under the key that the model's source looks for.
+void SetCredentials(const Options& options, const std::string& token,
+                    google::protobuf::Map<std::string, std::string>& credentials);
 
 /// The ids of the snapshots that `subject` names: a reference (without a revision: of any), or the
 /// beginning of an id. kNotFound; kInvalidArgument if the beginning is too short or fits several.

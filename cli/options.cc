@@ -77,7 +77,8 @@ void DescribeGlobal(CLI::App& app, Options& options) {
                  "With --root: the Hub to ask (default: HF_ENDPOINT, else https://huggingface.co)")
       ->type_name("URL");
   app.add_flag("--allow-plain-http", options.allow_plain_http,
-               "With --root: take http:// models from other hosts than this one");
+               "With --root: take http:// models, and those of registries without https, from "
+               "other hosts than this one");
   app.set_version_flag("--version", "weighhouse " WEIGHHOUSE_VERSION);
 }
 
@@ -93,9 +94,11 @@ CLI::App& Add(CLI::App& app, std::string_view name, const char* description) {
 void DescribeModel(CLI::App& command, Options& options) {
   command
       .add_option("MODEL", options.subject,
-                  "hf://org/name[@revision], https://host/path/file[#sha256=hex] or file:///path")
+                  "hf://org/name[@revision], oci://registry/repository[:tag|@digest], "
+                  "https://host/path/file[#sha256=hex] or file:///path")
       ->required();
-  command.add_option("--revision", options.revision, "Branch, tag, refs/pr/N or commit");
+  command.add_option("--revision", options.revision,
+                     "Branch, tag, refs/pr/N or commit; of oci:// a tag or digest");
   command.add_option("--allow", options.allow, "Only files that match GLOB (may be repeated)")
       ->type_name("GLOB")
       ->allow_extra_args(false);
@@ -107,7 +110,8 @@ void DescribeModel(CLI::App& command, Options& options) {
       ->allow_extra_args(false);
   command
       .add_option("--token-file", options.token_file,
-                  "A file with an access token (default: the environment's HF_TOKEN)")
+                  "A file with an access token (default: the environment's HF_TOKEN); for "
+                  "oci:// a Docker config.json with the registry's login")
       ->type_name("FILE");
 }
 

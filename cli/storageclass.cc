@@ -28,9 +28,9 @@ Result<ClaimFacts> FactsOf(const Options& options, Client& client, const std::st
   facts.model.ignore_patterns = options.ignore;
   pb::StatRequest request;
   *request.mutable_model() = ModelOf(options);
-  if (!token.empty()) (*request.mutable_credentials())["HF_TOKEN"] = token;
+  SetCredentials(options, token, *request.mutable_credentials());
   pb::StatResponse stat = TRY(client.Stat(request));
-  facts.commit = IsCommitId(stat.revision()) ? stat.revision() : "";
+  facts.commit = facts.model.IsCommit(stat.revision()) ? stat.revision() : "";
   facts.model_bytes = stat.bytes_selected();
   facts.recommended_bytes = stat.recommended_claim_bytes();
   if (options.claim.limit) {

@@ -22,12 +22,15 @@ constexpr size_t kIdDigits = 64;
 constexpr size_t kMaxToken = 64 * 1024;
 
 bool Names(const std::string& subject, const std::string& reference) {
-  return reference == subject || reference.starts_with(subject + "@");
+  return reference == subject || reference.starts_with(subject + "@") ||
+         reference.starts_with(subject + ":");
 }
 
 void SetGlobs(const std::optional<std::vector<std::string>>& globs, pb::Patterns& patterns) {
   for (const std::string& glob : *globs) patterns.add_globs(glob);
 }
+
+bool IsOfRegistry(const Options& options) { return options.subject.starts_with("oci://"); }
 
 Result<std::string> ReadTokenFile(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -57,8 +60,14 @@ pb::Model ModelOf(const Options& options) {
 
 Result<std::string> ReadToken(const Options& options) {
   if (options.token_file) return ReadTokenFile(*options.token_file);
+  if (IsOfRegistry(options)) return std::string();
   const char* token = std::getenv("HF_TOKEN");
   return std::string(token == nullptr ? "" : Trim(token));
+}
+
+void SetCredentials(const Options& options, const std::string& token,
+                    google::protobuf::Map<std::string, std::string>& credentials) {
+  if (!token.empty()) credentials[IsOfRegistry(options) ? ".dockerconfigjson" : "HF_TOKEN"] = token;
 }
 
 Result<std::vector<std::string>> SnapshotIdsOf(const std::string& subject,

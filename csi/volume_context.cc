@@ -23,7 +23,8 @@ constexpr std::string_view kCommit = volume_limits::kCommitKey;
 constexpr Bytes kDefaultScratchSize = kGiB;
 constexpr std::array<std::string_view, 2> kForeignPrefixes = {"csi.storage.k8s.io/",
                                                               "storage.kubernetes.io/"};
-constexpr std::array<std::string_view, 2> kCredentialKeys = {"HF_TOKEN", "token"};
+constexpr std::array<std::string_view, 5> kCredentialKeys = {
+    "HF_TOKEN", "token", ".dockerconfigjson", "username", "password"};
 constexpr std::string_view kEphemeral = "csi.storage.k8s.io/ephemeral";
 
 std::string Value(const StringMap& attributes, std::string_view key) {
@@ -106,15 +107,17 @@ Result<std::optional<std::vector<std::string>>> ParsePatterns(const StringMap& a
 Result<std::string> ParseCommit(const StringMap& attributes, const ModelReference& model) {
   std::string commit = Value(attributes, kCommit);
   if (commit.empty()) return commit;
-  if (model.Scheme() != "hf") {
+  if (!model.HasCommits()) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("commit {}: {} models have no commits, leave it out",
                             Printable(commit, 64), model.Scheme()));
   }
-  if (!IsCommitId(commit)) {
-    return Fail(Code::kInvalidArgument,
-                fmt::format("commit `{}`: must be 40 lower-case hexadecimal digits",
-                            Printable(commit, 64)));
+  if (!model.IsCommit(commit)) {
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("commit `{}`: must be 40 lower-case hexadecimal digits of an hf:// model, "
+                    "or sha256: and 64 of an oci:// model",
+                    Printable(commit, 64)));
   }
   return commit;
 }

@@ -288,12 +288,14 @@ constexpr std::array kKeys = {
               [](const ConfigValue& value, Config& config) {
                 return TakeEndpoint(value, config.hub_endpoint);
               }},
-    ConfigKey{"sources.http.allowPlain", kAtOnce, "true or false", "false",
-              "Whether http:// models may come from other hosts than the loopback.",
-              [](const ConfigValue& value, Config& config) {
-                return TakeChoice<bool>(value, {{"true", true}, {"false", false}},
-                                        config.allow_plain_http);
-              }},
+    ConfigKey{
+        "sources.http.allowPlain", kAtOnce, "true or false", "false",
+        "Whether http:// models, and those of registries without https, may come from other hosts "
+        "than the loopback.",
+        [](const ConfigValue& value, Config& config) {
+          return TakeChoice<bool>(value, {{"true", true}, {"false", false}},
+                                  config.allow_plain_http);
+        }},
     ConfigKey{"sources.local.roots", kAtOnce, "a list of absolute paths, such as [/models]", "[]",
               "file:// models must lie below one of these directories.",
               [](const ConfigValue& value, Config& config) {

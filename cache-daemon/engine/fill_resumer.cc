@@ -21,7 +21,7 @@ std::optional<ModelReference> ReferenceTo(const store::Store& store,
     if (record.snapshot_id != snapshot.id) continue;
     Result<ModelReference> reference = ModelReference::Parse(record.text);
     if (!reference) continue;
-    if (IsCommitId(snapshot.revision)) reference->revision = snapshot.revision;
+    if (reference->IsCommit(snapshot.revision)) reference->revision = snapshot.revision;
     const FileIdentity& identity = snapshot.files.front().listed.identity;
     bool web = reference->Scheme() == "http" || reference->Scheme() == "https";
     if (web && identity.kind == FileIdentity::Kind::kSha256) {

@@ -64,6 +64,17 @@ FileAssembly::~FileAssembly() {
   });
 }
 
+void FileAssembly::Enclose(std::shared_ptr<const source::Enclosure> enclosure) {
+  enclosure_ = std::move(enclosure);
+  if (enclosure_) hash_.Enclose(enclosure_->before);
+}
+
+Result<Digest> FileAssembly::Check(const FileIdentity& identity) {
+  ContentDigests digests = Digests();
+  if (enclosure_) TRY(CheckEnclosing(digests, enclosure_->sha256));
+  return CheckDigests(digests, identity);
+}
+
 Bytes FileAssembly::PieceBytes(size_t index) const {
   return std::min<Bytes>(piece_size_, size_ - index * piece_size_);
 }

@@ -54,8 +54,12 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
   Bytes resumed_bytes() const { return resumed_bytes_; }
   /// About every 100 ms: lets written pieces go whose bytes the hasher won't get for long.
   void Tick();
+  /// Right after Start, with the location's: null where the file lies in nothing larger.
+  void Enclose(std::shared_ptr<const source::Enclosure> enclosure);
   /// After on_complete.
-  ContentDigests Digests() { return hash_.Finish(); }
+  ContentDigests Digests() { return hash_.Finish(enclosure_ ? enclosure_->after : ""); }
+  /// The same, compared: the content's sha256, if it is what `identity` and the enclosure say.
+  Result<Digest> Check(const FileIdentity& identity);
   /// After on_complete: nothing else uses it any more.
   store::Ingest& ingest() { return staged_->ingest(); }
   const std::shared_ptr<StagedFile>& staged() const { return staged_; }
@@ -105,6 +109,7 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
   std::shared_ptr<StagedFile> staged_;  // shared with recordings under way
   Events events_;
   HashStream hash_;
+  std::shared_ptr<const source::Enclosure> enclosure_;  // shared with locations
   BufferBudget::Use use_;
   PieceTable table_;
   std::map<size_t, Held> held_;                          // from the network

@@ -20,11 +20,20 @@ Result<Digest> CheckDigests(const ContentDigests& digests, const FileIdentity& w
   return Digest::FromHex(digests.sha256);
 }
 
+Result<> CheckEnclosing(const ContentDigests& digests, const std::string& want) {
+  if (digests.enclosing_sha256 == want) return {};
+  return Fail(
+      Code::kDataLoss,
+      fmt::format("digest mismatch of the layer that it lies in: want sha256:{} got sha256:{}",
+                  want, digests.enclosing_sha256));
+}
+
 /// A stream is in `ready_`, or with one thread, or idle; the queue's mutex hands it from one to the
 /// next, and with it the hashers.
 struct HashStream::State {
   Hasher sha256{Hasher::Algorithm::kSha256};
   std::optional<Hasher> git_sha1;
+  std::optional<Hasher> enclosing;
   std::deque<HashQueue::Piece> pieces;  // guarded by the queue's mutex
   bool busy = false;                    // guarded by the queue's mutex
 };
@@ -44,9 +53,16 @@ void HashStream::Add(std::span<const std::byte> bytes, std::function<void()> don
   queue_.Add(state_, {.bytes = bytes, .done = std::move(done)});
 }
 
-ContentDigests HashStream::Finish() {
+void HashStream::Enclose(std::string_view before) {
+  state_->enclosing.emplace(Hasher::Algorithm::kSha256);
+  state_->enclosing->Update(before);
+}
+
+ContentDigests HashStream::Finish(std::string_view after) {
+  if (state_->enclosing) state_->enclosing->Update(after);
   return {.sha256 = state_->sha256.FinishHex(),
-          .git_sha1 = state_->git_sha1 ? state_->git_sha1->FinishHex() : ""};
+          .git_sha1 = state_->git_sha1 ? state_->git_sha1->FinishHex() : "",
+          .enclosing_sha256 = state_->enclosing ? state_->enclosing->FinishHex() : ""};
 }
 
 HashQueue::HashQueue(size_t threads) {
@@ -89,6 +105,7 @@ void HashQueue::Run() {
     }
     stream->sha256.Update(piece.bytes);
     if (stream->git_sha1) stream->git_sha1->Update(piece.bytes);
+    if (stream->enclosing) stream->enclosing->Update(piece.bytes);
     {
       // Handed back before `done`, whose news may let the owner finish the stream. Nobody is woken:
       // this thread comes for what is ready next, and a file stays on a warm core.

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -18,12 +19,16 @@ namespace weighhouse::fill {
 
 /// The digests of one file's bytes.
 struct ContentDigests {
-  std::string sha256;    ///< hexadecimal
-  std::string git_sha1;  ///< git's blob id; empty unless the file's identity is one
+  std::string sha256;            ///< hexadecimal
+  std::string git_sha1;          ///< git's blob id; empty unless the file's identity is one
+  std::string enclosing_sha256;  ///< of what the file lies in; empty unless Enclose was called
 };
 
 /// The sha256 of content that is what `want` says of it; kDataLoss names both digests.
 Result<Digest> CheckDigests(const ContentDigests& digests, const FileIdentity& want);
+
+/// kDataLoss, with both digests, if the file doesn't lie in what has the digest `want`.
+Result<> CheckEnclosing(const ContentDigests& digests, const std::string& want);
 
 class HashQueue;
 
@@ -37,11 +42,15 @@ class HashStream {
   HashStream(const HashStream&) = delete;
   HashStream& operator=(const HashStream&) = delete;
 
+  /// The file lies in something larger that begins with `before`, whose digest is wanted too.
+  /// Before the first Add.
+  void Enclose(std::string_view before);
   /// Queues the next bytes of the file; `done` runs on a hasher thread after them. They stay valid
   /// until then.
   void Add(std::span<const std::byte> bytes, std::function<void()> done);
-  /// After the last `done`: the digests. Ends the stream.
-  ContentDigests Finish();
+  /// After the last `done`: the digests. Ends the stream. `after`: what follows the file in what it
+  /// lies in.
+  ContentDigests Finish(std::string_view after = "");
 
  private:
   friend class HashQueue;

@@ -49,6 +49,7 @@ std::string_view Warmth(Lookup lookup) { return lookup == Lookup::kHit ? "warm" 
 
 SourceKind SourceKindOf(std::string_view scheme) {
   if (scheme == "hf") return SourceKind::kHuggingFace;
+  if (scheme == "oci") return SourceKind::kOci;
   return scheme == "file" ? SourceKind::kLocal : SourceKind::kHttp;
 }
 
@@ -56,6 +57,8 @@ std::string_view SourceKindName(SourceKind source) {
   switch (source) {
     case SourceKind::kHuggingFace:
       return "huggingface";
+    case SourceKind::kOci:
+      return "oci";
     case SourceKind::kHttp:
       return "http";
     case SourceKind::kLocal:

@@ -20,9 +20,9 @@ std::string_view CodeLabel(const Result<T>& outcome) {
 }
 
 /// Where a model comes from, as the configuration's `sources` are called.
-enum class SourceKind { kHuggingFace, kHttp, kLocal };
-inline constexpr std::array kSourceKinds = {SourceKind::kHuggingFace, SourceKind::kHttp,
-                                            SourceKind::kLocal};
+enum class SourceKind { kHuggingFace, kOci, kHttp, kLocal };
+inline constexpr std::array kSourceKinds = {SourceKind::kHuggingFace, SourceKind::kOci,
+                                            SourceKind::kHttp, SourceKind::kLocal};
 /// Of ModelReference::Scheme().
 SourceKind SourceKindOf(std::string_view scheme);
 std::string_view SourceKindName(SourceKind source);

@@ -13,12 +13,13 @@
 
 namespace weighhouse::source {
 
-enum class HttpMethod { kGet, kHead };
+enum class HttpMethod { kGet, kHead, kPost };
 
 struct HttpRequest {
   HttpMethod method = HttpMethod::kGet;
   std::string url;
   std::vector<std::string> headers;  ///< "Name: value", secrets included: never in messages
+  std::string body;                  ///< with kPost; a secret too
   /// A longer body is kInvalidArgument. 0: only status and headers count, the connection is dropped
   /// if a body comes.
   Bytes body_limit = kMiB;

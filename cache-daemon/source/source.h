@@ -12,6 +12,12 @@
 
 namespace weighhouse::source {
 
+/// What lies around a file within something larger whose digest alone is known, such as a tar.
+struct Enclosure {
+  std::string before, after;  ///< all of it but the file
+  std::string sha256;         ///< of `before`, the file and `after`; hexadecimal
+};
+
 /// Where the bytes of one file can be read right now.
 struct FileLocation {
   std::string url;                   ///< http(s)://… or file:///…
@@ -22,6 +28,9 @@ struct FileLocation {
   std::chrono::steady_clock::time_point expires_at = std::chrono::steady_clock::time_point::max();
   /// Of the whole file; set by whoever knows it. A server that has another size has another file.
   std::optional<Bytes> size;
+  /// Set: the URL names what the file lies in, and the file is right if that is. Shared: every
+  /// range has a copy of its location.
+  std::shared_ptr<const Enclosure> enclosure;
 };
 
 /// One kind of place where models come from. Thread-safe; calls block for network time, bounded by

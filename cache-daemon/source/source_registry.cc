@@ -15,6 +15,7 @@
 #include "cache-daemon/source/http_file.h"
 #include "cache-daemon/source/hugging_face.h"
 #include "cache-daemon/source/local_path.h"
+#include "cache-daemon/source/oci/oci_registry.h"
 
 namespace weighhouse::source {
 namespace {
@@ -85,10 +86,13 @@ Result<> SourceRegistry::Allow(const SourceOptions& options) {
   auto plain_http =
       options.allow_plain_http ? HttpFile::PlainHttp::kAllowed : HttpFile::PlainHttp::kLoopbackOnly;
   auto http_file = std::make_shared<HttpFile>(plain_http, client_);
+  auto oci_registry = std::make_shared<oci::OciRegistry>(
+      options.allow_plain_http ? oci::PlainHttp::kAllowed : oci::PlainHttp::kLoopbackOnly, client_);
   auto local_path = roots.empty() ? nullptr : std::make_shared<LocalPath>(std::move(roots));
   MutexLock lock(mutex_);
   allow_ = options.allow;
   http_file_ = std::move(http_file);
+  oci_registry_ = std::move(oci_registry);
   local_path_ = std::move(local_path);
   return {};
 }
@@ -98,6 +102,7 @@ Result<std::shared_ptr<Source>> SourceRegistry::For(const ModelReference& refere
   MutexLock lock(mutex_);
   TRY(CheckAllowed(allow_, reference.uri));
   if (scheme == "hf") return hugging_face_;
+  if (scheme == "oci") return oci_registry_;
   if (scheme == "https" || scheme == "http") return http_file_;
   if (scheme == "file" && local_path_) return local_path_;
   if (scheme == "file") {
@@ -108,8 +113,8 @@ Result<std::shared_ptr<Source>> SourceRegistry::For(const ModelReference& refere
                     Printable(reference.uri)));
   }
   return Fail(Code::kInvalidArgument,
-              fmt::format("'{}': no source serves this scheme: hf, https and file "
-                          "are served",
+              fmt::format("'{}': no source serves this scheme: hf, oci, https and "
+                          "file are served",
                           Printable(reference.uri)));
 }
 

@@ -17,7 +17,8 @@ struct SourceOptions {
   std::string hub_endpoint;
   std::vector<std::string>
       local_roots;  ///< absolute; `file://` models must lie below one. Empty: none are allowed.
-  bool allow_plain_http = false;  ///< `http://` models from elsewhere than the loopback
+  /// `http://` models, and registries without https, elsewhere than at the loopback.
+  bool allow_plain_http = false;
   /// Globs (as MatchesPattern's): a model's URI, without revision and query, must match one.
   std::vector<std::string> allow{"*"};
   std::string ca_file;  ///< PEM; empty: SSL_CERT_FILE, else the system's
@@ -47,6 +48,7 @@ class SourceRegistry {
   mutable Mutex mutex_;
   std::vector<std::string> allow_ GUARDED_BY(mutex_);
   std::shared_ptr<Source> http_file_ GUARDED_BY(mutex_);
+  std::shared_ptr<Source> oci_registry_ GUARDED_BY(mutex_);
   std::shared_ptr<Source> local_path_ GUARDED_BY(mutex_);  ///< null: no roots are allowed
 };
 

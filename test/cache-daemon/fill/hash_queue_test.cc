@@ -39,6 +39,23 @@ TEST(HashQueueTest, GivesGitsBlobId) {
             "ce013625030ba8dba906f756967f9e9ca394464a");
 }
 
+TEST(HashQueueTest, HashesWhatAFileLiesInToo) {
+  HashQueue queue(1);
+  const std::string text = "the file";
+  HashStream stream(queue, FileIdentity::Kind::kVersionToken, text.size());
+  stream.Enclose("before ");
+  std::latch done(1);
+  stream.Add(std::as_bytes(std::span(text)), [&done] { done.count_down(); });
+  done.wait();
+  ContentDigests digests = stream.Finish(" after");
+  EXPECT_EQ(digests.sha256, Digest::Of(text).Hex());
+  EXPECT_EQ(digests.enclosing_sha256, Digest::Of("before the file after").Hex());
+  EXPECT_TRUE(CheckEnclosing(digests, digests.enclosing_sha256));
+  Result<> other = CheckEnclosing(digests, digests.sha256);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, Code::kDataLoss);
+}
+
 TEST(HashQueueTest, HashesNothing) {
   HashQueue queue(1);
   EXPECT_EQ(HashInPieces(queue, FileIdentity::Kind::kGitSha1, "", 1).git_sha1,
