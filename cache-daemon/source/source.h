@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/checksum.h"
 #include "base/model.h"
 #include "base/units.h"
 
@@ -22,6 +23,8 @@ struct FileLocation {
   std::chrono::steady_clock::time_point expires_at = std::chrono::steady_clock::time_point::max();
   /// Of the whole file; set by whoever knows it. A server that has another size has another file.
   std::optional<Bytes> size;
+  /// Of the whole file, where the source has one beside the identity: its bytes must have it too.
+  std::optional<ContentChecksum> checksum;
 };
 
 /// One kind of place where models come from. Thread-safe; calls block for network time, bounded by
