@@ -26,7 +26,7 @@ Result<Layout> ParseLayout(std::string_view name);
 /// What a user asks for: URI + revision + file patterns. Values are checked by `Parse` and by the
 /// source that serves the scheme; a default-constructed one names nothing.
 struct ModelReference {
-  /// Canonical and without a revision: `hf://org/name`, `https://host/path/file`, `file:///path`.
+  /// Canonical, without a revision: `hf://org/name`, `https://host/file`, `s3://bucket/prefix` …
   std::string uri;
   /// Branch, tag, `refs/pr/N` or commit; empty means the source's default.
   std::string revision;
@@ -41,11 +41,11 @@ struct ModelReference {
   std::string commit;
 
   /// Reads `model` (`hf://org/name[@rev]`, also `:rev`; `https://host/file[#sha256=hex]`;
-  /// `http://…`; `file:///absolute/path`) with `revision` beside it (may be empty; must not
-  /// contradict the one in `model`). kInvalidArgument says what is wrong and shows the right form.
+  /// `http://…`; `s3://bucket/prefix`; `gs://…`; `file:///path`) with `revision` beside it (which
+  /// must not contradict the one in `model`). kInvalidArgument says what is wrong, shows the form.
   static Result<ModelReference> Parse(std::string_view model, std::string_view revision = "");
 
-  /// "hf", "https", "http" or "file".
+  /// "hf", "https", "http", "file", "s3" or "gs".
   std::string_view Scheme() const;
   /// The revision asked for, or what the scheme takes for none: `main` for hf://, "" where there
   /// are no revisions.
