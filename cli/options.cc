@@ -92,8 +92,10 @@ CLI::App& Add(CLI::App& app, std::string_view name, const char* description) {
 
 void DescribeModel(CLI::App& command, Options& options) {
   command
-      .add_option("MODEL", options.subject,
-                  "hf://org/name[@revision], https://host/path/file[#sha256=hex] or file:///path")
+      .add_option(
+          "MODEL", options.subject,
+          "hf://org/name[@revision], https://host/path/file[#sha256=hex], s3://bucket/prefix, "
+          "gs://bucket/prefix or file:///path")
       ->required();
   command.add_option("--revision", options.revision, "Branch, tag, refs/pr/N or commit");
   command.add_option("--allow", options.allow, "Only files that match GLOB (may be repeated)")
