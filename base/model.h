@@ -26,8 +26,8 @@ Result<Layout> ParseLayout(std::string_view name);
 /// What a user asks for: URI + revision + file patterns. Values are checked by `Parse` and by the
 /// source that serves the scheme; a default-constructed one names nothing.
 struct ModelReference {
-  /// Canonical and without a revision: `hf://org/name`, `oci://registry/repository`,
-  /// `https://host/path/file`, `file:///path`.
+  /// Canonical, without a revision: `hf://org/name`, `oci://registry/repository`,
+  /// `https://host/file`, `s3://bucket/prefix` …
   std::string uri;
   /// Branch, tag, `refs/pr/N` or commit (a manifest's digest, of `oci://`); empty means the
   /// source's default.
@@ -43,12 +43,12 @@ struct ModelReference {
   std::string commit;
 
   /// Reads `model` (`hf://org/name[@rev]`, also `:rev`; `oci://registry/repository[:tag|@digest]`;
-  /// `https://host/file[#sha256=hex]`; `http://…`; `file:///absolute/path`) with `revision` beside
-  /// it (may be empty; must not contradict the one in `model`). kInvalidArgument says what is wrong
-  /// and shows the right form.
+  /// `https://host/file[#sha256=hex]`; `http://…`; `s3://bucket/prefix`; `gs://…`; `file:///path`)
+  /// with `revision` beside it (which must not contradict the one in `model`). kInvalidArgument
+  /// says what is wrong and shows the right form.
   static Result<ModelReference> Parse(std::string_view model, std::string_view revision = "");
 
-  /// "hf", "oci", "https", "http" or "file".
+  /// "hf", "oci", "https", "http", "s3", "gs" or "file".
   std::string_view Scheme() const;
   /// Whether models of its scheme have revisions, and commits that those can be pinned to.
   bool HasCommits() const;

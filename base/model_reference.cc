@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::string_view kForms =
     "give hf://org/name[@revision], oci://registry/repository[:tag|@sha256:<hex>], "
-    "https://host/path/file[#sha256=<hex>] or file:///absolute/path";
+    "https://host/path/file[#sha256=<hex>], s3://bucket/prefix, gs://bucket/prefix or "
+    "file:///absolute/path";
 
 /// In bytes: room for a signed URL, and little enough to be kept in every record.
 constexpr size_t kMaxModelSize = 2000;
@@ -128,11 +129,41 @@ Result<> CheckRevision(const ModelReference& reference) {
                           Printable(reference.revision)));
 }
 
+/// A bucket's name at AWS, GCS or a service of its own: it becomes part of a host's name or a path.
+bool IsBucket(std::string_view name) {
+  auto alphanumeric = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
+  auto allowed = [&](char c) { return alphanumeric(c) || c == '-' || c == '.' || c == '_'; };
+  return name.size() >= 3 && name.size() <= 222 && std::ranges::all_of(name, allowed) &&
+         alphanumeric(name.front()) && alphanumeric(name.back()) && !name.contains("..");
+}
+
+/// `s3://bucket/prefix` or `gs://…`, raw as the clouds' own tools take it: nothing is escaped.
+Result<ModelReference> ParseBucket(std::string_view model) {
+  size_t begin = model.find("://") + 3;
+  size_t slash = std::min(model.find('/', begin), model.size());
+  std::string_view bucket = model.substr(begin, slash - begin);
+  std::string_view key = model.substr(std::min(slash + 1, model.size()));
+  while (key.ends_with('/')) key.remove_suffix(1);
+  bool clean = key.size() <= 1024 && Printable(key, key.size() + 1) == key &&
+               key.find_first_of("?#") == std::string_view::npos && !key.starts_with('/');
+  if (!IsBucket(bucket) || !clean) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("'{}' is not a model in a bucket: give {}bucket/prefix, at most 1024 "
+                            "bytes without ?, # and control characters, not percent-encoded",
+                            Printable(model), model.substr(0, begin)));
+  }
+  std::string uri(model.substr(0, slash));
+  return ModelReference{.uri = key.empty() ? uri : fmt::format("{}/{}", uri, key)};
+}
+
 Result<ModelReference> ParseUri(std::string_view model) {
   if (model.starts_with("hf://")) return ParseHub(model);
   if (model.starts_with("oci://")) return ParseOciReference(model);
   if (model.starts_with("https://") || model.starts_with("http://")) return ParseHttp(model);
   if (model.starts_with("file://")) return ParseFile(model);
+  if (model.starts_with("s3://") || model.starts_with("gs://")) return ParseBucket(model);
   bool hub_id = !model.contains(':') && std::ranges::count(model, '/') == 1;
   return Fail(Code::kInvalidArgument,
               hub_id ? fmt::format("'{}' has no scheme: did you mean hf://{}?", Printable(model),

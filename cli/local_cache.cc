@@ -139,6 +139,7 @@ Result<std::unique_ptr<Engine>> OpenLocalCache(const LocalCacheOptions& options)
   engine.hub_endpoint = options.hf_endpoint;
   engine.allow_plain_http = options.allow_plain_http;
   engine.fill.bandwidth_limit = options.bandwidth_limit;
+  engine.buckets.s3_node_credentials = engine.buckets.gcs_node_credentials = true;  // their own
   engine.local_roots = {"/"};  // whoever runs this may read what the files' modes let them read
   return Engine::Open(engine);
 }

@@ -95,7 +95,8 @@ void DescribeModel(CLI::App& command, Options& options) {
   command
       .add_option("MODEL", options.subject,
                   "hf://org/name[@revision], oci://registry/repository[:tag|@digest], "
-                  "https://host/path/file[#sha256=hex] or file:///path")
+                  "https://host/path/file[#sha256=hex], s3://bucket/prefix, gs://bucket/prefix or "
+                  "file:///path")
       ->required();
   command.add_option("--revision", options.revision,
                      "Branch, tag, refs/pr/N or commit; of oci:// a tag or digest");

@@ -65,11 +65,6 @@ Result<std::string> ReadToken(const Options& options) {
   return std::string(token == nullptr ? "" : Trim(token));
 }
 
-void SetCredentials(const Options& options, const std::string& token,
-                    google::protobuf::Map<std::string, std::string>& credentials) {
-  if (!token.empty()) credentials[IsOfRegistry(options) ? ".dockerconfigjson" : "HF_TOKEN"] = token;
-}
-
 Result<std::vector<std::string>> SnapshotIdsOf(const std::string& subject,
                                                const pb::ListResponse& list) {
   bool is_reference = subject.contains("://");

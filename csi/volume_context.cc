@@ -23,8 +23,25 @@ constexpr std::string_view kCommit = volume_limits::kCommitKey;
 constexpr Bytes kDefaultScratchSize = kGiB;
 constexpr std::array<std::string_view, 2> kForeignPrefixes = {"csi.storage.k8s.io/",
                                                               "storage.kubernetes.io/"};
-constexpr std::array<std::string_view, 5> kCredentialKeys = {
-    "HF_TOKEN", "token", ".dockerconfigjson", "username", "password"};
+/// Of the Hugging Face Hub, of OCI registries, of S3 (its SDKs' names and KServe's), of Google
+/// Cloud Storage (KServe's name and the SDKs').
+constexpr std::array<std::string_view, 17> kCredentialKeys = {"HF_TOKEN",
+                                                              "token",
+                                                              ".dockerconfigjson",
+                                                              "username",
+                                                              "password",
+                                                              "AWS_ACCESS_KEY_ID",
+                                                              "AWS_SECRET_ACCESS_KEY",
+                                                              "AWS_SESSION_TOKEN",
+                                                              "AWS_REGION",
+                                                              "AWS_DEFAULT_REGION",
+                                                              "AWS_ENDPOINT_URL",
+                                                              "AWS_ENDPOINT_URL_S3",
+                                                              "awsAccessKeyID",
+                                                              "awsSecretAccessKey",
+                                                              "awsSessionToken",
+                                                              "gcloud-application-credentials.json",
+                                                              "GOOGLE_APPLICATION_CREDENTIALS"};
 constexpr std::string_view kEphemeral = "csi.storage.k8s.io/ephemeral";
 
 std::string Value(const StringMap& attributes, std::string_view key) {

@@ -13,6 +13,7 @@
 #include "base/units.h"
 #include "cache-daemon/fill/filler.h"
 #include "cache-daemon/io/io_engine.h"
+#include "cache-daemon/source/bucket_sources.h"
 #include "cache-daemon/source/transport.h"
 
 namespace weighhouse::config {
@@ -42,6 +43,7 @@ struct Config {
   Bytes verify_rate = 512 * kMiB;        ///< a second; 0: no limit
   std::string hub_endpoint;              ///< empty: as EngineOptions::hub_endpoint
   bool allow_plain_http = false;
+  source::BucketOptions buckets;
   std::vector<std::string> local_roots;
   std::vector<std::string> allow{"*"};        ///< as SourceOptions::allow
   std::vector<ModelReference> keep;           ///< no two name the same

@@ -159,6 +159,19 @@ bool TakeEndpoint(const ConfigValue& value, std::string& out) {
   return true;
 }
 
+/// A part of a host's name.
+bool TakeRegion(const ConfigValue& value, std::string& out) {
+  std::optional<std::string_view> text = Scalar(value);
+  if (!text || !source::IsS3Region(*text)) return false;
+  out = *text;
+  return true;
+}
+
+/// Whose rights models without credentials of their own are asked with.
+bool TakeNodeCredentials(const ConfigValue& value, bool& out) {
+  return TakeChoice<bool>(value, {{"off", false}, {"auto", true}}, out);
+}
+
 bool TakeListenAddress(const ConfigValue& value, std::optional<ListenAddress>& out) {
   std::optional<std::string_view> text = Scalar(value);
   if (!text) return false;
@@ -288,13 +301,59 @@ constexpr std::array kKeys = {
               [](const ConfigValue& value, Config& config) {
                 return TakeEndpoint(value, config.hub_endpoint);
               }},
+    ConfigKey{"sources.http.allowPlain", kAtOnce, "true or false", "false",
+              "Whether http:// models, and those of registries without https, may come from "
+              "other hosts than the loopback.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeChoice<bool>(value, {{"true", true}, {"false", false}},
+                                        config.allow_plain_http);
+              }},
+    ConfigKey{"sources.s3.endpoint", kAtRestart,
+              "an http:// or https:// URL without user, query or fragment",
+              "the environment's AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, else AWS",
+              "The service that s3:// models come from where their secret has no "
+              "AWS_ENDPOINT_URL: MinIO, R2, Ceph and others.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeEndpoint(value, config.buckets.s3_endpoint);
+              }},
     ConfigKey{
-        "sources.http.allowPlain", kAtOnce, "true or false", "false",
-        "Whether http:// models, and those of registries without https, may come from other hosts "
-        "than the loopback.",
+        "sources.s3.region", kAtRestart, "a region such as eu-central-1",
+        "the environment's AWS_REGION or AWS_DEFAULT_REGION, else us-east-1",
+        "The region that is asked first where the secret has no AWS_REGION; a bucket's own is "
+        "found by itself.",
         [](const ConfigValue& value, Config& config) {
-          return TakeChoice<bool>(value, {{"true", true}, {"false", false}},
-                                  config.allow_plain_http);
+          return TakeRegion(value, config.buckets.s3_region);
+        }},
+    ConfigKey{"sources.s3.addressing", kAtRestart, "auto, path or virtual", "auto",
+              "How a bucket is named in URLs: endpoint/bucket or bucket.endpoint. auto: by host at "
+              "AWS, where the name allows it, and by path elsewhere.",
+              [](const ConfigValue& value, Config& config) {
+                using enum source::S3Addressing;
+                return TakeChoice<source::S3Addressing>(
+                    value, {{"auto", kAuto}, {"path", kPath}, {"virtual", kVirtual}},
+                    config.buckets.s3_addressing);
+              }},
+    ConfigKey{"sources.s3.nodeCredentials", kAtRestart, "off or auto", "off",
+              "Whether s3:// models whose pod has no keys are asked for with the node's own, which "
+              "then count for all tenants: the daemon's environment, its web identity (IRSA), EKS "
+              "Pod Identity, the instance's role. Never sent to an endpoint that a secret names.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeNodeCredentials(value, config.buckets.s3_node_credentials);
+              }},
+    ConfigKey{"sources.gcs.endpoint", kAtRestart,
+              "an http:// or https:// URL without user, query or fragment",
+              "the environment's STORAGE_EMULATOR_HOST, else https://storage.googleapis.com",
+              "The service that gs:// models come from.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeEndpoint(value, config.buckets.gcs_endpoint);
+              }},
+    ConfigKey{
+        "sources.gcs.nodeCredentials", kAtRestart, "off or auto", "off",
+        "Whether gs:// models whose pod has no credentials are asked for with the node's own, "
+        "which then count for all tenants: the service account in the file that the daemon's "
+        "GOOGLE_APPLICATION_CREDENTIALS names, else the metadata server's.",
+        [](const ConfigValue& value, Config& config) {
+          return TakeNodeCredentials(value, config.buckets.gcs_node_credentials);
         }},
     ConfigKey{"sources.local.roots", kAtOnce, "a list of absolute paths, such as [/models]", "[]",
               "file:// models must lie below one of these directories.",

@@ -79,6 +79,7 @@ EngineOptions ToEngineOptions(const config::Config& config, const Placement& pla
   options.buffer_bytes = config.buffer_memory;
   options.hub_endpoint = config.hub_endpoint;
   options.local_roots = config.local_roots;
+  options.buckets = config.buckets;
   options.allow = config.allow;
   options.allow_plain_http = config.allow_plain_http;
   options.scrub = {.daily_bytes = config.scrub_daily_bytes, .bytes_per_second = config.scrub_rate};

@@ -43,7 +43,8 @@ source::SourceOptions SourceOptionsOf(const EngineOptions& options) {
           .local_roots = options.local_roots,
           .allow_plain_http = options.allow_plain_http,
           .allow = options.allow,
-          .ca_file = options.transport.ca_file};
+          .ca_file = options.transport.ca_file,
+          .buckets = options.buckets};
 }
 
 source::TransportOptions TransportOptionsOf(const EngineOptions& options) {

@@ -13,6 +13,7 @@
 #include "cache-daemon/fill/filler.h"
 #include "cache-daemon/io/filesystem.h"
 #include "cache-daemon/io/io_engine.h"
+#include "cache-daemon/source/bucket_sources.h"
 #include "cache-daemon/source/transport.h"
 #include "cache-daemon/store/store.h"
 
@@ -35,6 +36,7 @@ struct EngineOptions {
       local_roots;  ///< file:// models must lie below one of these; empty: none allowed
   bool allow_plain_http = false;        ///< http:// origins other than the loopback
   std::vector<std::string> allow{"*"};  ///< globs of model URIs; others are refused
+  source::BucketOptions buckets;
   size_t resolve_threads = 8;
   /// Interrupted fills of public models go on by themselves, also those that lost a bad file.
   bool resume_fills = false;

@@ -113,7 +113,8 @@ void FileFill::BeginAssembly(std::unique_ptr<store::Ingest> ingest) {
       .on_disk_failed = on_event(
           [](FileFill& self, Error error) { self.Finish(std::unexpected(std::move(error))); })};
   auto resume = whole_file_ ? FileAssembly::Resume::kIgnore : FileAssembly::Resume::kUse;
-  assembly_ = FileAssembly::Start(context_, std::move(ingest), file_, resume, std::move(events));
+  assembly_ = FileAssembly::Start(context_, std::move(ingest), ClaimsOf(file_, location_), resume,
+                                  std::move(events));
   assembly_->Enclose(location_.enclosure);
   received_ = resumed_ = assembly_->resumed_bytes();
   if (resumed_ > 0) {
@@ -121,12 +122,7 @@ void FileFill::BeginAssembly(std::unique_ptr<store::Ingest> ingest) {
                  FormatBytes(file_.size));
   }
   if (file_.size == 0) return OnAssembled();
-  std::vector<ByteRange> missing;
-  for (Bytes from = 0; std::optional<ByteRange> stretch = assembly_->NextMissing(from);) {
-    missing.push_back(*stretch);
-    from = stretch->end;
-  }
-  ranges_.Reset(std::move(missing));
+  ranges_.Reset(assembly_->missing());
 }
 
 void FileFill::Claim() {
@@ -359,7 +355,7 @@ void FileFill::DropAttempt() {
 }
 
 void FileFill::OnAssembled() {
-  Result<Digest> sha256 = assembly_->Check(file_.identity);
+  Result<Digest> sha256 = assembly_->Check();
   if (!sha256) return StartAfresh(sha256.error());
   Commit(*sha256);
 }

@@ -1,5 +1,7 @@
 #include "cache-daemon/fill/file_preparation.h"
 
+#include <spdlog/spdlog.h>
+
 #include "base/fault.h"
 
 namespace weighhouse::fill {
@@ -23,6 +25,18 @@ Result<PreparedFile> PrepareFile(const FillContext& context, const FileAskers::A
   prepared.ingest =
       TRY(context.parts.store.StartIngest(ingest_id, asker.file.identity, asker.file.size));
   return prepared;
+}
+
+ContentClaims ClaimsOf(const ListedFile& file, const source::FileLocation& location) {
+  bool vouched =
+      file.identity.kind != FileIdentity::Kind::kVersionToken || location.checksum.has_value();
+  if (!vouched) {
+    spdlog::info(
+        "fill {}: its source gives no digest of it: its sha256 is what comes now (trust on "
+        "first use)",
+        file.path);
+  }
+  return {.identity = file.identity, .size = file.size, .checksum = location.checksum};
 }
 
 Result<> ConfirmVersion(const FillContext& context, const FileAskers::Asker& asker) {

@@ -21,6 +21,10 @@ enum class Want { kLocation, kLocationAndIngest };
 Result<PreparedFile> PrepareFile(const FillContext& context, const FileAskers::Asker& asker,
                                  const std::string& ingest_id, Want want);
 
+/// What the file's bytes must be, by its listing and its location. Says in the log where that is
+/// nothing, and what is found will be trusted from then on.
+ContentClaims ClaimsOf(const ListedFile& file, const source::FileLocation& location);
+
 /// Where only a version token tells the file's content apart: asks once more whether it is still
 /// the version that was listed, because its bytes came in parts. kOutOfRange if not.
 Result<> ConfirmVersion(const FillContext& context, const FileAskers::Asker& asker);

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/checksum.h"
 #include "base/digest.h"
 #include "base/model.h"
 #include "base/mutex.h"
@@ -22,10 +23,19 @@ struct ContentDigests {
   std::string sha256;            ///< hexadecimal
   std::string git_sha1;          ///< git's blob id; empty unless the file's identity is one
   std::string enclosing_sha256;  ///< of what the file lies in; empty unless Enclose was called
+  std::string crc;               ///< empty unless the file's source gave one of its kind
 };
 
-/// The sha256 of content that is what `want` says of it; kDataLoss names both digests.
-Result<Digest> CheckDigests(const ContentDigests& digests, const FileIdentity& want);
+/// What a file's source said of its bytes.
+struct ContentClaims {
+  FileIdentity identity;
+  Bytes size = 0;
+  std::optional<ContentChecksum> checksum;
+};
+
+/// The sha256 of content that is what `want` says of it, checksum and all; kDataLoss names both
+/// digests.
+Result<Digest> CheckDigests(const ContentDigests& digests, const ContentClaims& want);
 
 /// kDataLoss, with both digests, if the file doesn't lie in what has the digest `want`.
 Result<> CheckEnclosing(const ContentDigests& digests, const std::string& want);
@@ -36,8 +46,8 @@ class HashQueue;
 /// only when every piece given to `Add` is done.
 class HashStream {
  public:
-  /// `size` goes into git's blob id, which begins with it.
-  HashStream(HashQueue& queue, FileIdentity::Kind kind, Bytes size);
+  /// Computes what `want` is checked by. (The size goes into git's blob id, which begins with it.)
+  HashStream(HashQueue& queue, const ContentClaims& want);
   ~HashStream();
   HashStream(const HashStream&) = delete;
   HashStream& operator=(const HashStream&) = delete;

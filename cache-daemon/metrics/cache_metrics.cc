@@ -50,6 +50,8 @@ std::string_view Warmth(Lookup lookup) { return lookup == Lookup::kHit ? "warm" 
 SourceKind SourceKindOf(std::string_view scheme) {
   if (scheme == "hf") return SourceKind::kHuggingFace;
   if (scheme == "oci") return SourceKind::kOci;
+  if (scheme == "s3") return SourceKind::kS3;
+  if (scheme == "gs") return SourceKind::kGcs;
   return scheme == "file" ? SourceKind::kLocal : SourceKind::kHttp;
 }
 
@@ -61,6 +63,10 @@ std::string_view SourceKindName(SourceKind source) {
       return "oci";
     case SourceKind::kHttp:
       return "http";
+    case SourceKind::kS3:
+      return "s3";
+    case SourceKind::kGcs:
+      return "gcs";
     case SourceKind::kLocal:
       return "local";
   }

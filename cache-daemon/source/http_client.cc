@@ -55,6 +55,16 @@ CURLcode RunToEnd(CURLM* multi, std::stop_token stop) {
   return CURLE_ABORTED_BY_CALLBACK;
 }
 
+void SetMethod(CURL* handle, const HttpRequest& request) {
+  curl_easy_setopt(handle, CURLOPT_NOBODY, request.method == HttpMethod::kHead ? 1L : 0L);
+  bool sends = request.method == HttpMethod::kPost || request.method == HttpMethod::kPut;
+  if (!sends) return;
+  curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE,
+                   static_cast<curl_off_t>(request.body.size()));
+  curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request.body.c_str());
+  if (request.method == HttpMethod::kPut) curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, "PUT");
+}
+
 }  // namespace
 
 struct HttpClient::Lane {
@@ -76,11 +86,9 @@ CURLcode HttpClient::Lane::Perform(const HttpRequest& request, const HttpClientO
   error[0] = '\0';
   curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers.get());
   curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, error);
-  curl_easy_setopt(handle, CURLOPT_NOBODY, request.method == HttpMethod::kHead ? 1L : 0L);
-  if (request.method == HttpMethod::kPost) {
-    curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE,
-                     static_cast<curl_off_t>(request.body.size()));
-    curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request.body.data());
+  SetMethod(handle, request);
+  if (options.plain_http_directly && request.url.starts_with("http://")) {
+    curl_easy_setopt(handle, CURLOPT_PROXY, "");
   }
   curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, static_cast<long>(options.total_timeout.count()));
   curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, OnHeader);

@@ -13,16 +13,17 @@
 
 namespace weighhouse::source {
 
-enum class HttpMethod { kGet, kHead, kPost };
+enum class HttpMethod { kGet, kHead, kPost, kPut };
 
 struct HttpRequest {
   HttpMethod method = HttpMethod::kGet;
   std::string url;
   std::vector<std::string> headers;  ///< "Name: value", secrets included: never in messages
-  std::string body;                  ///< with kPost; a secret too
   /// A longer body is kInvalidArgument. 0: only status and headers count, the connection is dropped
   /// if a body comes.
   Bytes body_limit = kMiB;
+  std::string
+      body;  ///< of kPost (a form, unless a header says otherwise) and kPut; may be a secret
 };
 
 struct HttpResponse {
@@ -35,6 +36,8 @@ struct HttpClientOptions {
   std::chrono::milliseconds connect_timeout{10000};
   std::chrono::milliseconds total_timeout{60000};  ///< of one request
   std::string ca_file;                             ///< PEM; empty: the system's
+  /// Plain http goes past the environment's proxies: a node's metadata services are on the node.
+  bool plain_http_directly = false;
 };
 
 /// Small requests to the APIs of sources, one after another in the caller's thread: redirects are

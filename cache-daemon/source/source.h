@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/checksum.h"
 #include "base/model.h"
 #include "base/units.h"
 
@@ -31,6 +32,8 @@ struct FileLocation {
   /// Set: the URL names what the file lies in, and the file is right if that is. Shared: every
   /// range has a copy of its location.
   std::shared_ptr<const Enclosure> enclosure;
+  /// Of the whole file, where the source has one beside the identity: its bytes must have it too.
+  std::optional<ContentChecksum> checksum;
 };
 
 /// One kind of place where models come from. Thread-safe; calls block for network time, bounded by

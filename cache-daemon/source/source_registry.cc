@@ -70,6 +70,8 @@ Result<std::unique_ptr<SourceRegistry>> SourceRegistry::Create(SourceOptions opt
   std::unique_ptr<SourceRegistry> registry(new SourceRegistry());
   registry->client_ = std::make_shared<HttpClient>(HttpClientOptions{.ca_file = options.ca_file});
   registry->hugging_face_ = std::make_shared<HuggingFace>(std::move(endpoint), registry->client_);
+  registry->buckets_ = TRY(BucketSources::Create(options.buckets, registry->client_,
+                                                 options.ca_file, ProcessEnvironment));
   TRY(registry->Allow(options));
   return registry;
 }
@@ -89,7 +91,11 @@ Result<> SourceRegistry::Allow(const SourceOptions& options) {
   auto oci_registry = std::make_shared<oci::OciRegistry>(
       options.allow_plain_http ? oci::PlainHttp::kAllowed : oci::PlainHttp::kLoopbackOnly, client_);
   auto local_path = roots.empty() ? nullptr : std::make_shared<LocalPath>(std::move(roots));
+  std::shared_ptr<Source> s3 = buckets_->S3(options.allow_plain_http);
+  std::shared_ptr<Source> gcs = buckets_->Gcs(options.allow_plain_http);
   MutexLock lock(mutex_);
+  s3_ = std::move(s3);
+  gcs_ = std::move(gcs);
   allow_ = options.allow;
   http_file_ = std::move(http_file);
   oci_registry_ = std::move(oci_registry);
@@ -104,6 +110,8 @@ Result<std::shared_ptr<Source>> SourceRegistry::For(const ModelReference& refere
   if (scheme == "hf") return hugging_face_;
   if (scheme == "oci") return oci_registry_;
   if (scheme == "https" || scheme == "http") return http_file_;
+  if (scheme == "s3") return s3_;
+  if (scheme == "gs") return gcs_;
   if (scheme == "file" && local_path_) return local_path_;
   if (scheme == "file") {
     return Fail(
@@ -113,7 +121,7 @@ Result<std::shared_ptr<Source>> SourceRegistry::For(const ModelReference& refere
                     Printable(reference.uri)));
   }
   return Fail(Code::kInvalidArgument,
-              fmt::format("'{}': no source serves this scheme: hf, oci, https and "
+              fmt::format("'{}': no source serves this scheme: hf, oci, https, s3, gs and "
                           "file are served",
                           Printable(reference.uri)));
 }

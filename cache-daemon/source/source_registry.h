@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "cache-daemon/source/bucket_sources.h"
 #include "cache-daemon/source/source.h"
 
 namespace weighhouse::source {
@@ -22,6 +23,7 @@ struct SourceOptions {
   /// Globs (as MatchesPattern's): a model's URI, without revision and query, must match one.
   std::vector<std::string> allow{"*"};
   std::string ca_file;  ///< PEM; empty: SSL_CERT_FILE, else the system's
+  BucketOptions buckets;
 };
 
 /// Knows the source of each kind of reference. Thread-safe.
@@ -45,11 +47,14 @@ class SourceRegistry {
 
   std::shared_ptr<HttpClient> client_;
   std::shared_ptr<Source> hugging_face_;
+  std::unique_ptr<BucketSources> buckets_;
   mutable Mutex mutex_;
   std::vector<std::string> allow_ GUARDED_BY(mutex_);
   std::shared_ptr<Source> http_file_ GUARDED_BY(mutex_);
   std::shared_ptr<Source> oci_registry_ GUARDED_BY(mutex_);
   std::shared_ptr<Source> local_path_ GUARDED_BY(mutex_);  ///< null: no roots are allowed
+  std::shared_ptr<Source> s3_ GUARDED_BY(mutex_);
+  std::shared_ptr<Source> gcs_ GUARDED_BY(mutex_);
 };
 
 }  // namespace weighhouse::source

@@ -59,6 +59,9 @@ INSTANTIATE_TEST_SUITE_P(
                          "https://host:8443/b.gguf?sig=a/b@c", ""},
                     Good{"http://127.0.0.1/b.gguf", "", "http://127.0.0.1/b.gguf", ""},
                     Good{"https://host/b#sha256=" + kSha256, "", "https://host/b", ""},
+                    Good{"s3://models/org/a b+c=ü//d", "", "s3://models/org/a b+c=ü//d", ""},
+                    Good{"s3://models/a@v1:2/", "", "s3://models/a@v1:2", ""},
+                    Good{"gs://my.models", "", "gs://my.models", ""},
                     Good{"file:///models/a", "", "file:///models/a", ""},
                     Good{"file:///models/a//", "", "file:///models/a", ""},
                     Good{"file:///模型/..a", "", "file:///模型/..a", ""}));
@@ -127,6 +130,16 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"https://host/file",
             "main",
             {"'main'", "https models have no revisions", "leave it out"}},
+        Bad{"s3://models/a", "main", {"'main'", "s3 models have no revisions", "leave it out"}},
+        Bad{"s3://", "", {"give s3://bucket/prefix"}},
+        Bad{"s3://a", "", {"give s3://bucket/prefix"}},
+        Bad{"s3:///key", "", {"give s3://bucket/prefix"}},
+        Bad{"s3://buck..et/key", "", {"give s3://bucket/prefix"}},
+        Bad{"s3://user@host/key", "", {"give s3://bucket/prefix"}},
+        Bad{"s3://bucket//key", "", {"give s3://bucket/prefix"}},
+        Bad{"s3://bucket/key?versionId=1", "", {"without ?, #"}},
+        Bad{"gs://bucket/key#1", "", {"give gs://bucket/prefix"}},
+        Bad{"s3://bucket/a\x01", "", {"control characters"}},
         Bad{"file:///a", "main", {"'main'", "file models have no revisions", "leave it out"}}));
 
 constexpr const char* kHttpForm = "give https://host/path/file";

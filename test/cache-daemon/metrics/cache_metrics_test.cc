@@ -34,6 +34,8 @@ TEST_F(CacheMetricsTest, CallsSourcesAsTheConfigurationDoes) {
   EXPECT_EQ(SourceKindName(SourceKindOf("oci")), "oci");
   EXPECT_EQ(SourceKindName(SourceKindOf("http")), "http");
   EXPECT_EQ(SourceKindName(SourceKindOf("https")), "http");
+  EXPECT_EQ(SourceKindName(SourceKindOf("s3")), "s3");
+  EXPECT_EQ(SourceKindName(SourceKindOf("gs")), "gcs");
   EXPECT_EQ(SourceKindName(SourceKindOf("file")), "local");
 }
 
