@@ -47,6 +47,7 @@ std::string_view ModelReference::Scheme() const {
 
 std::string ModelReference::RevisionOrDefault() const {
   if (!revision.empty()) return revision;
+  if (Scheme() == "modelscope") return "master";
   return Scheme() == "hf" ? "main" : "";
 }
 

@@ -26,7 +26,8 @@ Result<Layout> ParseLayout(std::string_view name);
 /// What a user asks for: URI + revision + file patterns. Values are checked by `Parse` and by the
 /// source that serves the scheme; a default-constructed one names nothing.
 struct ModelReference {
-  /// Canonical and without a revision: `hf://org/name`, `https://host/path/file`, `file:///path`.
+  /// Canonical and without a revision: `hf://org/name`, `modelscope://org/name`, `file:///path`,
+  /// `https://host/path/file`, `https://host/path/` or `https://host/path/list.json#manifest`.
   std::string uri;
   /// Branch, tag, `refs/pr/N` or commit; empty means the source's default.
   std::string revision;
@@ -34,21 +35,22 @@ struct ModelReference {
   /// defaults; set and empty: no restriction.
   std::optional<std::vector<std::string>> allow_patterns;
   std::optional<std::vector<std::string>> ignore_patterns;
-  /// What an `https://…#sha256=<hex>` reference says its one file must be.
+  /// What an `https://…#sha256=<hex>` reference says must lie at its URL (ParseWebReference).
   std::optional<Digest> expected_sha256;
   /// The commit that `revision` was resolved to before, which alone says what is meant; `revision`
   /// is then only the name that a Hugging Face cache gives it. Empty: `revision` is to be resolved.
   std::string commit;
 
-  /// Reads `model` (`hf://org/name[@rev]`, also `:rev`; `https://host/file[#sha256=hex]`;
-  /// `http://…`; `file:///absolute/path`) with `revision` beside it (may be empty; must not
-  /// contradict the one in `model`). kInvalidArgument says what is wrong and shows the right form.
+  /// Reads `model` (`hf://org/name[@rev]`, also `:rev`; `modelscope://…` alike; `https://…` and
+  /// `http://…`: see ParseWebReference; `file:///absolute/path`) with `revision` beside it (may be
+  /// empty; must not contradict the one in `model`). kInvalidArgument says what is wrong and shows
+  /// the right form.
   static Result<ModelReference> Parse(std::string_view model, std::string_view revision = "");
 
-  /// "hf", "https", "http" or "file".
+  /// "hf", "modelscope", "https", "http" or "file".
   std::string_view Scheme() const;
-  /// The revision asked for, or what the scheme takes for none: `main` for hf://, "" where there
-  /// are no revisions.
+  /// The revision asked for, or what the scheme takes for none: `main` for hf://, `master` for
+  /// modelscope://, "" where there are no revisions.
   std::string RevisionOrDefault() const;
   /// What a source is asked for: `commit`, where there is one, in place of `revision`.
   ModelReference AtCommit() const;
