@@ -34,8 +34,13 @@ Outcome Version(const Options& options);
 /// The model that the arguments name, for a request.
 pb::Model ModelOf(const Options& options);
 
-/// The access token of --token-file, else of HF_TOKEN, trimmed; "" without one. kInvalidArgument if
-/// the file can't be read or holds no token. Before Client::Connect, which may change the user.
+/// What the model's source calls its token, in the environment and in a secret: HF_TOKEN,
+/// HTTP_TOKEN or MODELSCOPE_API_TOKEN. One of them never goes to another source.
+std::string TokenName(const Options& options);
+
+/// The access token of --token-file, else of the environment's TokenName, trimmed; "" without one.
+/// kInvalidArgument if the file can't be read or holds no token. Before Client::Connect, which may
+/// change the user.
 Result<std::string> ReadToken(const Options& options);
 
 /// The ids of the snapshots that `subject` names: a reference (without a revision: of any), or the

@@ -93,7 +93,9 @@ CLI::App& Add(CLI::App& app, std::string_view name, const char* description) {
 void DescribeModel(CLI::App& command, Options& options) {
   command
       .add_option("MODEL", options.subject,
-                  "hf://org/name[@revision], https://host/path/file[#sha256=hex] or file:///path")
+                  "hf://org/name[@revision], modelscope://org/name[@revision], "
+                  "https://host/path/file[#sha256=hex], https://host/directory-with-SHA256SUMS/, "
+                  "https://host/list.json#manifest or file:///path")
       ->required();
   command.add_option("--revision", options.revision, "Branch, tag, refs/pr/N or commit");
   command.add_option("--allow", options.allow, "Only files that match GLOB (may be repeated)")
@@ -107,7 +109,8 @@ void DescribeModel(CLI::App& command, Options& options) {
       ->allow_extra_args(false);
   command
       .add_option("--token-file", options.token_file,
-                  "A file with an access token (default: the environment's HF_TOKEN)")
+                  "A file with an access token (default: the environment's HF_TOKEN, or "
+                  "MODELSCOPE_API_TOKEN or HTTP_TOKEN, as the model's source wants)")
       ->type_name("FILE");
 }
 

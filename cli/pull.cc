@@ -44,7 +44,7 @@ Result<pb::AcquireRequest> ToRequest(const Options& options) {
   pb::AcquireRequest request;
   *request.mutable_model() = ModelOf(options);
   request.set_layout(options.layout == Layout::kHub ? pb::LAYOUT_HUB : pb::LAYOUT_FILES);
-  if (!token.empty()) (*request.mutable_credentials())["HF_TOKEN"] = token;
+  if (!token.empty()) (*request.mutable_credentials())[TokenName(options)] = token;
   return request;
 }
 

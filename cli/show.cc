@@ -262,7 +262,7 @@ Outcome Status(const Options& options, Client& client) {
 Outcome Inspect(const Options& options, Client& client, const std::string& token) {
   pb::StatRequest request;
   *request.mutable_model() = ModelOf(options);
-  if (!token.empty()) (*request.mutable_credentials())["HF_TOKEN"] = token;
+  if (!token.empty()) (*request.mutable_credentials())[TokenName(options)] = token;
   Result<pb::StatResponse> stat = client.Stat(request);
   if (!stat) return std::unexpected(ToFailure(stat.error()));
   if (options.output == Output::kJson) {

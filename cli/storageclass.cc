@@ -28,7 +28,7 @@ Result<ClaimFacts> FactsOf(const Options& options, Client& client, const std::st
   facts.model.ignore_patterns = options.ignore;
   pb::StatRequest request;
   *request.mutable_model() = ModelOf(options);
-  if (!token.empty()) (*request.mutable_credentials())["HF_TOKEN"] = token;
+  if (!token.empty()) (*request.mutable_credentials())[TokenName(options)] = token;
   pb::StatResponse stat = TRY(client.Stat(request));
   facts.commit = IsCommitId(stat.revision()) ? stat.revision() : "";
   facts.model_bytes = stat.bytes_selected();

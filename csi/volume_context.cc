@@ -23,7 +23,9 @@ constexpr std::string_view kCommit = volume_limits::kCommitKey;
 constexpr Bytes kDefaultScratchSize = kGiB;
 constexpr std::array<std::string_view, 2> kForeignPrefixes = {"csi.storage.k8s.io/",
                                                               "storage.kubernetes.io/"};
-constexpr std::array<std::string_view, 2> kCredentialKeys = {"HF_TOKEN", "token"};
+constexpr std::array<std::string_view, 8> kCredentialKeys = {
+    "HF_TOKEN", "token",   "MODELSCOPE_API_TOKEN", "HTTP_TOKEN", "HTTP_USERNAME", "HTTP_PASSWORD",
+    "username", "password"};
 constexpr std::string_view kEphemeral = "csi.storage.k8s.io/ephemeral";
 
 std::string Value(const StringMap& attributes, std::string_view key) {
