@@ -45,6 +45,8 @@ std::string_view ModelReference::Scheme() const {
   return std::string_view(uri).substr(0, uri.find("://"));
 }
 
+bool ModelReference::HasRevisions() const { return HasCommits() || Scheme() == "modelscope"; }
+
 bool ModelReference::HasCommits() const { return Scheme() == "hf" || Scheme() == "oci"; }
 
 bool ModelReference::IsCommit(std::string_view text) const {
@@ -55,6 +57,7 @@ bool ModelReference::IsCommit(std::string_view text) const {
 std::string ModelReference::RevisionOrDefault() const {
   if (!revision.empty()) return revision;
   if (Scheme() == "oci") return "latest";
+  if (Scheme() == "modelscope") return "master";
   return Scheme() == "hf" ? "main" : "";
 }
 

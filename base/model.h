@@ -26,8 +26,9 @@ Result<Layout> ParseLayout(std::string_view name);
 /// What a user asks for: URI + revision + file patterns. Values are checked by `Parse` and by the
 /// source that serves the scheme; a default-constructed one names nothing.
 struct ModelReference {
-  /// Canonical, without a revision: `hf://org/name`, `oci://registry/repository`,
-  /// `https://host/file`, `s3://bucket/prefix` …
+  /// Canonical, without a revision: `hf://org/name`, `modelscope://org/name`,
+  /// `oci://registry/repository`, `s3://bucket/prefix`, `file:///path`, `https://host/path/file`,
+  /// `https://host/path/` or `https://host/path/list.json#manifest` …
   std::string uri;
   /// Branch, tag, `refs/pr/N` or commit (a manifest's digest, of `oci://`); empty means the
   /// source's default.
@@ -36,27 +37,29 @@ struct ModelReference {
   /// defaults; set and empty: no restriction.
   std::optional<std::vector<std::string>> allow_patterns;
   std::optional<std::vector<std::string>> ignore_patterns;
-  /// What an `https://…#sha256=<hex>` reference says its one file must be.
+  /// What an `https://…#sha256=<hex>` reference says must lie at its URL (ParseWebReference).
   std::optional<Digest> expected_sha256;
   /// The commit that `revision` was resolved to before, which alone says what is meant; `revision`
   /// is then only the name that a Hugging Face cache gives it. Empty: `revision` is to be resolved.
   std::string commit;
 
-  /// Reads `model` (`hf://org/name[@rev]`, also `:rev`; `oci://registry/repository[:tag|@digest]`;
-  /// `https://host/file[#sha256=hex]`; `http://…`; `s3://bucket/prefix`; `gs://…`; `file:///path`)
-  /// with `revision` beside it (which must not contradict the one in `model`). kInvalidArgument
-  /// says what is wrong and shows the right form.
+  /// Reads `model` (`hf://org/name[@rev]`, also `:rev`; `modelscope://…` alike;
+  /// `oci://registry/repository[:tag|@digest]`; `s3://bucket/prefix`; `gs://…`; `https://…` and
+  /// `http://…`: see ParseWebReference; `file:///path`) with `revision` beside it (which must not
+  /// contradict the one in `model`). kInvalidArgument says what is wrong and shows the right form.
   static Result<ModelReference> Parse(std::string_view model, std::string_view revision = "");
 
-  /// "hf", "oci", "https", "http", "s3", "gs" or "file".
+  /// "hf", "modelscope", "oci", "https", "http", "s3", "gs" or "file".
   std::string_view Scheme() const;
-  /// Whether models of its scheme have revisions, and commits that those can be pinned to.
+  /// Whether models of its scheme have revisions.
+  bool HasRevisions() const;
+  /// Whether they have commits that those can be pinned to.
   bool HasCommits() const;
   /// Whether `text` is what a commit of its scheme looks like: a git commit's id, or the digest of
   /// an OCI manifest. (A tag of 40 hexadecimal digits moves like any other.)
   bool IsCommit(std::string_view text) const;
-  /// The revision asked for, or what the scheme takes for none: `main` for hf://, `latest` for
-  /// oci://, "" where there are no revisions.
+  /// The revision asked for, or what the scheme takes for none: `main` for hf://, `master` for
+  /// modelscope://, `latest` for oci://, "" where there are no revisions.
   std::string RevisionOrDefault() const;
   /// What a source is asked for: `commit`, where there is one, in place of `revision`.
   ModelReference AtCommit() const;

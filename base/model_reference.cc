@@ -5,14 +5,16 @@
 #include "base/model.h"
 #include "base/oci_reference.h"
 #include "base/text.h"
+#include "base/web_reference.h"
 
 namespace weighhouse {
 namespace {
 
 constexpr std::string_view kForms =
-    "give hf://org/name[@revision], oci://registry/repository[:tag|@sha256:<hex>], "
-    "https://host/path/file[#sha256=<hex>], s3://bucket/prefix, gs://bucket/prefix or "
-    "file:///absolute/path";
+    "give hf://org/name[@revision], modelscope://org/name[@revision], "
+    "oci://registry/repository[:tag|@sha256:<hex>], s3://bucket/prefix, gs://bucket/prefix, "
+    "https://host/path/file[#sha256=<hex>], https://host/directory-with-SHA256SUMS/, "
+    "https://host/list.json#manifest or file:///absolute/path";
 
 /// In bytes: room for a signed URL, and little enough to be kept in every record.
 constexpr size_t kMaxModelSize = 2000;
@@ -40,9 +42,17 @@ bool IsRevision(std::string_view revision) {
          !revision.ends_with('/') && !revision.starts_with('.') && !revision.contains("/.");
 }
 
-Result<ModelReference> ParseHub(std::string_view model) {
+/// A place of repositories called org/name, with revisions.
+struct RepositoryForm {
+  std::string_view scheme;   ///< "hf://"
+  std::string_view service;  ///< for messages
+};
+constexpr RepositoryForm kHub{"hf://", "Hugging Face"};
+constexpr RepositoryForm kModelScope{"modelscope://", "ModelScope"};
+
+Result<ModelReference> ParseRepository(std::string_view model, const RepositoryForm& form) {
   ModelReference reference;
-  std::string_view rest = model.substr(std::string_view("hf://").size());
+  std::string_view rest = model.substr(form.scheme.size());
   if (rest.starts_with("models/")) rest.remove_prefix(std::string_view("models/").size());
   if (rest.starts_with("datasets/") || rest.starts_with("spaces/")) {
     return Fail(
@@ -66,41 +76,10 @@ Result<ModelReference> ParseHub(std::string_view model) {
                IsHubName(repository.substr(slash + 1));
   if (!valid) {
     return Fail(Code::kInvalidArgument,
-                fmt::format("'{}' is not a Hugging Face model: give hf://org/name[@revision]",
-                            Printable(model)));
+                fmt::format("'{}' is not a {} model: give {}org/name[@revision]", Printable(model),
+                            form.service, form.scheme));
   }
-  reference.uri = fmt::format("hf://{}", repository);
-  return reference;
-}
-
-Result<ModelReference> ParseHttp(std::string_view model) {
-  ModelReference reference;
-  size_t mark = model.find('#');
-  reference.uri = model.substr(0, mark);
-  if (mark != std::string_view::npos) {
-    std::string_view fragment = model.substr(mark + 1);
-    constexpr std::string_view kSha256 = "sha256=";
-    if (!fragment.starts_with(kSha256)) {
-      return Fail(Code::kInvalidArgument,
-                  fmt::format("'{}': after '#' only sha256=<hex> is known", Printable(model)));
-    }
-    reference.expected_sha256 = TRY(Digest::FromHex(fragment.substr(kSha256.size())));
-  }
-  std::string_view rest = std::string_view(reference.uri).substr(reference.uri.find("://") + 3);
-  rest = rest.substr(0, rest.find('?'));
-  size_t slash = rest.find('/');
-  // A backslash is read as a slash by some and as part of the host's name by others.
-  bool printable =
-      std::ranges::all_of(reference.uri, [](char c) { return c > 0x20 && c < 0x7F && c != '\\'; });
-  std::string_view path = rest.substr(std::min(slash, rest.size()));
-  if (!printable || slash == 0 || rest.substr(0, slash).contains('@') || path.size() < 2 ||
-      path.ends_with('/')) {
-    return Fail(
-        Code::kInvalidArgument,
-        fmt::format("'{}' does not name one file: give https://host/path/file, percent-encoded, "
-                    "without user or password",
-                    Printable(model)));
-  }
+  reference.uri = fmt::format("{}{}", form.scheme, repository);
   return reference;
 }
 
@@ -159,11 +138,16 @@ Result<ModelReference> ParseBucket(std::string_view model) {
 }
 
 Result<ModelReference> ParseUri(std::string_view model) {
-  if (model.starts_with("hf://")) return ParseHub(model);
+  for (const RepositoryForm& form : {kHub, kModelScope}) {
+    if (model.starts_with(form.scheme)) return ParseRepository(model, form);
+  }
   if (model.starts_with("oci://")) return ParseOciReference(model);
-  if (model.starts_with("https://") || model.starts_with("http://")) return ParseHttp(model);
-  if (model.starts_with("file://")) return ParseFile(model);
   if (model.starts_with("s3://") || model.starts_with("gs://")) return ParseBucket(model);
+  if (model.starts_with("https://") || model.starts_with("http://"))
+    return ParseWebReference(model);
+  if (model.starts_with("file://")) return ParseFile(model);
+  // A misspelled URL may hold a signature.
+  model = model.substr(0, model.find('?'));
   bool hub_id = !model.contains(':') && std::ranges::count(model, '/') == 1;
   return Fail(Code::kInvalidArgument,
               hub_id ? fmt::format("'{}' has no scheme: did you mean hf://{}?", Printable(model),
@@ -177,11 +161,12 @@ Result<ModelReference> ModelReference::Parse(std::string_view model, std::string
   if (model.empty())
     return Fail(Code::kInvalidArgument, fmt::format("no model is named: {}", kForms));
   if (model.size() > kMaxModelSize)
-    return Fail(Code::kInvalidArgument,
-                fmt::format("the model reference '{}' has {} bytes: at most {} are read",
-                            Printable(model, 60), model.size(), kMaxModelSize));
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("the model reference '{}' has {} bytes: at most {} are read",
+                    Printable(model.substr(0, model.find('?')), 60), model.size(), kMaxModelSize));
   ModelReference reference = TRY(ParseUri(model));
-  if (!revision.empty() && !reference.HasCommits()) {
+  if (!revision.empty() && !reference.HasRevisions()) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("revision '{}': {} models have no revisions, leave it out",
                             Printable(revision), reference.Scheme()));

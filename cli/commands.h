@@ -37,9 +37,15 @@ Outcome Version(const Options& options);
 /// The model that the arguments name, for a request.
 pb::Model ModelOf(const Options& options);
 
-/// The access token of --token-file, else of HF_TOKEN, trimmed; "" without one. Of an oci:// model
-/// it is what a Docker config.json holds, from --token-file only. kInvalidArgument if the file
-/// can't be read or holds no token. Before Client::Connect, which may change the user.
+/// What the model's source calls its token, in the environment and in a secret: HF_TOKEN,
+/// HTTP_TOKEN or MODELSCOPE_API_TOKEN; .dockerconfigjson of an oci:// model. One of them never goes
+/// to another source.
+std::string TokenName(const Options& options);
+
+/// The access token of --token-file, else of the environment's TokenName, trimmed; "" without one.
+/// Of an oci:// model it is what a Docker config.json holds, from --token-file only.
+/// kInvalidArgument if the file can't be read or holds no token. Before Client::Connect, which may
+/// change the user.
 Result<std::string> ReadToken(const Options& options);
 
 /// The ids of the snapshots that `subject` names: a reference (without a revision: of any), or the

@@ -93,10 +93,12 @@ CLI::App& Add(CLI::App& app, std::string_view name, const char* description) {
 
 void DescribeModel(CLI::App& command, Options& options) {
   command
-      .add_option("MODEL", options.subject,
-                  "hf://org/name[@revision], oci://registry/repository[:tag|@digest], "
-                  "https://host/path/file[#sha256=hex], s3://bucket/prefix, gs://bucket/prefix or "
-                  "file:///path")
+      .add_option(
+          "MODEL", options.subject,
+          "hf://org/name[@revision], modelscope://org/name[@revision], "
+          "oci://registry/repository[:tag|@digest], s3://bucket/prefix, gs://bucket/prefix, "
+          "https://host/path/file[#sha256=hex], https://host/directory-with-SHA256SUMS/, "
+          "https://host/list.json#manifest or file:///path")
       ->required();
   command.add_option("--revision", options.revision,
                      "Branch, tag, refs/pr/N or commit; of oci:// a tag or digest");
@@ -111,8 +113,9 @@ void DescribeModel(CLI::App& command, Options& options) {
       ->allow_extra_args(false);
   command
       .add_option("--token-file", options.token_file,
-                  "A file with an access token (default: the environment's HF_TOKEN); for "
-                  "oci:// a Docker config.json with the registry's login")
+                  "A file with an access token (default: the environment's HF_TOKEN, or "
+                  "MODELSCOPE_API_TOKEN or HTTP_TOKEN, as the model's source wants); for oci:// a "
+                  "Docker config.json with the registry's login")
       ->type_name("FILE");
 }
 

@@ -48,8 +48,7 @@ Result<SecretValues> ReadSecret(const Options& options) {
     return secret;
   }
   std::string token = TRY(ReadToken(options));
-  std::string_view key = options.subject.starts_with("oci://") ? ".dockerconfigjson" : "HF_TOKEN";
-  if (!token.empty()) secret.emplace(key, std::move(token));
+  if (!token.empty()) secret.emplace(TokenName(options), std::move(token));
   return secret;
 }
 

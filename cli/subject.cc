@@ -58,10 +58,18 @@ pb::Model ModelOf(const Options& options) {
   return model;
 }
 
+std::string TokenName(const Options& options) {
+  if (IsOfRegistry(options)) return ".dockerconfigjson";
+  if (options.subject.starts_with("https://") || options.subject.starts_with("http://")) {
+    return "HTTP_TOKEN";
+  }
+  return options.subject.starts_with("modelscope://") ? "MODELSCOPE_API_TOKEN" : "HF_TOKEN";
+}
+
 Result<std::string> ReadToken(const Options& options) {
   if (options.token_file) return ReadTokenFile(*options.token_file);
   if (IsOfRegistry(options)) return std::string();
-  const char* token = std::getenv("HF_TOKEN");
+  const char* token = std::getenv(TokenName(options).c_str());
   return std::string(token == nullptr ? "" : Trim(token));
 }
 

@@ -23,10 +23,14 @@ constexpr std::string_view kCommit = volume_limits::kCommitKey;
 constexpr Bytes kDefaultScratchSize = kGiB;
 constexpr std::array<std::string_view, 2> kForeignPrefixes = {"csi.storage.k8s.io/",
                                                               "storage.kubernetes.io/"};
-/// Of the Hugging Face Hub, of OCI registries, of S3 (its SDKs' names and KServe's), of Google
-/// Cloud Storage (KServe's name and the SDKs').
-constexpr std::array<std::string_view, 17> kCredentialKeys = {"HF_TOKEN",
+/// Of the Hugging Face Hub, of ModelScope, of web servers, of OCI registries, of S3 (its SDKs'
+/// names and KServe's), of Google Cloud Storage (KServe's name and the SDKs').
+constexpr std::array<std::string_view, 21> kCredentialKeys = {"HF_TOKEN",
                                                               "token",
+                                                              "MODELSCOPE_API_TOKEN",
+                                                              "HTTP_TOKEN",
+                                                              "HTTP_USERNAME",
+                                                              "HTTP_PASSWORD",
                                                               ".dockerconfigjson",
                                                               "username",
                                                               "password",

@@ -42,6 +42,9 @@ struct Config {
   Bytes scrub_rate = 64 * kMiB;          ///< a second; 0: no limit
   Bytes verify_rate = 512 * kMiB;        ///< a second; 0: no limit
   std::string hub_endpoint;              ///< empty: as EngineOptions::hub_endpoint
+  std::vector<std::string> hub_mirrors;  ///< as SourceOptions::hub_mirrors
+  bool hub_offline = false;
+  std::string modelscope_endpoint;  ///< empty: as SourceOptions::modelscope_endpoint
   bool allow_plain_http = false;
   source::BucketOptions buckets;
   std::vector<std::string> local_roots;

@@ -172,6 +172,17 @@ bool TakeNodeCredentials(const ConfigValue& value, bool& out) {
   return TakeChoice<bool>(value, {{"off", false}, {"auto", true}}, out);
 }
 
+bool TakeEndpoints(const ConfigValue& value, std::vector<std::string>& out) {
+  constexpr size_t kMostEndpoints = 10;
+  if (!value.is_list || value.items.size() > kMostEndpoints) return false;
+  std::vector<std::string> endpoints(value.items.size());
+  for (size_t i = 0; i < endpoints.size(); ++i) {
+    if (!TakeEndpoint({.items = {value.items[i]}}, endpoints[i])) return false;
+  }
+  out = std::move(endpoints);
+  return true;
+}
+
 bool TakeListenAddress(const ConfigValue& value, std::optional<ListenAddress>& out) {
   std::optional<std::string_view> text = Scalar(value);
   if (!text) return false;
@@ -300,6 +311,28 @@ constexpr std::array kKeys = {
               "The Hub that hf:// models come from.",
               [](const ConfigValue& value, Config& config) {
                 return TakeEndpoint(value, config.hub_endpoint);
+              }},
+    ConfigKey{
+        "sources.huggingface.mirrors", kAtRestart,
+        "a list of at most 10 http:// or https:// URLs without user, query or fragment", "[]",
+        "Other Hubs with the same models, asked in this order while the endpoint is away. Callers' "
+        "tokens are sent to them too, and what they show to a caller is served to it: list none "
+        "that shows more than the Hub would.",
+        [](const ConfigValue& value, Config& config) {
+          return TakeEndpoints(value, config.hub_mirrors);
+        }},
+    ConfigKey{"sources.huggingface.offline", kAtOnce, "true or false", "false",
+              "Whether the Hub and its mirrors are never asked: hf:// models are then served if "
+              "they are cached and public, a branch as the commit that it last was.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeChoice<bool>(value, {{"true", true}, {"false", false}},
+                                        config.hub_offline);
+              }},
+    ConfigKey{"sources.modelscope.endpoint", kAtRestart,
+              "an http:// or https:// URL without user, query or fragment", "https://modelscope.cn",
+              "Where modelscope:// models come from.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeEndpoint(value, config.modelscope_endpoint);
               }},
     ConfigKey{"sources.http.allowPlain", kAtOnce, "true or false", "false",
               "Whether http:// models, and those of registries without https, may come from "

@@ -78,6 +78,9 @@ EngineOptions ToEngineOptions(const config::Config& config, const Placement& pla
   options.write_engine = config.write_engine;
   options.buffer_bytes = config.buffer_memory;
   options.hub_endpoint = config.hub_endpoint;
+  options.hub_mirrors = config.hub_mirrors;
+  options.hub_offline = config.hub_offline;
+  options.modelscope_endpoint = config.modelscope_endpoint;
   options.local_roots = config.local_roots;
   options.buckets = config.buckets;
   options.allow = config.allow;

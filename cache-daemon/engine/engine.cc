@@ -40,6 +40,9 @@ constexpr int kAskers = 4;
 
 source::SourceOptions SourceOptionsOf(const EngineOptions& options) {
   return {.hub_endpoint = options.hub_endpoint,
+          .hub_mirrors = options.hub_mirrors,
+          .hub_offline = options.hub_offline,
+          .modelscope_endpoint = options.modelscope_endpoint,
           .local_roots = options.local_roots,
           .allow_plain_http = options.allow_plain_http,
           .allow = options.allow,

@@ -30,8 +30,11 @@ struct EngineOptions {
   fill::FillerOptions fill;
   source::TransportOptions transport;
   io::IoEngineChoice write_engine = io::IoEngineChoice::kAuto;
-  Bytes buffer_bytes = 128 * kMiB;  ///< what is read back from the disk takes 16 MiB beside it
-  std::string hub_endpoint;         ///< empty: HF_ENDPOINT, else https://huggingface.co
+  Bytes buffer_bytes = 128 * kMiB;       ///< what is read back from the disk takes 16 MiB beside it
+  std::string hub_endpoint;              ///< empty: HF_ENDPOINT, else https://huggingface.co
+  std::vector<std::string> hub_mirrors;  ///< these and the next two: as SourceOptions'
+  bool hub_offline = false;
+  std::string modelscope_endpoint;
   std::vector<std::string>
       local_roots;  ///< file:// models must lie below one of these; empty: none allowed
   bool allow_plain_http = false;        ///< http:// origins other than the loopback
@@ -269,8 +272,8 @@ class Engine {
   virtual Result<store::SpaceSums> Capacity() const = 0;
   /// Takes over what can change while it runs: store.limit and store.min_free; connections,
   /// connections_per_host, bandwidth_limit and warm of `fill`; hold_timeout;
-  /// transport.stall_timeout; local_roots, allow_plain_http and allow; keep. Everything else stays
-  /// as it was at Open. Evicts nothing. One call at a time.
+  /// transport.stall_timeout; local_roots, allow_plain_http, allow and hub_offline; keep.
+  /// Everything else stays as it was at Open. Evicts nothing. One call at a time.
   virtual Result<> Reconfigure(const EngineOptions& options) = 0;
   /// As Store::EvictToFit.
   virtual Result<store::EvictedToFit> EvictToFit(store::FitTo fit_to) = 0;

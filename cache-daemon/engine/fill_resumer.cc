@@ -7,6 +7,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/web_reference.h"
+
 namespace weighhouse {
 namespace {
 
@@ -24,7 +26,8 @@ std::optional<ModelReference> ReferenceTo(const store::Store& store,
     if (reference->IsCommit(snapshot.revision)) reference->revision = snapshot.revision;
     const FileIdentity& identity = snapshot.files.front().listed.identity;
     bool web = reference->Scheme() == "http" || reference->Scheme() == "https";
-    if (web && identity.kind == FileIdentity::Kind::kSha256) {
+    bool one_file = web && WebFormOf(reference->uri) == WebForm::kFile;
+    if (one_file && identity.kind == FileIdentity::Kind::kSha256) {
       Result<Digest> sha256 = Digest::FromHex(identity.value);
       if (sha256) reference->expected_sha256 = *sha256;
     }

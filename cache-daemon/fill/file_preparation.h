@@ -17,7 +17,8 @@ struct PreparedFile {
 enum class Want { kLocation, kLocationAndIngest };
 
 /// Asks `asker`'s source, with its rights, where the file is now, and opens its ingest. On a
-/// worker: it blocks on network and disk. Errors: Source::Locate's and Store::StartIngest's.
+/// worker: it blocks on network and disk. A local file's blocks are shared where they
+/// can be. Errors: Source::Locate's, OpenLocalFile's, Store::StartIngest's, Ingest::ShareBlocks'.
 Result<PreparedFile> PrepareFile(const FillContext& context, const FileAskers::Asker& asker,
                                  const std::string& ingest_id, Want want);
 

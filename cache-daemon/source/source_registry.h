@@ -11,11 +11,17 @@
 namespace weighhouse::source {
 
 class HttpClient;
+class HuggingFace;
 
 struct SourceOptions {
   /// Where `hf://` models come from; empty: the environment's HF_ENDPOINT, else
   /// https://huggingface.co.
   std::string hub_endpoint;
+  /// Asked in order while the endpoint is away, with callers' tokens (see HuggingFace).
+  std::vector<std::string> hub_mirrors;
+  bool hub_offline = false;  ///< the Hub is never asked
+  /// Where `modelscope://` models come from; empty: https://modelscope.cn.
+  std::string modelscope_endpoint;
   std::vector<std::string>
       local_roots;  ///< absolute; `file://` models must lie below one. Empty: none are allowed.
   /// `http://` models, and registries without https, elsewhere than at the loopback.
@@ -33,7 +39,8 @@ class SourceRegistry {
   /// kFailedPrecondition for certificate authorities that can't be read.
   static Result<std::unique_ptr<SourceRegistry>> Create(SourceOptions options);
 
-  /// From now on: local_roots, allow_plain_http and allow of `options`. kInvalidArgument as Create.
+  /// From now on: local_roots, allow_plain_http, allow and hub_offline of `options`.
+  /// kInvalidArgument as Create.
   /// Fills under way keep the sources that they have.
   Result<> Allow(const SourceOptions& options) EXCLUDES(mutex_);
 
@@ -46,11 +53,13 @@ class SourceRegistry {
   SourceRegistry() = default;
 
   std::shared_ptr<HttpClient> client_;
-  std::shared_ptr<Source> hugging_face_;
+  std::shared_ptr<HuggingFace> hugging_face_;
+  std::shared_ptr<Source> modelscope_;
   std::unique_ptr<BucketSources> buckets_;
   mutable Mutex mutex_;
   std::vector<std::string> allow_ GUARDED_BY(mutex_);
   std::shared_ptr<Source> http_file_ GUARDED_BY(mutex_);
+  std::shared_ptr<Source> web_list_ GUARDED_BY(mutex_);
   std::shared_ptr<Source> oci_registry_ GUARDED_BY(mutex_);
   std::shared_ptr<Source> local_path_ GUARDED_BY(mutex_);  ///< null: no roots are allowed
   std::shared_ptr<Source> s3_ GUARDED_BY(mutex_);
