@@ -52,9 +52,10 @@ steady_clock::time_point RenewalOf(const std::string& expiration) {
   if (strptime(expiration.c_str(), "%Y-%m-%dT%H:%M:%S", &parts) == nullptr) {
     return now + minutes(60);
   }
-  auto left = system_clock::from_time_t(timegm(&parts)) - system_clock::now();
-  left = std::clamp<system_clock::duration>(left, minutes(0), minutes(12 * 60));
-  return now + std::max<system_clock::duration>(left - minutes(5), left / 2);
+  // In whole seconds: a far year is beyond what the clock's own unit can count.
+  std::chrono::seconds left(timegm(&parts) - system_clock::to_time_t(system_clock::now()));
+  left = std::clamp<std::chrono::seconds>(left, minutes(0), minutes(12 * 60));
+  return now + std::max<std::chrono::seconds>(left - minutes(5), left / 2);
 }
 
 std::string JsonText(const Json& object, const char* name) {

@@ -110,7 +110,9 @@ TEST_P(S3FailureTest, SaysWhatToDo) {
   EXPECT_EQ(error.code, each.expected) << error.message;
   EXPECT_THAT(error.message, HasSubstr(each.words));
   EXPECT_THAT(error.message, HasSubstr("s3://b/k"));
-  if (*each.code != '\0') EXPECT_THAT(error.message, HasSubstr("Said so"));
+  if (*each.code != '\0') {
+    EXPECT_THAT(error.message, HasSubstr("Said so"));
+  }
   EXPECT_EQ(error.retry_after.has_value(), each.expected == Code::kUnavailable);
 }
 

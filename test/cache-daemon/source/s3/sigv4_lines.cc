@@ -20,7 +20,7 @@ int main() {
     S3Place place{.endpoint = {}, .bucket = asked["bucket"]};
     if (!asked["endpoint"].is_null())
       place.endpoint = Url::Parse(asked["endpoint"].get<std::string>()).value();
-    if (asked["path_style"]) place.addressing = S3Addressing::kPath;
+    place.addressing = asked["path_style"] ? S3Addressing::kPath : S3Addressing::kVirtual;
     std::string region = asked["region"];
     Url url =
         place.UrlOf(region, asked["key"].get<std::string>(), asked["query"].get<std::string>())
