@@ -13,6 +13,8 @@
 #include "base/units.h"
 #include "cache-daemon/fill/filler.h"
 #include "cache-daemon/io/io_engine.h"
+#include "cache-daemon/source/model_rules.h"
+#include "cache-daemon/source/pickle_files.h"
 #include "cache-daemon/source/transport.h"
 
 namespace weighhouse::config {
@@ -42,8 +44,13 @@ struct Config {
   Bytes verify_rate = 512 * kMiB;        ///< a second; 0: no limit
   std::string hub_endpoint;              ///< empty: as EngineOptions::hub_endpoint
   bool allow_plain_http = false;
+  std::vector<source::AddressRange> allow_addresses;  ///< as SourceOptions
+  source::Proxies proxies;                            ///< as SourceOptions
   std::vector<std::string> local_roots;
-  std::vector<std::string> allow{"*"};        ///< as SourceOptions::allow
+  std::vector<std::string> allow{"*"};  ///< as SourceOptions::allow
+  std::vector<std::string> deny;        ///< as SourceOptions
+  std::vector<source::NamespaceRule> allow_by_namespace, deny_by_namespace;  ///< as SourceOptions
+  source::PicklePolicy pickle = source::PicklePolicy::kAllow;
   std::vector<ModelReference> keep;           ///< no two name the same
   std::optional<ListenAddress> admin_listen;  ///< unset: no admin port
   std::string log_level = "info";

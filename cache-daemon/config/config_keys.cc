@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "cache-daemon/config/config.h"
+#include "cache-daemon/config/source_policy_keys.h"
 #include "cache-daemon/source/file_filter.h"
 
 namespace weighhouse::config {
@@ -289,7 +290,8 @@ constexpr std::array kKeys = {
                 return TakeEndpoint(value, config.hub_endpoint);
               }},
     ConfigKey{"sources.http.allowPlain", kAtOnce, "true or false", "false",
-              "Whether http:// models may come from other hosts than the loopback.",
+              "Whether plain http:// may be used, by any source and after any redirect, elsewhere "
+              "than at the loopback and at the endpoints that this configuration names.",
               [](const ConfigValue& value, Config& config) {
                 return TakeChoice<bool>(value, {{"true", true}, {"false", false}},
                                         config.allow_plain_http);
@@ -325,6 +327,15 @@ constexpr std::array kKeys = {
 
 }  // namespace
 
-std::span<const ConfigKey> ConfigKeys() { return kKeys; }
+std::span<const ConfigKey> ConfigKeys() {
+  static const std::vector<ConfigKey> all = [] {
+    std::vector<ConfigKey> keys(kKeys.begin(), kKeys.end());
+    std::span<const ConfigKey> policy = SourcePolicyKeys();
+    keys.insert(std::ranges::find(keys, "admin.listen", &ConfigKey::name), policy.begin(),
+                policy.end());
+    return keys;
+  }();
+  return all;
+}
 
 }  // namespace weighhouse::config

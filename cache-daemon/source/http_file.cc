@@ -89,8 +89,7 @@ Error Failure(const RedirectedResponse& answer, const Url& asked) {
 
 }  // namespace
 
-HttpFile::HttpFile(PlainHttp plain_http, std::shared_ptr<HttpClient> client)
-    : plain_http_(plain_http), client_(std::move(client)) {}
+HttpFile::HttpFile(std::shared_ptr<HttpClient> client) : client_(std::move(client)) {}
 
 Result<Listing> HttpFile::Resolve(const ModelReference& reference, const Credentials&,
                                   std::stop_token stop) {
@@ -122,10 +121,8 @@ Result<FileLocation> HttpFile::Locate(const ModelReference& reference, const Lis
 
 Result<HttpFile::Found> HttpFile::Look(const ModelReference& reference, std::stop_token stop) {
   Url url = TRY(Url::Parse(reference.uri));
-  TRY(CheckScheme(url));
   std::string name = TRY(NameOf(url));
   RedirectedResponse answer = TRY(Ask(url, std::move(stop)));
-  TRY(CheckScheme(answer.url));
   if (!HasContent(answer.response.status())) return std::unexpected(Failure(answer, url));
   std::optional<Bytes> size = SizeOf(answer.response.headers);
   if (!size) {
@@ -154,15 +151,6 @@ Result<RedirectedResponse> HttpFile::Ask(const Url& url, std::stop_token stop) {
   // An empty file has no byte 0.
   if (get.response.status() == 416 && status == 200) return head;
   return get;
-}
-
-Result<> HttpFile::CheckScheme(const Url& url) const {
-  if (url.scheme == "https" || url.IsLoopback() || plain_http_ == PlainHttp::kAllowed) return {};
-  return Fail(
-      Code::kInvalidArgument,
-      fmt::format("{} is plain http, which anybody on the way can change: use https (an admin can "
-                  "allow plain http)",
-                  Printable(url.ToPublicString())));
 }
 
 }  // namespace weighhouse::source

@@ -8,17 +8,15 @@
 
 namespace weighhouse::source {
 
-/// One file at an https URL (http only at the loopback, or where an admin allows it). Its identity
+/// One file at an https URL (http where ConnectionPolicy lets it be). Its identity
 /// is the sha256 that the reference names, else its strong ETag, else its time of last change. The
 /// URL's query may be a signature: it is in no origin, message or log, and a file that needed one
 /// isn't `anonymous`. Thread-safe.
 class HttpFile final : public Source {
  public:
-  enum class PlainHttp { kLoopbackOnly, kAllowed };
-  HttpFile(PlainHttp plain_http, std::shared_ptr<HttpClient> client);
+  explicit HttpFile(std::shared_ptr<HttpClient> client);
 
-  /// kInvalidArgument: no size or no identity to be had, a URL without a usable file name, plain
-  /// http elsewhere.
+  /// kInvalidArgument: no size or no identity to be had, a URL without a usable file name.
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
   /// kOutOfRange if the file is no longer the one that was listed. The location makes the server
@@ -36,9 +34,7 @@ class HttpFile final : public Source {
   };
   Result<Found> Look(const ModelReference& reference, std::stop_token stop);
   Result<RedirectedResponse> Ask(const Url& url, std::stop_token stop);
-  Result<> CheckScheme(const Url& url) const;
 
-  const PlainHttp plain_http_;
   const std::shared_ptr<HttpClient> client_;  // shared with the other sources: connections are
 };
 

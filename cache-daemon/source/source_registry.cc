@@ -1,11 +1,9 @@
 #include "cache-daemon/source/source_registry.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include "base/text.h"
@@ -41,23 +39,16 @@ Result<Url> HubEndpoint(std::string text) {
   return url;
 }
 
-/// Servers and curl take `/a/../b` for `/b`, so what a pattern allows by its path would be
-/// anything.
-bool HasDotSegments(const std::string& uri) {
-  std::string path = ToLower(uri) + "/";
-  return path.contains("/../") || path.contains("/./") || path.contains("%2e");
-}
-
-Result<> CheckAllowed(const std::vector<std::string>& allow, const std::string& uri) {
-  std::string name = uri.substr(0, uri.find('?'));
-  bool allowed = std::ranges::any_of(allow, [&](const std::string& pattern) {
-    return pattern == "*" || (MatchesPattern(pattern, name) && !HasDotSegments(name));
-  });
-  if (allowed) return {};
-  return Fail(Code::kPermissionDenied,
-              fmt::format("{}: not one of the models that may be used here: an admin lists them in "
-                          "sources.allow, which has [{}]",
-                          Printable(name), Printable(fmt::format("{}", fmt::join(allow, ", ")))));
+/// `configured`, what it lacks from the environment.
+Result<Proxies> UsableProxies(const Proxies& configured) {
+  Proxies proxies = Proxies::OfEnvironment();
+  if (!configured.http.empty()) proxies.http = configured.http;
+  if (!configured.https.empty()) proxies.https = configured.https;
+  if (!configured.except.empty()) proxies.except = configured.except;
+  for (const std::string& proxy : {proxies.http, proxies.https}) {
+    if (!proxy.empty()) TRY(CheckProxy(proxy));
+  }
+  return proxies;
 }
 
 }  // namespace
@@ -67,7 +58,11 @@ Result<std::unique_ptr<SourceRegistry>> SourceRegistry::Create(SourceOptions opt
   TRY(CheckCurlOptions({.ca_file = options.ca_file}));
   Url endpoint = TRY(HubEndpoint(std::move(options.hub_endpoint)));
   std::unique_ptr<SourceRegistry> registry(new SourceRegistry());
-  registry->client_ = std::make_shared<HttpClient>(HttpClientOptions{.ca_file = options.ca_file});
+  registry->endpoints_ = {endpoint.Origin()};
+  registry->policy_ = options.policy ? options.policy : std::make_shared<ConnectionPolicy>();
+  registry->client_ = std::make_shared<HttpClient>(
+      HttpClientOptions{.ca_file = options.ca_file, .policy = registry->policy_});
+  registry->http_file_ = std::make_shared<HttpFile>(registry->client_);
   registry->hugging_face_ = std::make_shared<HuggingFace>(std::move(endpoint), registry->client_);
   TRY(registry->Allow(options));
   return registry;
@@ -82,13 +77,18 @@ Result<> SourceRegistry::Allow(const SourceOptions& options) {
                   fmt::format("local root '{}' is not an absolute path", Printable(root)));
     }
   }
-  auto plain_http =
-      options.allow_plain_http ? HttpFile::PlainHttp::kAllowed : HttpFile::PlainHttp::kLoopbackOnly;
-  auto http_file = std::make_shared<HttpFile>(plain_http, client_);
+  Proxies proxies = TRY(UsableProxies(options.proxies));
   auto local_path = roots.empty() ? nullptr : std::make_shared<LocalPath>(std::move(roots));
+  policy_->Set({.allow_addresses = options.allow_addresses,
+                .allow_plain_http = options.allow_plain_http,
+                .endpoints = endpoints_,
+                .proxies = std::move(proxies)});
   MutexLock lock(mutex_);
-  allow_ = options.allow;
-  http_file_ = std::move(http_file);
+  rules_ = {.allow = options.allow,
+            .deny = options.deny,
+            .allow_by_namespace = options.allow_by_namespace,
+            .deny_by_namespace = options.deny_by_namespace};
+  pickle_ = options.pickle;
   local_path_ = std::move(local_path);
   return {};
 }
@@ -96,7 +96,7 @@ Result<> SourceRegistry::Allow(const SourceOptions& options) {
 Result<std::shared_ptr<Source>> SourceRegistry::For(const ModelReference& reference) const {
   std::string_view scheme = reference.Scheme();
   MutexLock lock(mutex_);
-  TRY(CheckAllowed(allow_, reference.uri));
+  TRY(CheckModel(rules_, reference.uri, {}));
   if (scheme == "hf") return hugging_face_;
   if (scheme == "https" || scheme == "http") return http_file_;
   if (scheme == "file" && local_path_) return local_path_;
@@ -111,6 +111,23 @@ Result<std::shared_ptr<Source>> SourceRegistry::For(const ModelReference& refere
               fmt::format("'{}': no source serves this scheme: hf, https and file "
                           "are served",
                           Printable(reference.uri)));
+}
+
+Result<> SourceRegistry::CheckFor(const ModelReference& reference, const Asker& asker) const {
+  MutexLock lock(mutex_);
+  return CheckModel(rules_, reference.uri, asker);
+}
+
+Result<Listing> SourceRegistry::Select(const Listing& listing,
+                                       const ModelReference& reference) const {
+  Listing selected = TRY(ApplyPatterns(listing, reference));
+  MutexLock lock(mutex_);
+  return ApplyPicklePolicy(pickle_, listing, std::move(selected));
+}
+
+Result<Listing> SourceRegistry::Permitted(const Listing& selected) const {
+  MutexLock lock(mutex_);
+  return ApplyPicklePolicy(pickle_, selected, selected);
 }
 
 }  // namespace weighhouse::source
