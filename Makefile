@@ -6,12 +6,13 @@ JOBS := $(shell nproc)
 # The image is named as deploy/daemonset/kustomization.yaml names it.
 VERSION := $(shell awk '/^project.weighhouse VERSION/ { print $$3 }' CMakeLists.txt)
 
-.PHONY: help setup build release test sanity sanity-tool check fuzz crash powerloss soak resume scale demo bench image clean
+.PHONY: help setup build release test sanity sanity-tool registry-tool sources s3-server check fuzz crash powerloss soak resume scale demo bench image clean
 
 help:
 	@echo 'make demo    the whole way of a volume with a real model, on this machine (MODEL=hf://org/name: the real Hub)'
 	@echo 'make test    build, then unit, contract, crash and e2e tests, the engine also under asan and tsan'
 	@echo 'make sanity  CSI'"'"'s own conformance suite against both daemons: what passed, and what was skipped for which capability'
+	@echo 'make sources one contract suite over every kind of source, against real servers: the same model is one set of blobs'
 	@echo 'make crash   the daemon, a fill and the store killed at every fault point; what was not synced kept, or dropped,'
 	@echo '             and as many random parts of it as CUTS says (20) after each'
 	@echo 'make powerloss  the power cut at 100 random moments (IMAGES=n) on ext4 and on xfs, each disk then recovered'
@@ -39,11 +40,22 @@ release: setup
 	@cmake --preset release
 	@cmake --build --preset release --parallel $(JOBS)
 
-test: setup sanity-tool
+test: setup sanity-tool registry-tool s3-server
 	@.ci/test
 
 sanity-tool: setup
 	@.ci/step 'csi-sanity' test/sanity/build
+
+registry-tool: setup
+	@.ci/step 'oras' test/registry/build
+
+s3-server: setup
+	@.ci/step 'versitygw' test/s3_server/build
+
+sources: build s3-server
+	@WEIGHHOUSE_BIN=$(CURDIR)/build/dev/bin \
+	  test/e2e/in-namespace build/venv/bin/python -m pytest -q -s -p no:cacheprovider test/e2e/test_sources.py \
+	  test/e2e/test_sources_s3.py
 
 sanity: build sanity-tool
 	@WEIGHHOUSE_BIN=$(CURDIR)/build/dev/bin \

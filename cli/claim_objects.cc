@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "base/volume_limits.h"
+#include "base/web_reference.h"
 #include "cli/object_name.h"
 
 namespace weighhouse::cli {
@@ -21,10 +22,7 @@ constexpr size_t kMaxPatterns = volume_limits::kMaxPatterns;
 constexpr size_t kMaxPatternBytes = volume_limits::kMaxPatternBytes;
 constexpr size_t kMaxParameterBytes = volume_limits::kMaxClassBytes;
 
-std::string ModelParameter(const ModelReference& model) {
-  if (!model.expected_sha256) return model.uri;
-  return fmt::format("{}#sha256={}", model.uri, model.expected_sha256->Hex());
-}
+std::string ModelParameter(const ModelReference& model) { return UriWithDigest(model); }
 
 Result<std::string> PatternsParameter(const char* flag, const std::vector<std::string>& patterns) {
   for (const std::string& pattern : patterns) {

@@ -139,6 +139,7 @@ Result<std::unique_ptr<Engine>> OpenLocalCache(const LocalCacheOptions& options)
   engine.hub_endpoint = options.hf_endpoint;
   engine.allow_plain_http = options.allow_plain_http;
   engine.fill.bandwidth_limit = options.bandwidth_limit;
+  engine.buckets.s3_node_credentials = engine.buckets.gcs_node_credentials = true;  // their own
   // Whoever runs this may connect there by other means.
   for (const char* range :
        {"127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"}) {

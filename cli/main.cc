@@ -22,8 +22,8 @@ void QuietLibraries() {
 }
 
 Outcome RunConnected(const Options& options) {
-  Result<std::string> token = ReadToken(options);
-  if (!token) return std::unexpected(ToFailure(token.error()));
+  Result<SecretValues> secret = ReadSecret(options);
+  if (!secret) return std::unexpected(ToFailure(secret.error()));
   auto client = Client::Connect(options);
   if (!client) return std::unexpected(client.error());
   switch (options.command) {
@@ -32,9 +32,9 @@ Outcome RunConnected(const Options& options) {
     case Command::kStatus:
       return Status(options, **client);
     case Command::kInspect:
-      return Inspect(options, **client, *token);
+      return Inspect(options, **client, *secret);
     case Command::kStorageClass:
-      return StorageClass(options, **client, *token);
+      return StorageClass(options, **client, *secret);
     case Command::kEvict:
       return Evict(options, **client);
     case Command::kVerify:

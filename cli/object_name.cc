@@ -62,7 +62,8 @@ std::string ObjectNameOf(const ModelReference& model, std::string_view words,
   std::string name;
   AppendWords(name, WithoutScheme(model.uri));
   std::string revision = model.RevisionOrDefault();
-  if (IsCommitId(revision)) revision.resize(kCommitDigits);
+  if (IsManifestDigest(revision)) revision.erase(0, std::string_view("sha256:").size());
+  if (model.IsCommit(model.revision)) revision.resize(kCommitDigits);
   if (!revision.empty() && revision != ModelReference{.uri = model.uri}.RevisionOrDefault()) {
     AppendWords(name, "-");
     AppendWords(name, revision);

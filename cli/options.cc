@@ -77,7 +77,8 @@ void DescribeGlobal(CLI::App& app, Options& options) {
                  "With --root: the Hub to ask (default: HF_ENDPOINT, else https://huggingface.co)")
       ->type_name("URL");
   app.add_flag("--allow-plain-http", options.allow_plain_http,
-               "With --root: take http:// models from other hosts than this one");
+               "With --root: take http:// models, and those of registries without https, from "
+               "other hosts than this one");
   app.set_version_flag("--version", "weighhouse " WEIGHHOUSE_VERSION);
 }
 
@@ -92,10 +93,15 @@ CLI::App& Add(CLI::App& app, std::string_view name, const char* description) {
 
 void DescribeModel(CLI::App& command, Options& options) {
   command
-      .add_option("MODEL", options.subject,
-                  "hf://org/name[@revision], https://host/path/file[#sha256=hex] or file:///path")
+      .add_option(
+          "MODEL", options.subject,
+          "hf://org/name[@revision], modelscope://org/name[@revision], "
+          "oci://registry/repository[:tag|@digest], s3://bucket/prefix, gs://bucket/prefix, "
+          "https://host/path/file[#sha256=hex], https://host/directory-with-SHA256SUMS/, "
+          "https://host/list.json#manifest or file:///path")
       ->required();
-  command.add_option("--revision", options.revision, "Branch, tag, refs/pr/N or commit");
+  command.add_option("--revision", options.revision,
+                     "Branch, tag, refs/pr/N or commit; of oci:// a tag or digest");
   command.add_option("--allow", options.allow, "Only files that match GLOB (may be repeated)")
       ->type_name("GLOB")
       ->allow_extra_args(false);
@@ -107,7 +113,9 @@ void DescribeModel(CLI::App& command, Options& options) {
       ->allow_extra_args(false);
   command
       .add_option("--token-file", options.token_file,
-                  "A file with an access token (default: the environment's HF_TOKEN)")
+                  "A file with an access token (default: the environment's HF_TOKEN, or "
+                  "MODELSCOPE_API_TOKEN or HTTP_TOKEN, as the model's source wants); for oci:// a "
+                  "Docker config.json with the registry's login")
       ->type_name("FILE");
 }
 

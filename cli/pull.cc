@@ -40,11 +40,11 @@ Failure Interrupted(const Options& options, int signal) {
 
 /// The request for a tree that nobody holds.
 Result<pb::AcquireRequest> ToRequest(const Options& options) {
-  std::string token = TRY(ReadToken(options));
+  SecretValues secret = TRY(ReadSecret(options));
   pb::AcquireRequest request;
   *request.mutable_model() = ModelOf(options);
   request.set_layout(options.layout == Layout::kHub ? pb::LAYOUT_HUB : pb::LAYOUT_FILES);
-  if (!token.empty()) (*request.mutable_credentials())["HF_TOKEN"] = token;
+  request.mutable_credentials()->insert(secret.begin(), secret.end());
   return request;
 }
 

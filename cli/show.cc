@@ -259,10 +259,10 @@ Outcome Status(const Options& options, Client& client) {
   return kOk;
 }
 
-Outcome Inspect(const Options& options, Client& client, const std::string& token) {
+Outcome Inspect(const Options& options, Client& client, const SecretValues& secret) {
   pb::StatRequest request;
   *request.mutable_model() = ModelOf(options);
-  if (!token.empty()) (*request.mutable_credentials())["HF_TOKEN"] = token;
+  request.mutable_credentials()->insert(secret.begin(), secret.end());
   Result<pb::StatResponse> stat = client.Stat(request);
   if (!stat) return std::unexpected(ToFailure(stat.error()));
   if (options.output == Output::kJson) {

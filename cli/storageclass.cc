@@ -21,16 +21,16 @@ Bytes EmptyCacheTakes(const pb::CapacityResponse& capacity) {
   return std::min(capacity.limit(), capacity.filesystem_total() - kept_free);
 }
 
-Result<ClaimFacts> FactsOf(const Options& options, Client& client, const std::string& token) {
+Result<ClaimFacts> FactsOf(const Options& options, Client& client, const SecretValues& secret) {
   ClaimFacts facts{.layout = options.layout, .options = options.claim};
   facts.model = TRY(ModelReference::Parse(options.subject, options.revision));
   facts.model.allow_patterns = options.allow;
   facts.model.ignore_patterns = options.ignore;
   pb::StatRequest request;
   *request.mutable_model() = ModelOf(options);
-  if (!token.empty()) (*request.mutable_credentials())["HF_TOKEN"] = token;
+  request.mutable_credentials()->insert(secret.begin(), secret.end());
   pb::StatResponse stat = TRY(client.Stat(request));
-  facts.commit = IsCommitId(stat.revision()) ? stat.revision() : "";
+  facts.commit = facts.model.IsCommit(stat.revision()) ? stat.revision() : "";
   facts.model_bytes = stat.bytes_selected();
   facts.recommended_bytes = stat.recommended_claim_bytes();
   if (options.claim.limit) {
@@ -44,8 +44,8 @@ Result<ClaimFacts> FactsOf(const Options& options, Client& client, const std::st
 
 }  // namespace
 
-Outcome StorageClass(const Options& options, Client& client, const std::string& token) {
-  Result<ClaimFacts> facts = FactsOf(options, client, token);
+Outcome StorageClass(const Options& options, Client& client, const SecretValues& secret) {
+  Result<ClaimFacts> facts = FactsOf(options, client, secret);
   if (!facts) return std::unexpected(ToFailure(facts.error()));
   Result<Json> objects = MakeClaimObjects(*facts);
   if (!objects) return std::unexpected(ToFailure(objects.error()));

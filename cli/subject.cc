@@ -22,12 +22,15 @@ constexpr size_t kIdDigits = 64;
 constexpr size_t kMaxToken = 64 * 1024;
 
 bool Names(const std::string& subject, const std::string& reference) {
-  return reference == subject || reference.starts_with(subject + "@");
+  return reference == subject || reference.starts_with(subject + "@") ||
+         reference.starts_with(subject + ":");
 }
 
 void SetGlobs(const std::optional<std::vector<std::string>>& globs, pb::Patterns& patterns) {
   for (const std::string& glob : *globs) patterns.add_globs(glob);
 }
+
+bool IsOfRegistry(const Options& options) { return options.subject.starts_with("oci://"); }
 
 Result<std::string> ReadTokenFile(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -55,9 +58,18 @@ pb::Model ModelOf(const Options& options) {
   return model;
 }
 
+std::string TokenName(const Options& options) {
+  if (IsOfRegistry(options)) return ".dockerconfigjson";
+  if (options.subject.starts_with("https://") || options.subject.starts_with("http://")) {
+    return "HTTP_TOKEN";
+  }
+  return options.subject.starts_with("modelscope://") ? "MODELSCOPE_API_TOKEN" : "HF_TOKEN";
+}
+
 Result<std::string> ReadToken(const Options& options) {
   if (options.token_file) return ReadTokenFile(*options.token_file);
-  const char* token = std::getenv("HF_TOKEN");
+  if (IsOfRegistry(options)) return std::string();
+  const char* token = std::getenv(TokenName(options).c_str());
   return std::string(token == nullptr ? "" : Trim(token));
 }
 

@@ -91,7 +91,7 @@ cache::v1::CreateVolumeRequest MakeRequest(const Claim& claim) {
 Result<> Describe(const Claim& claim, const NodeTopology& node, const cache::v1::Volume& made,
                   ::csi::v1::Volume& volume) {
   const ModelReference& model = claim.parameters.context.model;
-  if (!made.commit().empty() && (!IsCommitId(made.commit()) || model.Scheme() != "hf")) {
+  if (!made.commit().empty() && !model.IsCommit(made.commit())) {
     return Fail(Code::kUnavailable,
                 fmt::format("the cache daemon resolved {} to `{}`, which is no commit",
                             model.ToString(), Printable(made.commit(), 64)));

@@ -1,5 +1,7 @@
 #include "csi/model_message.h"
 
+#include "base/web_reference.h"
+
 namespace weighhouse::csi {
 namespace {
 
@@ -13,9 +15,7 @@ cache::v1::Patterns PatternsOf(const std::vector<std::string>& globs) {
 
 cache::v1::Model ToMessage(const ModelReference& reference) {
   cache::v1::Model model;
-  std::string uri = reference.uri;
-  if (reference.expected_sha256) uri += "#sha256=" + reference.expected_sha256->Hex();
-  model.set_uri(uri);
+  model.set_uri(UriWithDigest(reference));
   model.set_revision(reference.revision);
   model.set_commit(reference.commit);
   if (reference.allow_patterns) *model.mutable_allow() = PatternsOf(*reference.allow_patterns);

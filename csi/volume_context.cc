@@ -23,7 +23,29 @@ constexpr std::string_view kCommit = volume_limits::kCommitKey;
 constexpr Bytes kDefaultScratchSize = kGiB;
 constexpr std::array<std::string_view, 2> kForeignPrefixes = {"csi.storage.k8s.io/",
                                                               "storage.kubernetes.io/"};
-constexpr std::array<std::string_view, 2> kCredentialKeys = {"HF_TOKEN", "token"};
+/// Of the Hugging Face Hub, of ModelScope, of web servers, of OCI registries, of S3 (its SDKs'
+/// names and KServe's), of Google Cloud Storage (KServe's name and the SDKs').
+constexpr std::array<std::string_view, 21> kCredentialKeys = {"HF_TOKEN",
+                                                              "token",
+                                                              "MODELSCOPE_API_TOKEN",
+                                                              "HTTP_TOKEN",
+                                                              "HTTP_USERNAME",
+                                                              "HTTP_PASSWORD",
+                                                              ".dockerconfigjson",
+                                                              "username",
+                                                              "password",
+                                                              "AWS_ACCESS_KEY_ID",
+                                                              "AWS_SECRET_ACCESS_KEY",
+                                                              "AWS_SESSION_TOKEN",
+                                                              "AWS_REGION",
+                                                              "AWS_DEFAULT_REGION",
+                                                              "AWS_ENDPOINT_URL",
+                                                              "AWS_ENDPOINT_URL_S3",
+                                                              "awsAccessKeyID",
+                                                              "awsSecretAccessKey",
+                                                              "awsSessionToken",
+                                                              "gcloud-application-credentials.json",
+                                                              "GOOGLE_APPLICATION_CREDENTIALS"};
 constexpr std::string_view kEphemeral = "csi.storage.k8s.io/ephemeral";
 
 std::string Value(const StringMap& attributes, std::string_view key) {
@@ -106,15 +128,17 @@ Result<std::optional<std::vector<std::string>>> ParsePatterns(const StringMap& a
 Result<std::string> ParseCommit(const StringMap& attributes, const ModelReference& model) {
   std::string commit = Value(attributes, kCommit);
   if (commit.empty()) return commit;
-  if (model.Scheme() != "hf") {
+  if (!model.HasCommits()) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("commit {}: {} models have no commits, leave it out",
                             Printable(commit, 64), model.Scheme()));
   }
-  if (!IsCommitId(commit)) {
-    return Fail(Code::kInvalidArgument,
-                fmt::format("commit `{}`: must be 40 lower-case hexadecimal digits",
-                            Printable(commit, 64)));
+  if (!model.IsCommit(commit)) {
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("commit `{}`: must be 40 lower-case hexadecimal digits of an hf:// model, "
+                    "or sha256: and 64 of an oci:// model",
+                    Printable(commit, 64)));
   }
   return commit;
 }

@@ -97,10 +97,10 @@ Result<ModelReference> ToModelReference(const pb::Model& model) {
     std::vector<std::string> globs = TRY(ToGlobs(model.ignore(), "model.ignore"));
     reference.ignore_patterns = std::move(globs);
   }
-  if (!model.commit().empty() && (!IsCommitId(model.commit()) || reference.Scheme() != "hf")) {
+  if (!model.commit().empty() && !reference.IsCommit(model.commit())) {
     return Fail(Code::kInvalidArgument,
-                fmt::format("model.commit `{}`: must be 40 lower-case hexadecimal digits, and only "
-                            "hf:// models have one",
+                fmt::format("model.commit `{}`: must be 40 lower-case hexadecimal digits of an "
+                            "hf:// model, or sha256: and 64 of an oci:// model",
                             Printable(model.commit(), 80)));
   }
   reference.commit = model.commit();

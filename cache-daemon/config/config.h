@@ -13,6 +13,7 @@
 #include "base/units.h"
 #include "cache-daemon/fill/filler.h"
 #include "cache-daemon/io/io_engine.h"
+#include "cache-daemon/source/bucket_sources.h"
 #include "cache-daemon/source/model_rules.h"
 #include "cache-daemon/source/pickle_files.h"
 #include "cache-daemon/source/transport.h"
@@ -43,9 +44,13 @@ struct Config {
   Bytes scrub_rate = 64 * kMiB;          ///< a second; 0: no limit
   Bytes verify_rate = 512 * kMiB;        ///< a second; 0: no limit
   std::string hub_endpoint;              ///< empty: as EngineOptions::hub_endpoint
+  std::vector<std::string> hub_mirrors;  ///< as SourceOptions::hub_mirrors
+  bool hub_offline = false;
+  std::string modelscope_endpoint;  ///< empty: as SourceOptions::modelscope_endpoint
   bool allow_plain_http = false;
   std::vector<source::AddressRange> allow_addresses;  ///< as SourceOptions
   source::Proxies proxies;                            ///< as SourceOptions
+  source::BucketOptions buckets;
   std::vector<std::string> local_roots;
   std::vector<std::string> allow{"*"};  ///< as SourceOptions::allow
   std::vector<std::string> deny;        ///< as SourceOptions

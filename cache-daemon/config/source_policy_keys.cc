@@ -25,7 +25,7 @@ bool TakeAddresses(const ConfigValue& value, std::vector<source::AddressRange>& 
   return true;
 }
 
-bool TakeDenied(const ConfigValue& value, std::vector<std::string>& out) {
+bool TakePatterns(const ConfigValue& value, std::vector<std::string>& out) {
   if (!value.is_list || value.items.size() > kMaxPatterns) return false;
   bool usable = std::ranges::all_of(value.items, [](const std::string& pattern) {
     bool names_scheme = pattern == "*" || pattern.contains("://");
@@ -47,6 +47,13 @@ bool TakeNamespaceRules(const ConfigValue& value, std::vector<source::NamespaceR
   return true;
 }
 
+bool TakeSwitch(const ConfigValue& value, bool& out) {
+  if (value.is_list) return false;
+  const std::string& text = value.items.front();
+  out = text == "true";
+  return out || text == "false";
+}
+
 bool TakePickle(const ConfigValue& value, source::PicklePolicy& out) {
   using enum source::PicklePolicy;
   const std::pair<std::string_view, source::PicklePolicy> kChoices[] = {
@@ -56,6 +63,15 @@ bool TakePickle(const ConfigValue& value, source::PicklePolicy& out) {
                                   &std::pair<std::string_view, source::PicklePolicy>::first);
   if (choice == std::end(kChoices)) return false;
   out = choice->second;
+  return true;
+}
+
+bool TakePaths(const ConfigValue& value, std::vector<std::string>& out) {
+  if (!value.is_list) return false;
+  for (const std::string& path : value.items) {
+    if (!path.starts_with('/')) return false;
+  }
+  out = value.items;
   return true;
 }
 
@@ -92,11 +108,17 @@ constexpr const char* kNamespaceForm =
 
 constexpr std::array kPolicyKeys = {
     ConfigKey{
+        "sources.allow", kAtOnce,
+        "a list of at most 100 globs of model URIs, such as [\"hf://org/*\"]", "[\"*\"]",
+        "Only models whose URI, without revision and query, matches one of these may be used: "
+        "`*` matches any characters, `/` too. What is in the cache already is no exception.",
+        [](const ConfigValue& value, Config& config) { return TakePatterns(value, config.allow); }},
+    ConfigKey{
         "sources.deny", kAtOnce,
         "a list of at most 100 globs of model URIs, such as [\"hf://org/*\"]", "[]",
         "Models whose URI, without revision and query, matches one of these may not be used, "
         "whatever `sources.allow` says. They count whatever the case.",
-        [](const ConfigValue& value, Config& config) { return TakeDenied(value, config.deny); }},
+        [](const ConfigValue& value, Config& config) { return TakePatterns(value, config.deny); }},
     ConfigKey{"sources.allowByNamespace", kAtOnce, kNamespaceForm, "[]",
               "A namespace that one of these is about may use only the models that one of them "
               "names, if `sources.allow` has them too. Other namespaces, `keep` and the command "
@@ -122,6 +144,17 @@ constexpr std::array kPolicyKeys = {
         [](const ConfigValue& value, Config& config) {
           return TakeAddresses(value, config.allow_addresses);
         }},
+    ConfigKey{"sources.http.allowPlain", kAtOnce, "true or false", "false",
+              "Whether plain http:// may be used, by any source and after any redirect, elsewhere "
+              "than at the loopback and at the endpoints that this configuration names.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeSwitch(value, config.allow_plain_http);
+              }},
+    ConfigKey{"sources.local.roots", kAtOnce, "a list of absolute paths, such as [/models]", "[]",
+              "file:// models must lie below one of these directories.",
+              [](const ConfigValue& value, Config& config) {
+                return TakePaths(value, config.local_roots);
+              }},
     ConfigKey{"sources.caFile", kAtRestart, "an absolute path",
               "the environment's SSL_CERT_FILE, else the system's",
               "The certificate authorities that vouch for sources, and for proxies by https: a PEM "

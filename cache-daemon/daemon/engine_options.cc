@@ -78,7 +78,11 @@ EngineOptions ToEngineOptions(const config::Config& config, const Placement& pla
   options.write_engine = config.write_engine;
   options.buffer_bytes = config.buffer_memory;
   options.hub_endpoint = config.hub_endpoint;
+  options.hub_mirrors = config.hub_mirrors;
+  options.hub_offline = config.hub_offline;
+  options.modelscope_endpoint = config.modelscope_endpoint;
   options.local_roots = config.local_roots;
+  options.buckets = config.buckets;
   options.allow = config.allow;
   options.deny = config.deny;
   options.allow_by_namespace = config.allow_by_namespace;

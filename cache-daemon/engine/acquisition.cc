@@ -47,7 +47,7 @@ Listing ListingOf(const store::Snapshot& snapshot) {
 Result<std::optional<Resolved>> ResolveUnasked(const EngineParts& parts,
                                                const ModelReference& model) {
   std::shared_ptr<source::Source> source = TRY(parts.sources.For(model));
-  if (!IsCommitId(model.revision)) return std::nullopt;
+  if (!model.IsCommit(model.revision)) return std::nullopt;
   std::optional<store::Snapshot> known = PublicSnapshotOf(parts.store, model);
   if (!known) return std::nullopt;
   // What an admin leaves out since then is another snapshot's listing.

@@ -40,6 +40,9 @@ constexpr int kAskers = 4;
 
 source::SourceOptions SourceOptionsOf(const EngineOptions& options) {
   return {.hub_endpoint = options.hub_endpoint,
+          .hub_mirrors = options.hub_mirrors,
+          .hub_offline = options.hub_offline,
+          .modelscope_endpoint = options.modelscope_endpoint,
           .local_roots = options.local_roots,
           .allow_plain_http = options.allow_plain_http,
           .allow_addresses = options.allow_addresses,
@@ -49,7 +52,8 @@ source::SourceOptions SourceOptionsOf(const EngineOptions& options) {
           .allow_by_namespace = options.allow_by_namespace,
           .deny_by_namespace = options.deny_by_namespace,
           .pickle = options.pickle,
-          .ca_file = options.transport.ca_file};
+          .ca_file = options.transport.ca_file,
+          .buckets = options.buckets};
 }
 
 source::TransportOptions TransportOptionsOf(

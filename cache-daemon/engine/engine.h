@@ -13,6 +13,7 @@
 #include "cache-daemon/fill/filler.h"
 #include "cache-daemon/io/filesystem.h"
 #include "cache-daemon/io/io_engine.h"
+#include "cache-daemon/source/bucket_sources.h"
 #include "cache-daemon/source/model_rules.h"
 #include "cache-daemon/source/pickle_files.h"
 #include "cache-daemon/source/transport.h"
@@ -31,8 +32,11 @@ struct EngineOptions {
   fill::FillerOptions fill;
   source::TransportOptions transport;
   io::IoEngineChoice write_engine = io::IoEngineChoice::kAuto;
-  Bytes buffer_bytes = 128 * kMiB;  ///< what is read back from the disk takes 16 MiB beside it
-  std::string hub_endpoint;         ///< empty: HF_ENDPOINT, else https://huggingface.co
+  Bytes buffer_bytes = 128 * kMiB;       ///< what is read back from the disk takes 16 MiB beside it
+  std::string hub_endpoint;              ///< empty: HF_ENDPOINT, else https://huggingface.co
+  std::vector<std::string> hub_mirrors;  ///< these and the next two: as SourceOptions'
+  bool hub_offline = false;
+  std::string modelscope_endpoint;
   std::vector<std::string>
       local_roots;  ///< file:// models must lie below one of these; empty: none allowed
   bool allow_plain_http = false;  ///< http:// origins other than the loopback
@@ -43,6 +47,7 @@ struct EngineOptions {
   std::vector<source::NamespaceRule> allow_by_namespace = {};  ///< as source::ModelRules
   std::vector<source::NamespaceRule> deny_by_namespace = {};   ///< as source::ModelRules
   source::PicklePolicy pickle = source::PicklePolicy::kAllow;
+  source::BucketOptions buckets;
   size_t resolve_threads = 8;
   /// Interrupted fills of public models go on by themselves, also those that lost a bad file.
   bool resume_fills = false;
@@ -276,8 +281,8 @@ class Engine {
   virtual Result<store::SpaceSums> Capacity() const = 0;
   /// Takes over what can change while it runs: store.limit and store.min_free; connections,
   /// connections_per_host, bandwidth_limit and warm of `fill`; hold_timeout;
-  /// transport.stall_timeout; local_roots, allow_plain_http and allow; keep. Everything else stays
-  /// as it was at Open. Evicts nothing. One call at a time.
+  /// transport.stall_timeout; local_roots, allow_plain_http, allow and hub_offline; keep.
+  /// Everything else stays as it was at Open. Evicts nothing. One call at a time.
   virtual Result<> Reconfigure(const EngineOptions& options) = 0;
   /// As Store::EvictToFit.
   virtual Result<store::EvictedToFit> EvictToFit(store::FitTo fit_to) = 0;

@@ -7,6 +7,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/web_reference.h"
 #include "cache-daemon/source/time_limit.h"
 
 namespace weighhouse {
@@ -23,10 +24,11 @@ std::optional<ModelReference> ReferenceTo(const store::Store& store,
     if (record.snapshot_id != snapshot.id) continue;
     Result<ModelReference> reference = ModelReference::Parse(record.text);
     if (!reference) continue;
-    if (IsCommitId(snapshot.revision)) reference->revision = snapshot.revision;
+    if (reference->IsCommit(snapshot.revision)) reference->revision = snapshot.revision;
     const FileIdentity& identity = snapshot.files.front().listed.identity;
     bool web = reference->Scheme() == "http" || reference->Scheme() == "https";
-    if (web && identity.kind == FileIdentity::Kind::kSha256) {
+    bool one_file = web && WebFormOf(reference->uri) == WebForm::kFile;
+    if (one_file && identity.kind == FileIdentity::Kind::kSha256) {
       Result<Digest> sha256 = Digest::FromHex(identity.value);
       if (sha256) reference->expected_sha256 = *sha256;
     }

@@ -178,7 +178,7 @@ bool Keeper::HoldsWhatNeverMoves(const Attempt& attempt) {
     if (model == nullptr) return false;
     Recall(*model);
     Publish();
-    if (IsCommitId(attempt.reference.revision)) commit = model->whole;
+    if (attempt.reference.IsCommit(attempt.reference.revision)) commit = model->whole;
   }
   if (commit.empty() || !Secure(attempt, commit)) return false;
   MarkSettled(attempt, commit);

@@ -93,7 +93,7 @@ Result<store::VolumeRecord> Volumes::CreateNew(const VolumeRequest& request) {
   if (meaning.listing) {
     record.model_bytes = meaning.listing->TotalBytes();
     record.capacity_bytes = std::max(record.capacity_bytes, record.model_bytes);
-    bool has_commit = request.model.Scheme() == "hf" && IsCommitId(meaning.listing->revision);
+    bool has_commit = request.model.IsCommit(meaning.listing->revision);
     if (meaning.source && has_commit) record.commit = meaning.listing->revision;
   }
   if (request.limit_bytes > 0 && record.model_bytes > request.limit_bytes) {
@@ -230,7 +230,7 @@ void Volumes::FinishPromise(const VolumeRequest& request, const store::VolumeRec
   std::optional<store::HoldRecord> hold = parts_.store.FindHold(record.volume_id);
   if (!hold || hold->snapshot_id.empty()) return;
   // Its caller was not seen to have the right to it: it is its publish's to fetch.
-  if (request.model.Scheme() == "hf" && record.commit.empty()) return;
+  if (request.model.HasCommits() && record.commit.empty()) return;
   std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(hold->snapshot_id);
   Result<std::shared_ptr<source::Source>> source = parts_.sources.For(request.model);
   if (!snapshot || !source) return;

@@ -12,10 +12,10 @@ namespace weighhouse::fill {
 
 std::shared_ptr<FileAssembly> FileAssembly::Start(std::shared_ptr<FillContext> context,
                                                   std::unique_ptr<store::Ingest> ingest,
-                                                  const ListedFile& file, Resume resume,
+                                                  ContentClaims content, Resume resume,
                                                   Events events) {
-  std::shared_ptr<FileAssembly> assembly(
-      new FileAssembly(std::move(context), std::move(ingest), file, resume, std::move(events)));
+  std::shared_ptr<FileAssembly> assembly(new FileAssembly(
+      std::move(context), std::move(ingest), std::move(content), resume, std::move(events)));
   std::vector<std::weak_ptr<FileAssembly>>& all = assembly->context_->assemblies;
   std::erase_if(all, [](const auto& other) { return other.expired(); });
   all.push_back(assembly);
@@ -27,14 +27,15 @@ std::shared_ptr<FileAssembly> FileAssembly::Start(std::shared_ptr<FillContext> c
 }
 
 FileAssembly::FileAssembly(std::shared_ptr<FillContext> context,
-                           std::unique_ptr<store::Ingest> ingest, const ListedFile& file,
+                           std::unique_ptr<store::Ingest> ingest, ContentClaims content,
                            Resume resume, Events events)
     : context_(std::move(context)),
-      size_(file.size),
+      content_(std::move(content)),
+      size_(content_.size),
       piece_size_(context_->parts.buffers.buffer_size()),
       events_(std::move(events)),
-      hash_(*context_->hashes, file.identity.kind, file.size),
-      table_((file.size + piece_size_ - 1) / piece_size_),
+      hash_(*context_->hashes, content_),
+      table_((size_ + piece_size_ - 1) / piece_size_),
       starved_since_(context_->parts.clock.Steady()) {
   CHECK(context_->parts.read_buffers.buffer_size() == piece_size_);
   std::vector<ByteRange> present;
@@ -62,6 +63,17 @@ FileAssembly::~FileAssembly() {
     context->short_of_buffers = false;
     context->on_buffers_freed();
   });
+}
+
+void FileAssembly::Enclose(std::shared_ptr<const source::Enclosure> enclosure) {
+  enclosure_ = std::move(enclosure);
+  if (enclosure_) hash_.Enclose(enclosure_->before);
+}
+
+Result<Digest> FileAssembly::Check() {
+  ContentDigests digests = Digests();
+  if (enclosure_) TRY(CheckEnclosing(digests, enclosure_->sha256));
+  return CheckDigests(digests, content_);
 }
 
 Bytes FileAssembly::PieceBytes(size_t index) const {

@@ -33,7 +33,7 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
   /// Begins with reading back what is present already.
   static std::shared_ptr<FileAssembly> Start(std::shared_ptr<FillContext> context,
                                              std::unique_ptr<store::Ingest> ingest,
-                                             const ListedFile& file, Resume resume, Events events);
+                                             ContentClaims content, Resume resume, Events events);
   ~FileAssembly();
   FileAssembly(const FileAssembly&) = delete;
   FileAssembly& operator=(const FileAssembly&) = delete;
@@ -54,8 +54,16 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
   Bytes resumed_bytes() const { return resumed_bytes_; }
   /// About every 100 ms: lets written pieces go whose bytes the hasher won't get for long.
   void Tick();
+  /// Right after Start, with the location's: null where the file lies in nothing larger.
+  void Enclose(std::shared_ptr<const source::Enclosure> enclosure);
   /// After on_complete.
-  ContentDigests Digests() { return hash_.Finish(); }
+  ContentDigests Digests() { return hash_.Finish(enclosure_ ? enclosure_->after : ""); }
+  /// The same, compared: the content's sha256, if it is what its source and the enclosure say.
+  Result<Digest> Check();
+  /// As at the start.
+  const ContentClaims& content() const { return content_; }
+  /// What wasn't present at the start, in file order.
+  const std::vector<ByteRange>& missing() const { return missing_; }
   /// After on_complete: nothing else uses it any more.
   store::Ingest& ingest() { return staged_->ingest(); }
   const std::shared_ptr<StagedFile>& staged() const { return staged_; }
@@ -71,7 +79,7 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
     Bytes filled = 0;
   };
   FileAssembly(std::shared_ptr<FillContext> context, std::unique_ptr<store::Ingest> ingest,
-               const ListedFile& file, Resume resume, Events events);
+               ContentClaims content, Resume resume, Events events);
   Bytes PieceBytes(size_t index) const;
   Bytes DiskBytes(size_t index) const;
   ByteRange RangeOf(size_t index) const;
@@ -98,6 +106,7 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
   void EndIfComplete();
 
   const std::shared_ptr<FillContext> context_;  // shared: see FillContext
+  const ContentClaims content_;
   const Bytes size_;
   const Bytes piece_size_;
   std::vector<ByteRange> missing_;  // at the start
@@ -105,6 +114,7 @@ class FileAssembly : public std::enable_shared_from_this<FileAssembly> {
   std::shared_ptr<StagedFile> staged_;  // shared with recordings under way
   Events events_;
   HashStream hash_;
+  std::shared_ptr<const source::Enclosure> enclosure_;  // shared with locations
   BufferBudget::Use use_;
   PieceTable table_;
   std::map<size_t, Held> held_;                          // from the network

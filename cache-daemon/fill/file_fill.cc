@@ -113,20 +113,16 @@ void FileFill::BeginAssembly(std::unique_ptr<store::Ingest> ingest) {
       .on_disk_failed = on_event(
           [](FileFill& self, Error error) { self.Finish(std::unexpected(std::move(error))); })};
   auto resume = whole_file_ ? FileAssembly::Resume::kIgnore : FileAssembly::Resume::kUse;
-  assembly_ = FileAssembly::Start(context_, std::move(ingest), file_, resume, std::move(events));
+  assembly_ = FileAssembly::Start(context_, std::move(ingest), ClaimsOf(file_, location_), resume,
+                                  std::move(events));
+  assembly_->Enclose(location_.enclosure);
   received_ = resumed_ = assembly_->resumed_bytes();
   if (resumed_ > 0) {
     spdlog::info("fill {}: {} of {} are here from before", file_.path, FormatBytes(resumed_),
                  FormatBytes(file_.size));
   }
   if (file_.size == 0) return OnAssembled();
-  std::vector<ByteRange> missing;
-  Bytes from = 0;
-  while (std::optional<ByteRange> stretch = assembly_->NextMissing(from)) {
-    missing.push_back(*stretch);
-    from = stretch->end;
-  }
-  ranges_.Reset(std::move(missing));
+  ranges_.Reset(assembly_->missing());
 }
 
 void FileFill::Claim() {
@@ -359,7 +355,7 @@ void FileFill::DropAttempt() {
 }
 
 void FileFill::OnAssembled() {
-  Result<Digest> sha256 = CheckDigests(assembly_->Digests(), file_.identity);
+  Result<Digest> sha256 = assembly_->Check();
   if (!sha256) return StartAfresh(sha256.error());
   Commit(*sha256);
 }

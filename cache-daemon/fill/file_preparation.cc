@@ -1,6 +1,9 @@
 #include "cache-daemon/fill/file_preparation.h"
 
+#include <spdlog/spdlog.h>
+
 #include "base/fault.h"
+#include "cache-daemon/source/local_file.h"
 
 namespace weighhouse::fill {
 namespace {
@@ -9,6 +12,19 @@ Result<source::FileLocation> Locate(const FillContext& context, const FileAskers
   const FillRequest& request = *asker.request;
   return request.source->Locate(request.reference, request.listing, asker.file, request.credentials,
                                 context.stop.get_token());
+}
+
+/// Takes what it can of a local file without copying it. What is there then is hashed as any other
+/// bytes are: from our own file.
+Result<> ShareBlocks(const ListedFile& file, PreparedFile& prepared) {
+  if (!prepared.location.url.starts_with("file://")) return {};
+  source::LocalFile local = TRY(source::OpenLocalFile(source::LocalPathOf(prepared.location.url)));
+  if (local.size != file.size) return {};  // its transfer says what is wrong
+  Bytes shared = TRY(prepared.ingest->ShareBlocks(local.fd.get()));
+  if (shared == 0) return {};
+  spdlog::info("fill {}: shares the blocks of {} with the local file", file.path,
+               FormatBytes(shared));
+  return {};
 }
 
 }  // namespace
@@ -22,7 +38,20 @@ Result<PreparedFile> PrepareFile(const FillContext& context, const FileAskers::A
   if (want == Want::kLocation) return prepared;
   prepared.ingest =
       TRY(context.parts.store.StartIngest(ingest_id, asker.file.identity, asker.file.size));
+  TRY(ShareBlocks(asker.file, prepared));
   return prepared;
+}
+
+ContentClaims ClaimsOf(const ListedFile& file, const source::FileLocation& location) {
+  bool vouched =
+      file.identity.kind != FileIdentity::Kind::kVersionToken || location.checksum.has_value();
+  if (!vouched) {
+    spdlog::info(
+        "fill {}: its source gives no digest of it: its sha256 is what comes now (trust on "
+        "first use)",
+        file.path);
+  }
+  return {.identity = file.identity, .size = file.size, .checksum = location.checksum};
 }
 
 Result<> ConfirmVersion(const FillContext& context, const FileAskers::Asker& asker) {

@@ -17,9 +17,14 @@ struct PreparedFile {
 enum class Want { kLocation, kLocationAndIngest };
 
 /// Asks `asker`'s source, with its rights, where the file is now, and opens its ingest. On a
-/// worker: it blocks on network and disk. Errors: Source::Locate's and Store::StartIngest's.
+/// worker: it blocks on network and disk. A local file's blocks are shared where they
+/// can be. Errors: Source::Locate's, OpenLocalFile's, Store::StartIngest's, Ingest::ShareBlocks'.
 Result<PreparedFile> PrepareFile(const FillContext& context, const FileAskers::Asker& asker,
                                  const std::string& ingest_id, Want want);
+
+/// What the file's bytes must be, by its listing and its location. Says in the log where that is
+/// nothing, and what is found will be trusted from then on.
+ContentClaims ClaimsOf(const ListedFile& file, const source::FileLocation& location);
 
 /// Where only a version token tells the file's content apart: asks once more whether it is still
 /// the version that was listed, because its bytes came in parts. kOutOfRange if not.

@@ -7,9 +7,11 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
+#include "base/checksum.h"
 #include "base/digest.h"
 #include "base/model.h"
 #include "base/mutex.h"
@@ -18,12 +20,25 @@ namespace weighhouse::fill {
 
 /// The digests of one file's bytes.
 struct ContentDigests {
-  std::string sha256;    ///< hexadecimal
-  std::string git_sha1;  ///< git's blob id; empty unless the file's identity is one
+  std::string sha256;            ///< hexadecimal
+  std::string git_sha1;          ///< git's blob id; empty unless the file's identity is one
+  std::string enclosing_sha256;  ///< of what the file lies in; empty unless Enclose was called
+  std::string crc;               ///< empty unless the file's source gave one of its kind
 };
 
-/// The sha256 of content that is what `want` says of it; kDataLoss names both digests.
-Result<Digest> CheckDigests(const ContentDigests& digests, const FileIdentity& want);
+/// What a file's source said of its bytes.
+struct ContentClaims {
+  FileIdentity identity;
+  Bytes size = 0;
+  std::optional<ContentChecksum> checksum;
+};
+
+/// The sha256 of content that is what `want` says of it, checksum and all; kDataLoss names both
+/// digests.
+Result<Digest> CheckDigests(const ContentDigests& digests, const ContentClaims& want);
+
+/// kDataLoss, with both digests, if the file doesn't lie in what has the digest `want`.
+Result<> CheckEnclosing(const ContentDigests& digests, const std::string& want);
 
 class HashQueue;
 
@@ -31,17 +46,21 @@ class HashQueue;
 /// only when every piece given to `Add` is done.
 class HashStream {
  public:
-  /// `size` goes into git's blob id, which begins with it.
-  HashStream(HashQueue& queue, FileIdentity::Kind kind, Bytes size);
+  /// Computes what `want` is checked by. (The size goes into git's blob id, which begins with it.)
+  HashStream(HashQueue& queue, const ContentClaims& want);
   ~HashStream();
   HashStream(const HashStream&) = delete;
   HashStream& operator=(const HashStream&) = delete;
 
+  /// The file lies in something larger that begins with `before`, whose digest is wanted too.
+  /// Before the first Add.
+  void Enclose(std::string_view before);
   /// Queues the next bytes of the file; `done` runs on a hasher thread after them. They stay valid
   /// until then.
   void Add(std::span<const std::byte> bytes, std::function<void()> done);
-  /// After the last `done`: the digests. Ends the stream.
-  ContentDigests Finish();
+  /// After the last `done`: the digests. Ends the stream. `after`: what follows the file in what it
+  /// lies in.
+  ContentDigests Finish(std::string_view after = "");
 
  private:
   friend class HashQueue;

@@ -49,6 +49,9 @@ std::string_view Warmth(Lookup lookup) { return lookup == Lookup::kHit ? "warm" 
 
 SourceKind SourceKindOf(std::string_view scheme) {
   if (scheme == "hf") return SourceKind::kHuggingFace;
+  if (scheme == "oci") return SourceKind::kOci;
+  if (scheme == "s3") return SourceKind::kS3;
+  if (scheme == "gs") return SourceKind::kGcs;
   return scheme == "file" ? SourceKind::kLocal : SourceKind::kHttp;
 }
 
@@ -56,8 +59,14 @@ std::string_view SourceKindName(SourceKind source) {
   switch (source) {
     case SourceKind::kHuggingFace:
       return "huggingface";
+    case SourceKind::kOci:
+      return "oci";
     case SourceKind::kHttp:
       return "http";
+    case SourceKind::kS3:
+      return "s3";
+    case SourceKind::kGcs:
+      return "gcs";
     case SourceKind::kLocal:
       return "local";
   }

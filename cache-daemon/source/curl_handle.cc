@@ -137,7 +137,13 @@ std::string WithoutSecrets(std::string text, const std::string& url,
                            const std::vector<std::string>& headers) {
   for (const std::string& header : headers) {
     for (const std::string& word : SplitAndTrim(header, ' ')) {
-      if (!word.ends_with(':')) ReplaceAll(text, word, "[secret]");
+      if (word.ends_with(':')) continue;
+      ReplaceAll(text, word, "[secret]");
+      // Of `Credential=id/…,` and `Signature=…` a server repeats the values alone.
+      size_t value = word.find('=') + 1;
+      if (value == 0) continue;
+      ReplaceAll(text, std::string_view(word).substr(value, word.find_first_of("/,") - value),
+                 "[secret]");
     }
   }
   size_t query = url.find('?');

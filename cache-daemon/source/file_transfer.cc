@@ -1,17 +1,15 @@
 #include "cache-daemon/source/file_transfer.h"
 
-#include <fcntl.h>
-#include <linux/openat2.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "cache-daemon/source/local_file.h"
 
 namespace weighhouse::source {
 namespace {
@@ -26,11 +24,7 @@ std::unexpected<Error> Shorter(const std::string& path, Bytes size) {
 
 FileTransfer::FileTransfer(TransferId id, const std::string& url, std::optional<ByteRange> range,
                            Strand& strand, TransferSink& sink)
-    : id_(id),
-      path_(url.substr(std::string_view("file://").size())),
-      range_(range),
-      strand_(strand),
-      sink_(&sink) {}
+    : id_(id), path_(LocalPathOf(url)), range_(range), strand_(strand), sink_(&sink) {}
 
 bool FileTransfer::Offer(std::span<const std::byte> bytes) {
   MutexLock lock(strand_);
@@ -53,26 +47,11 @@ FileTransfer::Turn FileTransfer::Serve(std::span<std::byte> buffer) {
 }
 
 Result<> FileTransfer::Open() {
-  // O_NONBLOCK: opening a fifo must not hold the loop up. No link anywhere: the path was found to
-  // lie below an allowed directory, and a directory that became a link since may lead elsewhere.
-  open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_NO_SYMLINKS};
-  fd_ = UniqueFd(
-      static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path_.c_str(), &how, sizeof(how))));
-  if (!fd_ && errno == ELOOP) {
-    return Fail(Code::kOutOfRange,
-                fmt::format("{}: became a link since it was listed", Printable(path_)));
-  }
-  if (!fd_) return FailErrno(errno, fmt::format("open {}", Printable(path_)));
-  struct stat info = {};
-  if (fstat(fd_.get(), &info) != 0)
-    return FailErrno(errno, fmt::format("stat {}", Printable(path_)));
-  if (!S_ISREG(info.st_mode)) {
-    return Fail(Code::kFailedPrecondition, fmt::format("{}: is no regular file", Printable(path_)));
-  }
-  auto size = static_cast<Bytes>(info.st_size);
+  LocalFile file = TRY(OpenLocalFile(path_));
+  fd_ = std::move(file.fd);
   position_ = range_ ? range_->begin : 0;
-  end_ = range_ ? range_->end : size;
-  if (end_ > size) return Shorter(path_, size);
+  end_ = range_ ? range_->end : file.size;
+  if (end_ > file.size) return Shorter(path_, file.size);
   return {};
 }
 

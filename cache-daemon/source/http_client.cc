@@ -100,6 +100,16 @@ CURLcode RunToEnd(CURLM* multi, std::stop_token stop) {
   return CURLE_ABORTED_BY_CALLBACK;
 }
 
+void SetMethod(CURL* handle, const HttpRequest& request) {
+  curl_easy_setopt(handle, CURLOPT_NOBODY, request.method == HttpMethod::kHead ? 1L : 0L);
+  bool sends = request.method == HttpMethod::kPost || request.method == HttpMethod::kPut;
+  if (!sends) return;
+  curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE,
+                   static_cast<curl_off_t>(request.body.size()));
+  curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request.body.c_str());
+  if (request.method == HttpMethod::kPut) curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, "PUT");
+}
+
 }  // namespace
 
 struct HttpClient::Lane {
@@ -122,7 +132,7 @@ CURLcode HttpClient::Lane::Perform(const HttpRequest& request, const HttpClientO
   error[0] = '\0';
   curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers.get());
   curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, error);
-  curl_easy_setopt(handle, CURLOPT_NOBODY, request.method == HttpMethod::kHead ? 1L : 0L);
+  SetMethod(handle, request);
   curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, static_cast<long>(options.total_timeout.count()));
   curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, OnHeader);
   curl_easy_setopt(handle, CURLOPT_HEADERDATA, &collected);
@@ -141,13 +151,15 @@ HttpClient::HttpClient(HttpClientOptions options)
                 .total_timeout = options.total_timeout,
                 .ca_file = std::move(options.ca_file),
                 .policy = PolicyOrDefault(std::move(options.policy)),
-                .large_bodies = options.large_bodies}) {}
+                .large_bodies = options.large_bodies,
+                .url_from = options.url_from}) {}
 HttpClient::~HttpClient() = default;
 
 Result<HttpResponse> HttpClient::Send(const HttpRequest& request, std::stop_token stop) {
   Url url = TRY(Url::Parse(request.url));
   std::unique_ptr<Lane> lane = TRY(TakeLane());
-  Result<> admitted = lane->guard.Admit(url, *options_.policy, request.url_from);
+  UrlFrom from = options_.url_from == UrlFrom::kProgram ? UrlFrom::kProgram : request.url_from;
+  Result<> admitted = lane->guard.Admit(url, *options_.policy, from);
   if (!admitted) {
     GiveBack(std::move(lane));
     return std::unexpected(std::move(admitted).error());

@@ -2,19 +2,20 @@
 
 #include <memory>
 
-#include "cache-daemon/source/http_client.h"
-#include "cache-daemon/source/redirects.h"
 #include "cache-daemon/source/source.h"
+#include "cache-daemon/source/web/web_reader.h"
 
 namespace weighhouse::source {
 
 /// One file at an https URL (http where ConnectionPolicy lets it be). Its identity
 /// is the sha256 that the reference names, else its strong ETag, else its time of last change. The
-/// URL's query may be a signature: it is in no origin, message or log, and a file that needed one
-/// isn't `anonymous`. Thread-safe.
+/// URL's query may be a signature: it is in no origin, message or log, and a file that needed one,
+/// or credentials (WebAuthorization), isn't `anonymous`. Thread-safe.
 class HttpFile final : public Source {
  public:
-  explicit HttpFile(std::shared_ptr<HttpClient> client);
+  using PlainHttp = source::PlainHttp;
+  HttpFile(PlainHttp plain_http, std::shared_ptr<HttpClient> client)
+      : reader_(plain_http, std::move(client)) {}
 
   /// kInvalidArgument: no size or no identity to be had, a URL without a usable file name.
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
@@ -26,16 +27,14 @@ class HttpFile final : public Source {
                               std::stop_token stop) override;
 
  private:
-  /// What the server says of the file, and where it really lies.
   struct Found {
     ListedFile file;
-    Url url;
-    std::vector<std::string> conditions;  ///< headers under which the server keeps to this version
+    FileLocation location;
   };
-  Result<Found> Look(const ModelReference& reference, std::stop_token stop);
-  Result<RedirectedResponse> Ask(const Url& url, std::stop_token stop);
+  Result<Found> Look(const ModelReference& reference, const WebQuestion& question,
+                     std::stop_token stop);
 
-  const std::shared_ptr<HttpClient> client_;  // shared with the other sources: connections are
+  const WebReader reader_;
 };
 
 }  // namespace weighhouse::source

@@ -42,6 +42,17 @@ std::optional<milliseconds> RateLimitDelay(std::string_view rate_limit) {
   return longest;
 }
 
+/// The quota of the policy that has the name of `item` (its first quoted part), else of the only
+/// one.
+std::optional<uint64_t> QuotaOf(std::string_view item, std::string_view policies) {
+  std::vector<std::string> each = SplitAndTrim(policies, ',');
+  std::string name(item.substr(0, item.find(';')));
+  for (const std::string& policy : each) {
+    if (each.size() == 1 || policy.contains(name)) return Parameter(policy, "q");
+  }
+  return std::nullopt;
+}
+
 /// True if one link's parameters (`; rel="next"; …`) say that it is the next page.
 bool IsNext(std::string_view parameters) {
   for (const std::string& each : SplitAndTrim(parameters, ';')) {
@@ -110,6 +121,18 @@ std::optional<std::chrono::system_clock::time_point> ParseHttpDate(std::string_v
   if (end == nullptr || *end != '\0') return std::nullopt;
   // The clock's nanoseconds don't reach as far as four digits of a year.
   return std::chrono::system_clock::from_time_t(std::clamp<time_t>(timegm(&parts), 0, kLastDate));
+}
+
+std::optional<RateLimit> ParseRateLimit(const HttpHeaders& headers) {
+  std::optional<RateLimit> least;
+  for (const std::string& item : SplitAndTrim(headers.Find("ratelimit"), ',')) {
+    auto remaining = Parameter(item, "r"), reset = Parameter(item, "t");
+    if (!remaining || !reset || (least && least->remaining <= *remaining)) continue;
+    least = RateLimit{.remaining = *remaining,
+                      .reset = std::chrono::duration_cast<seconds>(Bounded(*reset)),
+                      .quota = QuotaOf(item, headers.Find("ratelimit-policy"))};
+  }
+  return least;
 }
 
 std::optional<milliseconds> RetryDelay(const HttpHeaders& headers,

@@ -43,6 +43,16 @@ std::optional<uint64_t> ParseNumber(std::string_view text);
 /// An RFC 9110 section 5.6.7 date in its preferred form: `Sun, 06 Nov 1994 08:49:37 GMT`.
 std::optional<std::chrono::system_clock::time_point> ParseHttpDate(std::string_view text);
 
+/// What a server says of how much may still be asked: `RateLimit: "resolvers";r=2976;t=166` with
+/// `RateLimit-Policy: "fixed window";"resolvers";q=3000;w=300` (an older draft of the IETF's).
+struct RateLimit {
+  uint64_t remaining = 0;
+  std::chrono::seconds reset{0};  ///< until the window ends; at most an hour
+  std::optional<uint64_t> quota;  ///< of a whole window
+};
+/// Of several limits the one with the least left; nothing if there is none that can be read.
+std::optional<RateLimit> ParseRateLimit(const HttpHeaders& headers);
+
 /// How long the server asks us to wait: `RateLimit: "resolvers";r=0;t=166` (t and a second more,
 /// where r is 0), else `Retry-After` in seconds or as a date. At most an hour, whatever it says.
 std::optional<std::chrono::milliseconds> RetryDelay(const HttpHeaders& headers,

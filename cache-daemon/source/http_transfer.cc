@@ -16,11 +16,29 @@ constexpr size_t kErrorBodyBytes = 2048;
 /// Larger brings nothing, the default of 16 KiB costs a quarter more CPU (facts/performance.md).
 constexpr long kReceiveBuffer = 512 * 1024;
 
+/// What of the URL's bytes `range` of the file is.
+std::optional<ByteRange> RangeOfUrl(const FileLocation& location, std::optional<ByteRange> range) {
+  if (!location.enclosure || !location.size) return range;
+  Bytes before = location.enclosure->before.size();
+  ByteRange file = range.value_or(ByteRange{.begin = 0, .end = *location.size});
+  return ByteRange{.begin = before + file.begin, .end = before + file.end};
+}
+
+/// Of what the URL names.
+std::optional<Bytes> SizeOfUrl(const FileLocation& location) {
+  if (!location.enclosure || !location.size) return location.size;
+  return location.enclosure->before.size() + *location.size + location.enclosure->after.size();
+}
+
 }  // namespace
 
 HttpTransfer::HttpTransfer(TransferId id, const FileLocation& location,
                            std::optional<ByteRange> range, Strand& strand, TransferSink& sink)
-    : id_(id), location_(location), range_(range), strand_(strand), sink_(&sink) {}
+    : id_(id),
+      location_(location),
+      range_(RangeOfUrl(location, range)),
+      strand_(strand),
+      sink_(&sink) {}
 
 std::string HttpTransfer::HostOf(const std::string& url) {
   Result<Url> parsed = Url::Parse(url);
@@ -74,7 +92,7 @@ size_t HttpTransfer::TakeHeader(std::string_view line) {
   bool end_of_headers = line == "\r\n" || line == "\n";
   if (!end_of_headers || !HasContent(headers_.status())) return line.size();
   // Before the first byte of the body: what doesn't fit is never brought.
-  Result<> fits = CheckContent(headers_, range_, location_.size);
+  Result<> fits = CheckContent(headers_, range_, SizeOfUrl(location_));
   return fits ? line.size() : Break(std::move(fits).error());
 }
 

@@ -1,5 +1,6 @@
 #include "cache-daemon/source/hub_errors.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -55,11 +56,20 @@ std::optional<Error> NamedFailure(const HttpResponse& response, const HubQuestio
   }
   if (code == "GatedRepo") return Gated(question);
   if (response.headers.Find("x-error-message") == "Access to this resource is disabled.") {
-    return Error{Code::kPermissionDenied,
-                 fmt::format("{} is disabled by the Hub", Model(question))};
+    return Error{
+        Code::kPermissionDenied,
+        fmt::format("{} is disabled by the Hub, for everybody: {} may say why; use another "
+                    "model",
+                    Model(question), question.web_page)};
   }
   if (code == "RepoNotFound") return NotVisible(question);
   return std::nullopt;
+}
+
+/// A word, as all of the Hub's codes are: no place for a server to repeat a token.
+bool IsErrorName(std::string_view code) {
+  auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  return !code.empty() && code.size() <= 60 && std::ranges::all_of(code, letter);
 }
 
 Error StatusFailure(const HttpResponse& response, const HubQuestion& question,
@@ -77,6 +87,8 @@ Error StatusFailure(const HttpResponse& response, const HubQuestion& question,
   }
   if (status == 401) return NotVisible(question);
   std::string tail = said.empty() ? "" : fmt::format("; it says: {}", said);
+  std::string_view named = response.headers.Find("x-error-code");
+  if (IsErrorName(named)) tail = fmt::format(", {}{}", named, tail);
   if (status == 403) {
     return WantsRights(
         Code::kPermissionDenied,

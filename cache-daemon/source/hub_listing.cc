@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "cache-daemon/source/file_name.h"
+#include "cache-daemon/source/json_text.h"
 
 namespace weighhouse::source {
 namespace {
@@ -16,43 +17,11 @@ namespace {
 using Json = nlohmann::json;
 using Event = nlohmann::json::parse_event_t;
 
-/// Deeper nesting than any answer of the Hub has; the parser's memory grows with it.
-constexpr int kMaxNesting = 64;
-
-bool IsTooDeep(std::string_view json) {
-  int depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < json.size(); ++i) {
-    char c = json[i];
-    if (in_string && c == '\\') ++i;
-    if (c == '"') in_string = !in_string;
-    if (in_string) continue;
-    if (c == '[' || c == '{') ++depth;
-    if (c == ']' || c == '}') --depth;
-    if (depth > kMaxNesting) return true;
-  }
-  return false;
-}
-
 /// Parses `json`; discarded if it is none. Never throws. `filter` returns false for what shall not
 /// be kept.
 Json Parse(std::string_view json, const Json::parser_callback_t& filter = nullptr) {
   if (IsTooDeep(json)) return Json(Json::value_t::discarded);
   return Json::parse(json, filter, /*allow_exceptions=*/false);
-}
-
-/// The string at `key`, "" if there is none.
-std::string TextAt(const Json& object, const char* key) {
-  if (!object.is_object()) return "";
-  auto found = object.find(key);
-  const std::string* text = found == object.end() ? nullptr : found->get_ptr<const std::string*>();
-  return text == nullptr ? "" : *text;
-}
-
-std::optional<Bytes> SizeAt(const Json& object, const char* key) {
-  auto found = object.find(key);
-  if (found == object.end() || !found->is_number_unsigned()) return std::nullopt;
-  return found->get<Bytes>();
 }
 
 std::unexpected<Error> BadEntry(const std::string& path, std::string_view what) {

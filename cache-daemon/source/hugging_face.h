@@ -1,27 +1,33 @@
 #pragma once
 
+#include <atomic>
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
-#include "cache-daemon/source/http_client.h"
-#include "cache-daemon/source/hub_errors.h"
-#include "cache-daemon/source/hub_listing.h"
-#include "cache-daemon/source/redirects.h"
+#include "base/mutex.h"
+#include "cache-daemon/source/hub/hub_endpoint.h"
 #include "cache-daemon/source/source.h"
 
 namespace weighhouse::source {
 
-/// The Hugging Face Hub or a mirror of it (facts/model-sources.md 1). The token is the credentials'
-/// HF_TOKEN or `token`; it goes to the endpoint's scheme, host and port only. Thread-safe.
+/// Models of the Hugging Face Hub: from its endpoint, and from its mirrors, in order, while that is
+/// away. The token is the credentials' HF_TOKEN or `token`; it goes to these endpoints only.
 ///
-/// Resolve also asks for a commit id upstream, and for a file's headers where the repository may be
-/// gated: that is how a caller shows its rights. Locate compares what the Hub says of the file with
-/// the listing (kOutOfRange if they differ).
+/// What a model is called, and whose rights count, is the endpoint's alone: a mirror is another way
+/// to the same origin. So the endpoint's "no" is final and no mirror is asked after it, and a
+/// mirror's is none: while the endpoint is away it stays kUnavailable. Thread-safe.
 class HuggingFace final : public Source {
  public:
-  /// `endpoint`: its path is a prefix, without a slash at the end.
-  HuggingFace(Url endpoint, std::shared_ptr<HttpClient> client);
+  /// `endpoints`: the endpoint, then its mirrors; at least one. Their paths are prefixes, without a
+  /// slash at the end.
+  HuggingFace(const std::vector<Url>& endpoints, const std::shared_ptr<HttpClient>& client);
+
+  /// Offline nobody is asked: every call is kUnavailable, and says so. True if that is a change.
+  bool SetOffline(bool offline) { return offline_.exchange(offline) != offline; }
 
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
@@ -30,28 +36,19 @@ class HuggingFace final : public Source {
                               std::stop_token stop) override;
 
  private:
-  /// One caller's question: what it is about and the token it is asked with.
-  struct Asker {
-    HubQuestion question;
-    std::vector<std::string> credentials;
-  };
-  Result<Asker> MakeAsker(const ModelReference& reference, const Credentials& credentials) const;
-  /// The Hub's URL of `path_and_query`, below the endpoint's prefix.
-  Result<Url> HubUrl(const std::string& path_and_query) const;
-  Result<RedirectedResponse> AskApi(const Url& url, const Asker& asker, std::stop_token stop);
-  Result<std::vector<ListedFile>> ListTree(const std::string& commit, const Asker& asker,
-                                           std::stop_token stop);
-  Result<std::optional<Url>> NextPage(const RedirectedResponse& page) const;
-  /// Asks for the headers of `file`, GET in the place of HEAD where that is refused.
-  Result<RedirectedResponse> AskFile(const Url& url, const ListedFile& file, const Asker& asker,
-                                     std::stop_token stop);
-  Result<FileLocation> LocateFile(const std::string& commit, const ListedFile& file, Asker asker,
-                                  std::stop_token stop);
-  Error Failure(const RedirectedResponse& answer, const Asker& asker) const;
+  using Time = std::chrono::steady_clock::time_point;
+  template <class Answer>
+  Result<Answer> Ask(const std::function<Result<Answer>(HubEndpoint&)>& ask);
+  Result<HubAsker> MakeAsker(const ModelReference& reference, const Credentials& credentials) const;
+  Result<> CheckOnline() const;
+  /// The order to ask in: those that were away lately come last.
+  std::vector<size_t> Order(Time now) EXCLUDES(mutex_);
+  void NoteAway(size_t index, Time now) EXCLUDES(mutex_);
 
-  const Url endpoint_;
-  const std::string endpoint_text_;
-  const std::shared_ptr<HttpClient> client_;  // shared with the other sources: connections are
+  std::vector<std::unique_ptr<HubEndpoint>> endpoints_;  // does not change once it is made
+  std::atomic<bool> offline_ = false;
+  Mutex mutex_;
+  std::vector<Time> away_until_ GUARDED_BY(mutex_);
 };
 
 }  // namespace weighhouse::source

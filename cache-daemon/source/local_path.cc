@@ -6,13 +6,18 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
 #include "cache-daemon/source/file_name.h"
+#include "cache-daemon/source/local_file.h"
+#include "cache-daemon/source/sha256sums.h"
 
 namespace weighhouse::source {
 namespace {
@@ -48,6 +53,12 @@ Result<ListedFile> Describe(const std::string& real_path, std::string listed_pat
       .size = static_cast<Bytes>(info.st_size),
       .identity = {FileIdentity::Kind::kVersionToken,
                    fmt::format("mtime {} size {} inode {}", changed, info.st_size, info.st_ino)}};
+}
+
+std::unexpected<Error> LeadsOut(const std::string& path, const std::string& root) {
+  return Fail(Code::kInvalidArgument,
+              fmt::format("{} leads out of {}: refused; copy the file or remove the link",
+                          Printable(path), Printable(root)));
 }
 
 /// Lists a directory and all below it.
@@ -94,15 +105,55 @@ Result<> Walk::Visit(const std::filesystem::directory_entry& entry, const std::s
                 fmt::format("{} holds over {} files", Printable(root_), kMaxFiles));
   }
   std::string real = TRY(RealPath(entry.path().string()));
-  if (!IsBelow(real, root_)) {
-    return Fail(Code::kInvalidArgument,
-                fmt::format("{} leads out of {}: refused; copy the file or remove the link",
-                            Printable(entry.path().string()), Printable(root_)));
-  }
+  if (!IsBelow(real, root_)) return LeadsOut(entry.path().string(), root_);
   std::error_code error;
   if (std::filesystem::is_directory(real, error)) return List(real, prefix + name + "/", depth + 1);
   ListedFile file = TRY(Describe(real, prefix + name));
   files_.push_back(std::move(file));
+  return {};
+}
+
+using Sums = std::map<std::string, Digest>;  // by path
+
+/// What the SHA256SUMS in the directory `directory` says; nothing if there is none. It is a real
+/// path below `root`.
+Result<std::optional<Sums>> ReadSums(const std::string& directory, const std::string& root) {
+  Result<std::string> path = RealPath(fmt::format("{}/{}", directory, kSha256Sums));
+  if (!path && path.error().code == Code::kNotFound) return std::nullopt;
+  if (!path) return std::unexpected(std::move(path).error());
+  if (!IsBelow(*path, root)) return LeadsOut(fmt::format("{}/{}", directory, kSha256Sums), root);
+  std::string text = TRY(ReadLocalFile(*path, kMaxSha256SumsBytes));
+  Result<Sums> sums = ParseSha256Sums(text);
+  if (!sums) return std::unexpected(std::move(sums).error().Within(Printable(*path)));
+  sums->erase(std::string(kSha256Sums));  // whatever it says of itself isn't so
+  return *std::move(sums);
+}
+
+/// Whether the walk leaves out `path`, or something above it.
+bool IsPathLeftOut(const std::string& path) {
+  return std::ranges::any_of(SplitAndTrim(path, '/'), IsLeftOut);
+}
+
+/// Gives the files that `sums` lists their digests, and drops the list itself from them. A file
+/// that is listed and isn't there: somebody is still copying, or lost it.
+Result<> TakeDigests(const Sums& sums, std::vector<ListedFile>& files) {
+  std::erase_if(files, [](const ListedFile& file) { return file.path == kSha256Sums; });
+  size_t found = 0;
+  std::set<std::string_view> there;
+  for (ListedFile& file : files) {
+    there.insert(file.path);
+    auto sum = sums.find(file.path);
+    if (sum == sums.end()) continue;
+    file.identity = {FileIdentity::Kind::kSha256, sum->second.Hex()};
+    ++found;
+  }
+  if (found == sums.size()) return {};
+  for (const auto& [path, sha256] : sums) {
+    if (there.contains(path) || IsPathLeftOut(path)) continue;
+    return Fail(Code::kFailedPrecondition,
+                fmt::format("{} lists '{}', which isn't there: finish the copy, or mend the list",
+                            kSha256Sums, Printable(path)));
+  }
   return {};
 }
 
@@ -127,8 +178,10 @@ Result<Listing> LocalPath::Resolve(const ModelReference& reference, const Creden
     Walk walk(place.root, std::move(stop));
     TRY(walk.List(place.path, "", 0));
     listing.files = walk.TakeFiles();
+    std::optional<Sums> sums = TRY(ReadSums(place.path, place.root));
+    if (sums) TRY(TakeDigests(*sums, listing.files));
   } else {
-    ListedFile file = TRY(Describe(place.path, std::filesystem::path(reference.uri).filename()));
+    ListedFile file = TRY(DescribeOne(place, std::filesystem::path(reference.uri).filename()));
     listing.files.push_back(std::move(file));
   }
   std::ranges::sort(listing.files);
@@ -150,10 +203,24 @@ Result<FileLocation> LocalPath::Locate(const ModelReference& reference, const Li
                 fmt::format("{} now leads out of {}", Printable(file.path), Printable(place.root)));
   }
   ListedFile found = TRY(Describe(path, file.path));
+  // Of one with a digest, the digest says whether it is the same.
+  if (file.identity.kind == FileIdentity::Kind::kSha256) found.identity = file.identity;
   if (found != file) {
     return Fail(Code::kOutOfRange, fmt::format("{} changed since it was listed", Printable(path)));
   }
   return FileLocation{.url = std::string(kScheme) + path};
+}
+
+Result<ListedFile> LocalPath::DescribeOne(const Place& place, const std::string& name) {
+  ListedFile file = TRY(Describe(place.path, name));
+  std::filesystem::path path(place.path);
+  std::string directory = path.parent_path();
+  if (!IsBelow(directory, place.root)) return file;  // the file alone is a root
+  std::optional<Sums> sums = TRY(ReadSums(directory, place.root));
+  if (!sums) return file;
+  auto sum = sums->find(path.filename());
+  if (sum != sums->end()) file.identity = {FileIdentity::Kind::kSha256, sum->second.Hex()};
+  return file;
 }
 
 Result<LocalPath::Place> LocalPath::Find(const ModelReference& reference) const {

@@ -53,9 +53,10 @@ void TakeEarlier(TimePoint& earliest, std::optional<TimePoint> expiry) {
 /// CloudFront's, Azure's (shared access signatures) and tokens.
 bool IsOfASignature(std::string_view name) {
   constexpr std::array kNames = {
-      "Signature", "Expires", "Key-Pair-Id", "Policy", "token", "sig", "se",  "sp",  "sv", "sr",
-      "st",        "spr",     "sip",         "skoid",  "sktid", "skt", "ske", "sks", "skv"};
-  bool cloud = name.starts_with("X-Amz-") || name.starts_with("X-Goog-");
+      "Signature", "Expires", "Key-Pair-Id", "Policy", "token", "sig", "se",    "sp",    "sv",
+      "sr",        "st",      "spr",         "sip",    "si",    "ss",  "srt",   "sdd",   "ses",
+      "skoid",     "sktid",   "skt",         "ske",    "sks",   "skv", "saoid", "suoid", "scid"};
+  bool cloud = name.starts_with("X-Amz-") || name.starts_with("X-Goog-") || name.starts_with("OSS");
   return cloud || std::ranges::find(kNames, name) != kNames.end();
 }
 

@@ -7,10 +7,17 @@
 #include <string>
 #include <vector>
 
+#include "base/checksum.h"
 #include "base/model.h"
 #include "base/units.h"
 
 namespace weighhouse::source {
+
+/// What lies around a file within something larger whose digest alone is known, such as a tar.
+struct Enclosure {
+  std::string before, after;  ///< all of it but the file
+  std::string sha256;         ///< of `before`, the file and `after`; hexadecimal
+};
 
 /// Where the bytes of one file can be read right now.
 struct FileLocation {
@@ -22,6 +29,11 @@ struct FileLocation {
   std::chrono::steady_clock::time_point expires_at = std::chrono::steady_clock::time_point::max();
   /// Of the whole file; set by whoever knows it. A server that has another size has another file.
   std::optional<Bytes> size;
+  /// Set: the URL names what the file lies in, and the file is right if that is. Shared: every
+  /// range has a copy of its location.
+  std::shared_ptr<const Enclosure> enclosure;
+  /// Of the whole file, where the source has one beside the identity: its bytes must have it too.
+  std::optional<ContentChecksum> checksum;
 };
 
 /// One kind of place where models come from. Thread-safe; calls block for network time, bounded by

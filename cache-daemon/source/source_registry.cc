@@ -13,27 +13,33 @@
 #include "cache-daemon/source/http_file.h"
 #include "cache-daemon/source/hugging_face.h"
 #include "cache-daemon/source/local_path.h"
+#include "cache-daemon/source/modelscope/model_scope.h"
+#include "cache-daemon/source/oci/oci_registry.h"
+#include "cache-daemon/source/web/web_list.h"
 
 namespace weighhouse::source {
 namespace {
 
 constexpr std::string_view kDefaultEndpoint = "https://huggingface.co";
+constexpr std::string_view kDefaultScopeEndpoint = "https://modelscope.cn";
 
-Result<Url> HubEndpoint(std::string text) {
-  if (text.empty()) {
-    const char* environment = std::getenv("HF_ENDPOINT");
-    text = environment == nullptr ? "" : Trim(environment);
-  }
-  if (text.empty()) text = kDefaultEndpoint;
+std::string ConfiguredEndpoint(const std::string& configured) {
+  if (!configured.empty()) return configured;
+  const char* environment = std::getenv("HF_ENDPOINT");
+  std::string_view named = environment == nullptr ? "" : Trim(environment);
+  return std::string(named.empty() ? kDefaultEndpoint : named);
+}
+
+Result<Url> ReadEndpoint(std::string text) {
   while (text.ends_with('/')) text.pop_back();
   Result<Url> url = Url::Parse(text);
   if (!url || !url->query.empty()) {
     return Fail(Code::kInvalidArgument,
-                fmt::format("hub endpoint '{}' is not usable: give https://host[:port][/path]",
+                fmt::format("endpoint '{}' is not usable: give https://host[:port][/path]",
                             Printable(text.substr(0, text.find('?')))));
   }
   if (url->scheme == "http" && !url->IsLoopback()) {
-    spdlog::warn("the hub endpoint {} is plain http: tokens and models travel unprotected",
+    spdlog::warn("the endpoint {} is plain http: tokens and models travel unprotected",
                  url->Origin());
   }
   return url;
@@ -51,19 +57,40 @@ Result<Proxies> UsableProxies(const Proxies& configured) {
   return proxies;
 }
 
+/// The endpoint, then its mirrors.
+Result<std::vector<Url>> HubEndpoints(const SourceOptions& options) {
+  std::vector<Url> endpoints;
+  Url first = TRY(ReadEndpoint(ConfiguredEndpoint(options.hub_endpoint)));
+  endpoints.push_back(std::move(first));
+  for (const std::string& mirror : options.hub_mirrors) {
+    Url next = TRY(ReadEndpoint(mirror));
+    endpoints.push_back(std::move(next));
+  }
+  return endpoints;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<SourceRegistry>> SourceRegistry::Create(SourceOptions options) {
   options.ca_file = AuthoritiesFile(options.ca_file);
   TRY(CheckCurlOptions({.ca_file = options.ca_file}));
-  Url endpoint = TRY(HubEndpoint(std::move(options.hub_endpoint)));
+  std::vector<Url> endpoints = TRY(HubEndpoints(options));
   std::unique_ptr<SourceRegistry> registry(new SourceRegistry());
-  registry->endpoints_ = {endpoint.Origin()};
+  for (const Url& each : endpoints) registry->endpoints_.push_back(each.Origin());
   registry->policy_ = options.policy ? options.policy : std::make_shared<ConnectionPolicy>();
   registry->client_ = std::make_shared<HttpClient>(
       HttpClientOptions{.ca_file = options.ca_file, .policy = registry->policy_});
-  registry->http_file_ = std::make_shared<HttpFile>(registry->client_);
-  registry->hugging_face_ = std::make_shared<HuggingFace>(std::move(endpoint), registry->client_);
+  registry->hugging_face_ = std::make_shared<HuggingFace>(endpoints, registry->client_);
+  Url scope =
+      TRY(ReadEndpoint(options.modelscope_endpoint.empty() ? std::string(kDefaultScopeEndpoint)
+                                                           : options.modelscope_endpoint));
+  registry->endpoints_.push_back(scope.Origin());
+  registry->modelscope_ = std::make_shared<ModelScope>(std::move(scope), registry->client_);
+  registry->buckets_ = TRY(BucketSources::Create(options.buckets, registry->client_,
+                                                 options.ca_file, ProcessEnvironment));
+  for (const Url& each : registry->buckets_->Endpoints()) {
+    registry->endpoints_.push_back(each.Origin());
+  }
   TRY(registry->Allow(options));
   return registry;
 }
@@ -78,7 +105,17 @@ Result<> SourceRegistry::Allow(const SourceOptions& options) {
     }
   }
   Proxies proxies = TRY(UsableProxies(options.proxies));
+  PlainHttp plain_http = options.allow_plain_http ? PlainHttp::kAllowed : PlainHttp::kLoopbackOnly;
+  auto http_file = std::make_shared<HttpFile>(plain_http, client_);
+  auto web_list = std::make_shared<WebList>(plain_http, client_);
+  auto oci_registry = std::make_shared<oci::OciRegistry>(
+      options.allow_plain_http ? oci::PlainHttp::kAllowed : oci::PlainHttp::kLoopbackOnly, client_);
   auto local_path = roots.empty() ? nullptr : std::make_shared<LocalPath>(std::move(roots));
+  std::shared_ptr<Source> s3 = buckets_->S3(options.allow_plain_http);
+  std::shared_ptr<Source> gcs = buckets_->Gcs(options.allow_plain_http);
+  if (hugging_face_->SetOffline(options.hub_offline)) {
+    spdlog::info("the Hub is {}", options.hub_offline ? "not asked from now on" : "asked again");
+  }
   policy_->Set({.allow_addresses = options.allow_addresses,
                 .allow_plain_http = options.allow_plain_http,
                 .endpoints = endpoints_,
@@ -89,6 +126,11 @@ Result<> SourceRegistry::Allow(const SourceOptions& options) {
             .allow_by_namespace = options.allow_by_namespace,
             .deny_by_namespace = options.deny_by_namespace};
   pickle_ = options.pickle;
+  s3_ = std::move(s3);
+  gcs_ = std::move(gcs);
+  http_file_ = std::move(http_file);
+  oci_registry_ = std::move(oci_registry);
+  web_list_ = std::move(web_list);
   local_path_ = std::move(local_path);
   return {};
 }
@@ -98,7 +140,13 @@ Result<std::shared_ptr<Source>> SourceRegistry::For(const ModelReference& refere
   MutexLock lock(mutex_);
   TRY(CheckModel(rules_, reference.uri, {}));
   if (scheme == "hf") return hugging_face_;
-  if (scheme == "https" || scheme == "http") return http_file_;
+  if (scheme == "oci") return oci_registry_;
+  if (scheme == "s3") return s3_;
+  if (scheme == "gs") return gcs_;
+  if (scheme == "modelscope") return modelscope_;
+  if (scheme == "https" || scheme == "http") {
+    return WebFormOf(reference.uri) == WebForm::kFile ? http_file_ : web_list_;
+  }
   if (scheme == "file" && local_path_) return local_path_;
   if (scheme == "file") {
     return Fail(
@@ -108,8 +156,8 @@ Result<std::shared_ptr<Source>> SourceRegistry::For(const ModelReference& refere
                     Printable(reference.uri)));
   }
   return Fail(Code::kInvalidArgument,
-              fmt::format("'{}': no source serves this scheme: hf, https and file "
-                          "are served",
+              fmt::format("'{}': no source serves this scheme: hf, modelscope, oci, s3, gs, https "
+                          "and file are served",
                           Printable(reference.uri)));
 }
 

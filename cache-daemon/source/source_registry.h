@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "cache-daemon/source/bucket_sources.h"
 #include "cache-daemon/source/connection_policy.h"
 #include "cache-daemon/source/model_rules.h"
 #include "cache-daemon/source/pickle_files.h"
@@ -13,11 +14,17 @@
 namespace weighhouse::source {
 
 class HttpClient;
+class HuggingFace;
 
 struct SourceOptions {
   /// Where `hf://` models come from; empty: the environment's HF_ENDPOINT, else
   /// https://huggingface.co.
   std::string hub_endpoint;
+  /// Asked in order while the endpoint is away, with callers' tokens (see HuggingFace).
+  std::vector<std::string> hub_mirrors;
+  bool hub_offline = false;  ///< the Hub is never asked
+  /// Where `modelscope://` models come from; empty: https://modelscope.cn.
+  std::string modelscope_endpoint;
   std::vector<std::string>
       local_roots;  ///< absolute; `file://` models must lie below one. Empty: none are allowed.
   bool allow_plain_http = false;                   ///< as ConnectionRules
@@ -31,6 +38,7 @@ struct SourceOptions {
   std::vector<NamespaceRule> deny_by_namespace = {};   ///< as ModelRules
   PicklePolicy pickle = PicklePolicy::kAllow;
   std::string ca_file;  ///< PEM; empty: SSL_CERT_FILE, else the system's
+  BucketOptions buckets;
   /// Gets the rules that follow from these options; null: one of the registry's own.
   std::shared_ptr<ConnectionPolicy> policy;
 };
@@ -42,8 +50,8 @@ class SourceRegistry {
   /// kFailedPrecondition for certificate authorities that can't be read.
   static Result<std::unique_ptr<SourceRegistry>> Create(SourceOptions options);
 
-  /// From now on: all of `options` but hub_endpoint, ca_file and policy. kInvalidArgument as
-  /// Create. Fills under way keep the sources that they have.
+  /// From now on: all of `options` but the endpoints, ca_file, buckets and policy. kInvalidArgument
+  /// as Create. Fills under way keep the sources that they have.
   Result<> Allow(const SourceOptions& options) EXCLUDES(mutex_);
 
   /// The source that serves `reference`. kPermissionDenied for kinds that an admin must allow
@@ -68,12 +76,18 @@ class SourceRegistry {
   std::vector<std::string> endpoints_;  ///< that the configuration names: ConnectionRules
   std::shared_ptr<ConnectionPolicy> policy_;
   std::shared_ptr<HttpClient> client_;
-  std::shared_ptr<Source> hugging_face_;
-  std::shared_ptr<Source> http_file_;
+  std::shared_ptr<HuggingFace> hugging_face_;
+  std::shared_ptr<Source> modelscope_;
+  std::unique_ptr<BucketSources> buckets_;
   mutable Mutex mutex_;
   ModelRules rules_ GUARDED_BY(mutex_);
   PicklePolicy pickle_ GUARDED_BY(mutex_) = PicklePolicy::kAllow;
+  std::shared_ptr<Source> http_file_ GUARDED_BY(mutex_);
+  std::shared_ptr<Source> web_list_ GUARDED_BY(mutex_);
+  std::shared_ptr<Source> oci_registry_ GUARDED_BY(mutex_);
   std::shared_ptr<Source> local_path_ GUARDED_BY(mutex_);  ///< null: no roots are allowed
+  std::shared_ptr<Source> s3_ GUARDED_BY(mutex_);
+  std::shared_ptr<Source> gcs_ GUARDED_BY(mutex_);
 };
 
 }  // namespace weighhouse::source

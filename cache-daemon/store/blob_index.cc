@@ -80,6 +80,15 @@ void BlobIndex::MarkPresent(const Digest& sha256) {
   allocated_ += RoundUpToBlock(entry.size);
 }
 
+void BlobIndex::AddPresent(const Digest& sha256, Bytes size) {
+  auto added = entries_.emplace_hint(
+      entries_.end(), sha256,
+      Entry{.size = size, .state = State::kPresent, .version = ++last_version_});
+  CHECK(added->second.version == last_version_);  // was not there before
+  ++present_count_;
+  allocated_ += RoundUpToBlock(size);
+}
+
 bool BlobIndex::IsPresent(const Digest& sha256) const { return StateOf(sha256) == State::kPresent; }
 
 void BlobIndex::BeginLeaving(const Digest& sha256) {

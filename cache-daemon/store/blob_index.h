@@ -43,6 +43,8 @@ class BlobIndex {
   bool IsPinned(const Digest& sha256) const;
 
   void MarkPresent(const Digest& sha256);
+  /// Recovery found it, of this size. Quickest in the digests' order.
+  void AddPresent(const Digest& sha256, Bytes size);
   bool IsPresent(const Digest& sha256) const;
 
   void BeginLeaving(const Digest& sha256);

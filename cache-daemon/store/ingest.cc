@@ -8,6 +8,7 @@
 
 #include "base/fault.h"
 #include "base/text.h"
+#include "cache-daemon/io/clone_range.h"
 
 namespace weighhouse::store {
 namespace {
@@ -109,6 +110,16 @@ void StagedIngest::Remove() {
   }
   MutexLock lock(store_.state_->mutex);
   store_.state_->index.ledger.EndIngest(id_);
+}
+
+Result<Bytes> StagedIngest::ShareBlocks(int from) {
+  if (!resumed_.empty()) return 0;
+  Bytes shared = io::CloneRange(fd(), from, size_);
+  if (shared == 0) return 0;
+  std::vector<ByteRange> ranges = {{.begin = 0, .end = shared}};
+  TRY(RecordDurable(ranges));
+  resumed_ = std::move(ranges);
+  return shared;
 }
 
 Result<> StagedIngest::RecordDurable(const std::vector<ByteRange>& written) {

@@ -33,6 +33,7 @@ class StagedIngest final : public Ingest {
   bool direct() const override { return file_.mode == io::IoMode::kDirect; }
   const std::string& path() const override { return path_; }
   const std::vector<ByteRange>& resumed() const override { return resumed_; }
+  Result<Bytes> ShareBlocks(int from) override;
   Result<> RecordDurable(const std::vector<ByteRange>& written) override;
   void Discard() override { discarded_ = true; }
   Result<> Commit(const std::string& snapshot_id, const FileIdentity& identity, Bytes size,
@@ -68,7 +69,7 @@ class StagedIngest final : public Ingest {
   const Bytes size_;
   const std::string path_;
   io::OpenedFile file_;
-  const std::vector<ByteRange> resumed_;
+  std::vector<ByteRange> resumed_;
   bool state_written_ = false;  // there may be a state on the disk
   bool recorded_ = false;       // there is one, durably
   bool discarded_ = false;      // the bytes are wrong

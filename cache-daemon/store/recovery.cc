@@ -8,7 +8,10 @@
 #include <spdlog/spdlog.h>
 
 #include "base/text.h"
+#include "cache-daemon/store/blobs_on_disk.h"
 #include "cache-daemon/store/record_file.h"
+#include "cache-daemon/store/record_scan.h"
+#include "cache-daemon/store/tidy_names.h"
 #include "cache-daemon/store/trash.h"
 
 namespace weighhouse::store {
@@ -29,8 +32,7 @@ class Recovery {
       : filesystem_(filesystem), layout_(layout), trash_(filesystem, layout) {}
 
   Result<Recovered> Run() {
-    TRY(ScanBlobs());
-    TRY(ReadSnapshots());
+    TRY(ScanBlobsAndSnapshots());
     TRY(ReadLeasesHoldsAndVolumes());
     FindLostBlobs();
     TRY(SyncWhatWasFound());
@@ -52,9 +54,8 @@ class Recovery {
   }
 
  private:
-  Result<> ScanBlobs();
-  Result<> ReadSnapshots();
-  Result<> ReadSnapshot(const std::string& id);
+  Result<> ScanBlobsAndSnapshots();
+  Result<> TakeSnapshot(const std::string& id, Result<SnapshotRecord> record);
   Result<> ReadLeasesHoldsAndVolumes();
   void FindLostBlobs();
   Result<> SyncWhatWasFound();
@@ -68,6 +69,7 @@ class Recovery {
   void AdoptUnknownTree(const std::string& path);
   void RecordLostBlobs();
   Result<> InsertSnapshots();
+  Result<> AddOnlyListed(BlobSizes& sizes);
   Result<> ScanIngests();
   Result<> AdoptIngest(const std::string& id);
   bool HasStrayLeases() const;
@@ -76,12 +78,10 @@ class Recovery {
   void DropOrphanBlobs();
   Result<> CountQuarantine();
 
-  /// The names in `directory`, without the half-written ones, which are removed.
-  Result<std::vector<std::string>> Names(const std::string& directory);
   /// Parses each file in `directory` whose name is an id and `suffix`; what is damaged goes.
   template <class Parse, class Put>
   Result<> ReadEach(const std::string& directory, std::string_view suffix, Parse parse, Put put);
-  void Remove(const std::string& path);
+  void Remove(const std::string& path) { RemoveGarbage(filesystem_, path); }
   void DropFile(const std::string& path, std::string_view why);
 
   io::Filesystem& filesystem_;
@@ -89,53 +89,28 @@ class Recovery {
   Trash trash_;
   Index index_;
   RecoverySummary summary_;
-  std::set<Digest> on_disk_;
+  BlobsOnDisk on_disk_;
   std::map<std::string, SnapshotRecord> records_;
   std::set<std::string> lost_;  // snapshots whose own record names a blob that is gone
 };
-
-void Recovery::Remove(const std::string& path) {
-  auto removed = io::RemoveTree(filesystem_, path);
-  if (!removed.has_value()) spdlog::warn("store: garbage stays: {}", removed.error().message);
-}
 
 void Recovery::DropFile(const std::string& path, std::string_view why) {
   spdlog::warn("store: dropped {}: {}", path, why);
   Remove(path);
 }
 
-Result<std::vector<std::string>> Recovery::Names(const std::string& directory) {
-  std::vector<io::DirectoryEntry> entries = TRY(filesystem_.List(directory));
-  std::vector<std::string> names;
-  for (const io::DirectoryEntry& entry : entries) {
-    if (RootLayout::IsTemporary(entry.name)) {
-      Remove(fmt::format("{}/{}", directory, entry.name));
-    } else {
-      names.push_back(entry.name);
-    }
-  }
-  return names;
-}
-
-Result<> Recovery::ScanBlobs() {
-  std::vector<std::string> prefixes = TRY(Names(layout_.BlobsDirectory()));
-  for (const std::string& prefix : prefixes) {
-    if (!IsHex(prefix, 2)) continue;
-    std::vector<std::string> names = TRY(Names(layout_.BlobDirectory(prefix)));
-    for (const std::string& name : names) {
-      auto digest = Digest::FromHex(name);
-      if (digest.has_value() && name.starts_with(prefix)) on_disk_.insert(*digest);
-    }
-  }
-  return {};
-}
-
-Result<> Recovery::ReadSnapshots() {
-  std::vector<std::string> names = TRY(Names(layout_.SnapshotsDirectory()));
+Result<> Recovery::ScanBlobsAndSnapshots() {
+  std::vector<std::string> names = TRY(TidyNames(filesystem_, layout_.SnapshotsDirectory()));
+  std::vector<std::string> ids;
   for (const std::string& name : names) {
     std::string id = IdOf(name, ".json");
-    if (id.empty()) continue;
-    TRY(ReadSnapshot(id));
+    if (!id.empty()) ids.push_back(std::move(id));
+  }
+  RecordScan scan(filesystem_, layout_, std::move(ids));
+  on_disk_ = TRY(BlobsOnDisk::Scan(filesystem_, layout_));
+  std::vector<Result<SnapshotRecord>> records = scan.Finish();
+  for (size_t i = 0; i < records.size(); ++i) {
+    TRY(TakeSnapshot(scan.ids()[i], std::move(records[i])));
   }
   for (const std::string& name : names) {
     std::string id = IdOf(name, ".verified");
@@ -147,16 +122,13 @@ Result<> Recovery::ReadSnapshots() {
   return {};
 }
 
-Result<> Recovery::ReadSnapshot(const std::string& id) {
-  auto record = ReadSnapshotRecord(filesystem_, layout_, id);
+Result<> Recovery::TakeSnapshot(const std::string& id, Result<SnapshotRecord> record) {
   if (record.has_value()) {
-    records_.emplace(id, std::move(*record));
+    records_.emplace(id, *std::move(record));
     return {};
   }
   // What can't be read just now may be whole: its blobs must not be taken for garbage.
-  if (!IsDamage(record.error().code)) {
-    return std::unexpected(std::move(record).error());
-  }
+  if (!IsDamage(record.error().code)) return std::unexpected(std::move(record).error());
   spdlog::error(
       "store: {} can't be read and is taken as absent, its files will be fetched again: {}",
       layout_.SnapshotRecord(id), record.error().message);
@@ -166,7 +138,7 @@ Result<> Recovery::ReadSnapshot(const std::string& id) {
 template <class Parse, class Put>
 Result<> Recovery::ReadEach(const std::string& directory, std::string_view suffix, Parse parse,
                             Put put) {
-  std::vector<std::string> names = TRY(Names(directory));
+  std::vector<std::string> names = TRY(TidyNames(filesystem_, directory));
   for (const std::string& name : names) {
     std::string path = fmt::format("{}/{}", directory, name);
     std::string id = IdOf(name, suffix);
@@ -198,7 +170,7 @@ void Recovery::FindLostBlobs() {
   for (auto& [id, record] : records_) {
     for (size_t i = 0; i < record.snapshot.files.size(); ++i) {
       SnapshotFile& file = record.snapshot.files[i];
-      if (!file.blob || on_disk_.contains(*file.blob)) continue;
+      if (!file.blob || on_disk_.Contains(*file.blob)) continue;
       // Of a filling snapshot that is a journal's line whose rename didn't happen.
       if (record.snapshot.complete) {
         spdlog::error("store: blob {} of {} is gone, it will be fetched again", file.blob->Hex(),
@@ -238,7 +210,7 @@ Result<> Recovery::ScanTrees() {
     }
   }
   for (std::string_view directory : {RootLayout::kFilesTrees, RootLayout::kHubTrees}) {
-    std::vector<std::string> names = TRY(Names(layout_.Absolute(directory)));
+    std::vector<std::string> names = TRY(TidyNames(filesystem_, layout_.Absolute(directory)));
     for (const std::string& name : names) {
       std::string path = fmt::format("{}/{}", directory, name);
       auto found = recorded.find(path);
@@ -292,31 +264,37 @@ void Recovery::RecordLostBlobs() {
 }
 
 Result<> Recovery::InsertSnapshots() {
-  std::map<Digest, Bytes> sizes;
+  BlobSizes sizes;
   for (const auto& [id, record] : records_) {
     for (const SnapshotFile& file : record.snapshot.files) {
-      if (file.blob) sizes.emplace(*file.blob, file.listed.size);
+      if (file.blob) sizes.Add(*file.blob, file.listed.size);
     }
   }
-  for (const auto& [id, record] : records_) {
-    for (const auto& [sha256, claimed] : ListedBlobs(record.snapshot)) {
-      if (!on_disk_.contains(sha256) || sizes.contains(sha256)) continue;
-      // Only listed, verified for nobody who is still here: the listing's size may be a lie.
-      io::FileStatus status = TRY(filesystem_.Status(layout_.Blob(sha256)));
-      sizes.emplace(sha256, status.size);
-    }
-  }
-  for (const auto& [sha256, size] : sizes) {
-    index_.blobs.Pin(sha256, size);
-    index_.blobs.MarkPresent(sha256);
-  }
+  sizes.Sort();
+  TRY(AddOnlyListed(sizes));
+  for (const auto& [sha256, size] : sizes.entries()) index_.blobs.AddPresent(sha256, size);
   for (const auto& [id, record] : records_) index_.Insert(record);
-  for (const auto& [sha256, size] : sizes) index_.blobs.Unpin(sha256);
+  return {};
+}
+
+/// Of blobs that are verified for nobody who is still here: the listing's size may be a lie.
+Result<> Recovery::AddOnlyListed(BlobSizes& sizes) {
+  BlobSizes added;
+  for (const auto& [id, record] : records_) {
+    if (record.snapshot.complete) continue;
+    for (const auto& [sha256, claimed] : ListedBlobs(record.snapshot)) {
+      if (sizes.Contains(sha256) || !on_disk_.Contains(sha256)) continue;
+      io::FileStatus status = TRY(filesystem_.Status(layout_.Blob(sha256)));
+      added.Add(sha256, status.size);
+    }
+  }
+  for (const auto& [sha256, size] : added.entries()) sizes.Add(sha256, size);
+  sizes.Sort();
   return {};
 }
 
 Result<> Recovery::ScanIngests() {
-  std::vector<std::string> ids = TRY(Names(layout_.IngestsDirectory()));
+  std::vector<std::string> ids = TRY(TidyNames(filesystem_, layout_.IngestsDirectory()));
   for (const std::string& id : ids) {
     Result<> adopted = AdoptIngest(id);
     if (adopted) continue;
@@ -335,7 +313,7 @@ Result<> Recovery::AdoptIngest(const std::string& id) {
   if (!index_.IsWanted(state.content)) {
     return Fail(Code::kNotFound, "no incomplete snapshot lists its file");
   }
-  TRY(Names(layout_.Ingest(id)));  // a state that was half written goes
+  TRY(TidyNames(filesystem_, layout_.Ingest(id)));  // a state that was half written goes
   io::FileStatus data = TRY(filesystem_.Status(layout_.IngestData(id)));
   Bytes allocated = std::min(RoundUpToBlock(data.allocated), RoundUpToBlock(state.content.size));
   index_.idle_ingests.Add(id, std::move(state.content), allocated);
@@ -373,7 +351,7 @@ Result<> Recovery::ReadReferences() {
 }
 
 void Recovery::DropOrphanBlobs() {
-  for (const Digest& sha256 : on_disk_) {
+  for (const Digest& sha256 : on_disk_.all()) {
     if (index_.blobs.Users(sha256) > 0) continue;
     ++summary_.dropped_orphans;
     Remove(layout_.Blob(sha256));
@@ -381,7 +359,7 @@ void Recovery::DropOrphanBlobs() {
 }
 
 Result<> Recovery::CountQuarantine() {
-  std::vector<std::string> names = TRY(Names(layout_.QuarantineDirectory()));
+  std::vector<std::string> names = TRY(TidyNames(filesystem_, layout_.QuarantineDirectory()));
   for (const std::string& name : names) {
     auto sha256 = Digest::FromHex(name);
     if (!sha256.has_value()) continue;

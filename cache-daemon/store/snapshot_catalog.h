@@ -63,7 +63,7 @@ class SnapshotCatalog {
   std::map<std::pair<FileIdentity, Bytes>, Digest> DeliveredBy(const std::string& origin) const;
 
   const std::map<std::string, SnapshotEntry>& entries() const { return entries_; }
-  /// The ids of those that lack a file, or may: few of many.
+  /// The ids of those that aren't complete: few of many.
   const std::set<std::string>& incomplete() const { return incomplete_; }
   /// Least recently used first.
   std::vector<const SnapshotEntry*> OldestFirst() const;

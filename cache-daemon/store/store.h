@@ -138,8 +138,13 @@ class Ingest {
   /// Where the staged bytes can be read back.
   virtual const std::string& path() const = 0;
   /// What an earlier ingest of this id and content left that is known to be on the disk: sorted,
-  /// disjoint ranges. Fixed at StartIngest.
+  /// disjoint ranges. Changed by ShareBlocks alone.
   virtual const std::vector<ByteRange>& resumed() const = 0;
+  /// Has the staged file share what it can of the blocks of `from`, which holds the same bytes: no
+  /// copy, and no later write to `from` changes ours. Durable, and a part of resumed(), when it
+  /// returns. Returns how many bytes that are: 0 where something was resumed, or the filesystems
+  /// can't (io::CloneRange). Before anything is written.
+  virtual Result<Bytes> ShareBlocks(int from) = 0;
   /// Makes `written` (ranges completely written before the call) survive a power cut: syncs the
   /// staged file's data, then records them durably. Any thread, one call at a time; writes to other
   /// ranges may be under way.

@@ -59,6 +59,17 @@ TEST(HasherTest, DoesNotCareHowTheStreamIsCut) {
   }
 }
 
+TEST(HasherTest, HashesEveryLengthWhole) {
+  // Around the pieces that it asks memory for.
+  std::string text;
+  for (int i = 0; i < 4200; ++i) text += static_cast<char>(i * 31 % 251);
+  for (size_t length = 0; length <= text.size(); ++length) {
+    Hasher hasher(Hasher::Algorithm::kSha256);
+    hasher.Update(std::string_view(text).substr(0, length));
+    ASSERT_EQ(hasher.FinishHex(), Digest::Of(std::string_view(text).substr(0, length)).Hex());
+  }
+}
+
 TEST(HasherTest, KeepsItsStateWhenMoved) {
   Hasher first(Hasher::Algorithm::kSha256);
   first.Update("a");

@@ -9,11 +9,13 @@
 #include <gtest/gtest.h>
 
 #include "base/model.h"
+#include "base/web_reference.h"
 
 namespace weighhouse {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 const std::string kCommit = "0123456789abcdef0123456789abcdef01234567";
 const std::string kSha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -54,20 +56,41 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     Files, GoodReference,
-    testing::Values(Good{"https://host/a/b.gguf", "", "https://host/a/b.gguf", ""},
-                    Good{"https://host:8443/b.gguf?sig=a/b@c", "",
-                         "https://host:8443/b.gguf?sig=a/b@c", ""},
-                    Good{"http://127.0.0.1/b.gguf", "", "http://127.0.0.1/b.gguf", ""},
-                    Good{"https://host/b#sha256=" + kSha256, "", "https://host/b", ""},
-                    Good{"file:///models/a", "", "file:///models/a", ""},
-                    Good{"file:///models/a//", "", "file:///models/a", ""},
-                    Good{"file:///模型/..a", "", "file:///模型/..a", ""}));
+    testing::Values(
+        Good{"https://host/a/b.gguf", "", "https://host/a/b.gguf", ""},
+        Good{"https://host:8443/b.gguf?sig=a/b@c", "", "https://host:8443/b.gguf?sig=a/b@c", ""},
+        Good{"http://127.0.0.1/b.gguf", "", "http://127.0.0.1/b.gguf", ""},
+        Good{"https://host/b#sha256=" + kSha256, "", "https://host/b", ""},
+        Good{"https://host/", "", "https://host/", ""},
+        Good{"https://host/dir/?sig=x", "", "https://host/dir/?sig=x", ""},
+        Good{"https://host/l.json?v=1#manifest", "", "https://host/l.json?v=1#manifest", ""},
+        Good{"modelscope://org/name", "v1", "modelscope://org/name", "v1"},
+        Good{"modelscope://org/name:dev", "", "modelscope://org/name", "dev"},
+        Good{"s3://models/org/a b+c=ü//d", "", "s3://models/org/a b+c=ü//d", ""},
+        Good{"s3://models/a@v1:2/", "", "s3://models/a@v1:2", ""},
+        Good{"gs://my.models", "", "gs://my.models", ""},
+        Good{"file:///models/a", "", "file:///models/a", ""},
+        Good{"file:///models/a//", "", "file:///models/a", ""},
+        Good{"file:///模型/..a", "", "file:///模型/..a", ""}));
 
 TEST(ModelReferenceTest, KeepsTheDigestOfOneFile) {
   ModelReference reference = ModelReference::Parse("https://host/b#sha256=" + kSha256).value();
   ASSERT_TRUE(reference.expected_sha256.has_value());
   EXPECT_EQ(reference.expected_sha256->Hex(), kSha256);
   EXPECT_FALSE(ModelReference::Parse("https://host/b")->expected_sha256.has_value());
+}
+
+TEST(ModelReferenceTest, TellsTheFormsOfUrlsApart) {
+  EXPECT_EQ(WebFormOf("https://host/file?a=/"), WebForm::kFile);
+  EXPECT_EQ(WebFormOf("https://host/dir/?a=b"), WebForm::kDirectory);
+  EXPECT_EQ(WebFormOf("https://host/list.json?a=b#manifest"), WebForm::kManifest);
+}
+
+TEST(ModelReferenceTest, ReadsBackTheUriWithItsDigest) {
+  for (const char* form : {"https://host/b#", "https://host/dir/#", "https://host/l#manifest&"}) {
+    ModelReference reference = ModelReference::Parse(form + ("sha256=" + kSha256)).value();
+    EXPECT_EQ(UriWithDigest(reference), form + ("sha256=" + kSha256));
+  }
 }
 
 struct Bad {
@@ -84,6 +107,7 @@ TEST_P(BadReference, IsRefusedWithItsValueAndTheWayOut) {
   ASSERT_FALSE(reference.has_value()) << reference->ToString();
   EXPECT_EQ(reference.error().code, Code::kInvalidArgument);
   for (const std::string& part : bad.said) EXPECT_THAT(reference.error().message, HasSubstr(part));
+  EXPECT_THAT(reference.error().message, Not(HasSubstr("canary")));
 }
 
 constexpr const char* kHubForm = "give hf://org/name[@revision]";
@@ -127,6 +151,16 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"https://host/file",
             "main",
             {"'main'", "https models have no revisions", "leave it out"}},
+        Bad{"s3://models/a", "main", {"'main'", "s3 models have no revisions", "leave it out"}},
+        Bad{"s3://", "", {"give s3://bucket/prefix"}},
+        Bad{"s3://a", "", {"give s3://bucket/prefix"}},
+        Bad{"s3:///key", "", {"give s3://bucket/prefix"}},
+        Bad{"s3://buck..et/key", "", {"give s3://bucket/prefix"}},
+        Bad{"s3://user@host/key", "", {"give s3://bucket/prefix"}},
+        Bad{"s3://bucket//key", "", {"give s3://bucket/prefix"}},
+        Bad{"s3://bucket/key?versionId=1", "", {"without ?, #"}},
+        Bad{"gs://bucket/key#1", "", {"give gs://bucket/prefix"}},
+        Bad{"s3://bucket/a\x01", "", {"control characters"}},
         Bad{"file:///a", "main", {"'main'", "file models have no revisions", "leave it out"}}));
 
 constexpr const char* kHttpForm = "give https://host/path/file";
@@ -135,16 +169,24 @@ Bad NotOneFile(const std::string& model) { return {model, "", {"'" + model + "'"
 
 INSTANTIATE_TEST_SUITE_P(
     Urls, BadReference,
-    testing::Values(NotOneFile("https://"), NotOneFile("https://host"), NotOneFile("https://host/"),
-                    NotOneFile("https:///file"), NotOneFile("https://host/directory/"),
-                    NotOneFile("https://host/?file=x"), NotOneFile("https://host?x/file"),
-                    NotOneFile("https://user:secret@host/file"), NotOneFile("https://host/a b"),
-                    NotOneFile("https://evil\\@host/file"), NotOneFile("https://host\\evil/file"),
-                    NotOneFile("https://host/ä"), NotOneFile("http://user@host/file"),
-                    Bad{"https://host/file#md5=00", "", {"#md5=00", "only sha256=<hex>"}},
-                    Bad{"https://host/file#", "", {"'https://host/file#'", "only sha256=<hex>"}},
-                    Bad{"https://host/file#sha256=00", "", {"'00'", "64 lower-case hexadecimal"}},
-                    Bad{"https://host/\r\nx", "", {"'https://host/??x'", kHttpForm}}));
+    testing::Values(
+        NotOneFile("https://"), NotOneFile("https://host"), NotOneFile("https:///file"),
+        NotOneFile("https:///dir/"),
+        Bad{"https://host?x/file", "", {"'https://host?…'", kHttpForm}},
+        NotOneFile("https://user:secret@host/file"), NotOneFile("https://host/a b"),
+        NotOneFile("https://evil\\@host/file"), NotOneFile("https://host\\evil/file"),
+        NotOneFile("https://host/ä"), NotOneFile("http://user@host/file"),
+        Bad{"https://host/file#md5=00", "", {"#md5=00", "only manifest and sha256=<hex>"}},
+        Bad{"https://host/file#", "", {"'https://host/file#'", "only manifest and sha256"}},
+        Bad{"https://host/a#manifest&manifest", "", {"only manifest", "each once"}},
+        Bad{"https://host/a?sig=canary#x", "", {"'https://host/a?…': after '#'"}},
+        Bad{"htps://host/a?sig=canary", "", {"'htps://host/a' is not"}},
+        Bad{"https://host/dir/#manifest",
+            "",
+            {"'https://host/dir/#manifest'", "name the manifest"}},
+        Bad{"https://host/dir/SHA256SUMS", "", {"is a list of files", "give https://host/dir/"}},
+        Bad{"https://host/file#sha256=00", "", {"'00'", "64 lower-case hexadecimal"}},
+        Bad{"https://host/\r\nx", "", {"'https://host/??x'", kHttpForm}}));
 
 constexpr const char* kFileForm = "give file:///absolute/path";
 

@@ -24,7 +24,7 @@ void HashFiles(benchmark::State& state) {
     std::vector<std::unique_ptr<HashStream>> streams;
     for (size_t i = 0; i < files; ++i) {
       streams.push_back(
-          std::make_unique<HashStream>(queue, FileIdentity::Kind::kSha256, bytes.size()));
+          std::make_unique<HashStream>(queue, ContentClaims{.identity = {}, .size = bytes.size()}));
     }
     for (size_t piece = 0; piece < kPieces; ++piece) {
       for (auto& stream : streams) {

@@ -178,6 +178,15 @@ TEST(VolumeContextTest, OnlyKnownCredentialsAreTaken) {
               UnorderedElementsAre(testing::Pair("HF_TOKEN", "a"), testing::Pair("token", "b")));
 }
 
+TEST(VolumeContextTest, KeysOfBucketsAreCredentials) {
+  auto credentials = SelectCredentials({{"AWS_ACCESS_KEY_ID", "a"},
+                                        {"AWS_SECRET_ACCESS_KEY", "b"},
+                                        {"AWS_ENDPOINT_URL", "c"},
+                                        {"gcloud-application-credentials.json", "{}"}});
+  ASSERT_TRUE(credentials.has_value());
+  EXPECT_EQ(credentials->values.size(), 4U);
+}
+
 TEST(VolumeContextTest, ASecretWithoutAKnownKeyIsRefusedByTheNamesOfItsKeys) {
   auto credentials = SelectCredentials({{"HF_TOKN", "s3cret"}, {"other", "s3cret"}});
   ASSERT_FALSE(credentials.has_value());

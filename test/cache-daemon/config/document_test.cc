@@ -91,6 +91,26 @@ log:
   EXPECT_EQ(config.log_format, LogFormat::kJson);
 }
 
+TEST(DocumentTest, TakesTheWaysToHubs) {
+  Config config = Parsed(R"(
+sources:
+  huggingface:
+    mirrors: [https://mirror.example/hub/, http://10.0.0.1:8080]
+    offline: true
+  modelscope:
+    endpoint: https://modelscope.ai/
+)");
+  EXPECT_EQ(config.hub_mirrors,
+            (std::vector<std::string>{"https://mirror.example/hub", "http://10.0.0.1:8080"}));
+  EXPECT_TRUE(config.hub_offline);
+  EXPECT_EQ(config.modelscope_endpoint, "https://modelscope.ai");
+  for (const char* mirrors : {"https://a", "[a]", "[https://a?b]", "[https://u@a]"}) {
+    EXPECT_THAT(ErrorOf(std::string("sources: {huggingface: {mirrors: ") + mirrors + "}}"),
+                HasSubstr("a list of at most 10"))
+        << mirrors;
+  }
+}
+
 TEST(DocumentTest, AnEmptyDocumentIsTheDefaults) {
   for (const char* text : {"", "{}", "# nothing\n", "cache:\n"}) {
     EXPECT_EQ(Parsed(text).root, "/var/lib/weighhouse") << text;

@@ -26,7 +26,8 @@ class AssembledFile {
         .on_disk_failed = [this](Error error) { errors_.push_back(std::move(error)); }};
     assembly_ = FileAssembly::Start(
         std::move(context), std::move(store.StartIngest("", file.identity, file.size).value()),
-        file, FileAssembly::Resume::kUse, std::move(events));
+        {.identity = file.identity, .size = file.size, .checksum = {}}, FileAssembly::Resume::kUse,
+        std::move(events));
   }
   ~AssembledFile() { assembly_->Abandon(); }
   AssembledFile(const AssembledFile&) = delete;

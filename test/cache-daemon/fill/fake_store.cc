@@ -22,6 +22,7 @@ class FakeStore::StagedIngest final : public store::Ingest {
   bool direct() const override { return direct_; }
   const std::string& path() const override { return store_.path_; }
   const std::vector<ByteRange>& resumed() const override { return resumed_; }
+  Result<Bytes> ShareBlocks(int) override { return 0; }
   Result<> RecordDurable(const std::vector<ByteRange>& written) override {
     if (store_.on_record_) TRY(store_.on_record_());
     MutexLock lock(store_.mutex_);

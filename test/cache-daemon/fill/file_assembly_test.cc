@@ -123,7 +123,7 @@ TEST_P(FileAssemblyTest, ReleasesWhatAStalledHeadKeepsFromTheHasher) {
 
 TEST_P(FileAssemblyTest, ReleasesNothingWhileOnlyTheHasherIsSlow) {
   MakeContext(3);
-  HashStream other(*hashes_, FileIdentity::Kind::kSha256, 1);
+  HashStream other(*hashes_, {.identity = {}, .size = 1, .checksum = {}});
   std::latch go(1);
   std::atomic<bool> gone = false;
   std::string byte = "x";

@@ -31,8 +31,11 @@ TEST_F(CacheMetricsTest, ShowsWhatHasNotHappenedYetAsZero) {
 
 TEST_F(CacheMetricsTest, CallsSourcesAsTheConfigurationDoes) {
   EXPECT_EQ(SourceKindName(SourceKindOf("hf")), "huggingface");
+  EXPECT_EQ(SourceKindName(SourceKindOf("oci")), "oci");
   EXPECT_EQ(SourceKindName(SourceKindOf("http")), "http");
   EXPECT_EQ(SourceKindName(SourceKindOf("https")), "http");
+  EXPECT_EQ(SourceKindName(SourceKindOf("s3")), "s3");
+  EXPECT_EQ(SourceKindName(SourceKindOf("gs")), "gcs");
   EXPECT_EQ(SourceKindName(SourceKindOf("file")), "local");
 }
 

@@ -25,7 +25,8 @@ std::string Sized(int size, std::vector<std::string> headers) {
 }
 
 HttpFile MakeSource() {
-  return HttpFile(std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()}));
+  return HttpFile(PlainHttp::kLoopbackOnly,
+                  std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()}));
 }
 
 Result<Listing> Resolve(const std::string& url, std::optional<Digest> sha256 = {}) {

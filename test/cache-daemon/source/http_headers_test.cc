@@ -94,6 +94,27 @@ TEST(RetryDelayTest, PrefersTheExhaustedRateLimit) {
             10s);
 }
 
+TEST(ParseRateLimitTest, TakesTheLimitWithTheLeastLeftAndItsQuota) {
+  auto limit = ParseRateLimit(HeadersOf({"RateLimit: \"api\";r=7;t=3, \"resolvers\";r=5;t=166",
+                                         "RateLimit-Policy: \"fixed window\";\"api\";q=500;w=300, "
+                                         "\"fixed window\";\"resolvers\";q=3000;w=300"}));
+  ASSERT_TRUE(limit);
+  EXPECT_EQ(limit->remaining, 5U);
+  EXPECT_EQ(limit->reset, 166s);
+  EXPECT_EQ(limit->quota, 3000U);
+  auto alone = ParseRateLimit(HeadersOf({"RateLimit: \"api\";r=7;t=99999"}));
+  ASSERT_TRUE(alone);
+  EXPECT_EQ(alone->reset, 3600s);
+  EXPECT_FALSE(alone->quota);
+}
+
+TEST(ParseRateLimitTest, IsAbsentWhereNothingUsableIsSaid) {
+  for (const char* line : {"RateLimit: \"api\"", "RateLimit: \"api\";r=1", "RateLimit: r=-1;t=5",
+                           "RateLimit: ,;=", "X-RateLimit: \"api\";r=1;t=1"}) {
+    EXPECT_FALSE(ParseRateLimit(HeadersOf({line}))) << line;
+  }
+}
+
 TEST(RetryDelayTest, IsAtMostAnHour) {
   EXPECT_EQ(RetryDelay(HeadersOf({"Retry-After: 18446744073709551615"}), kNow), 3600s);
   EXPECT_EQ(RetryDelay(HeadersOf({"RateLimit: \"a\";r=0;t=18446744073709551615"}), kNow), 3600s);

@@ -50,6 +50,13 @@ TEST(HubFailureTest, KnowsADisabledRepository) {
   EXPECT_THAT(error.message, HasSubstr("disabled"));
 }
 
+TEST(HubFailureTest, PassesOnCodesThatItDoesntKnow) {
+  Error error = FailureOf(451, {"X-Error-Code: UnavailableForLegalReasons"}, true, "not here");
+  EXPECT_EQ(error.code, Code::kFailedPrecondition);
+  EXPECT_THAT(error.message,
+              HasSubstr("(HTTP 451), UnavailableForLegalReasons; it says: not here"));
+}
+
 TEST(HubFailureTest, TellsStrangersThatMissingAndPrivateLookAlike) {
   for (Error error : {FailureOf(401, {}), FailureOf(401, {"X-Error-Code: RepoNotFound"})}) {
     EXPECT_EQ(error.code, Code::kUnauthenticated);

@@ -233,14 +233,14 @@ TEST_F(HuggingFaceTest, AsksWithGetWhereHeadIsRefused) {
 
 TEST_F(HuggingFaceTest, CallsTroubleTemporaryWithTheWaitThatIsAskedFor) {
   hub_->SetFaults(
-      R"([{"side":"hub","path":"api","times":1,"action":{"kind":"status","status":429,"headers":{"RateLimit":"\"api\";r=0;t=9"}}},
-                      {"side":"hub","path":"api","skip":1,"times":1,"action":{"kind":"status","status":503,"body":"<html>down</html>"}},
-                      {"side":"hub","path":"api","skip":2,"times":1,"action":{"kind":"cut","after":3}}])");
+      R"([{"side":"hub","path":"api","times":1,"action":{"kind":"status","status":503,"body":"<html>down</html>"}},
+                      {"side":"hub","path":"api","skip":1,"times":1,"action":{"kind":"cut","after":3}},
+                      {"side":"hub","path":"api","skip":2,"times":1,"action":{"kind":"status","status":429,"headers":{"RateLimit":"\"api\";r=0;t=9"}}}])");
+  EXPECT_EQ(FailureOf("public").code, Code::kUnavailable);
+  EXPECT_EQ(FailureOf("public").code, Code::kUnavailable);
   Error limited = FailureOf("public");
   EXPECT_EQ(limited.code, Code::kUnavailable);
   EXPECT_EQ(limited.retry_after, std::chrono::seconds(10));
-  EXPECT_EQ(FailureOf("public").code, Code::kUnavailable);
-  EXPECT_EQ(FailureOf("public").code, Code::kUnavailable);
 }
 
 TEST_F(HuggingFaceTest, RefusesHostileListings) {

@@ -170,5 +170,46 @@ TEST_F(LocalPathTest, StopsWhenAsked) {
   EXPECT_EQ(listing.error().code, Code::kCancelled);
 }
 
+TEST_F(LocalPathTest, TakesTheDigestsOfASha256SumsAndLeavesItOut) {
+  const std::string sha(64, 'a');
+  Write("model/SHA256SUMS", sha + "  ./sub/a.safetensors\n" + sha + "  .gitattributes\n");
+  auto listing = Resolve("model");
+  ASSERT_TRUE(listing) << listing.error().message;
+  EXPECT_THAT(PathsOf(*listing), ElementsAre("config.json", "sub/a.safetensors"));
+  EXPECT_EQ(listing->files[0].identity.kind, FileIdentity::Kind::kVersionToken);
+  EXPECT_EQ(listing->files[1].identity, (FileIdentity{FileIdentity::Kind::kSha256, sha}));
+  EXPECT_TRUE(Source().Locate(ReferenceTo("model"), *listing, listing->files[1], {}, {}));
+  Write("model/sub/a.safetensors", "longer weights");
+  auto location = Source().Locate(ReferenceTo("model"), *listing, listing->files[1], {}, {});
+  ASSERT_FALSE(location);
+  EXPECT_EQ(location.error().code, Code::kOutOfRange);
+}
+
+TEST_F(LocalPathTest, TakesTheDigestBesideOneFile) {
+  const std::string sha(64, 'b');
+  Write("model/sub/SHA256SUMS", sha + " *a.safetensors\n" + sha + "  gone\n");
+  auto listing = Resolve("model/sub/a.safetensors");
+  ASSERT_TRUE(listing) << listing.error().message;
+  EXPECT_EQ(listing->files[0].identity, (FileIdentity{FileIdentity::Kind::kSha256, sha}));
+  auto above = LocalPath({root_ + "/model/sub/a.safetensors"})
+                   .Resolve(ReferenceTo("model/sub/a.safetensors"), {}, {});
+  ASSERT_TRUE(above) << above.error().message;
+  EXPECT_EQ(above->files[0].identity.kind, FileIdentity::Kind::kVersionToken);
+}
+
+TEST_F(LocalPathTest, RefusesASha256SumsThatIsntTrueOrLeadsOut) {
+  Write("model/SHA256SUMS", std::string(64, 'a') + "  missing.bin\n");
+  auto listing = Resolve("model");
+  ASSERT_FALSE(listing);
+  EXPECT_EQ(listing.error().code, Code::kFailedPrecondition);
+  EXPECT_THAT(listing.error().message, HasSubstr("'missing.bin', which isn't there"));
+  Write("model/SHA256SUMS", "nonsense\n");
+  EXPECT_EQ(CodeOf("model"), Code::kInvalidArgument);
+  WriteTestFile(directory_ / "outside", std::string(64, 'a') + "  config.json\n");
+  fs::remove(fs::path(root_) / "model/SHA256SUMS");
+  fs::create_symlink(directory_ / "outside", fs::path(root_) / "model/SHA256SUMS");
+  EXPECT_EQ(CodeOf("model"), Code::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace weighhouse::source

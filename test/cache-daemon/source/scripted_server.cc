@@ -6,11 +6,13 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <cstdlib>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace weighhouse::source {
 namespace {
@@ -23,6 +25,13 @@ bool SendAll(int socket, std::string_view bytes) {
     bytes.remove_prefix(static_cast<size_t>(sent));
   }
   return true;
+}
+
+/// What Content-Length promises.
+size_t BodyBytes(const std::string& head) {
+  constexpr std::string_view kName = "\r\ncontent-length: ";
+  size_t at = ToLower(head).find(kName);
+  return at == std::string::npos ? 0 : std::strtoul(head.c_str() + at + kName.size(), nullptr, 10);
 }
 
 }  // namespace
@@ -78,7 +87,8 @@ void ScriptedServer::Serve(UniqueFd socket, int connection) {
   std::string pending;
   while (true) {
     size_t end = pending.find("\r\n\r\n");
-    if (end == std::string::npos) {
+    size_t body = end == std::string::npos ? 0 : BodyBytes(pending.substr(0, end));
+    if (end == std::string::npos || pending.size() < end + 4 + body) {
       char piece[4096];
       if (!AwaitReadable(socket.get())) return;
       ssize_t got = recv(socket.get(), piece, sizeof(piece), 0);
@@ -86,8 +96,10 @@ void ScriptedServer::Serve(UniqueFd socket, int connection) {
       pending.append(piece, static_cast<size_t>(got));
       continue;
     }
-    Request request{.head = pending.substr(0, end), .connection = connection};
-    pending.erase(0, end + 4);
+    Request request{.head = pending.substr(0, end),
+                    .connection = connection,
+                    .body = pending.substr(end + 4, body)};
+    pending.erase(0, end + 4 + body);
     size_t first = request.head.find(' '), second = request.head.find(' ', first + 1);
     request.method = request.head.substr(0, first);
     request.target = request.head.substr(first + 1, second - first - 1);

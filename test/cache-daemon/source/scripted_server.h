@@ -18,6 +18,7 @@ class ScriptedServer {
     std::string method, target;
     std::string head;    ///< all of the request as it came, up to the empty line
     int connection = 0;  ///< counted from 0
+    std::string body;    ///< as long as Content-Length says
   };
   struct Reply {
     std::string bytes;

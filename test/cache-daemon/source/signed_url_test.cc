@@ -52,7 +52,11 @@ TEST(SignedUrlExpiryTest, TakesGarbageForNothing) {
 TEST(UnsignedQueryTest, LeavesWhatChoosesTheFile) {
   EXPECT_EQ(UnsignedQuery(UrlOf("file=b&token=T&a=1")), "a=1&file=b");
   EXPECT_EQ(UnsignedQuery(UrlOf("X-Amz-Signature=ab&X-Amz-Date=x&Expires=5")), "");
-  EXPECT_EQ(UnsignedQuery(UrlOf("sv=2024&sr=b&sig=abc")), "");
+  EXPECT_EQ(UnsignedQuery(UrlOf("OSSAccessKeyId=a&Expires=5&Signature=b&v=2")), "v=2");
+  const char* sas =
+      "sv=2024-11-04&ss=b&srt=co&sr=d&sdd=2&sp=r&st=x&se=y&spr=https&sip=1&si=p&sig=z";
+  EXPECT_EQ(UnsignedQuery(UrlOf(sas)), "") << "Azure's shared access signatures";
+  EXPECT_EQ(UnsignedQuery(UrlOf("snapshot=2024&sv=2024&sr=b&sig=abc")), "snapshot=2024");
 }
 
 TEST(IsSignedTest, KnowsTheSignaturesOfTheClouds) {

@@ -2,15 +2,21 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <functional>
+#include <map>
 #include <thread>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/mutex.h"
+#include "base/text.h"
 #include "cache-daemon/source/file_name.h"
 #include "cache-daemon/source/source_registry.h"
 #include "test/cache-daemon/source/recording_sink.h"
+#include "test/cache-daemon/source/scripted_server.h"
 #include "test/support/fixture_hub.h"
 #include "test/support/loopback_policy.h"
 #include "test/support/temporary_directory.h"
@@ -67,6 +73,94 @@ class HttpOrigin : public HubOrigin {
 
  private:
   std::string Base() const { return hub_->hub_url() + "/org/name/resolve/main/"; }
+};
+
+/// The fixture Hub as a web server with a list of a model's files.
+class ListOrigin : public HubOrigin {
+ public:
+  ListOrigin(std::string list, std::string uri) : list_(std::move(list)), uri_(std::move(uri)) {
+    WriteList();
+    hub_->Rescan();
+  }
+  ModelReference Model() const override { return {.uri = Base() + "main/" + uri_}; }
+  ModelReference Missing() const override { return {.uri = Base() + "missing/" + uri_}; }
+  void Change() override {
+    WriteTestFile(models_ / "org/name/config.json", "{\"changed\": 1}");
+    WriteList();
+    hub_->Rescan();
+  }
+
+ protected:
+  std::string Sha256Of(const std::string& path) const { return Digest::Of(ContentOf(path)).Hex(); }
+
+ private:
+  std::string Base() const { return hub_->hub_url() + "/org/name/resolve/"; }
+  void WriteList() {
+    std::string text;
+    for (const char* path : {"config.json", "a/model.safetensors"}) {
+      text += list_ == "SHA256SUMS" ? fmt::format("{}  ./{}\n", Sha256Of(path), path)
+                                    : fmt::format(R"({}{{"path": "{}", "sha256": "{}"}})",
+                                                  text.empty() ? "" : ",", path, Sha256Of(path));
+    }
+    if (list_ != "SHA256SUMS") text = R"({"files": [)" + text + "]}";
+    WriteTestFile(models_ / ("org/name/" + list_), text);
+  }
+
+  const std::string list_, uri_;
+};
+
+/// A ModelScope as far as its facts are known.
+class ScopeOrigin : public Origin {
+ public:
+  ScopeOrigin()
+      : server_([this](const ScriptedServer::Request& request) { return Answer(request); }) {
+    files_["config.json"] = "{}";
+    files_["a/model.safetensors"] = PatternBytes(100'000, 1);
+  }
+  ModelReference Model() const override { return {.uri = "modelscope://org/name"}; }
+  ModelReference Missing() const override { return {.uri = "modelscope://org/missing"}; }
+  SourceOptions Options() const override { return {.modelscope_endpoint = server_.Url("")}; }
+  std::string ContentOf(const std::string& path) const override {
+    MutexLock lock(mutex_);
+    return files_.at(path);
+  }
+  void Change() override {
+    MutexLock lock(mutex_);
+    files_["config.json"] = "{\"changed\": 1}";
+  }
+
+ private:
+  ScriptedServer::Reply Answer(const ScriptedServer::Request& request) {
+    MutexLock lock(mutex_);
+    const std::string files = "/api/v1/models/org/name/repo/files?Revision=master&Recursive=true";
+    if (request.target == files) return {HttpAnswer(200, {}, Listing())};
+    for (const auto& [path, content] : files_) {
+      if (!request.target.ends_with("&FilePath=" + PercentEncode(path))) continue;
+      if (!request.target.starts_with("/api/v1/models/org/name/repo?")) continue;
+      return {Part(content, request.head)};
+    }
+    return {HttpAnswer(404, {}, R"({"Code": 404, "Message": "record not found"})")};
+  }
+  std::string Listing() REQUIRES(mutex_) {
+    std::string entries = R"({"Path": "a", "Type": "tree", "Size": 0})";
+    for (const auto& [path, content] : files_) {
+      entries += fmt::format(R"(,{{"Path": "{}", "Type": "blob", "Size": {}, "Sha256": "{}"}})",
+                             path, content.size(), Digest::Of(content).Hex());
+    }
+    return R"({"Code": 200, "Data": {"Files": [)" + entries + "]}}";
+  }
+  static std::string Part(const std::string& content, const std::string& head) {
+    size_t begin = 0, end = 0;
+    size_t range = head.find("Range: bytes=");
+    if (range == std::string::npos) return HttpAnswer(200, {}, content);
+    CHECK(std::sscanf(head.c_str() + range, "Range: bytes=%zu-%zu", &begin, &end) == 2);
+    std::string header = fmt::format("Content-Range: bytes {}-{}/{}", begin, end, content.size());
+    return HttpAnswer(206, {header}, content.substr(begin, end - begin + 1));
+  }
+
+  mutable Mutex mutex_;
+  std::map<std::string, std::string> files_ GUARDED_BY(mutex_);
+  ScriptedServer server_;
 };
 
 class LocalOrigin : public Origin {
@@ -193,6 +287,12 @@ INSTANTIATE_TEST_SUITE_P(
     EverySource, SourceContractTest,
     testing::Values(Kind{"Hub", [] { return std::make_unique<HubOrigin>(); }},
                     Kind{"HttpFile", [] { return std::make_unique<HttpOrigin>(); }},
+                    Kind{"WebSums", [] { return std::make_unique<ListOrigin>("SHA256SUMS", ""); }},
+                    Kind{"WebManifest",
+                         [] {
+                           return std::make_unique<ListOrigin>("list.json", "list.json#manifest");
+                         }},
+                    Kind{"ModelScope", [] { return std::make_unique<ScopeOrigin>(); }},
                     Kind{"LocalPath", [] { return std::make_unique<LocalOrigin>(); }}),
     [](const auto& param_info) { return param_info.param.name; });
 

@@ -28,6 +28,9 @@ TEST(SourceRegistryTest, GivesEachSchemeItsSource) {
   EXPECT_EQ(*https, *http);
   EXPECT_NE(*hub, *https);
   EXPECT_NE(*hub, *file);
+  auto s3 = (*registry)->For({.uri = "s3://b/p"}), gcs = (*registry)->For({.uri = "gs://b/p"});
+  ASSERT_TRUE(s3 && gcs);
+  EXPECT_NE(*s3, *gcs);
 }
 
 TEST(SourceRegistryTest, SaysThatAnAdminMustAllowLocalModels) {
@@ -37,7 +40,7 @@ TEST(SourceRegistryTest, SaysThatAnAdminMustAllowLocalModels) {
   ASSERT_FALSE(file);
   EXPECT_EQ(file.error().code, Code::kPermissionDenied);
   EXPECT_THAT(file.error().message, HasSubstr("sources.local.roots"));
-  EXPECT_EQ((*registry)->For({.uri = "s3://b/p"}).error().code, Code::kInvalidArgument);
+  EXPECT_EQ((*registry)->For({.uri = "ftp://b/p"}).error().code, Code::kInvalidArgument);
 }
 
 TEST(SourceRegistryTest, AllowsOtherLocalRootsWhileItIsUsed) {
@@ -86,6 +89,10 @@ TEST(SourceRegistryTest, RefusesOptionsThatCantWork) {
   EXPECT_EQ(CreateCode({.local_roots = {"models"}}), Code::kInvalidArgument);
   EXPECT_EQ(CreateCode({.ca_file = "/nowhere.pem"}), Code::kFailedPrecondition);
   EXPECT_EQ(CreateCode({.hub_endpoint = "https://mirror.example/prefix/"}), Code{});
+  EXPECT_EQ(CreateCode({.buckets = {.s3_endpoint = "minio:9000"}}), Code::kInvalidArgument);
+  EXPECT_EQ(CreateCode({.buckets = {.s3_region = "EU"}}), Code::kInvalidArgument);
+  EXPECT_EQ(CreateCode({.buckets = {.gcs_endpoint = "https://h/?a=b"}}), Code::kInvalidArgument);
+  EXPECT_EQ(CreateCode({.buckets = {.s3_endpoint = "http://127.0.0.1:9000/"}}), Code{});
 }
 
 TEST(SourceRegistryTest, TakesTheEnvironmentsEndpointWhereNoneIsGiven) {

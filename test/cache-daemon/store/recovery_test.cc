@@ -1,6 +1,8 @@
 #include <cerrno>
 #include <filesystem>
 
+#include <fmt/format.h>
+
 #include "test/cache-daemon/store/store_fixture.h"
 
 namespace weighhouse::store {
@@ -167,6 +169,56 @@ TEST_F(RecoveryTest, DropsARecordThatIsLargerThanAny) {
   WriteTestFile(path, std::string(2 * kMiB, ' '));
   Open();
   EXPECT_FALSE(fs::exists(path));
+}
+
+// Enough for threads: see RecordScan.
+class ManyRecordsTest : public RecoveryTest {
+ protected:
+  static constexpr size_t kMany = 200;
+  ManyRecordsTest() {
+    for (size_t i = 0; i < kMany; ++i) {
+      std::string own = fmt::format("of {}", i);
+      TestFiles files = {{"shared", "first"}, {"own", own}};
+      ids_.push_back(
+          Fill(*store_, ListingOf(files, {.origin = fmt::format("hf+https://hub.test/org/{}", i)}),
+               files)
+              ->id);
+    }
+  }
+  std::vector<std::string> ids_;
+};
+
+TEST_F(ManyRecordsTest, AreAllFound) {
+  Reopen();
+  EXPECT_EQ(store_->recovery().snapshots, kMany + 1);
+  EXPECT_EQ(store_->recovery().blobs, kMany + 2);
+  EXPECT_EQ(store_->recovery().dropped_orphans, 0u);
+  EXPECT_EQ(store_->Space()->used, (kMany + 2) * kBlock);
+  for (const std::string& id : ids_) EXPECT_TRUE(store_->FindSnapshot(id)->complete);
+}
+
+TEST_F(ManyRecordsTest, OneThatIsDamagedIsTakenAsAbsentAlone) {
+  Close();
+  WriteTestFile(Names().SnapshotRecord(ids_[kMany / 2]), "{");
+  Open();
+  EXPECT_EQ(store_->recovery().snapshots, kMany);
+  EXPECT_FALSE(store_->FindSnapshot(ids_[kMany / 2]).has_value());
+  EXPECT_TRUE(BlobExists("first"));
+  EXPECT_FALSE(BlobExists(fmt::format("of {}", kMany / 2)));
+}
+
+TEST_F(ManyRecordsTest, OneThatCantBeReadJustNowFailsTheStart) {
+  Close();
+  std::string record = Names().SnapshotRecord(ids_[kMany / 2]);
+  std::string moved = record + ".moved";
+  fs::rename(record, moved);
+  fs::create_directory(record);  // reading it is EISDIR
+  EXPECT_FALSE(TryOpen().has_value());
+  EXPECT_TRUE(BlobExists(fmt::format("of {}", kMany / 2)));
+  fs::remove(record);
+  fs::rename(moved, record);
+  Open();
+  EXPECT_TRUE(store_->FindSnapshot(ids_[kMany / 2])->complete);
 }
 
 TEST_F(RecoveryTest, JournalBesideACompleteRecordIsOnlyRemoved) {

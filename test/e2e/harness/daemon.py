@@ -51,12 +51,13 @@ class Cache:
     def model(self, uri: str, **fields: Any) -> Any:
         return self.messages.Model(uri=uri, **fields)
 
-    def acquire(self, uri: str, layout: str = "files", lease_id: str = "", timeout: float = 60) -> Any:
+    def acquire(self, uri: str, layout: str = "files", lease_id: str = "", timeout: float = 60,
+                credentials: dict[str, str] | None = None) -> Any:
         """Makes a model present and returns its `Ready`."""
         holder = self.messages.Holder(volume_id=lease_id, target_path=f"/test/{lease_id}") if lease_id else None
         value = self.messages.Layout.Value(f"LAYOUT_{layout.upper()}")
         updates: Iterator[Any] = self.call("Acquire", timeout, lease_id=lease_id, holder=holder,
-                                           model=self.model(uri), layout=value)
+                                           model=self.model(uri), layout=value, credentials=credentials or {})
         last = list(updates)[-1]
         return last.ready
 
@@ -163,7 +164,9 @@ class CacheDaemon:
         directory = self.root / "ingests"
         return sorted(os.listdir(directory)) if directory.exists() else []
 
-    def cli(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: str, check: bool = True,
+            environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Runs `weighhouse` against the admin socket."""
         command = [str(binaries() / "weighhouse"), "--socket", str(self.admin_socket), *arguments]
-        return subprocess.run(command, check=check, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, check=check, capture_output=True, text=True, timeout=120,
+                              env=os.environ | (environment or {}))

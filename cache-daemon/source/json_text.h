@@ -1,0 +1,23 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "base/units.h"
+
+namespace weighhouse::source {
+
+/// Whether `json` nests deeper than any answer of a source does; a parser's memory grows with it.
+bool IsTooDeep(std::string_view json);
+
+/// The string at `key` of `value`; "" if there is none, or if `value` is no object.
+std::string TextAt(const nlohmann::json& value, const char* key);
+
+/// The number at `key`; nothing if there is none, or if it is negative or broken.
+std::optional<Bytes> SizeAt(const nlohmann::json& value, const char* key);
+
+}  // namespace weighhouse::source

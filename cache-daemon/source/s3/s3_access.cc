@@ -1,0 +1,84 @@
+#include "cache-daemon/source/s3/s3_access.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace weighhouse::source {
+namespace {
+
+/// Keys become part of a request's text: nothing but visible ASCII may be in them.
+bool IsVisible(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; });
+}
+
+Result<std::optional<AwsKeys>> KeysIn(const Credentials& credentials) {
+  AwsKeys keys{
+      .access_key_id = credentials.First({"AWS_ACCESS_KEY_ID", "awsAccessKeyID"}),
+      .secret_access_key = credentials.First({"AWS_SECRET_ACCESS_KEY", "awsSecretAccessKey"}),
+      .session_token = credentials.First({"AWS_SESSION_TOKEN", "awsSessionToken"})};
+  if (keys == AwsKeys{}) return std::nullopt;
+  auto refuse = [](std::string message) {
+    return std::unexpected(Error{
+        .code = Code::kUnauthenticated, .message = std::move(message), .rights_may_help = true});
+  };
+  if (keys.access_key_id.empty() || keys.secret_access_key.empty()) {
+    return refuse(
+        "the secret has only a part of a key: give AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY");
+  }
+  if (!IsVisible(keys.access_key_id) || !IsVisible(keys.secret_access_key) ||
+      !IsVisible(keys.session_token)) {
+    return refuse(
+        "the keys in AWS_… have characters that no key has: check the secret for line "
+        "breaks and quotes");
+  }
+  return std::optional(std::move(keys));
+}
+
+/// The endpoint that a tenant's secret names, or nothing.
+Result<std::optional<Url>> EndpointIn(const Credentials& credentials, bool allow_plain_http) {
+  std::string text = credentials.First({"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"});
+  while (text.ends_with('/')) text.pop_back();
+  if (text.empty()) return std::nullopt;
+  Result<Url> url = Url::Parse(text);
+  if (!url || !url->query.empty()) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("AWS_ENDPOINT_URL '{}' is not usable: give https://host[:port][/path]",
+                            Printable(text.substr(0, text.find('?')))));
+  }
+  if (url->scheme == "https" || url->IsLoopback() || allow_plain_http) {
+    return std::optional(*std::move(url));
+  }
+  return Fail(Code::kInvalidArgument,
+              fmt::format("AWS_ENDPOINT_URL '{}' is plain http, which anybody on the way can "
+                          "change: use https (an admin can allow plain http)",
+                          Printable(url->ToPublicString())));
+}
+
+}  // namespace
+
+Result<S3Access> S3AccessFor(const S3Settings& settings, const std::string& bucket,
+                             const Credentials& credentials, AwsNodeKeys* node_keys,
+                             std::stop_token stop) {
+  S3Access access{
+      .place = {.endpoint = settings.endpoint, .addressing = settings.addressing, .bucket = bucket},
+      .region = settings.region,
+      .keys = {}};
+  std::optional<Url> own = TRY(EndpointIn(credentials, settings.allow_plain_http));
+  if (own) access.place = {.endpoint = own, .addressing = S3Addressing::kPath, .bucket = bucket};
+  std::string region = credentials.First({"AWS_REGION", "AWS_DEFAULT_REGION"});
+  if (!region.empty()) access.region = region;
+  if (!IsS3Region(access.region)) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("AWS_REGION '{}' is no region: give one such as eu-central-1",
+                            Printable(access.region)));
+  }
+  access.keys = TRY(KeysIn(credentials));
+  if (!access.keys && !own && node_keys != nullptr) access.keys = TRY(node_keys->Get(stop));
+  return access;
+}
+
+}  // namespace weighhouse::source

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cache-daemon/source/s3/s3_access.h"
+#include "cache-daemon/source/source.h"
+
+namespace weighhouse::source {
+
+/// `s3://bucket/prefix`: everything below a prefix, or the one object of that name, of AWS or any
+/// service that speaks its protocol (facts/model-sources.md 3). A file's identity is its sha256
+/// where a SHA256SUMS beside the objects gives one, else its ETag; what the service knows of the
+/// whole object's checksum goes along with its location. The origin names the endpoint, because a
+/// secret may choose it, and ends with a slash for a prefix. Thread-safe.
+class S3Source final : public Source {
+ public:
+  /// `node_keys` may be null: the node's own keys are not for tenants then.
+  S3Source(S3Settings settings, std::shared_ptr<S3Client> client, std::shared_ptr<HttpClient> http,
+           std::shared_ptr<AwsNodeKeys> node_keys);
+
+  Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
+                          std::stop_token stop) override;
+  /// kOutOfRange if the object is no longer the one that was listed. The location makes the server
+  /// refuse (412) once it changes, and must be renewed after ten minutes.
+  Result<FileLocation> Locate(const ModelReference& reference, const Listing& listing,
+                              const ListedFile& file, const Credentials& credentials,
+                              std::stop_token stop) override;
+
+ private:
+  Result<std::vector<S3Object>> List(const S3Access& access, const std::string& prefix,
+                                     std::stop_token stop);
+  /// The listing's files of a prefix, with the digests of its SHA256SUMS.
+  Result<std::vector<ListedFile>> FilesBelow(const S3Access& access, const std::string& prefix,
+                                             const std::vector<S3Object>& objects,
+                                             std::stop_token stop);
+  /// One object as it is now.
+  struct Found {
+    S3Object object;
+    std::optional<ContentChecksum> checksum;
+  };
+  Result<Found> Look(const S3Access& access, const std::string& key, std::stop_token stop);
+  /// By the list, where the service sends a HEAD elsewhere.
+  Result<Found> LookInList(const S3Access& access, const std::string& key, std::stop_token stop);
+  /// The whole content of a file that lies beside the model's.
+  Result<std::string> ReadSmall(const S3Access& access, const std::string& key,
+                                std::stop_token stop);
+  Result<S3Page> ListPage(const S3Access& access, const std::string& query,
+                          const std::string& about, std::stop_token stop);
+  /// Where a GET that was answered with a redirect leads, unsigned; nothing if it wasn't.
+  Result<std::optional<Url>> RedirectOf(const S3Access& access, const std::string& key,
+                                        std::stop_token stop);
+
+  const S3Settings settings_;
+  const std::shared_ptr<S3Client> client_;        // shared with sources of other settings
+  const std::shared_ptr<HttpClient> http_;        // shared with the other sources
+  const std::shared_ptr<AwsNodeKeys> node_keys_;  // shared with sources of other settings
+};
+
+}  // namespace weighhouse::source

@@ -1,0 +1,183 @@
+#include "cache-daemon/source/web/web_list.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/digest.h"
+#include "base/text.h"
+#include "cache-daemon/source/file_name.h"
+#include "cache-daemon/source/sha256sums.h"
+#include "cache-daemon/source/web/file_manifest.h"
+#include "cache-daemon/source/web/file_revision.h"
+#include "cache-daemon/source/web/in_parallel.h"
+#include "cache-daemon/source/web/web_credentials.h"
+
+namespace weighhouse::source {
+namespace {
+
+/// Sizes asked for at the same moment, and at most.
+constexpr size_t kAskers = 8;
+constexpr size_t kMostUnsized = 10'000;
+
+std::string CacheKey(const ModelReference& reference, const std::vector<std::string>& headers) {
+  Hasher hasher(Hasher::Algorithm::kSha256);
+  hasher.Update(UriWithDigest(reference));
+  for (const std::string& header : headers) hasher.Update(fmt::format("\n{}", header));
+  return hasher.FinishHex();
+}
+
+}  // namespace
+
+Result<WebList::Question> WebList::QuestionOf(const ModelReference& reference,
+                                              const Credentials& credentials) {
+  Question question{.form = WebFormOf(reference.uri)};
+  question.list.url = TRY(Url::Parse(reference.uri));
+  question.list.credentials = TRY(WebAuthorization(credentials));
+  if (reference.expected_sha256) question.sha256 = reference.expected_sha256->Hex();
+  question.cache_key = CacheKey(reference, question.list.credentials);
+  return question;
+}
+
+Result<Listing> WebList::Resolve(const ModelReference& reference, const Credentials& credentials,
+                                 std::stop_token stop) {
+  Question question = TRY(QuestionOf(reference, credentials));
+  const Url& url = question.list.url;
+  Entries entries = TRY(Read(question, stop));
+  TRY(AskSizes(entries, std::move(stop)));
+  Listing listing{.origin = WebOrigin(url),
+                  .anonymous = url.query.empty() && question.list.credentials.empty()};
+  if (question.form == WebForm::kManifest) listing.origin += "#manifest";
+  for (const auto& [path, entry] : entries) {
+    listing.files.push_back({.path = path,
+                             .size = entry.size.value_or(0),
+                             .identity = {FileIdentity::Kind::kSha256, entry.sha256}});
+  }
+  std::ranges::sort(listing.files);
+  TRY(CheckListing(listing));
+  listing.revision = RevisionOfFiles(listing.files);
+  recent_.Remember(question.cache_key, std::move(entries));
+  return listing;
+}
+
+Result<FileLocation> WebList::Locate(const ModelReference& reference, const Listing&,
+                                     const ListedFile& file, const Credentials& credentials,
+                                     std::stop_token stop) {
+  Question question = TRY(QuestionOf(reference, credentials));
+  std::shared_ptr<const Entries> entries = recent_.Find(question.cache_key);
+  if (!entries) {
+    Entries read = TRY(Read(question, stop));
+    entries = recent_.Remember(question.cache_key, std::move(read));
+  }
+  auto entry = entries->find(file.path);
+  if (entry == entries->end() || entry->second.sha256 != file.identity.value) {
+    return Fail(Code::kOutOfRange,
+                fmt::format("{}: the list at {} changed since it was read", Printable(file.path),
+                            Printable(question.list.url.ToPublicString())));
+  }
+  WebFile found = TRY(reader_.Look(entry->second.where, std::move(stop)));
+  if (found.size == file.size) return std::move(found.location);
+  return Fail(Code::kOutOfRange,
+              fmt::format("{}: listed with {} bytes, found with {}: the file or its list changed",
+                          Printable(file.path), file.size, found.size));
+}
+
+Result<WebList::Entries> WebList::Read(const Question& question, std::stop_token stop) {
+  if (question.form == WebForm::kManifest) return ReadManifest(question, std::move(stop));
+  return ReadSums(question, std::move(stop));
+}
+
+/// `path` beside the list, with the list's own query and credentials.
+Result<WebQuestion> WebList::Below(const Question& question, const std::string& path) {
+  WebQuestion below = question.list;
+  std::string directory = below.url.path.substr(0, below.url.path.rfind('/') + 1);
+  below.url.path = directory + PercentEncode(path, "/");
+  return below;
+}
+
+Result<std::string> WebList::ReadText(const Question& question, const WebQuestion& list,
+                                      Bytes limit, std::stop_token stop) {
+  std::string text = TRY(reader_.Read(list, limit, std::move(stop)));
+  if (question.sha256.empty()) return text;
+  std::string found = Digest::Of(text).Hex();
+  if (found == question.sha256) return text;
+  return Fail(Code::kFailedPrecondition,
+              fmt::format("{} has sha256 {}, the reference asks for {}: name the new one, or put "
+                          "the old list back",
+                          Printable(list.url.ToPublicString()), found, question.sha256));
+}
+
+Result<WebList::Entries> WebList::ReadSums(const Question& question, std::stop_token stop) {
+  WebQuestion list = TRY(Below(question, std::string(kSha256Sums)));
+  Result<std::string> text = ReadText(question, list, kMaxSha256SumsBytes, std::move(stop));
+  if (!text && text.error().code == Code::kNotFound) {
+    return Fail(
+        Code::kNotFound,
+        fmt::format("{} has no {}: make one there (sha256sum files… > SHA256SUMS), or name one "
+                    "file, or a manifest (…#manifest)",
+                    Printable(question.list.url.ToPublicString()), kSha256Sums));
+  }
+  if (!text) return std::unexpected(std::move(text).error());
+  std::map<std::string, Digest> sums = TRY(ParseSha256Sums(*text));
+  Entries entries;
+  for (const auto& [path, sha256] : sums) {
+    if (path == kSha256Sums) continue;  // whatever it says of itself isn't so
+    TRY(CheckPath(path));
+    Entry entry{.sha256 = sha256.Hex()};
+    entry.where = TRY(Below(question, path));
+    entries.emplace(path, std::move(entry));
+  }
+  return entries;
+}
+
+Result<WebList::Entries> WebList::ReadManifest(const Question& question, std::stop_token stop) {
+  std::string text = TRY(ReadText(question, question.list, kMaxManifestBytes, std::move(stop)));
+  std::vector<ManifestEntry> files = TRY(ParseManifest(text));
+  Entries entries;
+  for (ManifestEntry& file : files) {
+    Entry entry{.size = file.size, .sha256 = file.sha256.Hex()};
+    entry.where = TRY(WhereIs(question, file.path, file.url));
+    if (entries.emplace(file.path, std::move(entry)).second) continue;
+    return Fail(Code::kInvalidArgument,
+                fmt::format("the manifest lists '{}' twice", Printable(file.path)));
+  }
+  return entries;
+}
+
+Result<WebQuestion> WebList::WhereIs(const Question& question, const std::string& path,
+                                     const std::string& url) const {
+  if (url.empty()) return Below(question, path);
+  const Url& manifest = question.list.url;
+  // What holds for redirects holds for these: a list decides as little about credentials.
+  Result<Url> target = RedirectTarget(manifest, url);
+  if (!target) return std::unexpected(std::move(target).error().Within(Printable(path)));
+  WebQuestion where{.url = *std::move(target)};
+  TRY(reader_.CheckScheme(where.url));
+  if (!where.url.SameOrigin(manifest)) return where;
+  where.credentials = question.list.credentials;
+  if (where.url.query.empty()) where.url.query = manifest.query;
+  return where;
+}
+
+Result<> WebList::AskSizes(Entries& entries, std::stop_token stop) {
+  std::vector<Entries::value_type*> unsized;
+  for (Entries::value_type& each : entries) {
+    if (!each.second.size) unsized.push_back(&each);
+  }
+  if (unsized.size() > kMostUnsized) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("{} files are listed without a size: over {} need a manifest that "
+                            "gives sizes",
+                            unsized.size(), kMostUnsized));
+  }
+  return ForEachInParallel(unsized.size(), kAskers, stop, [&](size_t index) -> Result<> {
+    auto& [path, entry] = *unsized[index];
+    Result<WebFile> file = reader_.Look(entry.where, stop);
+    if (!file) return std::unexpected(std::move(file).error().Within("the list's " + path));
+    entry.size = file->size;
+    return {};
+  });
+}
+
+}  // namespace weighhouse::source

@@ -1,0 +1,145 @@
+#include "cache-daemon/source/web/web_reader.h"
+
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/digest.h"
+#include "base/text.h"
+#include "cache-daemon/source/curl_handle.h"
+#include "cache-daemon/source/signed_url.h"
+#include "cache-daemon/source/transfer_check.h"
+
+namespace weighhouse::source {
+namespace {
+
+/// Longer ones are no change tokens but somebody's joke.
+constexpr size_t kMaxTokenBytes = 256;
+
+/// The whole file's size by `headers`: of a 206 the total, else Content-Length.
+std::optional<Bytes> SizeOf(const HttpHeaders& headers) {
+  if (headers.status() != 206) return ParseNumber(headers.Find("content-length"));
+  auto range = ParseContentRange(headers.Find("content-range"));
+  return range ? range->total : std::nullopt;
+}
+
+bool IsToken(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxTokenBytes &&
+         Printable(text, kMaxTokenBytes + 1) == text;
+}
+
+void ReadVersion(const HttpHeaders& headers, WebFile& file) {
+  std::string_view etag = headers.Find("etag"), modified = headers.Find("last-modified");
+  bool strong = IsToken(etag) && etag.size() > 2 && etag.front() == '"' && etag.back() == '"';
+  if (strong) {
+    file.version = fmt::format("etag {}", etag);
+    file.location.headers = {fmt::format("If-Match: {}", etag)};
+  } else if (IsToken(modified)) {
+    file.version = fmt::format("modified {} size {}", modified, file.size);
+    file.location.headers = {fmt::format("If-Unmodified-Since: {}", modified)};
+  }
+}
+
+Error WebFailure(const RedirectedResponse& answer, const WebQuestion& asked) {
+  std::string body = WithoutSecrets(answer.response.body, answer.url.ToString(), asked.credentials);
+  body = WithoutSecrets(std::move(body), asked.url.ToString(), {});
+  Error error = AnswerFailure(answer.response.headers, body, std::chrono::system_clock::now());
+  bool denied = error.code == Code::kUnauthenticated || error.code == Code::kPermissionDenied;
+  error.rights_may_help = denied;
+  return std::move(error).Within(Printable(asked.url.ToPublicString()));
+}
+
+}  // namespace
+
+Result<> WebReader::CheckScheme(const Url& url) const {
+  if (url.scheme == "https" || url.IsLoopback() || plain_http_ == PlainHttp::kAllowed) return {};
+  return Fail(
+      Code::kInvalidArgument,
+      fmt::format("{} is plain http, which anybody on the way can change: use https (an admin can "
+                  "allow plain http)",
+                  Printable(url.ToPublicString())));
+}
+
+Result<RedirectedRequest> WebReader::RequestFor(const WebQuestion& question) const {
+  TRY(CheckScheme(question.url));
+  bool readable = question.url.scheme != "https" && !question.url.IsLoopback();
+  if (readable && !question.credentials.empty()) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("{}: credentials are not sent over plain http, which anybody on the "
+                            "way can read: use https, or leave the secret out",
+                            Printable(question.url.ToPublicString())));
+  }
+  return RedirectedRequest{.url = question.url, .credentials = question.credentials};
+}
+
+Result<RedirectedResponse> WebReader::Ask(RedirectedRequest request, std::stop_token stop) const {
+  request.method = HttpMethod::kHead;
+  RedirectedResponse head = TRY(SendRedirected(*client_, request, stop));
+  int status = head.response.status();
+  bool final = status == 404 || status == 410 || status == 429 || status >= 500;
+  if (status != 501 && (final || (status == 200 && SizeOf(head.response.headers)))) return head;
+  // HEAD isn't served everywhere, and a URL that is signed for GET refuses it.
+  RedirectedResponse get = TRY(AskForByte(std::move(request), std::move(stop)));
+  // An empty file has no byte 0.
+  if (get.response.status() == 416 && status == 200) return head;
+  return get;
+}
+
+Result<RedirectedResponse> WebReader::AskForByte(RedirectedRequest request,
+                                                 std::stop_token stop) const {
+  request.method = HttpMethod::kGet;
+  request.headers = {"Range: bytes=0-0"};
+  request.body_limit = 0;
+  return SendRedirected(*client_, request, std::move(stop));
+}
+
+Result<WebFile> WebReader::Look(const WebQuestion& question, std::stop_token stop) const {
+  RedirectedRequest request = TRY(RequestFor(question));
+  RedirectedResponse answer =
+      TRY(question.refuses_head ? AskForByte(std::move(request), std::move(stop))
+                                : Ask(std::move(request), std::move(stop)));
+  TRY(CheckScheme(answer.url));
+  // Servers send those who name a directory there, whatever they show of it then.
+  if (answer.url.path.ends_with('/')) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("{} is a directory: give it with a '/' at the end, then the SHA256SUMS "
+                            "in it says which files there are",
+                            Printable(question.url.ToPublicString())));
+  }
+  if (!HasContent(answer.response.status())) return std::unexpected(WebFailure(answer, question));
+  std::optional<Bytes> size = SizeOf(answer.response.headers);
+  if (!size) {
+    return Fail(
+        Code::kInvalidArgument,
+        fmt::format("{} doesn't tell the size of {}: only files of known size can be served",
+                    answer.url.HostAndPort(), Printable(question.url.ToPublicString())));
+  }
+  WebFile file{.size = *size, .location = {.url = answer.url.ToString()}};
+  ReadVersion(answer.response.headers, file);
+  if (!answer.left_origin && !question.credentials.empty()) {
+    file.location.headers.insert(file.location.headers.end(), question.credentials.begin(),
+                                 question.credentials.end());
+    file.location.authorised = true;
+  }
+  if (IsSigned(answer.url)) file.location.expires_at = SignedUrlDeadline(answer.url);
+  return file;
+}
+
+Result<std::string> WebReader::Read(const WebQuestion& question, Bytes limit,
+                                    std::stop_token stop) const {
+  RedirectedRequest request = TRY(RequestFor(question));
+  request.body_limit = limit;
+  RedirectedResponse answer = TRY(SendRedirected(*client_, request, std::move(stop)));
+  TRY(CheckScheme(answer.url));
+  if (answer.response.status() == 200) return std::move(answer.response.body);
+  return std::unexpected(WebFailure(answer, question));
+}
+
+std::string WebOrigin(const Url& url) {
+  std::string chooses = IsSigned(url) ? UnsignedQuery(url) : url.query;
+  if (chooses.empty()) return url.ToPublicString();
+  return fmt::format("{}?{}", url.ToPublicString(), Digest::Of(chooses).Hex());
+}
+
+}  // namespace weighhouse::source

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "cache-daemon/source/http_client.h"
+#include "cache-daemon/source/redirects.h"
+#include "cache-daemon/source/source.h"
+
+namespace weighhouse::source {
+
+enum class PlainHttp { kLoopbackOnly, kAllowed };
+
+/// What is asked of a web server.
+struct WebQuestion {
+  Url url;
+  std::vector<std::string> credentials;  ///< for the URL's own scheme, host and port
+  bool refuses_head = false;             ///< a GET for one byte in its place
+};
+
+/// What a server says of one file, and where it really lies.
+struct WebFile {
+  Bytes size = 0;
+  /// What tells this version from others (RFC 9110 section 8.8: a weak ETag doesn't); "" if nothing
+  /// does.
+  std::string version;
+  FileLocation location;
+};
+
+/// Asks web servers about files and reads small ones: https, plain http at the loopback or where an
+/// admin allows it. Redirects are followed; credentials stay where they belong, and never go over
+/// plain http. Thread-safe.
+class WebReader {
+ public:
+  WebReader(PlainHttp plain_http, std::shared_ptr<HttpClient> client)
+      : plain_http_(plain_http), client_(std::move(client)) {}
+
+  /// By HEAD, else by a GET for one byte. kInvalidArgument: no size is to be had, plain http
+  /// elsewhere, or a redirect to a directory. Else AnswerFailure's codes.
+  Result<WebFile> Look(const WebQuestion& question, std::stop_token stop) const;
+  /// The text of a file of at most `limit` bytes.
+  Result<std::string> Read(const WebQuestion& question, Bytes limit, std::stop_token stop) const;
+  Result<> CheckScheme(const Url& url) const;
+
+ private:
+  Result<RedirectedResponse> Ask(RedirectedRequest request, std::stop_token stop) const;
+  Result<RedirectedResponse> AskForByte(RedirectedRequest request, std::stop_token stop) const;
+  Result<RedirectedRequest> RequestFor(const WebQuestion& question) const;
+
+  const PlainHttp plain_http_;
+  const std::shared_ptr<HttpClient> client_;  // shared with the other sources: connections are
+};
+
+/// The origin of what lies at `url`: without a signature. What else of the query may choose the
+/// file is told apart by its digest.
+std::string WebOrigin(const Url& url);
+
+}  // namespace weighhouse::source

@@ -1,0 +1,250 @@
+#include "cache-daemon/source/gcs/gcs_source.h"
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+
+#include "base/checksum.h"
+#include "test/cache-daemon/source/scripted_server.h"
+#include "test/support/loopback_policy.h"
+
+namespace weighhouse::source {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+using testing::Not;
+using Json = nlohmann::json;
+using Reply = ScriptedServer::Reply;
+using Request = ScriptedServer::Request;
+
+/// A fresh RSA key for all tests of the program.
+EVP_PKEY* TestKey() {
+  static EVP_PKEY* const key = EVP_RSA_gen(2048);
+  return key;
+}
+
+std::string TestKeyPem() {
+  BIO* out = BIO_new(BIO_s_mem());
+  CHECK(PEM_write_bio_PKCS8PrivateKey(out, TestKey(), nullptr, nullptr, 0, nullptr, nullptr) == 1);
+  char* text = nullptr;
+  long size = BIO_get_mem_data(out, &text);
+  std::string pem(text, static_cast<size_t>(size));
+  BIO_free(out);
+  return pem;
+}
+
+/// What `text`, base64 for URLs, stands for.
+std::string FromBase64Url(std::string text) {
+  std::ranges::replace(text, '-', '+');
+  std::ranges::replace(text, '_', '/');
+  text.resize((text.size() + 3) / 4 * 4, '=');
+  return DecodeBase64(text).value();
+}
+
+std::string AccountOf(const std::string& token_uri) {
+  return Json{{"type", "service_account"},
+              {"client_email", "a@b.iam.gserviceaccount.com"},
+              {"private_key_id", "k1"},
+              {"private_key", TestKeyPem()},
+              {"token_uri", token_uri}}
+      .dump();
+}
+
+Json ObjectOf(const std::string& name, const std::string& generation = "7") {
+  return {{"name", name}, {"size", "5"}, {"generation", generation}, {"crc32c", "4waSgw=="}};
+}
+
+std::string Answer(const Json& body) { return HttpAnswer(200, {}, body.dump()); }
+
+class GcsCaller {
+ public:
+  explicit GcsCaller(const ScriptedServer& server,
+                     std::map<std::string, std::string> variables = {},
+                     bool node_credentials = false) {
+    auto http = std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()});
+    auto environment = [variables = std::move(variables)](const char* name) {
+      auto found = variables.find(name);
+      return found == variables.end() ? std::string() : found->second;
+    };
+    source_ = std::make_unique<GcsSource>(
+        Url::Parse(server.Url("")).value(), GcsTokenOptions{.node_credentials = node_credentials},
+        http, std::make_shared<GcsTokens>(http, http, environment));
+  }
+  Result<Listing> Resolve(const std::string& uri) {
+    return source_->Resolve({.uri = uri}, credentials, {});
+  }
+  Result<FileLocation> Locate(const std::string& uri, const Listing& listing) {
+    return source_->Locate({.uri = uri}, listing, listing.files.at(0), credentials, {});
+  }
+  Credentials credentials;
+
+ private:
+  std::unique_ptr<GcsSource> source_;
+};
+
+TEST(GcsSourceTest, ListsAllPagesAndPinsTheGeneration) {
+  ScriptedServer server([](const Request& request) {
+    if (request.target.contains("/o/m%2Fa%20b?")) return Reply{Answer(ObjectOf("m/a b"))};
+    if (request.target.contains("pageToken=t%2B1"))
+      return Reply{Answer({{"items", {ObjectOf("m/c/d")}}})};
+    return Reply{
+        Answer({{"items", {ObjectOf("m/a b"), ObjectOf("m/dir/")}}, {"nextPageToken", "t+1"}})};
+  });
+  GcsCaller caller(server);
+  auto listing = caller.Resolve("gs://bucket/m");
+  ASSERT_TRUE(listing) << listing.error().message;
+  ASSERT_EQ(listing->files.size(), 2U);
+  EXPECT_EQ(listing->files[0].path, "a b");
+  EXPECT_EQ(listing->files[0].identity.value, "generation 7 of a b");
+  EXPECT_EQ(listing->files[1].path, "c/d");
+  EXPECT_TRUE(listing->anonymous);
+  EXPECT_EQ(listing->origin, "gs+" + server.Url("") + "/bucket/m/");
+  auto location = caller.Locate("gs://bucket/m", *listing);
+  ASSERT_TRUE(location) << location.error().message;
+  EXPECT_EQ(location->url, server.Url("/storage/v1/b/bucket/o/m%2Fa%20b?alt=media&generation=7"));
+  EXPECT_EQ(location->checksum, (ContentChecksum{ContentChecksum::Kind::kCrc32c, "e3069283"}));
+  EXPECT_THAT(server.Requests().back().target, HasSubstr("generation=7"));
+}
+
+TEST(GcsSourceTest, NoticesThatTheGenerationIsGone) {
+  bool gone = false;
+  ScriptedServer server([&](const Request& request) {
+    if (request.target.contains("/o?")) return Reply{Answer({{"items", {ObjectOf("m/a")}}})};
+    return Reply{gone ? HttpAnswer(404, {}, "{}") : Answer(ObjectOf("m/a"))};
+  });
+  GcsCaller caller(server);
+  Listing listing = caller.Resolve("gs://bucket/m").value();
+  EXPECT_TRUE(caller.Locate("gs://bucket/m", listing));
+  gone = true;
+  EXPECT_EQ(caller.Locate("gs://bucket/m", listing).error().code, Code::kOutOfRange);
+}
+
+TEST(GcsSourceTest, RefusesHostileLists) {
+  Json encoded = ObjectOf("m/a"), sizeless = ObjectOf("m/a"), unversioned = ObjectOf("m/a");
+  encoded["contentEncoding"] = "gzip";
+  sizeless["size"] = 5;
+  unversioned["generation"] = "x";
+  for (const Json& bad : {encoded, sizeless, unversioned, ObjectOf("m/../a"), ObjectOf("x/a"),
+                          ObjectOf(""), Json("m/a")}) {
+    ScriptedServer server([&](const Request&) { return Reply{Answer({{"items", {bad}}})}; });
+    auto listing = GcsCaller(server).Resolve("gs://bucket/m");
+    ASSERT_FALSE(listing) << bad;
+    EXPECT_EQ(listing.error().code, Code::kInvalidArgument) << listing.error().message;
+  }
+  ScriptedServer endless([](const Request&) { return Reply{Answer({{"nextPageToken", "same"}})}; });
+  EXPECT_EQ(GcsCaller(endless).Resolve("gs://bucket/m").error().code, Code::kInvalidArgument);
+  EXPECT_LE(endless.Requests().size(), 3U);
+  ScriptedServer page([](const Request&) { return Reply{HttpAnswer(200, {}, "<html>")}; });
+  EXPECT_EQ(GcsCaller(page).Resolve("gs://bucket/m").error().code, Code::kUnavailable);
+}
+
+TEST(GcsSourceTest, ExchangesTheSecretsServiceAccountOnce) {
+  ScriptedServer tokens([](const Request&) {
+    return Reply{Answer({{"access_token", "ya29.token"}, {"expires_in", 3600}})};
+  });
+  ScriptedServer server([](const Request& request) {
+    if (!request.head.contains("Authorization: Bearer ya29.token"))
+      return Reply{HttpAnswer(401, {}, "{}")};
+    return Reply{request.target.contains("/o?") ? Answer({{"items", {ObjectOf("m/a")}}})
+                                                : Answer(ObjectOf("m/a"))};
+  });
+  GcsCaller caller(server);
+  EXPECT_EQ(caller.Resolve("gs://bucket/m").error().code, Code::kUnauthenticated);
+  caller.credentials = {{{"gcloud-application-credentials.json", AccountOf(tokens.Url("/token"))}}};
+  auto listing = caller.Resolve("gs://bucket/m");
+  ASSERT_TRUE(listing) << listing.error().message;
+  EXPECT_FALSE(listing->anonymous);
+  auto location = caller.Locate("gs://bucket/m", *listing);
+  ASSERT_TRUE(location);
+  EXPECT_TRUE(location->authorised);
+  EXPECT_THAT(location->headers, Contains("Authorization: Bearer ya29.token"));
+  EXPECT_LT(location->expires_at, std::chrono::steady_clock::now() + std::chrono::hours(1));
+  ASSERT_EQ(tokens.Requests().size(), 1U);
+  EXPECT_THAT(tokens.Requests()[0].body,
+              testing::StartsWith("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer"
+                                  "&assertion=ey"));
+}
+
+TEST(ServiceAccountTest, SignsItsClaims) {
+  ServiceAccount account = ServiceAccount::Parse(AccountOf("https://oauth2.example/token")).value();
+  std::string jwt = account.Assertion(std::chrono::system_clock::from_time_t(1000)).value();
+  size_t first = jwt.find('.'), second = jwt.rfind('.');
+  EXPECT_EQ(Json::parse(FromBase64Url(jwt.substr(0, first))),
+            (Json{{"alg", "RS256"}, {"typ", "JWT"}, {"kid", "k1"}}));
+  Json claims = Json::parse(FromBase64Url(jwt.substr(first + 1, second - first - 1)));
+  EXPECT_EQ(claims["iss"], "a@b.iam.gserviceaccount.com");
+  EXPECT_EQ(claims["aud"], "https://oauth2.example/token");
+  EXPECT_EQ(claims["iat"], 1000);
+  EXPECT_EQ(claims["exp"], 4600);
+  std::string signature = FromBase64Url(jwt.substr(second + 1)), text = jwt.substr(0, second);
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  ASSERT_EQ(EVP_DigestVerifyInit(context, nullptr, EVP_sha256(), nullptr, TestKey()), 1);
+  EXPECT_EQ(EVP_DigestVerify(context, reinterpret_cast<const unsigned char*>(signature.data()),
+                             signature.size(), reinterpret_cast<const unsigned char*>(text.data()),
+                             text.size()),
+            1);
+  EVP_MD_CTX_free(context);
+}
+
+TEST(GcsSourceTest, UsesTheNodesCredentialsOnlyWhereAnAdminSaysSo) {
+  ScriptedServer server([](const Request& request) {
+    if (request.target.contains("computeMetadata")) {
+      bool asked_right = request.head.contains("Metadata-Flavor: Google");
+      return Reply{asked_right ? Answer({{"access_token", "node"}, {"expires_in", 3600}})
+                               : HttpAnswer(403, {}, "")};
+    }
+    return Reply{Answer({{"items", {ObjectOf("m/a")}}})};
+  });
+  std::map<std::string, std::string> variables = {
+      {"GCE_METADATA_HOST", server.Url("").substr(std::string("http://").size())}};
+  auto without = GcsCaller(server, variables, false).Resolve("gs://bucket/m");
+  ASSERT_TRUE(without) << without.error().message;
+  EXPECT_TRUE(without->anonymous);
+  EXPECT_EQ(server.Requests().size(), 1U);
+  auto with = GcsCaller(server, variables, true).Resolve("gs://bucket/m");
+  ASSERT_TRUE(with) << with.error().message;
+  EXPECT_FALSE(with->anonymous);
+  EXPECT_THAT(server.Requests().back().head, HasSubstr("Authorization: Bearer node"));
+}
+
+TEST(GcsSourceTest, RefusesSecretsThatCantBeUsed) {
+  ScriptedServer server([](const Request&) { return Reply{HttpAnswer(400, {}, "{}")}; });
+  GcsCaller caller(server);
+  auto refuse = [&](const std::string& account, Code code, const char* words) {
+    caller.credentials = {{{"GOOGLE_APPLICATION_CREDENTIALS", account}}};
+    auto listing = caller.Resolve("gs://bucket/m");
+    ASSERT_FALSE(listing) << words;
+    EXPECT_EQ(listing.error().code, code) << listing.error().message;
+    EXPECT_THAT(listing.error().message, HasSubstr(words));
+    EXPECT_THAT(listing.error().message, Not(HasSubstr("PRIVATE")));
+  };
+  refuse("nonsense", Code::kUnauthenticated, "no JSON object");
+  refuse(R"({"type":"authorized_user"})", Code::kUnauthenticated, "authorized_user");
+  refuse(R"({"type":"service_account","client_email":"a","private_key":"b"})",
+         Code::kUnauthenticated, "no RSA key");
+  refuse(AccountOf("http://192.0.2.1/token"), Code::kInvalidArgument, "must be https");
+  EXPECT_TRUE(server.Requests().empty());
+  refuse(AccountOf(server.Url("/token")), Code::kUnauthenticated, "HTTP 400");
+}
+
+TEST(GcsSourceTest, HonoursTheDigestsBesideTheObjects) {
+  const std::string sha256(64, 'a');
+  ScriptedServer server([&](const Request& request) {
+    if (request.target.contains("alt=media")) return Reply{HttpAnswer(200, {}, sha256 + "  a\n")};
+    return Reply{Answer({{"items", {ObjectOf("m/SHA256SUMS"), ObjectOf("m/a")}}})};
+  });
+  auto listing = GcsCaller(server).Resolve("gs://bucket/m");
+  ASSERT_TRUE(listing) << listing.error().message;
+  EXPECT_EQ(listing->files[1].identity, (FileIdentity{FileIdentity::Kind::kSha256, sha256}));
+}
+
+}  // namespace
+}  // namespace weighhouse::source

@@ -1,0 +1,158 @@
+#include "cache-daemon/source/s3/aws_node_keys.h"
+
+#include <fstream>
+#include <map>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "test/cache-daemon/source/scripted_server.h"
+#include "test/support/loopback_policy.h"
+#include "test/support/temporary_directory.h"
+
+namespace weighhouse::source {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+using Reply = ScriptedServer::Reply;
+using Request = ScriptedServer::Request;
+using Variables = std::map<std::string, std::string>;
+
+Environment From(const Variables& variables) {
+  return [variables](const char* name) {
+    auto found = variables.find(name);
+    return found == variables.end() ? "" : found->second;
+  };
+}
+
+AwsNodeKeys With(const Variables& variables) {
+  return {std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()}),
+          From(variables), "eu-west-1"};
+}
+
+const std::string kJsonKeys =
+    R"({"AccessKeyId":"ASIA1","SecretAccessKey":"s1","Token":"t1","Expiration":"2999-01-01T00:00:00Z"})";
+
+TEST(AwsNodeKeysTest, TakesTheEnvironmentsKeysFirst) {
+  AwsNodeKeys keys = With({{"AWS_ACCESS_KEY_ID", "AKIA0"},
+                           {"AWS_SECRET_ACCESS_KEY", "s0"},
+                           {"AWS_ROLE_ARN", "arn"},
+                           {"AWS_WEB_IDENTITY_TOKEN_FILE", "/missing"}});
+  auto got = keys.Get({});
+  ASSERT_TRUE(got && *got);
+  EXPECT_EQ((*got)->access_key_id, "AKIA0");
+}
+
+TEST(AwsNodeKeysTest, ExchangesTheWebIdentityAtSts) {
+  TemporaryDirectory directory;
+  WriteTestFile(directory / "token", "ey.J+/w=\n");
+  ScriptedServer sts([](const Request&) {
+    return Reply{HttpAnswer(
+        200, {},
+        "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">"
+        "<AssumeRoleWithWebIdentityResult><Credentials><SessionToken>t2</SessionToken>"
+        "<SecretAccessKey>s2</SecretAccessKey><Expiration>2999-01-01T00:00:00Z</Expiration>"
+        "<AccessKeyId>ASIA2</AccessKeyId></Credentials></AssumeRoleWithWebIdentityResult>"
+        "</AssumeRoleWithWebIdentityResponse>")};
+  });
+  AwsNodeKeys keys = With({{"AWS_ROLE_ARN", "arn:aws:iam::1:role/x"},
+                           {"AWS_WEB_IDENTITY_TOKEN_FILE", (directory / "token").string()},
+                           {"AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/x"},
+                           {"AWS_ENDPOINT_URL_STS", sts.Url("")}});
+  auto got = keys.Get({});
+  ASSERT_TRUE(got) << got.error().message;
+  EXPECT_EQ(**got, (AwsKeys{"ASIA2", "s2", "t2"}));
+  EXPECT_TRUE(keys.Get({}));
+  ASSERT_EQ(sts.Requests().size(), 1U) << "they are good for long";
+  EXPECT_EQ(sts.Requests()[0].method, "POST");
+  EXPECT_THAT(sts.Requests()[0].body,
+              HasSubstr("RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fx&RoleSessionName=weighhouse"
+                        "&WebIdentityToken=ey.J%2B%2Fw%3D"));
+}
+
+TEST(AwsNodeKeysTest, AFailingWebIdentityIsAnErrorWithoutTheToken) {
+  TemporaryDirectory directory;
+  WriteTestFile(directory / "token", "secret-web-token");
+  ScriptedServer sts([](const Request& request) {
+    return Reply{HttpAnswer(403, {},
+                            "<ErrorResponse><Error><Code>AccessDenied</Code><Message>No " +
+                                request.body + "</Message></Error></ErrorResponse>")};
+  });
+  AwsNodeKeys keys = With({{"AWS_ROLE_ARN", "arn"},
+                           {"AWS_WEB_IDENTITY_TOKEN_FILE", (directory / "token").string()},
+                           {"AWS_ENDPOINT_URL_STS", sts.Url("")}});
+  auto got = keys.Get({});
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().code, Code::kFailedPrecondition);
+  EXPECT_THAT(got.error().message, HasSubstr("STS"));
+  EXPECT_THAT(got.error().message, testing::Not(HasSubstr("secret-web-token")));
+}
+
+TEST(AwsNodeKeysTest, AsksTheContainerProviderWithTheTokenOfItsFile) {
+  TemporaryDirectory directory;
+  WriteTestFile(directory / "token", "pod-token\n");
+  ScriptedServer agent([](const Request&) { return Reply{HttpAnswer(200, {}, kJsonKeys)}; });
+  AwsNodeKeys keys =
+      With({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.Url("/v1/credentials")},
+            {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", (directory / "token").string()}});
+  auto got = keys.Get({});
+  ASSERT_TRUE(got) << got.error().message;
+  EXPECT_EQ(**got, (AwsKeys{"ASIA1", "s1", "t1"}));
+  EXPECT_THAT(agent.Requests()[0].head, HasSubstr("\r\nAuthorization: pod-token"));
+}
+
+TEST(AwsNodeKeysTest, SendsNoContainerTokenToStrangersByPlainHttp) {
+  AwsNodeKeys keys = With({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://192.0.2.1/x"},
+                           {"AWS_CONTAINER_AUTHORIZATION_TOKEN", "pod-token"}});
+  auto got = keys.Get({});
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().code, Code::kFailedPrecondition);
+}
+
+TEST(AwsNodeKeysTest, AsksTheInstanceByASession) {
+  ScriptedServer imds([](const Request& request) {
+    if (request.method == "PUT") return Reply{HttpAnswer(200, {}, "session")};
+    if (!request.head.contains("X-aws-ec2-metadata-token: session")) {
+      return Reply{HttpAnswer(401, {}, "")};
+    }
+    return Reply{HttpAnswer(200, {}, request.target.ends_with('/') ? "my-role\n" : kJsonKeys)};
+  });
+  AwsNodeKeys keys = With({{"AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.Url("")}});
+  auto got = keys.Get({});
+  ASSERT_TRUE(got) << got.error().message;
+  EXPECT_EQ(**got, (AwsKeys{"ASIA1", "s1", "t1"}));
+  EXPECT_EQ(imds.Requests()[0].target, "/latest/api/token");
+  EXPECT_EQ(imds.Requests()[2].target, "/latest/meta-data/iam/security-credentials/my-role");
+}
+
+TEST(AwsNodeKeysTest, RenewsKeysBeforeTheyEnd) {
+  int asked = 0;
+  ScriptedServer agent([&](const Request&) {
+    ++asked;
+    return Reply{HttpAnswer(
+        200, {},
+        R"({"AccessKeyId":"ASIA1","SecretAccessKey":"s1","Expiration":"2001-01-01T00:00:00Z"})")};
+  });
+  AwsNodeKeys keys = With({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.Url("/v1/credentials")}});
+  EXPECT_TRUE(keys.Get({}));
+  EXPECT_TRUE(keys.Get({}));
+  EXPECT_EQ(agent.Requests().size(), 2U);
+}
+
+TEST(AwsNodeKeysTest, HasNoneWhereNothingGivesThemAndRemembersIt) {
+  ScriptedServer imds([](const Request&) { return Reply{HttpAnswer(404, {}, "")}; });
+  AwsNodeKeys keys = With({{"AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.Url("")}});
+  auto got = keys.Get({});
+  ASSERT_TRUE(got);
+  EXPECT_FALSE(*got);
+  EXPECT_TRUE(keys.Get({}));
+  EXPECT_EQ(imds.Requests().size(), 1U);
+  AwsNodeKeys forbidden = With(
+      {{"AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.Url("")}, {"AWS_EC2_METADATA_DISABLED", "true"}});
+  EXPECT_FALSE(*forbidden.Get({}));
+  EXPECT_EQ(imds.Requests().size(), 1U);
+}
+
+}  // namespace
+}  // namespace weighhouse::source

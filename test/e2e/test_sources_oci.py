@@ -1,0 +1,306 @@
+"""OCI registries as a source: Debian's docker-registry, with models that real clients (oras, skopeo) pushed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import grpc
+import pytest
+
+from harness import workspace
+from harness.daemon import CacheDaemon
+from harness.hub import Hub
+from harness.models import MIB, digests, make_model
+from harness.node import Node
+from harness.registry import (KITOPS, MODELPACK, PASSWORD, USER, Layout, Registry, TokenServer, docker_config, files_of,
+                              sha256_of, tar_of)
+from kubelet_double import Claim, StorageClass
+
+Code = grpc.StatusCode
+MODEL = "acme/sharded"
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[Registry]:
+    """One that asks nobody who they are."""
+    made = Registry(workspace.directory() / "registry")
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def private() -> Iterator[Registry]:
+    """One that wants a user's name and password."""
+    made = Registry(workspace.directory() / "private-registry", basic=True)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def tokens() -> Iterator[TokenServer]:
+    made = TokenServer(workspace.directory())
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def guarded(tokens: TokenServer) -> Iterator[Registry]:
+    """One that wants tokens."""
+    made = Registry(workspace.directory() / "guarded-registry", tokens=tokens)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def daemon(new_daemon: Callable[..., CacheDaemon]) -> CacheDaemon:
+    made = new_daemon()
+    made.start()
+    return made
+
+
+def acquire(daemon: CacheDaemon, uri: str, credentials: dict[str, str] | None = None, timeout: float = 60) -> Any:
+    """Makes a model present and returns its `Ready`; raises grpc.RpcError."""
+    with daemon.client() as cache:
+        updates = list(cache.call("Acquire", timeout, model=cache.model(uri), credentials=credentials or {},
+                                  layout=cache.messages.Layout.Value("LAYOUT_FILES")))
+    return updates[-1].ready
+
+
+def refusal(daemon: CacheDaemon, uri: str, credentials: dict[str, str] | None = None) -> tuple[Code, str]:
+    with pytest.raises(grpc.RpcError) as refused:
+        acquire(daemon, uri, credentials)
+    return refused.value.code(), refused.value.details()
+
+
+def shown(daemon: CacheDaemon, ready: Any) -> dict[str, str]:
+    return digests(daemon.root / ready.tree)
+
+
+def blobs(daemon: CacheDaemon) -> dict[str, int]:
+    """Every blob's name and its links."""
+    return {path.name: path.stat().st_nlink for path in (daemon.root / "blobs").rglob("*") if path.is_file()}
+
+
+PUSHES: dict[str, Callable[[Registry, str, Path], str]] = {
+    "oras-files": Registry.push_files,
+    "modelpack-raw": Registry.push_modelpack,
+    "cnai-raw": lambda registry, name, model: registry.push_modelpack(name, model, "org.cnai.model"),
+    "docker-model-runner": Registry.push_docker_model,
+    "modelpack-tar": lambda registry, name, model: registry.push_tars(name, model, MODELPACK),
+    "kitops-tar": lambda registry, name, model: registry.push_tars(name, model, KITOPS),
+}
+
+
+@pytest.mark.parametrize("kind", PUSHES)
+def test_a_model_that_a_client_pushed_is_served(registry: Registry, daemon: CacheDaemon, models: Path, kind: str) -> None:
+    digest = PUSHES[kind](registry, f"kinds/{kind}:v1", models / MODEL)
+    uri = f"oci://{registry.address}/kinds/{kind}"
+    ready = acquire(daemon, f"{uri}:v1")
+    assert shown(daemon, ready) == digests(models / MODEL)
+    assert ready.revision == digest
+    # By its digest it is the same, and as nobody's secret it need not be asked for again.
+    asked = registry.requests(f"kinds/{kind}/manifests/{digest}")
+    assert acquire(daemon, f"{uri}@{digest}").tree == ready.tree
+    assert acquire(daemon, f"{uri}@{digest}").tree == ready.tree
+    assert registry.requests(f"kinds/{kind}/manifests/{digest}") == asked + 1
+    assert refusal(daemon, f"{uri}:v2")[0] == Code.NOT_FOUND
+
+
+def test_the_command_line_pulls_one(registry: Registry, models: Path) -> None:
+    registry.push_files("cli/tiny:v1", models / "acme/tiny")
+    root = workspace.directory() / "pulled-from-registry"
+    command = [str(workspace.binaries() / "weighhouse"), "--root", str(root), "--output", "json", "pull",
+               f"oci://{registry.address}/cli/tiny:v1"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert digests(Path(json.loads(done.stdout)["tree"])) == digests(models / "acme/tiny")
+
+
+def test_a_registry_with_a_certificate_is_asked_over_https(new_daemon: Callable[..., CacheDaemon], models: Path) -> None:
+    registry = Registry(workspace.directory() / "tls-registry", tls=True)
+    try:
+        registry.push_files("tls/tiny:v1", models / "acme/tiny")
+        uri = f"oci://{registry.address}/tls/tiny:v1"
+        trusting, wary = new_daemon(), new_daemon()
+        trusting.start({"SSL_CERT_FILE": str(registry.certificate)})
+        assert shown(trusting, acquire(trusting, uri)) == digests(models / "acme/tiny")
+        wary.start()
+        code, message = refusal(wary, uri)
+        assert code == Code.UNAVAILABLE and "not trusted" in message
+    finally:
+        registry.stop()
+
+
+def test_an_index_leads_to_the_manifest_of_the_node(registry: Registry, daemon: CacheDaemon, models: Path) -> None:
+    layout = Layout(workspace.directory() / "index-layout")
+    manifests = []
+    for system, architecture, name in (("linux", "amd64", "tiny"), ("linux", "arm64", "tiny"), ("windows", "amd64", "other"),
+                                       ("unknown", "unknown", "other")):
+        layers = [layout.add((models / "acme" / name / path).read_bytes(), "application/vnd.oci.image.layer.v1.tar",
+                             {"org.opencontainers.image.title": path}) for path in files_of(models / "acme" / name)]
+        config = json.dumps({"os": system, "architecture": architecture, "rootfs": {"type": "layers", "diff_ids": []}})
+        manifest = layout.manifest("application/vnd.oci.image.config.v1+json", config.encode(), layers)
+        manifests.append(manifest | {"platform": {"os": system, "architecture": architecture}})
+    layout.tag(layout.index(manifests))
+    index = registry.push_layout("index/tiny:v1", layout)
+    ready = acquire(daemon, f"oci://{registry.address}/index/tiny:v1")
+    assert shown(daemon, ready) == digests(models / "acme/tiny")
+    assert ready.revision in [manifest["digest"] for manifest in manifests[:2]] and ready.revision != index
+
+
+def test_a_model_of_the_hub_and_of_a_registry_is_one_set_of_blobs(registry: Registry, daemon: CacheDaemon,
+                                                                  hub: Hub) -> None:
+    registry.push_modelpack("same/model:v1", hub.models / MODEL)
+    first = acquire(daemon, f"hf://{MODEL}")
+    alone = blobs(daemon)
+    second = acquire(daemon, f"oci://{registry.address}/same/model:v1")
+    assert shown(daemon, first) == shown(daemon, second) == digests(hub.models / MODEL)
+    together = blobs(daemon)
+    print(f"links before and after: {sorted(alone.values())} {sorted(together.values())}")
+    assert together == {name: links + 1 for name, links in alone.items()}, "a file has a second copy"
+    assert second.bytes_fetched == 0 and registry.requests("same/model/blobs/sha256") == 0
+
+
+PRIVATE = {
+    "a pull secret": (lambda registry: {".dockerconfigjson": docker_config(registry.address)}, None),
+    "user and password": (lambda registry: {"username": USER, "password": PASSWORD}, None),
+    "a wrong password": (lambda registry: {"username": USER, "password": "wrong-" + PASSWORD}, Code.UNAUTHENTICATED),
+    "another registry's secret": (lambda registry: {".dockerconfigjson": docker_config("elsewhere")}, Code.UNAUTHENTICATED),
+    "nothing": (lambda registry: {}, Code.UNAUTHENTICATED),
+}
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+@pytest.mark.parametrize("cached", [False, True], ids=["cold", "cached"])
+@pytest.mark.parametrize("auth", ["private", "guarded"])
+def test_a_private_model_is_served_to_who_may_pull_it(request: pytest.FixtureRequest, daemon: CacheDaemon, models: Path,
+                                                      name: str, cached: bool, auth: str) -> None:
+    registry: Registry = request.getfixturevalue(auth)
+    digest = registry.push_files("secret/tiny:v1", models / "acme/tiny")
+    credentials, refused = PRIVATE[name][0](registry), PRIVATE[name][1]
+    uri = f"oci://{registry.address}/secret/tiny"
+    if cached:
+        acquire(daemon, f"{uri}:v1", {".dockerconfigjson": docker_config(registry.address)})
+    for reference in (f"{uri}:v1", f"{uri}@{digest}"):
+        if refused is None:
+            assert shown(daemon, acquire(daemon, reference, credentials)) == digests(models / "acme/tiny")
+            continue
+        code, message = refusal(daemon, reference, credentials)
+        assert code == refused and "secret/tiny" in message and PASSWORD not in message
+    assert PASSWORD not in daemon.log.read_text()
+
+
+def test_a_token_is_renewed_in_the_middle_of_a_fill(new_daemon: Callable[..., CacheDaemon], guarded: Registry,
+                                                    tokens: TokenServer, models: Path) -> None:
+    model = make_model(models, "acme/renewed", (40 * MIB,), seed=70)
+    guarded.push_files("open/renewed:v1", model)
+    daemon = new_daemon()
+    # Few buffers: not all of the file's ranges begin at once.
+    daemon.change("fill", bandwidthLimit="8Mi", bufferMemory="16Mi")
+    daemon.start()
+    tokens.life = 2
+    tokens.given.clear()
+    try:
+        ready = acquire(daemon, f"oci://{guarded.address}/open/renewed:v1", timeout=120)
+    finally:
+        tokens.life = 300
+    assert shown(daemon, ready) == digests(model)
+    assert tokens.given.count("repository:open/renewed:pull") >= 3, "a token that had ended was used on"
+
+
+def test_a_file_of_a_tar_is_gone_on_with_after_a_kill(new_daemon: Callable[..., CacheDaemon], registry: Registry,
+                                                       models: Path) -> None:
+    model = make_model(models, "acme/resumed", (80 * MIB,), seed=72)
+    registry.push_tars("resumed/model:v1", model, MODELPACK)
+    daemon = new_daemon()
+    daemon.change("fill", bandwidthLimit="16Mi")
+    daemon.start()
+    with daemon.client() as cache:
+        cache.call("Prefetch", model=cache.model(f"oci://{registry.address}/resumed/model:v1"))
+    daemon.process.wait_ready(lambda: any(daemon.root.glob("ingests/*/state")), timeout=60)
+    daemon.kill()
+    daemon.change("fill", bandwidthLimit="0")
+    daemon.start()
+    assert shown(daemon, acquire(daemon, f"oci://{registry.address}/resumed/model:v1")) == digests(model)
+    assert "are here from before" in daemon.log.read_text()
+
+
+def test_bytes_that_are_not_what_the_manifest_says_are_never_shown(registry: Registry, daemon: CacheDaemon,
+                                                                    models: Path) -> None:
+    model = make_model(models, "acme/rotten", seed=71)
+    digest = registry.push_files("rotten/model:v1", model)
+    stored = registry.blob_file(sha256_of((model / "model.safetensors").read_bytes()))
+    good = stored.read_bytes()
+    stored.write_bytes(good[:1000] + b"?" + good[1001:])
+    code, message = refusal(daemon, f"oci://{registry.address}/rotten/model:v1")
+    assert code == Code.DATA_LOSS and "digest mismatch" in message
+    assert not any((daemon.root / "trees/files").iterdir())
+    stored.write_bytes(good)
+    ready = acquire(daemon, f"oci://{registry.address}/rotten/model:v1")
+    assert shown(daemon, ready) == digests(model)
+    # A manifest that was asked for by its digest.
+    manifest = registry.blob_file(digest)
+    manifest.write_bytes(manifest.read_bytes() + b" ")
+    with daemon.client() as cache:
+        cache.call("Evict", snapshot_id=ready.snapshot_id)
+    code, message = refusal(daemon, f"oci://{registry.address}/rotten/model@{digest}")
+    assert code == Code.DATA_LOSS and digest in message, message
+
+
+def test_a_tar_whose_surroundings_lie_is_never_shown(registry: Registry, daemon: CacheDaemon, models: Path) -> None:
+    """The file's own bytes are right: what lies around them must be, too, for the layer's digest is all that is known."""
+    registry.push_tars("rotten/tars:v1", models / "acme/tiny", MODELPACK)
+    layer = tar_of({"model.safetensors": (models / "acme/tiny/model.safetensors").read_bytes()})
+    stored = registry.blob_file(sha256_of(layer))
+    assert stored.read_bytes() == layer
+    lie = bytearray(layer)
+    lie[136:147] = b"00000000001"  # another time of change, and the checksum that goes with it
+    lie[148:156] = b"        "
+    lie[148:155] = f"{sum(lie[:512]):06o}\0".encode()
+    stored.write_bytes(lie)
+    code, message = refusal(daemon, f"oci://{registry.address}/rotten/tars:v1")
+    assert code == Code.DATA_LOSS and "digest mismatch of the layer" in message
+    assert not any((daemon.root / "trees/files").iterdir())
+
+
+def test_what_is_not_served_says_so(registry: Registry, daemon: CacheDaemon, models: Path) -> None:
+    registry.oras("push", f"{registry.address}/tar/dir:v1", ".", cwd=models / "acme/tiny")
+    code, message = refusal(daemon, f"oci://{registry.address}/tar/dir:v1")
+    assert code == Code.UNIMPLEMENTED and "raw layers" in message
+    layout = Layout(workspace.directory() / "several-layout")
+    files = {path: (models / "acme/tiny" / path).read_bytes() for path in files_of(models / "acme/tiny")}
+    layer = layout.add(tar_of(files), f"{KITOPS}.model.v1.tar")
+    layout.tag(layout.manifest(f"{KITOPS}.config.v1+json", b"{}", [layer]))
+    registry.push_layout("tar/several:v1", layout)
+    code, message = refusal(daemon, f"oci://{registry.address}/tar/several:v1")
+    assert code == Code.UNIMPLEMENTED and "several files" in message
+    code, message = refusal(daemon, f"oci://{registry.address}/Upper/case:v1")
+    assert code == Code.INVALID_ARGUMENT and "oci://registry" in message
+
+
+def test_a_claim_keeps_the_manifest_that_its_tag_meant(registry: Registry, node: Node, models: Path) -> None:
+    registry.push_files("moving/model:v1", models / "acme/tiny")
+    storage_class = StorageClass("registry", {"model": f"oci://{registry.address}/moving/model", "revision": "v1"})
+    volume = node.provisioner.create(storage_class, Claim("early", 1024 * MIB))
+    registry.push_files("moving/model:v1", models / "acme/other")
+    [path] = node.start(pod := node.claim_pod("pod", volume))
+    assert digests(path) == digests(models / "acme/tiny"), "the claim followed its tag"
+    [late] = node.start(inline := node.pod("late", f"oci://{registry.address}/moving/model:v1"))
+    assert digests(late) == digests(models / "acme/other")
+    node.end(pod, inline)
+
+
+def test_a_pod_brings_its_pull_secret(private: Registry, node: Node, models: Path) -> None:
+    private.push_files("pods/tiny:v1", models / "acme/tiny")
+    uri = f"oci://{private.address}/pods/tiny:v1"
+    secret = {".dockerconfigjson": docker_config(private.address)}
+    [path] = node.start(pod := node.pod("pod", uri, secret))
+    assert digests(path) == digests(models / "acme/tiny")
+    assert os.statvfs(path).f_flag & os.ST_RDONLY
+    node.end(pod)
+    for log in (node.daemon.log, node.plugin.log):
+        assert PASSWORD not in log.read_text()

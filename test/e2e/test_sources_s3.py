@@ -1,0 +1,188 @@
+"""What S3 alone has: signatures, checksums, pages, regions, and secrets by `weighhouse pull`; against versitygw."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Callable, Iterator
+
+import grpc
+import pytest
+
+from harness import workspace
+from harness.buckets import S3Server
+from harness.daemon import CacheDaemon
+from harness.models import MIB, digests, make_model
+from harness.node import Node
+from harness.sources import sums_of
+
+Code = grpc.StatusCode
+NewDaemon = Callable[..., CacheDaemon]
+
+ODD_NAMES = ["a b.json", "plus+plus.json", "equal=s.json", "ünï/日本 🦙.json", "per%20cent.json", "q?m#k.json",
+             "amp&er;sand,(x)'!*@$.json", "dir.with/~tilde_-.json", "<xml>\".json"]
+
+
+@pytest.fixture(scope="module")
+def server(_namespace: None) -> Iterator[S3Server]:
+    running = S3Server(workspace.directory() / "s3")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def daemon(new_daemon: NewDaemon, server: S3Server) -> CacheDaemon:
+    made = new_daemon()
+    made.change("sources", s3={"endpoint": server.url})
+    made.start()
+    return made
+
+
+@pytest.fixture(scope="module")
+def model(_namespace: None) -> Path:
+    return make_model(workspace.directory() / "pushed-s3", "acme/model", (9 * MIB,), seed=78)
+
+
+def test_pull_takes_the_environments_keys(daemon: CacheDaemon, server: S3Server, model: Path) -> None:
+    uri = server.push(model, "pulled")
+    pulled = json.loads(daemon.cli("pull", uri, "--output", "json", environment=S3Server.KEYS).stdout)
+    assert digests(Path(pulled["tree"])) == digests(model)
+    refused = daemon.cli("pull", uri, check=False, environment=S3Server.WRONG)
+    assert refused.returncode == 1 and "doesn't accept the keys" in refused.stderr
+    for secret in (*S3Server.KEYS.values(), *S3Server.WRONG.values()):
+        assert secret not in refused.stderr and secret not in daemon.log.read_text()
+
+
+def test_pull_without_a_daemon_goes_to_the_environments_endpoint(server: S3Server, model: Path) -> None:
+    uri = server.push(model, "rooted")
+    made = CacheDaemon(workspace.directory() / "rooted", "")
+    found = made.cli("--root", str(made.root), "pull", uri, "--output", "json",
+                     environment=S3Server.KEYS | {"AWS_ENDPOINT_URL": server.url})
+    assert digests(Path(json.loads(found.stdout)["tree"])) == digests(model)
+
+
+def test_every_key_arrives_whatever_is_in_it(daemon: CacheDaemon, server: S3Server) -> None:
+    for number, name in enumerate(ODD_NAMES):
+        server.put(f"odd keys+=/{name}", f"content {number}".encode())
+    with daemon.client() as cache:
+        ready = cache.acquire(f"s3://{S3Server.BUCKET}/odd keys+=", credentials=S3Server.KEYS)
+    tree = daemon.root / ready.tree
+    assert {str(path.relative_to(tree)): path.read_bytes() for path in tree.rglob("*") if path.is_file()} == {
+        name: f"content {number}".encode() for number, name in enumerate(ODD_NAMES)}
+
+
+def test_lists_more_than_a_page(daemon: CacheDaemon, server: S3Server) -> None:
+    for number in range(1003):
+        server.put(f"many/{number:04}", b"%d" % number)
+    answer = json.loads(daemon.cli("inspect", f"s3://{S3Server.BUCKET}/many", "--output", "json",
+                                   environment=S3Server.KEYS).stdout)
+    assert [entry["path"] for entry in answer["files"]] == [f"{number:04}" for number in range(1003)]
+
+
+def test_one_object(daemon: CacheDaemon, server: S3Server) -> None:
+    server.put("single/model.gguf", b"G" * 100_000)
+    server.put("single/model.gguf.other", b"no")
+    with daemon.client() as cache:
+        ready = cache.acquire(f"s3://{S3Server.BUCKET}/single/model.gguf", credentials=S3Server.KEYS)
+    assert digests(daemon.root / ready.tree).keys() == {"model.gguf"}
+
+
+@pytest.mark.parametrize("algorithm", ["SHA256", "CRC64NVME", "CRC32C"])
+def test_bytes_that_are_not_the_checksums_are_refused(daemon: CacheDaemon, server: S3Server, algorithm: str) -> None:
+    """The object's file is changed behind the server's back: the right size, the old ETag and checksum."""
+    key = f"damaged-{algorithm}/model.bin"
+    content = bytes(range(256)) * 40_000
+    server.put(key, content, ChecksumAlgorithm=algorithm)
+    stored = workspace.directory() / "s3/objects" / S3Server.BUCKET / key
+    assert stored.read_bytes() == content
+    with stored.open("r+b") as file:
+        file.seek(5_000_000)
+        file.write(b"!")
+    uri = f"s3://{S3Server.BUCKET}/damaged-{algorithm}"
+    with daemon.client() as cache, pytest.raises(grpc.RpcError) as refused:
+        cache.acquire(uri, credentials=S3Server.KEYS)
+    assert refused.value.code() == Code.DATA_LOSS and f"want {algorithm.lower()}:" in refused.value.details()
+    with stored.open("r+b") as file:
+        file.seek(5_000_000)
+        file.write(content[5_000_000:5_000_001])
+    with daemon.client() as cache:
+        ready = cache.acquire(uri, credentials=S3Server.KEYS)
+    assert (daemon.root / ready.tree / "model.bin").read_bytes() == content
+
+
+def test_what_has_no_digest_is_said_to_be_trusted(daemon: CacheDaemon, server: S3Server) -> None:
+    server.put("trusted/model.bin", b"x" * 1000, ChecksumAlgorithm="CRC32")
+    with daemon.client() as cache:
+        cache.acquire(f"s3://{S3Server.BUCKET}/trusted", credentials=S3Server.KEYS)
+    assert "fill model.bin: its source gives no digest of it" in daemon.log.read_text()
+
+
+def test_the_digests_beside_the_objects_count(daemon: CacheDaemon, server: S3Server, model: Path) -> None:
+    uri = server.push(model, "summed")
+    server.put("summed/SHA256SUMS", sums_of(model))
+    with daemon.client() as cache:
+        listed = {file.path: file.identity for file in cache.call(
+            "Stat", model=cache.model(uri), credentials=S3Server.KEYS).files}
+        assert listed["model.safetensors"].endswith(digests(model)["model.safetensors"])
+        cache.acquire(uri, credentials=S3Server.KEYS)
+        server.put("summed/config.json", b"not what SHA256SUMS says")
+        with pytest.raises(grpc.RpcError) as refused:
+            cache.acquire(uri, credentials=S3Server.KEYS)
+    assert refused.value.code() == Code.DATA_LOSS and "want sha256:" in refused.value.details()
+
+
+def test_finds_the_region_and_the_bucket_by_host(new_daemon: NewDaemon, model: Path) -> None:
+    elsewhere = S3Server(workspace.directory() / "s3-elsewhere", region="eu-central-7")
+    try:
+        uri = elsewhere.push(model, "far")
+        daemon = new_daemon()
+        daemon.change("sources", s3={"endpoint": f"http://localhost:{elsewhere.port}", "addressing": "virtual"})
+        daemon.start()
+        with daemon.client() as cache:
+            ready = cache.acquire(uri, credentials=S3Server.KEYS)
+        assert digests(daemon.root / ready.tree) == digests(model)
+    finally:
+        elsewhere.stop()
+
+
+def test_a_pods_secret_names_the_keys_and_the_endpoint(node: Node, server: S3Server, model: Path) -> None:
+    uri = server.push(model, "of-a-pod")
+    [path] = node.start(node.pod("pod", uri, secrets=S3Server.KEYS | {"AWS_ENDPOINT_URL": server.url}))
+    assert digests(path) == digests(model)
+
+
+def test_a_public_bucket_is_everybodys(new_daemon: NewDaemon, model: Path) -> None:
+    public = S3Server(workspace.directory() / "s3-public")
+    try:
+        uri = public.push(model, "open")
+        public.let_everybody_read()
+        daemon = new_daemon()
+        daemon.change("sources", s3={"endpoint": public.url})
+        daemon.start()
+        with daemon.client() as cache:
+            ready = cache.acquire(uri)
+        assert digests(daemon.root / ready.tree) == digests(model)
+        record = json.loads((daemon.root / "snapshots" / f"{ready.snapshot_id}.json").read_text())
+        assert record["anonymous"] is True
+        assert record["origin"] == f"s3+{public.url}/{S3Server.BUCKET}/open/"
+    finally:
+        public.stop()
+
+
+def test_the_nodes_keys_are_for_all_where_an_admin_says_so(new_daemon: NewDaemon, server: S3Server,
+                                                           model: Path) -> None:
+    uri = server.push(model, "of-the-node")
+    for choice, served in (("off", False), ("auto", True)):
+        daemon = new_daemon()
+        daemon.change("sources", s3={"endpoint": server.url, "nodeCredentials": choice})
+        daemon.start(S3Server.KEYS)
+        with daemon.client() as cache:
+            if not served:
+                with pytest.raises(grpc.RpcError) as refused:
+                    cache.acquire(uri)
+                assert refused.value.code() == Code.UNAUTHENTICATED
+                continue
+            ready = cache.acquire(uri)
+        record = json.loads((daemon.root / "snapshots" / f"{ready.snapshot_id}.json").read_text())
+        assert record["anonymous"] is False
+        daemon.end()
