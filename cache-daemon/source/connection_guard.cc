@@ -13,7 +13,10 @@ Result<> ConnectionGuard::Admit(const Url& url, const ConnectionPolicy& policy, 
   refusal_.reset();
   proxy_.clear();
   judges_ = from == UrlFrom::kSource;
-  if (!judges_) return {};
+  if (!judges_) {
+    if (url.scheme == "https") proxy_ = rules_->proxies.For(url);
+    return {};
+  }
   TRY(CheckScheme(*rules_, url));
   std::optional<IpAddress> literal = IpAddress::Parse(url.host);
   if (literal) TRY(CheckAddress(*rules_, url, *literal));

@@ -15,8 +15,8 @@ namespace weighhouse::source {
 enum class UrlFrom {
   kSource,  ///< a user or a server: the rules count
   /// The program itself, of a service that answers it and nobody else (a cloud's own credentials):
-  /// neither scheme nor address is judged, and no proxy is asked. Never for what a user or a server
-  /// can influence.
+  /// neither scheme nor address is judged, and no proxy is asked for plain http. Never for what a
+  /// user or a server can influence.
   kProgram,
 };
 

@@ -141,13 +141,15 @@ HttpClient::HttpClient(HttpClientOptions options)
                 .total_timeout = options.total_timeout,
                 .ca_file = std::move(options.ca_file),
                 .policy = PolicyOrDefault(std::move(options.policy)),
-                .large_bodies = options.large_bodies}) {}
+                .large_bodies = options.large_bodies,
+                .url_from = options.url_from}) {}
 HttpClient::~HttpClient() = default;
 
 Result<HttpResponse> HttpClient::Send(const HttpRequest& request, std::stop_token stop) {
   Url url = TRY(Url::Parse(request.url));
   std::unique_ptr<Lane> lane = TRY(TakeLane());
-  Result<> admitted = lane->guard.Admit(url, *options_.policy, request.url_from);
+  UrlFrom from = options_.url_from == UrlFrom::kProgram ? UrlFrom::kProgram : request.url_from;
+  Result<> admitted = lane->guard.Admit(url, *options_.policy, from);
   if (!admitted) {
     GiveBack(std::move(lane));
     return std::unexpected(std::move(admitted).error());

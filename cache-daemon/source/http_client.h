@@ -41,6 +41,8 @@ struct HttpClientOptions {
   /// What bodies over a MiB may take together, on their way. However many sources send as much as
   /// they may at the same moment, the daemon's memory doesn't go with it.
   Bytes large_bodies = 160 * kMiB;
+  /// Of every request: a node's metadata services are asked by the program itself.
+  UrlFrom url_from = UrlFrom::kSource;
 };
 
 /// Small requests to the APIs of sources, one after another in the caller's thread: redirects are
@@ -52,6 +54,9 @@ class HttpClient {
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
+
+  /// Whom it may connect to; for clients beside it.
+  const std::shared_ptr<const ConnectionPolicy>& policy() const { return options_.policy; }
 
   /// The answer, whatever its status. Blocks for at most the timeouts and until `stop`
   /// (kCancelled). kUnavailable names the server and what failed (name, connection, time,
