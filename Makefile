@@ -6,7 +6,7 @@ JOBS := $(shell nproc)
 # The image is named as deploy/daemonset/kustomization.yaml names it.
 VERSION := $(shell awk '/^project.weighhouse VERSION/ { print $$3 }' CMakeLists.txt)
 
-.PHONY: help setup build release test sanity sanity-tool registry-tool sources s3-server check crash powerloss soak resume scale demo bench image clean
+.PHONY: help setup build release test sanity sanity-tool registry-tool sources s3-server check fuzz crash powerloss soak resume scale demo bench image clean
 
 help:
 	@echo 'make demo    the whole way of a volume with a real model, on this machine (MODEL=hf://org/name: the real Hub)'
@@ -16,6 +16,7 @@ help:
 	@echo 'make crash   the daemon, a fill and the store killed at every fault point; what was not synced kept, or dropped,'
 	@echo '             and as many random parts of it as CUTS says (20) after each'
 	@echo 'make powerloss  the power cut at 100 random moments (IMAGES=n) on ext4 and on xfs, each disk then recovered'
+	@echo 'make fuzz    every fuzzer of test/fuzz for SECONDS=n (60) each, as many at once as there are cores'
 	@echo 'make soak    a random workload with SIGKILLs for SECONDS=n (and STEPS=n, SEED=n), invariants after each step'
 	@echo 'make resume  kills and power cuts in the middle of a 4 GiB file, ten of each: how much is fetched twice'
 	@echo 'make scale   100,000 blobs from a cold page cache, and publishes and claims with 10,000 models, against their targets'
@@ -62,6 +63,11 @@ sanity: build sanity-tool
 
 check: setup
 	@.ci/check
+
+fuzz: setup
+	@cmake --preset fuzz
+	@cmake --build --preset fuzz --parallel $(JOBS) --target fuzzers
+	@test/fuzz/run --seconds $(or $(SECONDS),60)
 
 resume: build
 	@WEIGHHOUSE_RESUME_MIB=4096 WEIGHHOUSE_RESUME_ROUNDS=10 WEIGHHOUSE_BIN=$(CURDIR)/build/dev/bin \

@@ -69,7 +69,8 @@ ModelReference ModelReference::AtCommit() const {
 
 std::string ModelReference::ToString() const {
   size_t query = uri.find('?');
-  if (query != std::string::npos) return uri.substr(0, query) + "?…";
+  // In a file's name it is a character as any other.
+  if (query != std::string::npos && Scheme() != "file") return uri.substr(0, query) + "?…";
   if (revision.empty()) return uri;
   bool is_tag = Scheme() == "oci" && !IsManifestDigest(revision);
   return fmt::format("{}{}{}", uri, is_tag ? ':' : '@', revision);

@@ -123,6 +123,11 @@ Result<> CheckRequest(const ::csi::v1::CreateVolumeRequest& request) {
   return {};
 }
 
+std::string ClaimNamespaceOf(const ::csi::v1::CreateVolumeRequest& request) {
+  auto found = request.parameters().find("csi.storage.k8s.io/pvc/namespace");
+  return found == request.parameters().end() ? "" : found->second;
+}
+
 Placement PlacementOf(const ::csi::v1::CreateVolumeRequest& request,
                       const ClassParameters& parameters) {
   bool multi_node = std::ranges::any_of(request.volume_capabilities(), IsMultiNode);
@@ -169,6 +174,7 @@ Result<Claim> Claim::Read(const ::csi::v1::CreateVolumeRequest& request, const N
                .volume_id = VolumeIdOf(request.name()),
                .parameters = std::move(parameters),
                .credentials = std::move(credentials),
+               .claim_namespace = ClaimNamespaceOf(request),
                .required_bytes = static_cast<uint64_t>(request.capacity_range().required_bytes()),
                .limit_bytes = static_cast<uint64_t>(request.capacity_range().limit_bytes()),
                .placement = placement,

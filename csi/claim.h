@@ -34,6 +34,7 @@ struct Claim {
   std::string volume_id;
   ClassParameters parameters;
   Credentials credentials;
+  std::string claim_namespace;  ///< what the provisioner adds by --extra-create-metadata; or empty
   uint64_t required_bytes = 0;
   uint64_t limit_bytes = 0;  ///< 0: none
   Placement placement = Placement::kNode;

@@ -80,6 +80,7 @@ cache::v1::CreateVolumeRequest MakeRequest(const Claim& claim) {
   request.set_required_bytes(claim.required_bytes);
   request.set_limit_bytes(claim.limit_bytes);
   request.set_cached_only(claim.parameters.cached_only);
+  request.set_claim_namespace(claim.claim_namespace);
   for (const auto& [key, value] : claim.credentials.values) {
     (*request.mutable_credentials())[key] = value;
   }

@@ -191,6 +191,7 @@ Result<VolumeRequest> ToVolumeRequest(const pb::CreateVolumeRequest& request,
                                       std::chrono::steady_clock::time_point deadline) {
   TRY(CheckVolumeId(request.volume_id()));
   TRY(CheckId(request.request_digest(), "request_digest"));
+  TRY(CheckText(request.claim_namespace(), "claim_namespace"));
   ModelReference model = TRY(ToModelReference(request.model()));
   Credentials credentials = TRY(ToCredentials(request.credentials()));
   return VolumeRequest{.volume_id = request.volume_id(),
@@ -200,6 +201,7 @@ Result<VolumeRequest> ToVolumeRequest(const pb::CreateVolumeRequest& request,
                        .limit_bytes = request.limit_bytes(),
                        .cached_only = request.cached_only(),
                        .credentials = std::move(credentials),
+                       .claim_namespace = request.claim_namespace(),
                        .deadline = deadline};
 }
 

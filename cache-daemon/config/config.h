@@ -14,6 +14,8 @@
 #include "cache-daemon/fill/filler.h"
 #include "cache-daemon/io/io_engine.h"
 #include "cache-daemon/source/bucket_sources.h"
+#include "cache-daemon/source/model_rules.h"
+#include "cache-daemon/source/pickle_files.h"
 #include "cache-daemon/source/transport.h"
 
 namespace weighhouse::config {
@@ -46,9 +48,14 @@ struct Config {
   bool hub_offline = false;
   std::string modelscope_endpoint;  ///< empty: as SourceOptions::modelscope_endpoint
   bool allow_plain_http = false;
+  std::vector<source::AddressRange> allow_addresses;  ///< as SourceOptions
+  source::Proxies proxies;                            ///< as SourceOptions
   source::BucketOptions buckets;
   std::vector<std::string> local_roots;
-  std::vector<std::string> allow{"*"};        ///< as SourceOptions::allow
+  std::vector<std::string> allow{"*"};  ///< as SourceOptions::allow
+  std::vector<std::string> deny;        ///< as SourceOptions
+  std::vector<source::NamespaceRule> allow_by_namespace, deny_by_namespace;  ///< as SourceOptions
+  source::PicklePolicy pickle = source::PicklePolicy::kAllow;
   std::vector<ModelReference> keep;           ///< no two name the same
   std::optional<ListenAddress> admin_listen;  ///< unset: no admin port
   std::string log_level = "info";

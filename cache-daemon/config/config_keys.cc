@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "cache-daemon/config/config.h"
-#include "cache-daemon/source/file_filter.h"
+#include "cache-daemon/config/source_policy_keys.h"
 
 namespace weighhouse::config {
 namespace {
@@ -107,25 +107,6 @@ bool TakePath(const ConfigValue& value, std::string& out) {
   std::optional<std::string_view> text = Scalar(value);
   if (!text || !text->starts_with('/')) return false;
   out = *text;
-  return true;
-}
-
-bool TakePaths(const ConfigValue& value, std::vector<std::string>& out) {
-  if (!value.is_list) return false;
-  for (const std::string& path : value.items) {
-    if (!path.starts_with('/')) return false;
-  }
-  out = value.items;
-  return true;
-}
-
-bool TakePatterns(const ConfigValue& value, std::vector<std::string>& out) {
-  if (!value.is_list || value.items.size() > source::kMaxPatterns) return false;
-  for (const std::string& pattern : value.items) {
-    bool names_scheme = pattern == "*" || pattern.contains("://");
-    if (!names_scheme || pattern.size() > source::kMaxPatternBytes) return false;
-  }
-  out = value.items;
   return true;
 }
 
@@ -299,12 +280,6 @@ constexpr std::array kKeys = {
               [](const ConfigValue& value, Config& config) {
                 return TakeReadRate(value, config.verify_rate);
               }},
-    ConfigKey{
-        "sources.allow", kAtOnce,
-        "a list of at most 100 globs of model URIs, such as [\"hf://org/*\"]", "[\"*\"]",
-        "Only models whose URI, without revision and query, matches one of these may be used: "
-        "`*` matches any characters, `/` too. What is in the cache already is no exception.",
-        [](const ConfigValue& value, Config& config) { return TakePatterns(value, config.allow); }},
     ConfigKey{"sources.huggingface.endpoint", kAtRestart,
               "an http:// or https:// URL without user, query or fragment",
               "the environment's HF_ENDPOINT, else https://huggingface.co",
@@ -333,13 +308,6 @@ constexpr std::array kKeys = {
               "Where modelscope:// models come from.",
               [](const ConfigValue& value, Config& config) {
                 return TakeEndpoint(value, config.modelscope_endpoint);
-              }},
-    ConfigKey{"sources.http.allowPlain", kAtOnce, "true or false", "false",
-              "Whether http:// models, and those of registries without https, may come from "
-              "other hosts than the loopback.",
-              [](const ConfigValue& value, Config& config) {
-                return TakeChoice<bool>(value, {{"true", true}, {"false", false}},
-                                        config.allow_plain_http);
               }},
     ConfigKey{"sources.s3.endpoint", kAtRestart,
               "an http:// or https:// URL without user, query or fragment",
@@ -388,11 +356,6 @@ constexpr std::array kKeys = {
         [](const ConfigValue& value, Config& config) {
           return TakeNodeCredentials(value, config.buckets.gcs_node_credentials);
         }},
-    ConfigKey{"sources.local.roots", kAtOnce, "a list of absolute paths, such as [/models]", "[]",
-              "file:// models must lie below one of these directories.",
-              [](const ConfigValue& value, Config& config) {
-                return TakePaths(value, config.local_roots);
-              }},
     ConfigKey{"admin.listen", kAtRestart,
               "an address such as 127.0.0.1:9899, \"[::1]:9899\" or \":9899\" (every address), or "
               "off",
@@ -419,6 +382,15 @@ constexpr std::array kKeys = {
 
 }  // namespace
 
-std::span<const ConfigKey> ConfigKeys() { return kKeys; }
+std::span<const ConfigKey> ConfigKeys() {
+  static const std::vector<ConfigKey> all = [] {
+    std::vector<ConfigKey> keys(kKeys.begin(), kKeys.end());
+    std::span<const ConfigKey> policy = SourcePolicyKeys();
+    keys.insert(std::ranges::find(keys, "admin.listen", &ConfigKey::name), policy.begin(),
+                policy.end());
+    return keys;
+  }();
+  return all;
+}
 
 }  // namespace weighhouse::config

@@ -17,6 +17,7 @@
 
 #include "base/text.h"
 #include "base/unique_fd.h"
+#include "cache-daemon/source/proxies.h"
 
 namespace weighhouse::config {
 namespace {
@@ -127,6 +128,7 @@ class Reader {
     }
     std::string shown =
         value.is_list ? fmt::format("[{}]", Join(value.items, ", ")) : value.items.front();
+    shown = source::WithoutUser(shown);  // a proxy's password
     return Wrong(node, fmt::format("{} is '{}': give {}", key.name, Printable(shown), key.allowed));
   }
 
@@ -250,10 +252,11 @@ Result<Document> ParseDocument(const std::string& text, std::string_view name) {
     }
     return Reader(name).Read(documents.empty() ? YAML::Node() : documents.front());
   } catch (const YAML::Exception& error) {
-    return Fail(Code::kInvalidArgument,
-                fmt::format("{}:{}: not YAML: {}", name, error.mark.line + 1, error.msg));
+    return Fail(Code::kInvalidArgument, fmt::format("{}:{}: not YAML: {}", name,
+                                                    error.mark.line + 1, Printable(error.msg)));
   } catch (const std::exception& error) {
-    return Fail(Code::kInvalidArgument, fmt::format("{}: not YAML: {}", name, error.what()));
+    return Fail(Code::kInvalidArgument,
+                fmt::format("{}: not YAML: {}", name, Printable(error.what())));
   }
 }
 

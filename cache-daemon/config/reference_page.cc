@@ -50,6 +50,54 @@ lies on it: the directory of the configuration file (kubelet keeps ConfigMap vol
 (which kubelet mounts), or `/` (in a container the runtime's filesystem, told by its sizes). `weighhouse --root DIR`
 without a daemon keeps 5% free wherever it is.
 
+## Which models
+
+```yaml
+sources:
+  allow: ["hf://*", "https://models.example/*"]
+  deny: ["hf://suspicious-org/*"]
+  allowByNamespace: ["research-*=hf://*", "team-a=hf://team-a/*", "team-a=https://models.example/team-a/*"]
+  denyByNamespace: ["kube-*=*"]
+  pickle: besideSafetensors
+```
+
+These are asked at each publish, at CreateVolume, for `keep`, for the command line and for interrupted fills; what is cached is
+no exception, and what pods have mounted stays. Rules by namespace concern pods and claims; where there are any, nobody
+whose namespace isn't known gets a model. GetCapacity knows no namespace and doesn't ask them. Allowing is literal; denying counts
+whatever the case and however a URL is escaped. A list of what is allowed is the stronger one: under which other names a
+source serves the same model, such as the old one of a renamed repository, no list knows.
+
+`pickle: refuse` refuses, and leaves nothing out by itself, because a pod would get a model without its weights; the error
+names the files, and `ignorePatterns` leaves them out. Pickles are told by their names.
+
+## Where sources may be
+
+Every connection of every source goes by one rule, whoever named its URL: a pod, a listing or a redirect. It is judged
+by the address that it really goes to, when it goes there, so a name that means another address a moment later gains
+nothing.
+
+| address | |
+|---|---|
+| public | allowed |
+| private: 10/8, 172.16/12, 192.168/16, 100.64/10, 198.18/15, fc00::/7 | allowed over https; over plain http if `sources.allowAddresses` has it |
+| loopback, link-local (169.254/16, fe80::/10), clouds' metadata services (fd00:ec2::/32, fd20:ce::254, 168.63.129.16, 100.100.100.200, 192.0.0.192), unspecified, multicast, reserved | if `sources.allowAddresses` has it |
+
+Registries and object stores of a cluster or a company have private addresses, and so have those of a cloud behind its
+private endpoints: over https only a server that proves to have the URL's name gets a request, so a stranger's name that
+leads to somebody else's service ends at its certificate. Plain http proves nothing: there an admin says where.
+What this configuration names itself (`sources.huggingface.endpoint`) may be anywhere, and be plain http; where it redirects
+to, may not.
+
+```yaml
+sources:
+  allowAddresses: [10.96.0.0/12]   # the cluster's services
+  http: {allowPlain: true}         # some of which have no https
+```
+
+Through a proxy it is the proxy that resolves names and connects: here only addresses that stand in URLs are judged, and the
+proxy must refuse the rest. Its own address is the admin's word. User and password in its URL are in no log and no message,
+but whoever reads the ConfigMap reads them: the environment can take them from a secret.
+
 ## Models that stay
 
 ```yaml

@@ -84,7 +84,13 @@ EngineOptions ToEngineOptions(const config::Config& config, const Placement& pla
   options.local_roots = config.local_roots;
   options.buckets = config.buckets;
   options.allow = config.allow;
+  options.deny = config.deny;
+  options.allow_by_namespace = config.allow_by_namespace;
+  options.deny_by_namespace = config.deny_by_namespace;
+  options.pickle = config.pickle;
   options.allow_plain_http = config.allow_plain_http;
+  options.allow_addresses = config.allow_addresses;
+  options.proxies = config.proxies;
   options.scrub = {.daily_bytes = config.scrub_daily_bytes, .bytes_per_second = config.scrub_rate};
   options.hold_timeout = config.hold_timeout;
   options.verify_rate = config.verify_rate;

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include "cache-daemon/source/file_filter.h"
+#include "cache-daemon/source/time_limit.h"
 
 namespace weighhouse {
 namespace {
@@ -50,6 +50,9 @@ Result<std::optional<Resolved>> ResolveUnasked(const EngineParts& parts,
   if (!model.IsCommit(model.revision)) return std::nullopt;
   std::optional<store::Snapshot> known = PublicSnapshotOf(parts.store, model);
   if (!known) return std::nullopt;
+  // What an admin leaves out since then is another snapshot's listing.
+  Listing permitted = TRY(parts.sources.Permitted(ListingOf(*known)));
+  if (permitted.files.size() < known->files.size()) return std::nullopt;
   return FromCache(*known, std::move(source));
 }
 
@@ -59,9 +62,9 @@ Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& mo
   if (unasked) return *std::move(unasked);
   std::shared_ptr<source::Source> source = TRY(parts.sources.For(model));
   std::optional<store::Snapshot> known = PublicSnapshotOf(parts.store, model);
-  Result<Listing> listing = source->Resolve(model, credentials, parts.stop);
+  Result<Listing> listing = source::ResolveInTime(*source, model, credentials, parts.stop);
   if (listing) {
-    Listing selected = TRY(source::ApplyPatterns(*listing, model));
+    Listing selected = TRY(parts.sources.Select(*listing, model));
     return Resolved{.listing = std::move(selected), .source = std::move(source)};
   }
   if (!known || listing.error().code != Code::kUnavailable) {
@@ -69,7 +72,9 @@ Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& mo
   }
   spdlog::warn("{}: {}: serving revision {}, which is cached and public", model.ToString(),
                listing.error().message, known->revision);
-  return FromCache(*known, std::move(source));
+  Resolved cached = FromCache(*known, std::move(source));
+  cached.listing = TRY(parts.sources.Permitted(cached.listing));
+  return cached;
 }
 
 std::string RequestFingerprint(const AcquireRequest& request) {
@@ -113,6 +118,9 @@ Acquisition::Step Acquisition::Begin() {
 }
 
 Acquisition::Step Acquisition::Resolve() {
+  if (!request_.lease_id.empty()) {
+    TRY(parts_.sources.CheckFor(asked_, {.pod_namespace = request_.holder.pod_namespace}));
+  }
   Resolved resolved = TRY(ResolveModel(parts_, asked_, request_.credentials));
   resolved_ = true;
   if (request_.layout == Layout::kHub && resolved.listing.repository.empty()) {

@@ -21,7 +21,7 @@
 #include "cache-daemon/engine/upkeep.h"
 #include "cache-daemon/engine/volumes.h"
 #include "cache-daemon/io/buffer_pool.h"
-#include "cache-daemon/source/file_filter.h"
+#include "cache-daemon/source/time_limit.h"
 
 namespace weighhouse {
 namespace {
@@ -45,13 +45,21 @@ source::SourceOptions SourceOptionsOf(const EngineOptions& options) {
           .modelscope_endpoint = options.modelscope_endpoint,
           .local_roots = options.local_roots,
           .allow_plain_http = options.allow_plain_http,
+          .allow_addresses = options.allow_addresses,
+          .proxies = options.proxies,
           .allow = options.allow,
+          .deny = options.deny,
+          .allow_by_namespace = options.allow_by_namespace,
+          .deny_by_namespace = options.deny_by_namespace,
+          .pickle = options.pickle,
           .ca_file = options.transport.ca_file,
           .buckets = options.buckets};
 }
 
-source::TransportOptions TransportOptionsOf(const EngineOptions& options) {
+source::TransportOptions TransportOptionsOf(
+    const EngineOptions& options, std::shared_ptr<const source::ConnectionPolicy> policy) {
   source::TransportOptions transport = options.transport;
+  transport.policy = std::move(policy);
   // With fewer kept than are used at once, ends of ranges would close connections that the next
   // ranges open again. One more: a hedge goes beyond the limit.
   transport.max_connections =
@@ -123,6 +131,8 @@ class EngineImpl final : public Engine {
   std::unique_ptr<io::BufferPool> buffers_;
   std::unique_ptr<io::BufferPool> read_buffers_;
   io::IoEngineSelection io_;
+  /// Shared by what asks sources and what fetches from them.
+  std::shared_ptr<source::ConnectionPolicy> policy_ = std::make_shared<source::ConnectionPolicy>();
   std::unique_ptr<source::SourceRegistry> sources_;
   std::unique_ptr<source::Transport> transport_;
   std::unique_ptr<fill::Filler> filler_;
@@ -161,8 +171,10 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
   buffers_ = TRY(io::BufferPool::Create(buffers));
   read_buffers_ = TRY(io::BufferPool::Create(kReadBuffers));
   io_ = TRY(io::SelectIoEngine(options.write_engine));
-  sources_ = TRY(source::SourceRegistry::Create(SourceOptionsOf(options)));
-  transport_ = TRY(source::CreateTransport(TransportOptionsOf(options)));
+  source::SourceOptions source_options = SourceOptionsOf(options);
+  source_options.policy = policy_;
+  sources_ = TRY(source::SourceRegistry::Create(std::move(source_options)));
+  transport_ = TRY(source::CreateTransport(TransportOptionsOf(options, policy_)));
   filler_ = fill::Filler::Create(options.fill, {.transport = *transport_,
                                                 .io = *io_.engine,
                                                 .buffers = *buffers_,
@@ -312,8 +324,8 @@ std::vector<SnapshotView> EngineImpl::List() const {
 Result<StatView> EngineImpl::Stat(const ModelReference& model, const Credentials& credentials) {
   std::shared_ptr<source::Source> source = TRY(sources_->For(model));
   StatView view;
-  view.listing = TRY(source->Resolve(model, credentials, stop_.get_token()));
-  Listing selected = TRY(source::ApplyPatterns(view.listing, model));
+  view.listing = TRY(source::ResolveInTime(*source, model, credentials, stop_.get_token()));
+  Listing selected = TRY(sources_->Select(view.listing, model));
   view.snapshot_id = selected.SnapshotId();
   std::set<std::string> chosen;
   for (const ListedFile& file : selected.files) chosen.insert(file.path);
@@ -334,7 +346,7 @@ Result<> EngineImpl::Reconfigure(const EngineOptions& options) {
   // First what may fail, and then changes nothing.
   TRY(store_->SetLimits(options.store.limit, options.store.min_free));
   TRY(sources_->Allow(SourceOptionsOf(options)));
-  transport_->Reconfigure(TransportOptionsOf(options));
+  transport_->Reconfigure(TransportOptionsOf(options, policy_));
   filler_->Reconfigure(options.fill);
   holds_->SetTimeout(options.hold_timeout);
   upkeep_->Keep(options.keep);

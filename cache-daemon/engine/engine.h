@@ -14,6 +14,8 @@
 #include "cache-daemon/io/filesystem.h"
 #include "cache-daemon/io/io_engine.h"
 #include "cache-daemon/source/bucket_sources.h"
+#include "cache-daemon/source/model_rules.h"
+#include "cache-daemon/source/pickle_files.h"
 #include "cache-daemon/source/transport.h"
 #include "cache-daemon/store/store.h"
 
@@ -37,8 +39,14 @@ struct EngineOptions {
   std::string modelscope_endpoint;
   std::vector<std::string>
       local_roots;  ///< file:// models must lie below one of these; empty: none allowed
-  bool allow_plain_http = false;        ///< http:// origins other than the loopback
+  bool allow_plain_http = false;  ///< http:// origins other than the loopback
+  std::vector<source::AddressRange> allow_addresses = {};  ///< as source::ConnectionRules
+  source::Proxies proxies = {};                            ///< as source::SourceOptions
   std::vector<std::string> allow{"*"};  ///< globs of model URIs; others are refused
+  std::vector<std::string> deny = {};   ///< globs; they win
+  std::vector<source::NamespaceRule> allow_by_namespace = {};  ///< as source::ModelRules
+  std::vector<source::NamespaceRule> deny_by_namespace = {};   ///< as source::ModelRules
+  source::PicklePolicy pickle = source::PicklePolicy::kAllow;
   source::BucketOptions buckets;
   size_t resolve_threads = 8;
   /// Interrupted fills of public models go on by themselves, also those that lost a bad file.
@@ -58,7 +66,7 @@ struct Holder {
 };
 
 struct AcquireRequest {
-  std::string lease_id;  ///< empty: make present, hold nothing
+  std::string lease_id;  ///< empty: make present, hold nothing; an admin's wish
   Holder holder;
   ModelReference model;
   Layout layout = Layout::kFiles;
@@ -77,6 +85,7 @@ struct VolumeRequest {
   Bytes limit_bytes = 0;  ///< 0: none
   bool cached_only = false;
   Credentials credentials;
+  std::string claim_namespace = {};  ///< empty: not known
   /// Until when the source may be waited for, and what met an eviction be tried again.
   std::chrono::steady_clock::time_point deadline;
 };

@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/web_reference.h"
+#include "cache-daemon/source/time_limit.h"
 
 namespace weighhouse {
 namespace {
@@ -138,7 +139,7 @@ Result<bool> FillResumer::Begin(const Model& model) {
   std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(model.snapshot_id);
   if (!snapshot || snapshot->complete) return false;  // evicted, or filled by a publish
   std::shared_ptr<source::Source> source = TRY(parts_.sources.For(model.reference));
-  Listing now = TRY(source->Resolve(model.reference, {}, parts_.stop));
+  Listing now = TRY(source::ResolveInTime(*source, model.reference, {}, parts_.stop));
   Listing known = ListingOf(*snapshot);
   if (!StillLists(now, known)) {
     return Fail(Code::kFailedPrecondition, "its source lists other files now");

@@ -6,7 +6,7 @@
 
 #include <spdlog/spdlog.h>
 
-#include "cache-daemon/source/file_filter.h"
+#include "cache-daemon/source/time_limit.h"
 
 namespace weighhouse {
 
@@ -152,8 +152,8 @@ Result<> Keeper::Begin(const Attempt& attempt) {
   if (HoldsWhatNeverMoves(attempt)) return {};
   const ModelReference& reference = attempt.reference;
   std::shared_ptr<source::Source> source = TRY(parts_.sources.For(reference));
-  Listing all = TRY(source->Resolve(reference, {}, parts_.stop));
-  Listing listing = TRY(source::ApplyPatterns(all, reference));
+  Listing all = TRY(source::ResolveInTime(*source, reference, {}, parts_.stop));
+  Listing listing = TRY(parts_.sources.Select(all, reference));
   std::shared_ptr<Watch> watch = Want(attempt, listing.SnapshotId());
   if (!watch) return {};
   store::Snapshot snapshot = TRY(parts_.store.BeginSnapshot(listing));

@@ -116,6 +116,7 @@ Result<store::VolumeRecord> Volumes::CreateNew(const VolumeRequest& request) {
 Result<Volumes::Meaning> Volumes::Find(const VolumeRequest& request) {
   const ModelReference& model = request.model;
   // What an admin forbids is final: no publish will have it either.
+  TRY(parts_.sources.CheckFor(model, {.pod_namespace = request.claim_namespace}));
   std::shared_ptr<source::Source> source = TRY(parts_.sources.For(model));
   std::optional<Resolved> unasked = TRY(ResolveUnasked(parts_, model));
   if (unasked) return Meaning{.listing = std::move(unasked->listing), .source = std::move(source)};

@@ -13,12 +13,14 @@ namespace weighhouse::source {
 namespace {
 
 /// For a node's metadata services, which are on the node or nowhere, and what they name.
-std::shared_ptr<HttpClient> MetadataClient(const std::string& ca_file) {
+std::shared_ptr<HttpClient> MetadataClient(const std::string& ca_file,
+                                           std::shared_ptr<const ConnectionPolicy> policy) {
   return std::make_shared<HttpClient>(
       HttpClientOptions{.connect_timeout = std::chrono::milliseconds(1000),
                         .total_timeout = std::chrono::milliseconds(10000),
                         .ca_file = ca_file,
-                        .plain_http_directly = true});
+                        .policy = std::move(policy),
+                        .url_from = UrlFrom::kProgram});
 }
 
 std::string FirstOf(std::string text, const Environment& environment,
@@ -51,7 +53,7 @@ Result<std::unique_ptr<BucketSources>> BucketSources::Create(const BucketOptions
                                                              std::shared_ptr<HttpClient> http,
                                                              const std::string& ca_file,
                                                              const Environment& environment) {
-  std::shared_ptr<HttpClient> metadata_http = MetadataClient(ca_file);
+  std::shared_ptr<HttpClient> metadata_http = MetadataClient(ca_file, http->policy());
   std::unique_ptr<BucketSources> sources(new BucketSources());
   S3Settings& s3 = sources->s3_settings_;
   s3.endpoint = TRY(BucketEndpoint(
@@ -80,6 +82,12 @@ Result<std::unique_ptr<BucketSources>> BucketSources::Create(const BucketOptions
   sources->gcs_tokens_ = std::make_shared<GcsTokens>(http, metadata_http, environment);
   sources->http_ = std::move(http);
   return sources;
+}
+
+std::vector<Url> BucketSources::Endpoints() const {
+  std::vector<Url> endpoints = {gcs_endpoint_};
+  if (s3_settings_.endpoint) endpoints.push_back(*s3_settings_.endpoint);
+  return endpoints;
 }
 
 std::shared_ptr<Source> BucketSources::S3(bool allow_plain_http) const {

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cache-daemon/source/gcs/gcs_tokens.h"
 #include "cache-daemon/source/s3/s3_access.h"
@@ -30,6 +31,8 @@ class BucketSources {
                                                        const std::string& ca_file,
                                                        const Environment& environment);
 
+  /// What the configuration names itself, or the environment.
+  std::vector<Url> Endpoints() const;
   std::shared_ptr<Source> S3(bool allow_plain_http) const;
   std::shared_ptr<Source> Gcs(bool allow_plain_http) const;
 

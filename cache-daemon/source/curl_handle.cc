@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -31,7 +32,9 @@ void ReplaceAll(std::string& text, std::string_view secret, std::string_view rep
 }
 
 std::string ShownDetail(const char* detail, CURLcode code) {
-  std::string text = detail == nullptr || *detail == '\0' ? curl_easy_strerror(code) : detail;
+  std::string_view text = detail == nullptr ? "" : detail;
+  // libcurl repeats a proxy that it can't read, with the user and password in it.
+  if (text.empty() || text.contains('@')) text = curl_easy_strerror(code);
   return Printable(text);
 }
 
@@ -63,7 +66,8 @@ Result<> CheckCurlOptions(const CurlOptions& options) {
                   Printable(options.ca_file)));
 }
 
-void PrepareCurl(CURL* easy, const CurlOptions& options, const std::string& url) {
+void PrepareCurl(CURL* easy, const CurlOptions& options, const std::string& url,
+                 ConnectionGuard& guard) {
   curl_easy_reset(easy);
   curl_easy_setopt(easy, CURLOPT_URL, url.c_str());
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -78,7 +82,15 @@ void PrepareCurl(CURL* easy, const CurlOptions& options, const std::string& url)
   curl_easy_setopt(easy, CURLOPT_USERAGENT, "weighhouse/" WEIGHHOUSE_VERSION);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                    static_cast<long>(options.connect_timeout.count()));
-  if (!options.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
+  guard.Attach(easy);
+  if (options.ca_file.empty()) return;
+  curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
+  curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, options.ca_file.c_str());
+}
+
+std::shared_ptr<const ConnectionPolicy> PolicyOrDefault(
+    std::shared_ptr<const ConnectionPolicy> policy) {
+  return policy ? std::move(policy) : std::make_shared<const ConnectionPolicy>();
 }
 
 CurlList HeaderList(const std::vector<std::string>& headers) {

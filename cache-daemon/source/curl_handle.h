@@ -8,6 +8,7 @@
 #include <curl/curl.h>
 
 #include "base/error.h"
+#include "cache-daemon/source/connection_guard.h"
 
 namespace weighhouse::source {
 
@@ -28,6 +29,7 @@ using CurlList = std::unique_ptr<curl_slist, CurlListDeleter>;
 struct CurlOptions {
   std::chrono::milliseconds connect_timeout{10000};
   std::string ca_file;  ///< PEM file of certificate authorities; empty: the system's
+  std::shared_ptr<const ConnectionPolicy> policy;  ///< never null where requests are sent
 };
 
 /// `configured`, else the environment's SSL_CERT_FILE (which only the curl program reads by
@@ -44,11 +46,16 @@ Result<CurlMulti> NewCurlMulti();
 Result<> CheckCurlOptions(const CurlOptions& options);
 
 /// Resets `easy` (its connections stay) and sets what is common: http and https only, HTTP/1.1, no
-/// redirects, paths verbatim, no signals, our user agent.
-void PrepareCurl(CURL* easy, const CurlOptions& options, const std::string& url);
+/// redirects, paths verbatim, no signals, our user agent, and `guard`, which has admitted `url`.
+void PrepareCurl(CURL* easy, const CurlOptions& options, const std::string& url,
+                 ConnectionGuard& guard);
 
 /// "Name: value" lines as libcurl takes them, `Accept-Encoding: identity` added.
 CurlList HeaderList(const std::vector<std::string>& headers);
+
+/// `policy`, or one that allows nothing but the default.
+std::shared_ptr<const ConnectionPolicy> PolicyOrDefault(
+    std::shared_ptr<const ConnectionPolicy> policy);
 
 /// What `code` means: kUnavailable for what may pass, bad certificates included. `detail` is
 /// libcurl's own text.

@@ -106,7 +106,7 @@ void CurlLoop::ApplyRequests() {
 void CurlLoop::Begin(TransferId id) {
   auto found = transfers_.find(id);
   if (found == transfers_.end()) return;
-  Result<> usable = found->second->CheckUrl();
+  Result<> usable = found->second->CheckUrl(*settings_.curl.policy);
   if (!usable || found->second->empty()) return End(id, {.status = std::move(usable)});
   CurlEasy easy;
   if (!idle_handles_.empty()) {

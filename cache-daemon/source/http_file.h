@@ -7,7 +7,7 @@
 
 namespace weighhouse::source {
 
-/// One file at an https URL (http only at the loopback, or where an admin allows it). Its identity
+/// One file at an https URL (http where ConnectionPolicy lets it be). Its identity
 /// is the sha256 that the reference names, else its strong ETag, else its time of last change. The
 /// URL's query may be a signature: it is in no origin, message or log, and a file that needed one,
 /// or credentials (WebAuthorization), isn't `anonymous`. Thread-safe.
@@ -17,8 +17,7 @@ class HttpFile final : public Source {
   HttpFile(PlainHttp plain_http, std::shared_ptr<HttpClient> client)
       : reader_(plain_http, std::move(client)) {}
 
-  /// kInvalidArgument: no size or no identity to be had, a URL without a usable file name, plain
-  /// http elsewhere.
+  /// kInvalidArgument: no size or no identity to be had, a URL without a usable file name.
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
   /// kOutOfRange if the file is no longer the one that was listed. The location makes the server

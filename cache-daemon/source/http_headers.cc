@@ -14,6 +14,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr seconds kLongestDelay{3600};
+constexpr time_t kLastDate = 4'102'444'800;  // 2100-01-01
 
 milliseconds Bounded(uint64_t delay_seconds) {
   return seconds(std::min<uint64_t>(delay_seconds, kLongestDelay.count()));
@@ -70,12 +71,15 @@ bool IsNext(std::string_view parameters) {
 
 bool HttpHeaders::AddLine(std::string_view line) {
   if (line.starts_with("HTTP/")) {
+    // Interim answers count together: there may be any number of them.
+    size_t bytes = bytes_ + line.size();
     *this = HttpHeaders();
+    bytes_ = bytes;
     size_t space = line.find(' ');
     if (space != std::string_view::npos) {
       status_ = static_cast<int>(ParseNumber(line.substr(space + 1, 3)).value_or(0));
     }
-    return true;
+    return bytes_ <= kMaxBytes;
   }
   size_t colon = line.find(':');
   bytes_ += line.size();
@@ -115,7 +119,8 @@ std::optional<std::chrono::system_clock::time_point> ParseHttpDate(std::string_v
   std::string copy(text);
   const char* end = strptime(copy.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
   if (end == nullptr || *end != '\0') return std::nullopt;
-  return std::chrono::system_clock::from_time_t(timegm(&parts));
+  // The clock's nanoseconds don't reach as far as four digits of a year.
+  return std::chrono::system_clock::from_time_t(std::clamp<time_t>(timegm(&parts), 0, kLastDate));
 }
 
 std::optional<RateLimit> ParseRateLimit(const HttpHeaders& headers) {

@@ -17,8 +17,8 @@ class HttpHeaders {
   static constexpr size_t kMaxFields = 200;
   static constexpr size_t kMaxBytes = 64 * 1024;
 
-  /// Takes one line as libcurl hands it out. A status line begins anew (after a 1xx). False once
-  /// the bounds are passed.
+  /// Takes one line as libcurl hands it out. A status line begins anew (after a 1xx), but for the
+  /// count of bytes. False once the bounds are passed.
   bool AddLine(std::string_view line);
   /// 0 before the first status line.
   int status() const { return status_; }

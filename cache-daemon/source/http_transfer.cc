@@ -45,16 +45,16 @@ std::string HttpTransfer::HostOf(const std::string& url) {
   return parsed ? parsed->Origin() : "";
 }
 
-Result<> HttpTransfer::CheckUrl() const {
-  TRY(Url::Parse(location_.url));
-  return {};
+Result<> HttpTransfer::CheckUrl(const ConnectionPolicy& policy) {
+  Url url = TRY(Url::Parse(location_.url));
+  return guard_.Admit(url, policy);
 }
 
 void HttpTransfer::Begin(CurlEasy easy, const CurlOptions& options, Time now) {
   easy_ = std::move(easy);
   last_activity_ = now;
   CURL* handle = easy_.get();
-  PrepareCurl(handle, options, location_.url);
+  PrepareCurl(handle, options, location_.url, guard_);
   request_headers_ = HeaderList(location_.headers);
   if (range_) {
     std::string text = fmt::format("{}-{}", range_->begin, range_->end - 1);
@@ -147,6 +147,7 @@ std::string HttpTransfer::Server() const {
 
 Result<> HttpTransfer::Status(CURLcode code) const {
   if (failure_) return std::unexpected(*failure_);
+  if (std::optional<Error> refusal = guard_.Refusal()) return std::unexpected(*std::move(refusal));
   int status = headers_.status();
   if (status >= 200 && !HasContent(status) &&
       (code == CURLE_OK || code == CURLE_WRITE_ERROR || code == CURLE_PARTIAL_FILE)) {
@@ -161,6 +162,10 @@ Result<> HttpTransfer::Status(CURLcode code) const {
                 fmt::format("the connection was cut after {}{} bytes", received_, promised));
   }
   if (code == CURLE_OK) return {};
+  // libcurl's word for one header that is too long.
+  if (code == CURLE_OUT_OF_MEMORY && received_ == 0) {
+    return Fail(Code::kUnavailable, "the answer's headers are over 64 KiB");
+  }
   return std::unexpected(CurlFailure(code, error_text_));
 }
 

@@ -23,9 +23,9 @@ class HttpTransfer {
   /// What connections are reused by.
   static std::string HostOf(const std::string& url);
 
-  /// kInvalidArgument for a location that is no http(s) URL.
-  Result<> CheckUrl() const;
-  /// Sets the request up on `easy`.
+  /// kInvalidArgument for a location that is no http(s) URL, and `policy`'s refusals.
+  Result<> CheckUrl(const ConnectionPolicy& policy);
+  /// Sets the request up on `easy`. After CheckUrl, which allowed it.
   void Begin(CurlEasy easy, const CurlOptions& options, Time now);
   CURL* easy() const { return easy_.get(); }
   CurlEasy TakeEasy();
@@ -78,6 +78,7 @@ class HttpTransfer {
   Strand& strand_;
   TransferSink* sink_ GUARDED_BY(strand_);  ///< null: silenced
   CurlEasy easy_;
+  ConnectionGuard guard_;
   CurlList request_headers_;
   char error_text_[CURL_ERROR_SIZE] = "";
 

@@ -72,7 +72,9 @@ LoopLimits LimitsOf(const TransportOptions& options) {
 }
 
 LoopTransport::LoopTransport(const TransportOptions& options, CurlMulti multi)
-    : settings_{.curl = {.connect_timeout = options.connect_timeout, .ca_file = options.ca_file},
+    : settings_{.curl = {.connect_timeout = options.connect_timeout,
+                         .ca_file = options.ca_file,
+                         .policy = PolicyOrDefault(options.policy)},
                 .stall_timeout = options.stall_timeout,
                 .max_connections = options.max_connections},
       limits_(LimitsOf(options)),

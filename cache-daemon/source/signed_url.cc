@@ -39,7 +39,9 @@ std::optional<TimePoint> BasicDateAt(const Url& url, std::string_view name) {
   struct tm parts = {};
   const char* end = strptime(value->c_str(), "%Y%m%dT%H%M%SZ", &parts);
   if (end == nullptr || *end != '\0') return std::nullopt;
-  return system_clock::from_time_t(timegm(&parts));
+  // The clock's nanoseconds don't reach as far as four digits of a year.
+  constexpr auto kLast = static_cast<time_t>(kLastEpoch);
+  return system_clock::from_time_t(std::clamp<time_t>(timegm(&parts), 0, kLast));
 }
 
 /// Moves `earliest` to `expiry` if that is earlier.

@@ -1,11 +1,9 @@
 #include "cache-daemon/source/source_registry.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include "base/text.h"
@@ -47,6 +45,18 @@ Result<Url> ReadEndpoint(std::string text) {
   return url;
 }
 
+/// `configured`, what it lacks from the environment.
+Result<Proxies> UsableProxies(const Proxies& configured) {
+  Proxies proxies = Proxies::OfEnvironment();
+  if (!configured.http.empty()) proxies.http = configured.http;
+  if (!configured.https.empty()) proxies.https = configured.https;
+  if (!configured.except.empty()) proxies.except = configured.except;
+  for (const std::string& proxy : {proxies.http, proxies.https}) {
+    if (!proxy.empty()) TRY(CheckProxy(proxy));
+  }
+  return proxies;
+}
+
 /// The endpoint, then its mirrors.
 Result<std::vector<Url>> HubEndpoints(const SourceOptions& options) {
   std::vector<Url> endpoints;
@@ -59,25 +69,6 @@ Result<std::vector<Url>> HubEndpoints(const SourceOptions& options) {
   return endpoints;
 }
 
-/// Servers and curl take `/a/../b` for `/b`, so what a pattern allows by its path would be
-/// anything.
-bool HasDotSegments(const std::string& uri) {
-  std::string path = ToLower(uri) + "/";
-  return path.contains("/../") || path.contains("/./") || path.contains("%2e");
-}
-
-Result<> CheckAllowed(const std::vector<std::string>& allow, const std::string& uri) {
-  std::string name = uri.substr(0, uri.find_first_of("?#"));
-  bool allowed = std::ranges::any_of(allow, [&](const std::string& pattern) {
-    return pattern == "*" || (MatchesPattern(pattern, name) && !HasDotSegments(name));
-  });
-  if (allowed) return {};
-  return Fail(Code::kPermissionDenied,
-              fmt::format("{}: not one of the models that may be used here: an admin lists them in "
-                          "sources.allow, which has [{}]",
-                          Printable(name), Printable(fmt::format("{}", fmt::join(allow, ", ")))));
-}
-
 }  // namespace
 
 Result<std::unique_ptr<SourceRegistry>> SourceRegistry::Create(SourceOptions options) {
@@ -85,14 +76,21 @@ Result<std::unique_ptr<SourceRegistry>> SourceRegistry::Create(SourceOptions opt
   TRY(CheckCurlOptions({.ca_file = options.ca_file}));
   std::vector<Url> endpoints = TRY(HubEndpoints(options));
   std::unique_ptr<SourceRegistry> registry(new SourceRegistry());
-  registry->client_ = std::make_shared<HttpClient>(HttpClientOptions{.ca_file = options.ca_file});
+  for (const Url& each : endpoints) registry->endpoints_.push_back(each.Origin());
+  registry->policy_ = options.policy ? options.policy : std::make_shared<ConnectionPolicy>();
+  registry->client_ = std::make_shared<HttpClient>(
+      HttpClientOptions{.ca_file = options.ca_file, .policy = registry->policy_});
   registry->hugging_face_ = std::make_shared<HuggingFace>(endpoints, registry->client_);
   Url scope =
       TRY(ReadEndpoint(options.modelscope_endpoint.empty() ? std::string(kDefaultScopeEndpoint)
                                                            : options.modelscope_endpoint));
+  registry->endpoints_.push_back(scope.Origin());
   registry->modelscope_ = std::make_shared<ModelScope>(std::move(scope), registry->client_);
   registry->buckets_ = TRY(BucketSources::Create(options.buckets, registry->client_,
                                                  options.ca_file, ProcessEnvironment));
+  for (const Url& each : registry->buckets_->Endpoints()) {
+    registry->endpoints_.push_back(each.Origin());
+  }
   TRY(registry->Allow(options));
   return registry;
 }
@@ -106,6 +104,7 @@ Result<> SourceRegistry::Allow(const SourceOptions& options) {
                   fmt::format("local root '{}' is not an absolute path", Printable(root)));
     }
   }
+  Proxies proxies = TRY(UsableProxies(options.proxies));
   PlainHttp plain_http = options.allow_plain_http ? PlainHttp::kAllowed : PlainHttp::kLoopbackOnly;
   auto http_file = std::make_shared<HttpFile>(plain_http, client_);
   auto web_list = std::make_shared<WebList>(plain_http, client_);
@@ -117,10 +116,18 @@ Result<> SourceRegistry::Allow(const SourceOptions& options) {
   if (hugging_face_->SetOffline(options.hub_offline)) {
     spdlog::info("the Hub is {}", options.hub_offline ? "not asked from now on" : "asked again");
   }
+  policy_->Set({.allow_addresses = options.allow_addresses,
+                .allow_plain_http = options.allow_plain_http,
+                .endpoints = endpoints_,
+                .proxies = std::move(proxies)});
   MutexLock lock(mutex_);
+  rules_ = {.allow = options.allow,
+            .deny = options.deny,
+            .allow_by_namespace = options.allow_by_namespace,
+            .deny_by_namespace = options.deny_by_namespace};
+  pickle_ = options.pickle;
   s3_ = std::move(s3);
   gcs_ = std::move(gcs);
-  allow_ = options.allow;
   http_file_ = std::move(http_file);
   oci_registry_ = std::move(oci_registry);
   web_list_ = std::move(web_list);
@@ -131,7 +138,7 @@ Result<> SourceRegistry::Allow(const SourceOptions& options) {
 Result<std::shared_ptr<Source>> SourceRegistry::For(const ModelReference& reference) const {
   std::string_view scheme = reference.Scheme();
   MutexLock lock(mutex_);
-  TRY(CheckAllowed(allow_, reference.uri));
+  TRY(CheckModel(rules_, reference.uri, {}));
   if (scheme == "hf") return hugging_face_;
   if (scheme == "oci") return oci_registry_;
   if (scheme == "s3") return s3_;
@@ -152,6 +159,23 @@ Result<std::shared_ptr<Source>> SourceRegistry::For(const ModelReference& refere
               fmt::format("'{}': no source serves this scheme: hf, modelscope, oci, s3, gs, https "
                           "and file are served",
                           Printable(reference.uri)));
+}
+
+Result<> SourceRegistry::CheckFor(const ModelReference& reference, const Asker& asker) const {
+  MutexLock lock(mutex_);
+  return CheckModel(rules_, reference.uri, asker);
+}
+
+Result<Listing> SourceRegistry::Select(const Listing& listing,
+                                       const ModelReference& reference) const {
+  Listing selected = TRY(ApplyPatterns(listing, reference));
+  MutexLock lock(mutex_);
+  return ApplyPicklePolicy(pickle_, listing, std::move(selected));
+}
+
+Result<Listing> SourceRegistry::Permitted(const Listing& selected) const {
+  MutexLock lock(mutex_);
+  return ApplyPicklePolicy(pickle_, selected, selected);
 }
 
 }  // namespace weighhouse::source

@@ -41,6 +41,8 @@ Meaning MeaningOf(int status) {
       return {Code::kUnauthenticated, "it wants credentials"};
     case 403:
       return {Code::kPermissionDenied, "it refuses (a signed URL may have expired)"};
+    case 407:
+      return {Code::kUnavailable, "the proxy wants credentials: an admin gives them in its URL"};
     case 404:
     case 410:
       return {Code::kNotFound, "it doesn't have the file"};

@@ -4,11 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 
 #include "base/error.h"
 #include "base/units.h"
+#include "cache-daemon/source/connection_policy.h"
 #include "cache-daemon/source/source.h"
 
 namespace weighhouse::source {
@@ -49,6 +51,8 @@ struct TransportOptions {
   double busy_part = 0.75;
   /// A PEM file of certificate authorities instead of the system's; empty: the system's.
   std::string ca_file;
+  /// Whom it may connect to; null: the default one. Shared with whoever changes it.
+  std::shared_ptr<const ConnectionPolicy> policy;
   bool operator==(const TransportOptions&) const = default;
 };
 

@@ -11,6 +11,10 @@ TEST(ModelReferenceTextTest, LeavesASignedUrlsQueryOut) {
   EXPECT_EQ(reference->ToString(), "https://bucket.example/model.gguf?…");
 }
 
+TEST(ModelReferenceTextTest, LeavesAFilesNameAsItIs) {
+  EXPECT_EQ(ModelReference::Parse("file:///srv/what?.gguf")->ToString(), "file:///srv/what?.gguf");
+}
+
 TEST(ModelReferenceTextTest, KnowsTheDefaultRevision) {
   EXPECT_EQ(ModelReference::Parse("hf://org/name")->RevisionOrDefault(), "main");
   EXPECT_EQ(ModelReference::Parse("hf://org/name@v1")->RevisionOrDefault(), "v1");

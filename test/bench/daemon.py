@@ -32,7 +32,8 @@ def _start(work: Path, hub: Hub) -> tuple[Child, Path]:
     root, sockets = _own_directory(work / "output"), _own_directory(work / "run")
     configuration = work / "config.yaml"
     configuration.write_text(json.dumps({"cache": {"root": str(root), "minFree": "5%"},
-                                         "sources": {"huggingface": {"endpoint": hub.url}}}))
+                                         "sources": {"huggingface": {"endpoint": hub.url},
+                                                     "allowAddresses": ["127.0.0.0/8", "::1"]}}))
     daemon = Child([*_UNPRIVILEGED, str(program), "--config", str(configuration), "--root", str(root),
                     "--socket-directory", str(sockets)], log=work / "cached.log")
     socket = sockets / "admin.sock"

@@ -108,6 +108,7 @@ TEST_F(ProvisionerTest, CreatesWithStrictTopologyAndTheClaimsNames) {
   ASSERT_THAT(created.status, HasCode(StatusCode::OK));
   EXPECT_GE(created.volume.capacity_bytes(), 10 * kGiB) << "else the provisioner deletes it again";
   EXPECT_LE(created.volume.volume_id().size(), 128U);
+  EXPECT_EQ(harness_.daemon().creates().back().claim_namespace(), "team-a");
   ASSERT_THAT(created.volume.accessible_topology(), SizeIs(1));
   EXPECT_THAT(created.volume.volume_context(), ElementsAre(Pair("model", "hf://org/name")));
 }

@@ -12,7 +12,9 @@
 namespace weighhouse::config {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using namespace std::chrono_literals;
 
 Config Parsed(const std::string& text) {
@@ -182,6 +184,16 @@ TEST(DocumentTest, RefusesBadValuesOfEveryKind) {
                            "sources: {allow: hf://org/*}",
                            "sources: {allow: [org/name]}",
                            "sources: {local: {roots: [models]}}",
+                           "sources: {deny: [org/name]}",
+                           "sources: {allowByNamespace: [team-a]}",
+                           "sources: {denyByNamespace: ['team-a=name']}",
+                           "sources: {pickle: never}",
+                           "sources: {allowAddresses: 10.0.0.0/8}",
+                           "sources: {allowAddresses: [host]}",
+                           "sources: {caFile: authorities.pem}",
+                           "sources: {proxy: {https: proxy}}",
+                           "sources: {proxy: {http: 'socks5://proxy'}}",
+                           "sources: {proxy: {except: ['a, b']}}",
                            "keep: hf://org/name",
                            "keep: {model: hf://org/name}",
                            "keep: [org/name]",
@@ -194,6 +206,33 @@ TEST(DocumentTest, RefusesBadValuesOfEveryKind) {
                            "log: {format: xml}"}) {
     EXPECT_THAT(ErrorOf(text), HasSubstr("give ")) << text;
   }
+}
+
+TEST(DocumentTest, ReadsWhatSourcesMayDo) {
+  Config config = Parsed(R"(
+sources:
+  deny: ["hf://org/secret"]
+  allowByNamespace: ["team-*=hf://org/*"]
+  denyByNamespace: ["kube-*=*"]
+  pickle: refuse
+  allowAddresses: [10.0.0.0/8, "::1"]
+  caFile: /etc/authorities.pem
+  proxy: {https: "http://user:pw@proxy:1", http: "http://proxy:2", except: [.svc, 10.0.0.0/8]}
+)");
+  EXPECT_EQ(config.deny, std::vector<std::string>{"hf://org/secret"});
+  EXPECT_EQ(config.allow_by_namespace[0].pod_namespace, "team-*");
+  EXPECT_EQ(config.deny_by_namespace[0].model, "*");
+  EXPECT_EQ(config.pickle, source::PicklePolicy::kRefuse);
+  EXPECT_EQ(config.allow_addresses[0], source::AddressRange::Parse("10.0.0.0/8").value());
+  EXPECT_EQ(config.transport.ca_file, "/etc/authorities.pem");
+  EXPECT_EQ(config.proxies, (source::Proxies{.http = "http://proxy:2",
+                                             .https = "http://user:pw@proxy:1",
+                                             .except = {".svc", "10.0.0.0/8"}}));
+}
+
+TEST(DocumentTest, NamesNoCredentialsOfAProxy) {
+  std::string error = ErrorOf("sources: {proxy: {https: 'http://user:canary@proxy/path'}}");
+  EXPECT_THAT(error, AllOf(HasSubstr("http://[secret]@proxy/path"), Not(HasSubstr("canary"))));
 }
 
 TEST(DocumentTest, NamesTheItemOfAListThatIsWrong) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "test/support/loopback_policy.h"
+
 namespace weighhouse {
 namespace {
 
@@ -63,6 +65,7 @@ EngineOptions EngineTest::Options() const {
   options.fill.range_size = 4 * kMiB;
   options.transport.stall_timeout = std::chrono::milliseconds(700);
   options.hub_endpoint = hub_ ? hub_->hub_url() : "http://127.0.0.1:9";
+  options.allow_addresses = LoopbackAddresses();
   options.local_roots = {directory_.path().string()};
   return options;
 }

@@ -1,5 +1,6 @@
 #include "cache-daemon/source/http_client.h"
 
+#include <algorithm>
 #include <future>
 
 #include <fmt/format.h>
@@ -8,6 +9,7 @@
 
 #include "cache-daemon/source/redirects.h"
 #include "test/cache-daemon/source/scripted_server.h"
+#include "test/support/loopback_policy.h"
 
 namespace weighhouse::source {
 namespace {
@@ -21,7 +23,7 @@ using Request = ScriptedServer::Request;
 TEST(HttpClientTest, ReturnsEveryStatusAsAnAnswer) {
   ScriptedServer server(
       [](const Request&) { return Reply{HttpAnswer(404, {"X-Error-Code: RepoNotFound"}, "no")}; });
-  HttpClient client({});
+  HttpClient client({.policy = LoopbackPolicy()});
   auto response = client.Send({.url = server.Url("/a?b")}, {});
   ASSERT_TRUE(response);
   EXPECT_EQ(response->status(), 404);
@@ -32,7 +34,7 @@ TEST(HttpClientTest, ReturnsEveryStatusAsAnAnswer) {
 
 TEST(HttpClientTest, AsksForPlainContentInItsOwnName) {
   ScriptedServer server([](const Request&) { return Reply{HttpAnswer(200, {}, "")}; });
-  HttpClient client({});
+  HttpClient client({.policy = LoopbackPolicy()});
   ASSERT_TRUE(client.Send(
       {.method = HttpMethod::kHead, .url = server.Url("/"), .headers = {"X-A: 1"}}, {}));
   std::string head = server.Requests()[0].head;
@@ -44,14 +46,14 @@ TEST(HttpClientTest, AsksForPlainContentInItsOwnName) {
 
 TEST(HttpClientTest, ReusesConnections) {
   ScriptedServer server([](const Request&) { return Reply{HttpAnswer(200, {}, "x")}; });
-  HttpClient client({});
+  HttpClient client({.policy = LoopbackPolicy()});
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(client.Send({.url = server.Url("/")}, {}));
   EXPECT_EQ(server.Requests().back().connection, 0);
 }
 
 TEST(HttpClientTest, SendsNoHeaderOfAnEarlierRequest) {
   ScriptedServer server([](const Request&) { return Reply{HttpAnswer(200, {}, "x")}; });
-  HttpClient client({});
+  HttpClient client({.policy = LoopbackPolicy()});
   ASSERT_TRUE(
       client.Send({.url = server.Url("/"), .headers = {"Authorization: Bearer canary"}}, {}));
   ASSERT_TRUE(client.Send({.url = server.Url("/")}, {}));
@@ -61,7 +63,7 @@ TEST(HttpClientTest, SendsNoHeaderOfAnEarlierRequest) {
 TEST(HttpClientTest, BoundsTheBody) {
   ScriptedServer server(
       [](const Request&) { return Reply{HttpAnswer(200, {}, std::string(2000, 'x'))}; });
-  HttpClient client({});
+  HttpClient client({.policy = LoopbackPolicy()});
   auto response = client.Send({.url = server.Url("/"), .body_limit = 1999}, {});
   ASSERT_FALSE(response);
   EXPECT_EQ(response.error().code, Code::kInvalidArgument);
@@ -72,7 +74,7 @@ TEST(HttpClientTest, TakesHeadersAloneWhereTheBodyIsOfNoInterest) {
   ScriptedServer server([](const Request&) {
     return Reply{"HTTP/1.1 200 OK\r\nContent-Length: 5000000000\r\n\r\nxxx", Reply::Then::kHold};
   });
-  HttpClient client({});
+  HttpClient client({.policy = LoopbackPolicy()});
   auto response = client.Send({.url = server.Url("/"), .body_limit = 0}, {});
   ASSERT_TRUE(response);
   EXPECT_EQ(response->headers.Find("content-length"), "5000000000");
@@ -82,10 +84,59 @@ TEST(HttpClientTest, BoundsTheHeaders) {
   ScriptedServer server([](const Request&) {
     return Reply{HttpAnswer(200, {"X: " + std::string(90'000, 'x')}, "")};
   });
-  HttpClient client({});
+  HttpClient client({.policy = LoopbackPolicy()});
   auto response = client.Send({.url = server.Url("/")}, {});
   ASSERT_FALSE(response);
   EXPECT_EQ(response.error().code, Code::kInvalidArgument);
+}
+
+TEST(HttpClientTest, BoundsOneHeaderAndInterimAnswers) {
+  std::string head;
+  ScriptedServer server([&](const Request&) { return Reply{head, Reply::Then::kClose}; });
+  HttpClient client({.policy = LoopbackPolicy()});
+  head = "HTTP/1.1 200 OK\r\nX: " + std::string(1'000'000, 'x');
+  auto one = client.Send({.url = server.Url("/")}, {});
+  head.clear();
+  for (int i = 0; i < 5000; ++i) head += "HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n";
+  head += HttpAnswer(200, {}, "x");
+  auto many = client.Send({.url = server.Url("/")}, {});
+  for (const auto& response : {one, many}) {
+    ASSERT_FALSE(response);
+    EXPECT_EQ(response.error().code, Code::kInvalidArgument) << response.error().message;
+    EXPECT_THAT(response.error().message, HasSubstr("64 KiB of headers"));
+  }
+}
+
+TEST(HttpClientTest, LargeBodiesOfAllShareTheirMemory) {
+  const std::string body(3 * kMiB, 'x');
+  ScriptedServer server([&](const Request& request) {
+    std::string head = fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.size());
+    if (request.target == "/whole") return Reply{head + body};
+    return Reply{head + body.substr(1), Reply::Then::kHold};
+  });
+  HttpClient client({.policy = LoopbackPolicy(), .large_bodies = 8 * kMiB});
+  std::stop_source stop;
+  std::vector<std::future<Result<HttpResponse>>> all;
+  for (int i = 0; i < 3; ++i) {
+    all.push_back(std::async(std::launch::async, [&] {
+      return client.Send({.url = server.Url("/"), .body_limit = 4 * kMiB}, stop.get_token());
+    }));
+  }
+  // Two have room, and wait for their last byte.
+  auto ended = [](auto& each) { return each.wait_for(1ms) == std::future_status::ready; };
+  auto deadline = std::chrono::steady_clock::now() + 50s;
+  while (std::ranges::none_of(all, ended) && std::chrono::steady_clock::now() < deadline) {
+  }
+  stop.request_stop();
+  int refused = 0;
+  for (auto& each : all) {
+    Result<HttpResponse> response = each.get();
+    ASSERT_FALSE(response);
+    refused += response.error().code == Code::kUnavailable ? 1 : 0;
+  }
+  EXPECT_GE(refused, 1);
+  EXPECT_TRUE(client.Send({.url = server.Url("/whole"), .body_limit = 4 * kMiB}, {}))
+      << "what they had is free again";
 }
 
 TEST(HttpClientTest, StopsPromptly) {
@@ -94,7 +145,7 @@ TEST(HttpClientTest, StopsPromptly) {
     asked.set_value();
     return Reply{"", Reply::Then::kHold};
   });
-  HttpClient client({});
+  HttpClient client({.policy = LoopbackPolicy()});
   std::stop_source stop;
   auto answer = std::async(std::launch::async,
                            [&] { return client.Send({.url = server.Url("/")}, stop.get_token()); });
@@ -109,7 +160,7 @@ TEST(HttpClientTest, StopsPromptly) {
 
 TEST(HttpClientTest, BoundsTheTime) {
   ScriptedServer server([](const Request&) { return Reply{"", Reply::Then::kHold}; });
-  HttpClient client({.total_timeout = 200ms});
+  HttpClient client({.total_timeout = 200ms, .policy = LoopbackPolicy()});
   auto response = client.Send({.url = server.Url("/")}, {});
   ASSERT_FALSE(response);
   EXPECT_EQ(response.error().code, Code::kUnavailable);
@@ -117,7 +168,7 @@ TEST(HttpClientTest, BoundsTheTime) {
 }
 
 TEST(HttpClientTest, NamesTheServerButNotTheQueryWhenItFails) {
-  HttpClient client({});
+  HttpClient client({.policy = LoopbackPolicy()});
   auto response = client.Send({.url = "http://127.0.0.1:1/a?Signature=canary"}, {});
   ASSERT_FALSE(response);
   EXPECT_EQ(response.error().code, Code::kUnavailable);
@@ -128,7 +179,7 @@ TEST(HttpClientTest, NamesTheServerButNotTheQueryWhenItFails) {
 TEST(HttpClientTest, ServesSeveralThreads) {
   ScriptedServer server(
       [](const Request& request) { return Reply{HttpAnswer(200, {}, request.target)}; });
-  HttpClient client({});
+  HttpClient client({.policy = LoopbackPolicy()});
   std::vector<std::future<bool>> all;
   for (int i = 0; i < 8; ++i) {
     all.push_back(std::async(std::launch::async, [&, i] {
@@ -162,7 +213,7 @@ TEST(SendRedirectedTest, KeepsCredentialsOnTheSameOriginOnly) {
   });
   other = &cdn;
   ScriptedServer back([](const Request&) { return Reply{HttpAnswer(200, {}, "")}; });
-  HttpClient client({});
+  HttpClient client({.policy = LoopbackPolicy()});
   auto stopped = RequestFor(hub.Url("/a"));
   stopped.other_origin = RedirectedRequest::OtherOrigin::kStop;
   auto answer = SendRedirected(client, stopped, {});
@@ -189,7 +240,7 @@ TEST(SendRedirectedTest, EndsAfterFiveRedirects) {
   ScriptedServer server([&](const Request&) {
     return Reply{++asked < 6 ? HttpAnswer(301, {"Location: /next"}, "") : HttpAnswer(200, {}, "")};
   });
-  HttpClient client({});
+  HttpClient client({.policy = LoopbackPolicy()});
   EXPECT_TRUE(SendRedirected(client, RequestFor(server.Url("/")), {}));
   asked = -1;
   auto answer = SendRedirected(client, RequestFor(server.Url("/")), {});
@@ -202,7 +253,7 @@ TEST(SendRedirectedTest, ShowsEachAnswerOfTheFirstOrigin) {
     return Reply{request.target == "/" ? HttpAnswer(307, {"Location: /b"}, "")
                                        : HttpAnswer(200, {}, "")};
   });
-  HttpClient client({});
+  HttpClient client({.policy = LoopbackPolicy()});
   auto request = RequestFor(server.Url("/"));
   std::vector<int> seen;
   request.inspect = [&](const HttpResponse& response) -> Result<> {

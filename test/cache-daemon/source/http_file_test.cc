@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "test/cache-daemon/source/scripted_server.h"
+#include "test/support/loopback_policy.h"
 
 namespace weighhouse::source {
 namespace {
@@ -24,8 +25,8 @@ std::string Sized(int size, std::vector<std::string> headers) {
 }
 
 HttpFile MakeSource() {
-  return HttpFile(HttpFile::PlainHttp::kLoopbackOnly,
-                  std::make_shared<HttpClient>(HttpClientOptions{}));
+  return HttpFile(PlainHttp::kLoopbackOnly,
+                  std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()}));
 }
 
 Result<Listing> Resolve(const std::string& url, std::optional<Digest> sha256 = {}) {

@@ -48,6 +48,25 @@ TEST(HttpHeadersTest, IsBounded) {
   EXPECT_FALSE(large.AddLine("X: " + std::string(70'000, 'a')));
 }
 
+TEST(HttpHeadersTest, CountsInterimAnswersTogether) {
+  HttpHeaders headers;
+  int lines = 0;
+  while (headers.AddLine("HTTP/1.1 103 Early Hints\r\n") && headers.AddLine("Link: <a>\r\n"))
+    ++lines;
+  EXPECT_LT(lines, 3000);
+}
+
+TEST(ParseHttpDateTest, IsBoundedByWhatTheClockCanHold) {
+  using std::chrono::year;
+  auto year_of = [](const char* text) {
+    auto date = ParseHttpDate(text).value();
+    return std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(date)).year();
+  };
+  EXPECT_EQ(year_of("Fri, 31 Dec 9999 23:59:59 GMT"), year(2100));
+  EXPECT_EQ(year_of("Sun, 01 Jan 0001 00:00:00 GMT"), year(1970));
+  EXPECT_EQ(year_of("Sun, 06 Nov 1994 08:49:37 GMT"), year(1994));
+}
+
 TEST(ParseNumberTest, TakesDigitsOnly) {
   EXPECT_EQ(ParseNumber("0"), 0U);
   EXPECT_EQ(ParseNumber("18446744073709551615"), UINT64_MAX);

@@ -11,6 +11,7 @@
 #include "test/cache-daemon/source/recording_sink.h"
 #include "test/cache-daemon/source/scripted_server.h"
 #include "test/support/fixture_hub.h"
+#include "test/support/loopback_policy.h"
 #include "test/support/temporary_directory.h"
 
 namespace weighhouse::source {
@@ -22,7 +23,8 @@ using testing::Not;
 constexpr char kToken[] = "hf_canary_of_the_test";
 
 std::shared_ptr<Source> HubSource(const std::string& endpoint) {
-  auto registry = SourceRegistry::Create({.hub_endpoint = endpoint});
+  auto registry =
+      SourceRegistry::Create({.hub_endpoint = endpoint, .allow_addresses = LoopbackAddresses()});
   EXPECT_TRUE(registry) << registry.error().message;
   return (*registry)->For({.uri = "hf://org/name"}).value();
 }
@@ -77,7 +79,7 @@ class HuggingFaceTest : public testing::Test {
     return Fail(Code::kNotFound, path);
   }
   std::string Fetch(const FileLocation& location) {
-    auto transport = CreateTransport({}).value();
+    auto transport = CreateTransport({.policy = LoopbackPolicy()}).value();
     RecordingSink sink;
     TransferEnd end = Bring(*transport, location, std::nullopt, sink);
     EXPECT_TRUE(end.status) << end.status.error().message;

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cache-daemon/source/source_registry.h"
 #include "test/cache-daemon/source/scripted_server.h"
+#include "test/support/loopback_policy.h"
 
 namespace weighhouse::source {
 namespace {
@@ -43,7 +44,8 @@ Reply ServeScope(const Request& request) {
 }
 
 std::shared_ptr<Source> ScopeAt(const std::string& endpoint) {
-  auto registry = SourceRegistry::Create({.modelscope_endpoint = endpoint});
+  auto registry = SourceRegistry::Create(
+      {.modelscope_endpoint = endpoint, .allow_addresses = LoopbackAddresses()});
   EXPECT_TRUE(registry) << registry.error().message;
   return (*registry)->For({.uri = "modelscope://org/name"}).value();
 }

@@ -18,6 +18,7 @@
 #include "test/cache-daemon/source/recording_sink.h"
 #include "test/cache-daemon/source/scripted_server.h"
 #include "test/support/fixture_hub.h"
+#include "test/support/loopback_policy.h"
 #include "test/support/temporary_directory.h"
 
 namespace weighhouse::source {
@@ -190,9 +191,14 @@ struct Kind {
 class SourceContractTest : public testing::TestWithParam<Kind> {
  protected:
   SourceContractTest() : origin_(GetParam().make()) {
-    registry_ = SourceRegistry::Create(origin_->Options()).value();
+    registry_ = SourceRegistry::Create(OptionsAtTheLoopback()).value();
     source_ = registry_->For(origin_->Model()).value();
-    transport_ = CreateTransport({}).value();
+    transport_ = CreateTransport({.policy = LoopbackPolicy()}).value();
+  }
+  SourceOptions OptionsAtTheLoopback() const {
+    SourceOptions options = origin_->Options();
+    options.allow_addresses = LoopbackAddresses();
+    return options;
   }
   Result<Listing> Resolve() { return source_->Resolve(origin_->Model(), {}, {}); }
 

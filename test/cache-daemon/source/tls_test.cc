@@ -9,6 +9,7 @@
 #include "cache-daemon/source/source_registry.h"
 #include "test/cache-daemon/source/recording_sink.h"
 #include "test/support/fixture_hub.h"
+#include "test/support/loopback_policy.h"
 #include "test/support/temporary_directory.h"
 
 namespace weighhouse::source {
@@ -51,7 +52,7 @@ TEST_F(TlsTest, BringsAModelFromServersThatTheNamedAuthoritiesVouchFor) {
   auto location = source->Locate(kModel, *listing, listing->files[0], {}, {});
   ASSERT_TRUE(location) << location.error().message;
   EXPECT_TRUE(location->url.starts_with("https://localhost"));
-  auto transport = CreateTransport({.ca_file = Certificate()}).value();
+  auto transport = CreateTransport({.ca_file = Certificate(), .policy = LoopbackPolicy()}).value();
   RecordingSink sink;
   TransferEnd end = Bring(*transport, *location, ByteRange{0, weights_.size()}, sink);
   EXPECT_TRUE(end.status) << end.status.error().message;
@@ -63,7 +64,7 @@ TEST_F(TlsTest, SaysThatACertificateIsNotTrustedAndCallsItTemporary) {
   ASSERT_FALSE(listing);
   EXPECT_EQ(listing.error().code, Code::kUnavailable);
   EXPECT_THAT(listing.error().message, HasSubstr("certificate is not trusted"));
-  auto transport = CreateTransport({}).value();
+  auto transport = CreateTransport({.policy = LoopbackPolicy()}).value();
   RecordingSink sink;
   TransferEnd end = Bring(*transport, {.url = hub_->hub_url() + "/x"}, std::nullopt, sink);
   ASSERT_FALSE(end.status);

@@ -9,6 +9,7 @@
 #include "cache-daemon/source/source_registry.h"
 #include "test/cache-daemon/source/recording_sink.h"
 #include "test/support/fixture_hub.h"
+#include "test/support/loopback_policy.h"
 #include "test/support/temporary_directory.h"
 
 namespace weighhouse::source {
@@ -27,7 +28,10 @@ class TransportFaultTest : public testing::TestWithParam<int> {
   }
   /// With so many loops, all of them used alike.
   static TransportOptions Options(std::chrono::milliseconds stall_timeout = kTestPatience) {
-    return {.stall_timeout = stall_timeout, .max_loops = GetParam(), .busy_part = 0};
+    return {.stall_timeout = stall_timeout,
+            .max_loops = GetParam(),
+            .busy_part = 0,
+            .policy = LoopbackPolicy()};
   }
   FileLocation LocateAgain() {
     auto source = SourceRegistry::Create({.hub_endpoint = hub_->hub_url()})

@@ -8,6 +8,7 @@
 #include "cache-daemon/source/transport.h"
 #include "test/cache-daemon/source/recording_sink.h"
 #include "test/cache-daemon/source/scripted_server.h"
+#include "test/support/loopback_policy.h"
 #include "test/support/temporary_directory.h"
 
 // How transfers are paused, resumed, cancelled and mixed with tasks.
@@ -25,6 +26,7 @@ class TransportFlowTest : public testing::TestWithParam<int> {
   static std::unique_ptr<Transport> MakeTransport(TransportOptions options = {}) {
     options.max_loops = GetParam();
     options.busy_part = 0;
+    options.policy = LoopbackPolicy();
     auto transport = CreateTransport(std::move(options));
     EXPECT_TRUE(transport) << transport.error().message;
     return std::move(transport).value();

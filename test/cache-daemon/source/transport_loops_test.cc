@@ -15,6 +15,7 @@
 #include "cache-daemon/source/source_registry.h"
 #include "test/cache-daemon/source/recording_sink.h"
 #include "test/support/fixture_hub.h"
+#include "test/support/loopback_policy.h"
 #include "test/support/temporary_directory.h"
 
 namespace weighhouse::source {
@@ -45,7 +46,10 @@ class TransportLoopsTest : public testing::Test {
   }
   std::string Certificate() const { return (keys_ / "cert.pem").string(); }
   TransportOptions Options(int loops, double busy_part) const {
-    return {.max_loops = loops, .busy_part = busy_part, .ca_file = Certificate()};
+    return {.max_loops = loops,
+            .busy_part = busy_part,
+            .ca_file = Certificate(),
+            .policy = LoopbackPolicy()};
   }
   /// Brings the file in `sinks_.size()` ranges at once and checks it; says which threads called.
   std::set<std::thread::id> ThreadsThatBring(const TransportOptions& options) {

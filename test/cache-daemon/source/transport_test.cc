@@ -9,6 +9,7 @@
 
 #include "test/cache-daemon/source/recording_sink.h"
 #include "test/cache-daemon/source/scripted_server.h"
+#include "test/support/loopback_policy.h"
 #include "test/support/temporary_directory.h"
 
 namespace weighhouse::source {
@@ -21,6 +22,7 @@ using Reply = ScriptedServer::Reply;
 using Request = ScriptedServer::Request;
 
 std::unique_ptr<Transport> MakeTransport(TransportOptions options = {}) {
+  options.policy = LoopbackPolicy();
   auto transport = CreateTransport(std::move(options));
   EXPECT_TRUE(transport) << transport.error().message;
   return std::move(transport).value();

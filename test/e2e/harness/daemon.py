@@ -20,6 +20,9 @@ UNPRIVILEGED = ["setpriv", "--reuid", str(DAEMON_UID), "--regid", str(DAEMON_UID
                 "--bounding-set", "-all", "--inh-caps", "-all", "--no-new-privs"]
 
 
+LOOPBACK = ["127.0.0.0/8", "::1"]  # where the tests' servers are: an admin must allow it
+
+
 class Cache:
     """Calls the daemon's socket; a new connection per object."""
 
@@ -78,7 +81,8 @@ class CacheDaemon:
 
     def configure(self, hub_url: str, limit: str, local_roots: tuple[Path, ...] = (), min_free: str = "0") -> None:
         """Writes the configuration (JSON is YAML). No limit: the daemon's own defaults of space."""
-        sources: dict[str, Any] = {"local": {"roots": [str(root) for root in local_roots]}}
+        sources: dict[str, Any] = {"local": {"roots": [str(root) for root in local_roots]},
+                                   "allowAddresses": LOOPBACK}
         if hub_url:
             sources["huggingface"] = {"endpoint": hub_url}
         cache = {"root": str(self.root)} | ({"limit": limit, "minFree": min_free} if limit else {})

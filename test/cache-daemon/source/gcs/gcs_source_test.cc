@@ -13,6 +13,7 @@
 
 #include "base/checksum.h"
 #include "test/cache-daemon/source/scripted_server.h"
+#include "test/support/loopback_policy.h"
 
 namespace weighhouse::source {
 namespace {
@@ -68,7 +69,7 @@ class GcsCaller {
   explicit GcsCaller(const ScriptedServer& server,
                      std::map<std::string, std::string> variables = {},
                      bool node_credentials = false) {
-    auto http = std::make_shared<HttpClient>(HttpClientOptions{});
+    auto http = std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()});
     auto environment = [variables = std::move(variables)](const char* name) {
       auto found = variables.find(name);
       return found == variables.end() ? std::string() : found->second;

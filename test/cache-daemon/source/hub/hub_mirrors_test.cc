@@ -9,6 +9,7 @@
 #include "cache-daemon/source/source_registry.h"
 #include "test/cache-daemon/source/scripted_server.h"
 #include "test/support/fixture_hub.h"
+#include "test/support/loopback_policy.h"
 #include "test/support/temporary_directory.h"
 
 namespace weighhouse::source {
@@ -35,7 +36,8 @@ class HubMirrorsTest : public testing::Test {
     hub_ = FixtureHub::Start(models_.path().string(), {"--token", kMirrorToken}).value();
     Use({.hub_endpoint = endpoint_.Url(""), .hub_mirrors = {hub_->hub_url()}});
   }
-  void Use(const SourceOptions& options) {
+  void Use(SourceOptions options) {
+    options.allow_addresses = LoopbackAddresses();
     registry_ = SourceRegistry::Create(options).value();
     source_ = registry_->For({.uri = "hf://org/name"}).value();
   }

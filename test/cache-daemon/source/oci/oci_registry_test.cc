@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "test/cache-daemon/source/scripted_server.h"
+#include "test/support/loopback_policy.h"
 
 namespace weighhouse::source::oci {
 namespace {
@@ -84,7 +85,8 @@ class RegistryTest : public testing::Test {
   Guard guard_ = [](const Request&) { return std::nullopt; };
   std::map<std::string, Reply> extra_;  ///< by the target
   ScriptedServer server_;
-  OciRegistry source_{PlainHttp::kLoopbackOnly, std::make_shared<HttpClient>(HttpClientOptions{})};
+  OciRegistry source_{PlainHttp::kLoopbackOnly,
+                      std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()})};
 
  private:
   Reply Serve(const Request& request) {

@@ -14,6 +14,7 @@
 #include "test/cache-daemon/source/oci/tar_text.h"
 #include "test/cache-daemon/source/recording_sink.h"
 #include "test/cache-daemon/source/scripted_server.h"
+#include "test/support/loopback_policy.h"
 
 namespace weighhouse::source::oci {
 namespace {
@@ -43,7 +44,8 @@ class TarLayersTest : public testing::Test {
   /// What the registry sends in its place.
   std::string sent_;
   ScriptedServer server_;
-  OciRegistry source_{PlainHttp::kLoopbackOnly, std::make_shared<HttpClient>(HttpClientOptions{})};
+  OciRegistry source_{PlainHttp::kLoopbackOnly,
+                      std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()})};
 
  private:
   Reply Serve(const Request& request) {
@@ -99,7 +101,7 @@ TEST_F(TarLayersTest, ATransferBringsTheFilesBytes) {
   auto location = source_.Locate(Model(), *listing, listing->files[0], {}, {});
   ASSERT_TRUE(location) << location.error().message;
   location->size = content.size();
-  auto transport = CreateTransport({});
+  auto transport = CreateTransport({.policy = LoopbackPolicy()});
   ASSERT_TRUE(transport);
   for (std::optional<ByteRange> range :
        {std::optional(ByteRange{.begin = 100, .end = 5000}), std::optional<ByteRange>()}) {

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "test/cache-daemon/source/scripted_server.h"
+#include "test/support/loopback_policy.h"
 #include "test/support/temporary_directory.h"
 
 namespace weighhouse::source {
@@ -26,7 +27,8 @@ Environment From(const Variables& variables) {
 }
 
 AwsNodeKeys With(const Variables& variables) {
-  return {std::make_shared<HttpClient>(HttpClientOptions{}), From(variables), "eu-west-1"};
+  return {std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()}),
+          From(variables), "eu-west-1"};
 }
 
 const std::string kJsonKeys =

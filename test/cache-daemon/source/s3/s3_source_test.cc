@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "test/cache-daemon/source/scripted_server.h"
+#include "test/support/loopback_policy.h"
 
 namespace weighhouse::source {
 namespace {
@@ -44,7 +45,7 @@ class S3Caller {
  public:
   explicit S3Caller(const ScriptedServer& server,
                     std::shared_ptr<AwsNodeKeys> node_keys = nullptr) {
-    auto http = std::make_shared<HttpClient>(HttpClientOptions{});
+    auto http = std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()});
     S3Settings settings;
     settings.endpoint = Url::Parse(server.Url("")).value();
     source_ = std::make_unique<S3Source>(settings, std::make_shared<S3Client>(http), http,
@@ -64,7 +65,7 @@ class S3Caller {
 
 std::shared_ptr<AwsNodeKeys> NodeKeys() {
   return std::make_shared<AwsNodeKeys>(
-      std::make_shared<HttpClient>(HttpClientOptions{}),
+      std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()}),
       [](const char* name) {
         std::string_view asked = name;
         if (asked == "AWS_ACCESS_KEY_ID") return "AKIANODE";

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "test/cache-daemon/source/scripted_server.h"
+#include "test/support/loopback_policy.h"
 
 namespace weighhouse::source {
 namespace {
@@ -18,8 +19,9 @@ const std::string kShaA = Digest::Of("aaaa").Hex();
 const std::string kShaB = Digest::Of("bb").Hex();
 
 std::shared_ptr<WebList> NewWebList() {
-  return std::make_shared<WebList>(PlainHttp::kLoopbackOnly,
-                                   std::make_shared<HttpClient>(HttpClientOptions{}));
+  return std::make_shared<WebList>(
+      PlainHttp::kLoopbackOnly,
+      std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()}));
 }
 
 ModelReference Named(const std::string& model) { return ModelReference::Parse(model).value(); }
@@ -196,7 +198,8 @@ TEST(WebListTest, RefusesASecretThatIsAmbiguousOrHalf) {
 }
 
 TEST(WebListTest, SendsNoCredentialsOverPlainHttp) {
-  WebList source(PlainHttp::kAllowed, std::make_shared<HttpClient>(HttpClientOptions{}));
+  WebList source(PlainHttp::kAllowed,
+                 std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()}));
   auto listing =
       source.Resolve(Named("http://192.0.2.1/m/"), {.values = {{"HTTP_TOKEN", "t"}}}, {});
   ASSERT_FALSE(listing);

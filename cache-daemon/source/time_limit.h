@@ -1,0 +1,20 @@
+#pragma once
+
+#include <chrono>
+#include <stop_token>
+
+#include "cache-daemon/source/source.h"
+
+namespace weighhouse::source {
+
+/// Longer than any decent source takes: the largest listings have a hundred pages.
+constexpr std::chrono::minutes kLongestResolve{5};
+
+/// `source.Resolve`, at most for `limit`: each of a listing's requests is bounded, but a hostile
+/// source decides how many there are. kUnavailable once the time is over, or if the system gives no
+/// thread to watch it.
+Result<Listing> ResolveInTime(Source& source, const ModelReference& reference,
+                              const Credentials& credentials, const std::stop_token& stop,
+                              std::chrono::milliseconds limit = kLongestResolve);
+
+}  // namespace weighhouse::source
