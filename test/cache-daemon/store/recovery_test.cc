@@ -221,6 +221,15 @@ TEST_F(ManyRecordsTest, OneThatCantBeReadJustNowFailsTheStart) {
   EXPECT_TRUE(store_->FindSnapshot(ids_[kMany / 2])->complete);
 }
 
+TEST_F(ManyRecordsTest, AreLetGoWhereTheBlobsCantBeListed) {
+  Close();
+  filesystem_.FailAt({.operation = "List", .path = "/blobs/sha256", .error_number = EIO});
+  EXPECT_FALSE(TryOpen().has_value());
+  filesystem_.ClearFaults();
+  Open();
+  EXPECT_EQ(store_->recovery().snapshots, kMany + 1);
+}
+
 TEST_F(RecoveryTest, JournalBesideACompleteRecordIsOnlyRemoved) {
   Close();
   WriteTestFile(Names().SnapshotJournal(id_), "\nsha256 nonsense\n");
