@@ -174,7 +174,7 @@ TEST_F(RecoveryTest, DropsARecordThatIsLargerThanAny) {
 // Enough for threads: see RecordScan.
 class ManyRecordsTest : public RecoveryTest {
  protected:
-  static constexpr size_t kMany = 200;
+  static constexpr size_t kMany = 100;
   ManyRecordsTest() {
     for (size_t i = 0; i < kMany; ++i) {
       std::string own = fmt::format("of {}", i);
