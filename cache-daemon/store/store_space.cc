@@ -133,8 +133,9 @@ Contents StoreImpl::Count() const {
   // Not one by one: each burst of publishes asks, and waits for the lock.
   contents.snapshots_incomplete = index.catalog.incomplete().size();
   contents.snapshots_complete = index.catalog.entries().size() - contents.snapshots_incomplete;
-  contents.snapshots_kept = std::ranges::count_if(
-      index.kept, [&](const std::string& id) { return index.catalog.Find(id) != nullptr; });
+  for (const std::string& id : index.kept) {
+    if (index.catalog.Find(id) != nullptr) ++contents.snapshots_kept;
+  }
   return contents;
 }
 

@@ -1,5 +1,7 @@
 #include "base/digest.h"
 
+#include <array>
+#include <compare>
 #include <string>
 #include <unordered_set>
 #include <utility>
@@ -100,6 +102,23 @@ TEST(DigestTest, RefusesAllButSixtyFourLowerCaseDigits) {
 
 TEST(DigestTest, ShowsBadBytesAsPrintable) {
   EXPECT_THAT(Digest::FromHex("\xff\x1b[2J").error().message, HasSubstr("'??[2J'"));
+}
+
+TEST(DigestTest, IsOrderedAsItsBytesAre) {
+  // Each pair differs in one byte only: the first ones, those behind the first eight, and the last.
+  for (size_t place = 0; place < Digest::kSize; ++place) {
+    std::array<uint8_t, Digest::kSize> low{}, high{};
+    low.fill(0x7F);
+    high.fill(0x7F);
+    low[place] = 0x01;
+    high[place] = 0x80;
+    // What comes later must not count: read from the other end, `low` would be the larger.
+    for (size_t later = place + 1; later < Digest::kSize; ++later) low[later] = 0xFF;
+    EXPECT_LT(Digest(low), Digest(high)) << place;
+    EXPECT_GT(Digest(high), Digest(low)) << place;
+    EXPECT_LT(Digest(low).Hex(), Digest(high).Hex()) << place;
+  }
+  EXPECT_TRUE(std::is_eq(Digest::Of("a") <=> Digest::Of("a")));
 }
 
 TEST(DigestTest, OrdersAndHashesAsAKey) {

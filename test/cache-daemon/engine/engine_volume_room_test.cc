@@ -171,7 +171,9 @@ TEST_F(EngineVolumeRoomTest, OfABranchThatMovedIsThatOfWhatItsSourceSaidLast) {
   ASSERT_TRUE(Acquire(Request("hf://org/model")));
   AddFile("org/model", "3.bin", std::string(kMiB, '3'));
   hub_->Rescan();
-  EXPECT_EQ(FitOf(false).bytes, kModelBytes) << "nobody was asked yet";
+  hub_->SetFaults(R"([{"side": "hub", "action": {"kind": "pause"}}])");
+  EXPECT_EQ(FitOf(false).bytes, kModelBytes) << "nobody has answered yet";
+  hub_->SetFaults("[]");
   EXPECT_TRUE(Becomes([&] { return FitOf(false).bytes == 3 * kMiB; }));
   EXPECT_EQ(FitOf(false).bytes_missing, kMiB);
 }

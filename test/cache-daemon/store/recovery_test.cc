@@ -174,7 +174,7 @@ TEST_F(RecoveryTest, DropsARecordThatIsLargerThanAny) {
 // Enough for threads: see RecordScan.
 class ManyRecordsTest : public RecoveryTest {
  protected:
-  static constexpr size_t kMany = 200;
+  static constexpr size_t kMany = 100;
   ManyRecordsTest() {
     for (size_t i = 0; i < kMany; ++i) {
       std::string own = fmt::format("of {}", i);
@@ -219,6 +219,15 @@ TEST_F(ManyRecordsTest, OneThatCantBeReadJustNowFailsTheStart) {
   fs::rename(moved, record);
   Open();
   EXPECT_TRUE(store_->FindSnapshot(ids_[kMany / 2])->complete);
+}
+
+TEST_F(ManyRecordsTest, AreLetGoWhereTheBlobsCantBeListed) {
+  Close();
+  filesystem_.FailAt({.operation = "List", .path = "/blobs/sha256", .error_number = EIO});
+  EXPECT_FALSE(TryOpen().has_value());
+  filesystem_.ClearFaults();
+  Open();
+  EXPECT_EQ(store_->recovery().snapshots, kMany + 1);
 }
 
 TEST_F(RecoveryTest, JournalBesideACompleteRecordIsOnlyRemoved) {
