@@ -10,6 +10,7 @@
 
 #include "base/listen_address.h"
 #include "base/model.h"
+#include "base/rights_options.h"
 #include "base/units.h"
 #include "cache-daemon/fill/filler.h"
 #include "cache-daemon/io/io_engine.h"
@@ -43,7 +44,8 @@ struct Config {
   std::string hub_endpoint;              ///< empty: as EngineOptions::hub_endpoint
   bool allow_plain_http = false;
   std::vector<std::string> local_roots;
-  std::vector<std::string> allow{"*"};        ///< as SourceOptions::allow
+  std::vector<std::string> allow{"*"};  ///< as SourceOptions::allow
+  RightsOptions rights;
   std::vector<ModelReference> keep;           ///< no two name the same
   std::optional<ListenAddress> admin_listen;  ///< unset: no admin port
   std::string log_level = "info";

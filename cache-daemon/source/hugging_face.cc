@@ -20,6 +20,7 @@ using std::chrono::system_clock;
 /// 1000 entries a page at the Hub; smaller pages at mirrors.
 constexpr int kMaxPages = 2000;
 constexpr Bytes kListingLimit = 64 * kMiB;
+constexpr std::string_view kHubScheme = "hf://";
 
 /// Whether the Hub's headers of one file agree with its listing.
 Result<> CheckLinkedHeaders(const HttpResponse& response, const ListedFile& file) {
@@ -70,15 +71,8 @@ Result<Listing> HuggingFace::Resolve(const ModelReference& reference,
                                      const Credentials& credentials, std::stop_token stop) {
   Asker asker = TRY(MakeAsker(reference, credentials));
   const std::string& repository = asker.question.repository;
-  Url url = TRY(HubUrl(fmt::format("/api/models/{}/revision/{}", repository,
-                                   PercentEncode(asker.question.revision))));
-  RedirectedResponse answer = TRY(AskApi(url, asker, stop));
-  HubRevision revision = TRY(ParseHubRevision(answer.response.body));
-  if (IsCommitId(reference.revision) && revision.commit != reference.revision) {
-    return Fail(Code::kInvalidArgument, fmt::format("asked for commit {}, the Hub answers with {}",
-                                                    reference.revision, revision.commit));
-  }
-  Listing listing{.origin = fmt::format("hf+{}/{}", endpoint_text_, repository),
+  HubRevision revision = TRY(AskRevision(reference, asker, stop));
+  Listing listing{.origin = OriginFor(reference),
                   .revision = revision.commit,
                   .repository = repository,
                   .anonymous = asker.credentials.empty()};
@@ -93,6 +87,33 @@ Result<Listing> HuggingFace::Resolve(const ModelReference& reference,
   return listing;
 }
 
+std::string HuggingFace::OriginFor(const ModelReference& reference) const {
+  return fmt::format("hf+{}/{}", endpoint_text_, reference.uri.substr(kHubScheme.size()));
+}
+
+Result<bool> HuggingFace::MayRead(const ModelReference& reference, const Credentials& credentials,
+                                  std::stop_token stop) {
+  Asker asker = TRY(MakeAsker(reference, credentials));
+  // Without a token its answer is for everybody, which Resolve has recorded.
+  if (asker.credentials.empty() || !IsCommitId(reference.revision)) return false;
+  HubRevision revision = TRY(AskRevision(reference, asker, std::move(stop)));
+  // It shows a gated model's commits to all, and its weights to some.
+  return !revision.may_be_gated;
+}
+
+Result<HubRevision> HuggingFace::AskRevision(const ModelReference& reference, const Asker& asker,
+                                             std::stop_token stop) {
+  Url url = TRY(HubUrl(fmt::format("/api/models/{}/revision/{}", asker.question.repository,
+                                   PercentEncode(asker.question.revision))));
+  RedirectedResponse answer = TRY(AskApi(url, asker, std::move(stop)));
+  HubRevision revision = TRY(ParseHubRevision(answer.response.body));
+  if (IsCommitId(reference.revision) && revision.commit != reference.revision) {
+    return Fail(Code::kInvalidArgument, fmt::format("asked for commit {}, the Hub answers with {}",
+                                                    reference.revision, revision.commit));
+  }
+  return revision;
+}
+
 Result<FileLocation> HuggingFace::Locate(const ModelReference& reference, const Listing& listing,
                                          const ListedFile& file, const Credentials& credentials,
                                          std::stop_token stop) {
@@ -102,15 +123,14 @@ Result<FileLocation> HuggingFace::Locate(const ModelReference& reference, const 
 
 Result<HuggingFace::Asker> HuggingFace::MakeAsker(const ModelReference& reference,
                                                   const Credentials& credentials) const {
-  constexpr std::string_view kScheme = "hf://";
-  if (!reference.uri.starts_with(kScheme)) {
+  if (!reference.uri.starts_with(kHubScheme)) {
     return Fail(Code::kInvalidArgument, fmt::format("'{}' is not a Hugging Face model: give "
                                                     "hf://org/name[@revision]",
                                                     Printable(reference.uri)));
   }
   Asker asker;
   asker.credentials = TRY(TokenHeader(credentials));
-  asker.question.repository = reference.uri.substr(kScheme.size());
+  asker.question.repository = reference.uri.substr(kHubScheme.size());
   asker.question.web_page = fmt::format("{}/{}", endpoint_text_, asker.question.repository);
   asker.question.revision = reference.RevisionOrDefault();
   asker.question.with_token = !asker.credentials.empty();

@@ -25,6 +25,10 @@ class HuggingFace final : public Source {
 
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
+  std::string OriginFor(const ModelReference& reference) const override;
+  /// By one question for the commit, where the repository isn't gated.
+  Result<bool> MayRead(const ModelReference& reference, const Credentials& credentials,
+                       std::stop_token stop) override;
   Result<FileLocation> Locate(const ModelReference& reference, const Listing& listing,
                               const ListedFile& file, const Credentials& credentials,
                               std::stop_token stop) override;
@@ -38,6 +42,9 @@ class HuggingFace final : public Source {
   Result<Asker> MakeAsker(const ModelReference& reference, const Credentials& credentials) const;
   /// The Hub's URL of `path_and_query`, below the endpoint's prefix.
   Result<Url> HubUrl(const std::string& path_and_query) const;
+  /// What the reference's revision means, to this asker.
+  Result<HubRevision> AskRevision(const ModelReference& reference, const Asker& asker,
+                                  std::stop_token stop);
   Result<RedirectedResponse> AskApi(const Url& url, const Asker& asker, std::stop_token stop);
   Result<std::vector<ListedFile>> ListTree(const std::string& commit, const Asker& asker,
                                            std::stop_token stop);
