@@ -50,6 +50,12 @@ inline constexpr std::array kFaultPoints = {
     std::string_view("volume.forgotten"),
     std::string_view("reference.written"),
     std::string_view("reference.renamed"),
+    // store: who may use which origin
+    std::string_view("grant.key_written"),
+    std::string_view("grant.key_renamed"),
+    std::string_view("grant.written"),
+    std::string_view("grant.renamed"),
+    std::string_view("grant.dropped"),
     // store: eviction
     std::string_view("evict.begun"),
     std::string_view("evict.tree_renamed"),

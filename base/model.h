@@ -126,7 +126,8 @@ struct Listing {
   /// The name in the Hugging Face cache layout: `org/name`; empty where the source has no such
   /// thing.
   std::string repository;
-  /// True if it was resolved without credentials: everybody may use this origin.
+  /// True if it was resolved without credentials of the caller's (so also with the node's own,
+  /// which are every tenant's): everybody may use this origin.
   bool anonymous = false;
   /// Sorted by path.
   std::vector<ListedFile> files;

@@ -2,6 +2,7 @@
 #include <absl/synchronization/mutex.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,6 +48,12 @@ sigset_t BlockSignals() {
   return signals;
 }
 
+/// A core dump would hold the pods' secrets. (Not by PR_SET_DUMPABLE: making id maps needs /proc.)
+void ForbidCoreDumps() {
+  const rlimit none{.rlim_cur = 0, .rlim_max = 0};
+  setrlimit(RLIMIT_CORE, &none);
+}
+
 int WaitForSignal(const sigset_t& signals) {
   int number = 0;
   while (sigwait(&signals, &number) != 0) continue;
@@ -81,6 +88,7 @@ int Run(const Options& options) {
   // Without that, here and in the daemon, 100 publishes at once have a p99 that is a fifth lower.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   SetUpLog(options.log_level);
+  ForbidCoreDumps();
   sigset_t signals = BlockSignals();
   LinuxMounter mounter(EmptyDirectory(options.scratch_directory));
   Protections protections(mounter, options.scratch_directory);

@@ -10,6 +10,7 @@
 
 #include "base/listen_address.h"
 #include "base/model.h"
+#include "base/rights_options.h"
 #include "base/units.h"
 #include "cache-daemon/fill/filler.h"
 #include "cache-daemon/io/io_engine.h"
@@ -56,6 +57,7 @@ struct Config {
   std::vector<std::string> deny;        ///< as SourceOptions
   std::vector<source::NamespaceRule> allow_by_namespace, deny_by_namespace;  ///< as SourceOptions
   source::PicklePolicy pickle = source::PicklePolicy::kAllow;
+  RightsOptions rights;
   std::vector<ModelReference> keep;           ///< no two name the same
   std::optional<ListenAddress> admin_listen;  ///< unset: no admin port
   std::string log_level = "info";

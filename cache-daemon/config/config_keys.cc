@@ -1,11 +1,10 @@
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <map>
 
 #include "base/error.h"
 #include "cache-daemon/config/config.h"
-#include "cache-daemon/config/source_policy_keys.h"
+#include "cache-daemon/config/key_tables.h"
+#include "cache-daemon/config/value_readers.h"
 
 namespace weighhouse::config {
 namespace {
@@ -19,38 +18,6 @@ constexpr Bytes kMinimumReadRate = kMiB;
 constexpr Bytes kMinimumDailyBytes = kMiB;
 
 constexpr size_t kMostKept = 100;
-
-/// The one scalar of `value`, or nothing.
-std::optional<std::string_view> Scalar(const ConfigValue& value) {
-  if (value.is_list) return std::nullopt;
-  return value.items.front();
-}
-
-template <class Number>
-std::optional<Number> ToNumber(std::string_view text) {
-  Number number{};
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
-template <class Number>
-bool TakeNumber(const ConfigValue& value, Number least, Number most, Number& out) {
-  std::optional<std::string_view> text = Scalar(value);
-  std::optional<Number> number = text ? ToNumber<Number>(*text) : std::nullopt;
-  if (!number || *number < least || *number > most) return false;
-  out = *number;
-  return true;
-}
-
-bool TakeBytes(const ConfigValue& value, Bytes least, Bytes& out) {
-  std::optional<std::string_view> text = Scalar(value);
-  if (!text) return false;
-  Result<Bytes> bytes = ParseBytes(*text);
-  if (!bytes || *bytes < least) return false;
-  out = *bytes;
-  return true;
-}
 
 /// 0 says that there is no limit.
 bool TakeBandwidth(const ConfigValue& value, Bytes& out) {
@@ -82,34 +49,6 @@ bool TakeShare(const ConfigValue& value, Bytes least, std::optional<SpaceShare>&
   return true;
 }
 
-template <class Duration>
-bool TakeSeconds(const ConfigValue& value, int least, int most, Duration& out) {
-  std::optional<std::string_view> text = Scalar(value);
-  if (!text || !text->ends_with('s')) return false;
-  std::optional<int> seconds = ToNumber<int>(text->substr(0, text->size() - 1));
-  if (!seconds || *seconds < least || *seconds > most) return false;
-  out = std::chrono::seconds(*seconds);
-  return true;
-}
-
-template <class Choice>
-bool TakeChoice(const ConfigValue& value, const std::map<std::string_view, Choice>& choices,
-                Choice& out) {
-  std::optional<std::string_view> text = Scalar(value);
-  if (!text) return false;
-  auto choice = choices.find(*text);
-  if (choice == choices.end()) return false;
-  out = choice->second;
-  return true;
-}
-
-bool TakePath(const ConfigValue& value, std::string& out) {
-  std::optional<std::string_view> text = Scalar(value);
-  if (!text || !text->starts_with('/')) return false;
-  out = *text;
-  return true;
-}
-
 /// Whether both ask for the same: `hf://org/name` and `hf://org/name@main` do.
 bool NameTheSame(const ModelReference& one, const ModelReference& other) {
   return one.uri == other.uri && one.RevisionOrDefault() == other.RevisionOrDefault();
@@ -126,41 +65,6 @@ bool TakeModels(const ConfigValue& value, std::vector<ModelReference>& out) {
     models.push_back(*std::move(model));
   }
   out = std::move(models);
-  return true;
-}
-
-bool TakeEndpoint(const ConfigValue& value, std::string& out) {
-  std::optional<std::string_view> text = Scalar(value);
-  if (!text) return false;
-  size_t host = text->starts_with("https://") ? 8 : text->starts_with("http://") ? 7 : text->size();
-  if (host >= text->size() || text->substr(host).find_first_of("@?# ") != std::string_view::npos)
-    return false;
-  while (text->ends_with('/')) text->remove_suffix(1);
-  out = *text;
-  return true;
-}
-
-/// A part of a host's name.
-bool TakeRegion(const ConfigValue& value, std::string& out) {
-  std::optional<std::string_view> text = Scalar(value);
-  if (!text || !source::IsS3Region(*text)) return false;
-  out = *text;
-  return true;
-}
-
-/// Whose rights models without credentials of their own are asked with.
-bool TakeNodeCredentials(const ConfigValue& value, bool& out) {
-  return TakeChoice<bool>(value, {{"off", false}, {"auto", true}}, out);
-}
-
-bool TakeEndpoints(const ConfigValue& value, std::vector<std::string>& out) {
-  constexpr size_t kMostEndpoints = 10;
-  if (!value.is_list || value.items.size() > kMostEndpoints) return false;
-  std::vector<std::string> endpoints(value.items.size());
-  for (size_t i = 0; i < endpoints.size(); ++i) {
-    if (!TakeEndpoint({.items = {value.items[i]}}, endpoints[i])) return false;
-  }
-  out = std::move(endpoints);
   return true;
 }
 
@@ -280,82 +184,6 @@ constexpr std::array kKeys = {
               [](const ConfigValue& value, Config& config) {
                 return TakeReadRate(value, config.verify_rate);
               }},
-    ConfigKey{"sources.huggingface.endpoint", kAtRestart,
-              "an http:// or https:// URL without user, query or fragment",
-              "the environment's HF_ENDPOINT, else https://huggingface.co",
-              "The Hub that hf:// models come from.",
-              [](const ConfigValue& value, Config& config) {
-                return TakeEndpoint(value, config.hub_endpoint);
-              }},
-    ConfigKey{
-        "sources.huggingface.mirrors", kAtRestart,
-        "a list of at most 10 http:// or https:// URLs without user, query or fragment", "[]",
-        "Other Hubs with the same models, asked in this order while the endpoint is away. Callers' "
-        "tokens are sent to them too, and what they show to a caller is served to it: list none "
-        "that shows more than the Hub would.",
-        [](const ConfigValue& value, Config& config) {
-          return TakeEndpoints(value, config.hub_mirrors);
-        }},
-    ConfigKey{"sources.huggingface.offline", kAtOnce, "true or false", "false",
-              "Whether the Hub and its mirrors are never asked: hf:// models are then served if "
-              "they are cached and public, a branch as the commit that it last was.",
-              [](const ConfigValue& value, Config& config) {
-                return TakeChoice<bool>(value, {{"true", true}, {"false", false}},
-                                        config.hub_offline);
-              }},
-    ConfigKey{"sources.modelscope.endpoint", kAtRestart,
-              "an http:// or https:// URL without user, query or fragment", "https://modelscope.cn",
-              "Where modelscope:// models come from.",
-              [](const ConfigValue& value, Config& config) {
-                return TakeEndpoint(value, config.modelscope_endpoint);
-              }},
-    ConfigKey{"sources.s3.endpoint", kAtRestart,
-              "an http:// or https:// URL without user, query or fragment",
-              "the environment's AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, else AWS",
-              "The service that s3:// models come from where their secret has no "
-              "AWS_ENDPOINT_URL: MinIO, R2, Ceph and others.",
-              [](const ConfigValue& value, Config& config) {
-                return TakeEndpoint(value, config.buckets.s3_endpoint);
-              }},
-    ConfigKey{
-        "sources.s3.region", kAtRestart, "a region such as eu-central-1",
-        "the environment's AWS_REGION or AWS_DEFAULT_REGION, else us-east-1",
-        "The region that is asked first where the secret has no AWS_REGION; a bucket's own is "
-        "found by itself.",
-        [](const ConfigValue& value, Config& config) {
-          return TakeRegion(value, config.buckets.s3_region);
-        }},
-    ConfigKey{"sources.s3.addressing", kAtRestart, "auto, path or virtual", "auto",
-              "How a bucket is named in URLs: endpoint/bucket or bucket.endpoint. auto: by host at "
-              "AWS, where the name allows it, and by path elsewhere.",
-              [](const ConfigValue& value, Config& config) {
-                using enum source::S3Addressing;
-                return TakeChoice<source::S3Addressing>(
-                    value, {{"auto", kAuto}, {"path", kPath}, {"virtual", kVirtual}},
-                    config.buckets.s3_addressing);
-              }},
-    ConfigKey{"sources.s3.nodeCredentials", kAtRestart, "off or auto", "off",
-              "Whether s3:// models whose pod has no keys are asked for with the node's own, which "
-              "then count for all tenants: the daemon's environment, its web identity (IRSA), EKS "
-              "Pod Identity, the instance's role. Never sent to an endpoint that a secret names.",
-              [](const ConfigValue& value, Config& config) {
-                return TakeNodeCredentials(value, config.buckets.s3_node_credentials);
-              }},
-    ConfigKey{"sources.gcs.endpoint", kAtRestart,
-              "an http:// or https:// URL without user, query or fragment",
-              "the environment's STORAGE_EMULATOR_HOST, else https://storage.googleapis.com",
-              "The service that gs:// models come from.",
-              [](const ConfigValue& value, Config& config) {
-                return TakeEndpoint(value, config.buckets.gcs_endpoint);
-              }},
-    ConfigKey{
-        "sources.gcs.nodeCredentials", kAtRestart, "off or auto", "off",
-        "Whether gs:// models whose pod has no credentials are asked for with the node's own, "
-        "which then count for all tenants: the service account in the file that the daemon's "
-        "GOOGLE_APPLICATION_CREDENTIALS names, else the metadata server's.",
-        [](const ConfigValue& value, Config& config) {
-          return TakeNodeCredentials(value, config.buckets.gcs_node_credentials);
-        }},
     ConfigKey{"admin.listen", kAtRestart,
               "an address such as 127.0.0.1:9899, \"[::1]:9899\" or \":9899\" (every address), or "
               "off",
@@ -385,9 +213,10 @@ constexpr std::array kKeys = {
 std::span<const ConfigKey> ConfigKeys() {
   static const std::vector<ConfigKey> all = [] {
     std::vector<ConfigKey> keys(kKeys.begin(), kKeys.end());
-    std::span<const ConfigKey> policy = SourcePolicyKeys();
-    keys.insert(std::ranges::find(keys, "admin.listen", &ConfigKey::name), policy.begin(),
-                policy.end());
+    for (std::span<const ConfigKey> part : {RightsKeys(), SourceKeys(), SourcePolicyKeys()}) {
+      keys.insert(std::ranges::find(keys, "admin.listen", &ConfigKey::name), part.begin(),
+                  part.end());
+    }
     return keys;
   }();
   return all;

@@ -1,10 +1,11 @@
-#include "cache-daemon/config/source_policy_keys.h"
+#include "cache-daemon/config/key_tables.h"
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
 #include "base/error.h"
+#include "cache-daemon/config/value_readers.h"
 #include "cache-daemon/source/file_filter.h"
 
 namespace weighhouse::config {
@@ -25,16 +26,6 @@ bool TakeAddresses(const ConfigValue& value, std::vector<source::AddressRange>& 
   return true;
 }
 
-bool TakePatterns(const ConfigValue& value, std::vector<std::string>& out) {
-  if (!value.is_list || value.items.size() > kMaxPatterns) return false;
-  bool usable = std::ranges::all_of(value.items, [](const std::string& pattern) {
-    bool names_scheme = pattern == "*" || pattern.contains("://");
-    return names_scheme && pattern.size() <= source::kMaxPatternBytes;
-  });
-  if (usable) out = value.items;
-  return usable;
-}
-
 bool TakeNamespaceRules(const ConfigValue& value, std::vector<source::NamespaceRule>& out) {
   if (!value.is_list || value.items.size() > kMostNamespaceRules) return false;
   std::vector<source::NamespaceRule> rules;
@@ -47,23 +38,12 @@ bool TakeNamespaceRules(const ConfigValue& value, std::vector<source::NamespaceR
   return true;
 }
 
-bool TakeSwitch(const ConfigValue& value, bool& out) {
-  if (value.is_list) return false;
-  const std::string& text = value.items.front();
-  out = text == "true";
-  return out || text == "false";
-}
-
 bool TakePickle(const ConfigValue& value, source::PicklePolicy& out) {
   using enum source::PicklePolicy;
-  const std::pair<std::string_view, source::PicklePolicy> kChoices[] = {
-      {"allow", kAllow}, {"besideSafetensors", kLeaveOutBesideSafetensors}, {"refuse", kRefuse}};
-  if (value.is_list) return false;
-  auto choice = std::ranges::find(kChoices, value.items.front(),
-                                  &std::pair<std::string_view, source::PicklePolicy>::first);
-  if (choice == std::end(kChoices)) return false;
-  out = choice->second;
-  return true;
+  return TakeChoice<source::PicklePolicy>(
+      value,
+      {{"allow", kAllow}, {"besideSafetensors", kLeaveOutBesideSafetensors}, {"refuse", kRefuse}},
+      out);
 }
 
 bool TakePaths(const ConfigValue& value, std::vector<std::string>& out) {
@@ -72,12 +52,6 @@ bool TakePaths(const ConfigValue& value, std::vector<std::string>& out) {
     if (!path.starts_with('/')) return false;
   }
   out = value.items;
-  return true;
-}
-
-bool TakeFile(const ConfigValue& value, std::string& out) {
-  if (value.is_list || !value.items.front().starts_with('/')) return false;
-  out = value.items.front();
   return true;
 }
 
@@ -160,7 +134,7 @@ constexpr std::array kPolicyKeys = {
               "The certificate authorities that vouch for sources, and for proxies by https: a PEM "
               "file, in the place of the system's.",
               [](const ConfigValue& value, Config& config) {
-                return TakeFile(value, config.transport.ca_file);
+                return TakePath(value, config.transport.ca_file);
               }},
     ConfigKey{"sources.proxy.https", kAtOnce, kProxyForm,
               "the environment's HTTPS_PROXY, else its ALL_PROXY",

@@ -94,6 +94,7 @@ EngineOptions ToEngineOptions(const config::Config& config, const Placement& pla
   options.scrub = {.daily_bytes = config.scrub_daily_bytes, .bytes_per_second = config.scrub_rate};
   options.hold_timeout = config.hold_timeout;
   options.verify_rate = config.verify_rate;
+  options.rights = config.rights;
   options.keep = config.keep;
   options.resume_fills = true;
   return options;

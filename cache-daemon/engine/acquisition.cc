@@ -5,77 +5,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include "cache-daemon/source/time_limit.h"
-
 namespace weighhouse {
-namespace {
-
-/// The complete snapshot that `model` last meant, if its origin is open to everybody.
-std::optional<store::Snapshot> PublicSnapshotOf(const store::Store& store,
-                                                const ModelReference& model) {
-  std::optional<store::ReferenceRecord> reference = store.FindReference(model.Fingerprint());
-  if (!reference) return std::nullopt;
-  std::optional<store::Snapshot> snapshot = store.FindSnapshot(reference->snapshot_id);
-  if (!snapshot || !snapshot->complete || !snapshot->anonymous) return std::nullopt;
-  return snapshot;
-}
-
-Resolved FromCache(const store::Snapshot& snapshot, std::shared_ptr<source::Source> source) {
-  return {.listing = ListingOf(snapshot),
-          .source = std::move(source),
-          .served_from = AcquiredTree::ServedFrom::kCache};
-}
-
-/// Its source contradicts itself: to callers kOutOfRange means that a model is larger than may be.
-Error OfSource(Error error) {
-  if (error.code == Code::kOutOfRange) error.code = Code::kFailedPrecondition;
-  return error;
-}
-
-}  // namespace
-
-Listing ListingOf(const store::Snapshot& snapshot) {
-  Listing listing{.origin = snapshot.origin,
-                  .revision = snapshot.revision,
-                  .repository = snapshot.repository,
-                  .anonymous = snapshot.anonymous};
-  listing.files.reserve(snapshot.files.size());
-  for (const store::SnapshotFile& file : snapshot.files) listing.files.push_back(file.listed);
-  return listing;
-}
-
-Result<std::optional<Resolved>> ResolveUnasked(const EngineParts& parts,
-                                               const ModelReference& model) {
-  std::shared_ptr<source::Source> source = TRY(parts.sources.For(model));
-  if (!model.IsCommit(model.revision)) return std::nullopt;
-  std::optional<store::Snapshot> known = PublicSnapshotOf(parts.store, model);
-  if (!known) return std::nullopt;
-  // What an admin leaves out since then is another snapshot's listing.
-  Listing permitted = TRY(parts.sources.Permitted(ListingOf(*known)));
-  if (permitted.files.size() < known->files.size()) return std::nullopt;
-  return FromCache(*known, std::move(source));
-}
-
-Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& model,
-                              const Credentials& credentials) {
-  std::optional<Resolved> unasked = TRY(ResolveUnasked(parts, model));
-  if (unasked) return *std::move(unasked);
-  std::shared_ptr<source::Source> source = TRY(parts.sources.For(model));
-  std::optional<store::Snapshot> known = PublicSnapshotOf(parts.store, model);
-  Result<Listing> listing = source::ResolveInTime(*source, model, credentials, parts.stop);
-  if (listing) {
-    Listing selected = TRY(parts.sources.Select(*listing, model));
-    return Resolved{.listing = std::move(selected), .source = std::move(source)};
-  }
-  if (!known || listing.error().code != Code::kUnavailable) {
-    return std::unexpected(OfSource(std::move(listing).error()));
-  }
-  spdlog::warn("{}: {}: serving revision {}, which is cached and public", model.ToString(),
-               listing.error().message, known->revision);
-  Resolved cached = FromCache(*known, std::move(source));
-  cached.listing = TRY(parts.sources.Permitted(cached.listing));
-  return cached;
-}
 
 std::string RequestFingerprint(const AcquireRequest& request) {
   return Digest::Of(fmt::format("{} {}", request.model.Fingerprint(), LayoutName(request.layout)))
@@ -121,8 +51,9 @@ Acquisition::Step Acquisition::Resolve() {
   if (!request_.lease_id.empty()) {
     TRY(parts_.sources.CheckFor(asked_, {.pod_namespace = request_.holder.pod_namespace}));
   }
-  Resolved resolved = TRY(ResolveModel(parts_, asked_, request_.credentials));
+  Resolved resolved = TRY(ResolveModel(parts_, asked_, caller()));
   resolved_ = true;
+  origin_ = resolved.listing.origin;
   if (request_.layout == Layout::kHub && resolved.listing.repository.empty()) {
     return Fail(Code::kInvalidArgument, "layout hub needs a Hugging Face model: use layout files");
   }
@@ -266,6 +197,9 @@ void Acquisition::OnFillDone(const Result<fill::FillProgress>& outcome) {
 }
 
 void Acquisition::Finish(Result<AcquiredTree> outcome) {
+  // In mid-fill, that is: what the source said before, it has taken back.
+  bool refused = resolved_ && !outcome && Rights::IsRefusal(outcome.error().code);
+  if (refused) parts_.rights.Refused(origin_, asked_, caller());
   // A caller does not come back after a final error: nothing of it may stay. (Of a volume published
   // with other arguments, the lease is not ours to drop.)
   bool final = !outcome && !IsTemporary(outcome.error().code);

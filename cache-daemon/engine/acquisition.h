@@ -5,49 +5,9 @@
 #include <optional>
 #include <string>
 
-#include "base/worker_pool.h"
-#include "cache-daemon/engine/engine.h"
-#include "cache-daemon/engine/lease_gate.h"
-#include "cache-daemon/engine/publish_waits.h"
-#include "cache-daemon/source/source_registry.h"
+#include "cache-daemon/engine/resolution.h"
 
 namespace weighhouse {
-
-/// The engine's parts that an acquisition works with. Each outlives it.
-struct EngineParts {
-  store::Store& store;
-  source::SourceRegistry& sources;
-  fill::Filler& filler;
-  WorkerPool& workers;    ///< for what takes a moment
-  WorkerPool& resolvers;  ///< for asking sources, which may take minutes
-  LeaseGate& leases;
-  PublishWaits& waits;
-  const Clock& clock;
-  const metrics::AcquireMetrics& metrics;
-  std::stop_token stop;
-};
-
-/// What a reference means now, as far as this caller may know it.
-struct Resolved {
-  Listing listing;  ///< the selected files
-  std::shared_ptr<source::Source> source;
-  AcquiredTree::ServedFrom served_from = AcquiredTree::ServedFrom::kSource;
-};
-
-/// Asks the source, with the caller's own rights: that is the check of them. Without asking: a
-/// commit of a public origin that is complete here; and, with the source away, the last snapshot of
-/// a public origin. A private model whose source is away stays kUnavailable: presence is not
-/// permission. Never kOutOfRange: that is the store's, of what is larger than the cache.
-Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& model,
-                              const Credentials& credentials);
-
-/// The answers of ResolveModel for which nobody need be asked: a commit of a public origin that is
-/// complete here. Nothing: its source must be asked.
-Result<std::optional<Resolved>> ResolveUnasked(const EngineParts& parts,
-                                               const ModelReference& model);
-
-/// The listing that a snapshot's record holds.
-Listing ListingOf(const store::Snapshot& snapshot);
 
 /// The digest of what an Acquire asks for: the same for the same model and layout.
 std::string RequestFingerprint(const AcquireRequest& request);
@@ -84,6 +44,9 @@ class Acquisition final : public fill::FillObserver,
   /// `tree` empty: none is known yet, and the lease holds all that the snapshot has.
   Result<> TakeLease(const std::string& snapshot_id, const std::string& tree);
   void Found(metrics::Lookup lookup);
+  Caller caller() const {
+    return {.credentials = request_.credentials, .pod_namespace = request_.holder.pod_namespace};
+  }
   void Count(const Result<AcquiredTree>& outcome);
   void CountWait(const Result<AcquiredTree>& outcome);
   void Finish(Result<AcquiredTree> outcome);
@@ -97,6 +60,7 @@ class Acquisition final : public fill::FillObserver,
   const std::shared_ptr<PublishWait> wait_;    // shared with the publish's other Acquires
   std::string snapshot_id_;
   std::string revision_;
+  std::string origin_;
   bool resolved_ = false;  // what fails from then on isn't the source's answer
   bool has_room_ = false;  // its fill; of the fill's thread
   Bytes bytes_fetched_ = 0;

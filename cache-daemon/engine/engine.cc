@@ -114,8 +114,8 @@ class EngineImpl final : public Engine {
   Result<> Start(const EngineOptions& options);
   Result<> Recreate(const SyncRequest::Live& live, std::chrono::system_clock::time_point epoch);
   EngineParts Parts() {
-    return {*store_,  *sources_, *filler_, *workers_,        *resolvers_,
-            *leases_, waits_,    clock_,   acquire_metrics_, stop_.get_token()};
+    return {*store_, *sources_, *filler_, *workers_,        *resolvers_,      *leases_,
+            waits_,  *rights_,  clock_,   acquire_metrics_, stop_.get_token()};
   }
 
   // In the order of their making: each uses those before it.
@@ -128,6 +128,7 @@ class EngineImpl final : public Engine {
   metrics::AcquireMetrics acquire_metrics_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<LeaseGate> leases_;
+  std::unique_ptr<Rights> rights_;
   std::unique_ptr<io::BufferPool> buffers_;
   std::unique_ptr<io::BufferPool> read_buffers_;
   io::IoEngineSelection io_;
@@ -156,16 +157,15 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
   store_ = TRY(store::Store::Open(*filesystem_, clock_, std::move(store_options)));
   const store::RecoverySummary& recovery = store_->recovery();
   spdlog::info(
-      "cache {}: {} snapshots, {} blobs, {} leases, {} holds, {} volumes, {} ingests to go on "
-      "with; {} ingests "
-      "and {} "
-      "orphans dropped, {}",
+      "cache {}: {} snapshots, {} blobs, {} leases, {} holds, {} volumes, {} grants, {} ingests to "
+      "go on with; {} ingests and {} orphans dropped, {}",
       store_->root(), recovery.snapshots, recovery.blobs, recovery.leases, recovery.holds,
-      recovery.volumes, recovery.kept_ingests, recovery.dropped_ingests, recovery.dropped_orphans,
-      FormatDuration(recovery.took));
+      recovery.volumes, recovery.grants, recovery.kept_ingests, recovery.dropped_ingests,
+      recovery.dropped_orphans, FormatDuration(recovery.took));
   // Begun for a volume just before a crash, say, and promised to nobody.
   for (const store::Snapshot& snapshot : store_->Snapshots()) store_->DropBare(snapshot.id);
   leases_ = std::make_unique<LeaseGate>(*store_, clock_);
+  rights_ = std::make_unique<Rights>(*store_, clock_, options.rights);
   size_t buffers = std::max<size_t>(options.buffer_bytes / io::BufferPool::kBufferSize,
                                     3 * options.fill.max_active_files);
   buffers_ = TRY(io::BufferPool::Create(buffers));
@@ -285,7 +285,7 @@ Result<> EngineImpl::Recreate(const SyncRequest::Live& live,
 
 Result<std::string> EngineImpl::Prefetch(const ModelReference& model,
                                          const Credentials& credentials) {
-  Resolved resolved = TRY(ResolveModel(Parts(), model, credentials));
+  Resolved resolved = TRY(ResolveModel(Parts(), model, {.credentials = credentials}));
   store::Snapshot snapshot = TRY(store_->BeginSnapshot(resolved.listing));
   TRY(store_->RecordReference(
       {.fingerprint = model.Fingerprint(), .text = model.ToString(), .snapshot_id = snapshot.id}));
@@ -350,6 +350,7 @@ Result<> EngineImpl::Reconfigure(const EngineOptions& options) {
   filler_->Reconfigure(options.fill);
   holds_->SetTimeout(options.hold_timeout);
   upkeep_->Keep(options.keep);
+  rights_->SetOptions(options.rights);
   return {};
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/model.h"
+#include "base/rights_options.h"
 #include "cache-daemon/fill/filler.h"
 #include "cache-daemon/io/filesystem.h"
 #include "cache-daemon/io/io_engine.h"
@@ -33,6 +34,7 @@ struct EngineOptions {
   source::TransportOptions transport;
   io::IoEngineChoice write_engine = io::IoEngineChoice::kAuto;
   Bytes buffer_bytes = 128 * kMiB;       ///< what is read back from the disk takes 16 MiB beside it
+  RightsOptions rights;
   std::string hub_endpoint;              ///< empty: HF_ENDPOINT, else https://huggingface.co
   std::vector<std::string> hub_mirrors;  ///< these and the next two: as SourceOptions'
   bool hub_offline = false;
@@ -281,8 +283,8 @@ class Engine {
   virtual Result<store::SpaceSums> Capacity() const = 0;
   /// Takes over what can change while it runs: store.limit and store.min_free; connections,
   /// connections_per_host, bandwidth_limit and warm of `fill`; hold_timeout;
-  /// transport.stall_timeout; local_roots, allow_plain_http, allow and hub_offline; keep.
-  /// Everything else stays as it was at Open. Evicts nothing. One call at a time.
+  /// transport.stall_timeout; all that says which sources and models may be used, and hub_offline;
+  /// keep; rights. Everything else stays as it was at Open. Evicts nothing. One call at a time.
   virtual Result<> Reconfigure(const EngineOptions& options) = 0;
   /// As Store::EvictToFit.
   virtual Result<store::EvictedToFit> EvictToFit(store::FitTo fit_to) = 0;

@@ -123,7 +123,8 @@ SourceAnswers::Due SourceAnswers::NextInBackground() {
 void SourceAnswers::Run(const Key& key, const std::shared_ptr<Question>& question) {
   // Before the question: what is recorded from now on is newer than the answer, or the same.
   auto reference = parts_.store.FindReference(question->model.Fingerprint());
-  Result<Resolved> resolved = ResolveModel(parts_, question->model, question->credentials);
+  Result<Resolved> resolved =
+      ResolveModel(parts_, question->model, {.credentials = question->credentials});
   Outcome outcome;
   std::optional<Said> told;
   if (!resolved) {

@@ -118,7 +118,8 @@ Result<Volumes::Meaning> Volumes::Find(const VolumeRequest& request) {
   // What an admin forbids is final: no publish will have it either.
   TRY(parts_.sources.CheckFor(model, {.pod_namespace = request.claim_namespace}));
   std::shared_ptr<source::Source> source = TRY(parts_.sources.For(model));
-  std::optional<Resolved> unasked = TRY(ResolveUnasked(parts_, model));
+  std::optional<Resolved> unasked =
+      TRY(ResolveUnasked(parts_, model, {.credentials = request.credentials}));
   if (unasked) return Meaning{.listing = std::move(unasked->listing), .source = std::move(source)};
   std::optional<Result<Resolved>> said = answers_.Ask(model, request.credentials, request.deadline);
   if (said && *said) {
@@ -166,7 +167,10 @@ std::optional<Volumes::Meaning> Volumes::Known(const ModelReference& model,
   if (!snapshot) return std::nullopt;
   Meaning meaning{.listing = ListingOf(*snapshot)};
   // A private one is only told of and fetched with rights that its source has seen.
-  if (snapshot->anonymous) meaning.source = *std::move(source);
+  if (parts_.rights.MayHaveAfter(Code::kUnavailable, *snapshot, model,
+                                 {.credentials = credentials})) {
+    meaning.source = *std::move(source);
+  }
   return meaning;
 }
 

@@ -14,6 +14,7 @@ namespace {
 /// How long an endpoint that didn't answer is asked after the others: a connection that comes to
 /// nothing takes ten seconds.
 constexpr std::chrono::seconds kAwayFor{30};
+constexpr std::string_view kHubScheme = "hf://";
 
 /// The token as a header. It becomes part of a request's text: nothing but visible ASCII may be in
 /// it.
@@ -48,9 +49,23 @@ Result<Listing> HuggingFace::Resolve(const ModelReference& reference,
   Listing listing =
       TRY(Ask<Listing>([&](HubEndpoint& endpoint) { return endpoint.List(asker, stop); }));
   listing.repository = asker.question.repository;
-  listing.origin = fmt::format("hf+{}/{}", endpoints_.front()->name(), listing.repository);
+  listing.origin = OriginFor(reference);
   listing.anonymous = asker.credentials.empty();
   return listing;
+}
+
+std::string HuggingFace::OriginFor(const ModelReference& reference) const {
+  return fmt::format("hf+{}/{}", endpoints_.front()->name(),
+                     reference.uri.substr(kHubScheme.size()));
+}
+
+Result<bool> HuggingFace::MayRead(const ModelReference& reference, const Credentials& credentials,
+                                  std::stop_token stop) {
+  TRY(CheckOnline());
+  HubAsker asker = TRY(MakeAsker(reference, credentials));
+  // Without a token its answer is for everybody, which Resolve has recorded.
+  if (asker.credentials.empty() || !reference.IsCommit(reference.revision)) return false;
+  return Ask<bool>([&](HubEndpoint& endpoint) { return endpoint.MayRead(asker, stop); });
 }
 
 Result<FileLocation> HuggingFace::Locate(const ModelReference& reference, const Listing& listing,
@@ -71,15 +86,14 @@ Result<> HuggingFace::CheckOnline() const {
 
 Result<HubAsker> HuggingFace::MakeAsker(const ModelReference& reference,
                                         const Credentials& credentials) const {
-  constexpr std::string_view kScheme = "hf://";
-  if (!reference.uri.starts_with(kScheme)) {
+  if (!reference.uri.starts_with(kHubScheme)) {
     return Fail(Code::kInvalidArgument, fmt::format("'{}' is not a Hugging Face model: give "
                                                     "hf://org/name[@revision]",
                                                     Printable(reference.uri)));
   }
   HubAsker asker;
   asker.credentials = TRY(TokenHeader(credentials));
-  asker.question.repository = reference.uri.substr(kScheme.size());
+  asker.question.repository = reference.uri.substr(kHubScheme.size());
   asker.question.revision = reference.RevisionOrDefault();
   asker.question.with_token = !asker.credentials.empty();
   return asker;

@@ -31,6 +31,10 @@ class HuggingFace final : public Source {
 
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
+  std::string OriginFor(const ModelReference& reference) const override;
+  /// By one question for the commit, where the repository isn't gated.
+  Result<bool> MayRead(const ModelReference& reference, const Credentials& credentials,
+                       std::stop_token stop) override;
   Result<FileLocation> Locate(const ModelReference& reference, const Listing& listing,
                               const ListedFile& file, const Credentials& credentials,
                               std::stop_token stop) override;

@@ -49,6 +49,16 @@ class Source {
   virtual Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                                   std::stop_token stop) = 0;
 
+  /// The origin that listings of `reference` have, where that is known without asking; else empty.
+  virtual std::string OriginFor(const ModelReference&) const { return ""; }
+
+  /// Whether these credentials may read all of the reference's origin, where one cheap request
+  /// tells; false: only Resolve does. For a commit that was listed before. Errors as Resolve's, for
+  /// the same reasons.
+  virtual Result<bool> MayRead(const ModelReference&, const Credentials&, std::stop_token) {
+    return false;
+  }
+
   /// Where `file` of `listing` can be fetched, with the caller's own rights.
   virtual Result<FileLocation> Locate(const ModelReference& reference, const Listing& listing,
                                       const ListedFile& file, const Credentials& credentials,

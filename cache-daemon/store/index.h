@@ -8,6 +8,7 @@
 #include "base/mutex.h"
 #include "cache-daemon/store/blob_index.h"
 #include "cache-daemon/store/busy_set.h"
+#include "cache-daemon/store/grant_book.h"
 #include "cache-daemon/store/hold_book.h"
 #include "cache-daemon/store/idle_ingests.h"
 #include "cache-daemon/store/lease_book.h"
@@ -30,6 +31,7 @@ struct Index {
   HoldBook holds;
   VolumeBook volumes;
   ReferenceBook references;
+  GrantBook grants;
   Ledger ledger;
   IdleIngests idle_ingests;
   BusySet busy;

@@ -189,6 +189,7 @@ Result<> EnsureDirectories(io::Filesystem& filesystem, const RootLayout& layout)
                                   layout.LeasesDirectory(),
                                   layout.HoldsDirectory(),
                                   layout.VolumesDirectory(),
+                                  layout.GrantsDirectory(),
                                   layout.QuarantineDirectory()};
   for (const std::string& path : directories) TRY(EnsureDirectory(filesystem, path));
   for (const std::string& path : parents) TRY(filesystem.SyncDirectory(path));

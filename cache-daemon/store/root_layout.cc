@@ -64,6 +64,10 @@ std::string RootLayout::Volume(const std::string& key) const {
   return fmt::format("{}/{}.json", VolumesDirectory(), key);
 }
 
+std::string RootLayout::Grants(const std::string& key) const {
+  return fmt::format("{}/{}.json", GrantsDirectory(), key);
+}
+
 std::string RootLayout::Quarantined(const Digest& sha256) const {
   return fmt::format("{}/{}", QuarantineDirectory(), sha256.Hex());
 }

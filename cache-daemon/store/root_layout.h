@@ -54,6 +54,11 @@ class RootLayout {
   std::string VolumesDirectory() const { return Absolute("volumes"); }
   std::string Volume(const std::string& key) const;
 
+  std::string GrantsDirectory() const { return Absolute("grants"); }
+  std::string Grants(const std::string& key) const;
+  /// What the grants' credentials are digested with; the daemon's user alone may read it.
+  std::string GrantKeyFile() const { return Absolute("grant-key"); }
+
   std::string QuarantineDirectory() const { return Absolute("quarantine"); }
   std::string Quarantined(const Digest& sha256) const;
 

@@ -13,6 +13,7 @@
 #include "base/unique_fd.h"
 #include "cache-daemon/io/filesystem.h"
 #include "cache-daemon/metrics/cache_metrics.h"
+#include "cache-daemon/store/grant_record.h"
 #include "cache-daemon/store/hold_record.h"
 #include "cache-daemon/store/scrub_state.h"
 #include "cache-daemon/store/volume_record.h"
@@ -111,6 +112,7 @@ struct Contents {
   size_t leases = 0;
   size_t holds = 0;
   size_t volumes = 0;
+  size_t grants = 0;
   size_t quarantined_blobs = 0;
   Bytes quarantined_bytes = 0;  ///< allocated
 };
@@ -182,7 +184,7 @@ struct StoreOptions {
 
 /// What recovery found at start, for one log line.
 struct RecoverySummary {
-  size_t blobs = 0, snapshots = 0, leases = 0, holds = 0, volumes = 0;
+  size_t blobs = 0, snapshots = 0, leases = 0, holds = 0, volumes = 0, grants = 0;
   size_t kept_ingests = 0, dropped_ingests = 0, dropped_orphans = 0;
   std::chrono::milliseconds took{0};
 };
@@ -280,6 +282,19 @@ class Store {
   virtual Result<> RecordReference(const ReferenceRecord& record) = 0;
   virtual std::optional<ReferenceRecord> FindReference(const std::string& fingerprint) const = 0;
   virtual std::vector<ReferenceRecord> References() const = 0;
+
+  // Grants
+  /// Takes down that a credential may use an origin, as the origin's source just said; durable when
+  /// it returns. (Its time is not written anew for less than five minutes.)
+  virtual Result<> RecordGrant(const GrantUse& use) = 0;
+  /// When the source said so last; nothing: never, or it took that back, or it was too long ago.
+  virtual std::optional<std::chrono::system_clock::time_point> GrantChecked(
+      const std::string& origin, std::string_view credential) const = 0;
+  /// The source says that it may not. Unknown: fine. Durable when it returns; nobody is served by
+  /// it after the call began, whatever it returns.
+  virtual Result<> DropGrant(const std::string& origin, std::string_view credential) = 0;
+  /// Forgets those that were checked before `time`.
+  virtual void DropGrantsBefore(std::chrono::system_clock::time_point time) = 0;
 
   // Leases
   /// Records a lease (replacing one of the same id); its snapshot can't be evicted from then on.

@@ -33,7 +33,10 @@ Result<std::unique_ptr<Store>> Store::Open(io::Filesystem& filesystem, const Clo
   PreparedRoot root = TRY(PrepareRoot(filesystem, layout));
   io::Space space = TRY(filesystem.SpaceOf(layout.root()));
   auto started = clock.Steady();
+  LoadedGrantKey grant_key = TRY(LoadGrantKey(filesystem, layout));
   Recovered recovered = TRY(Recover(filesystem, layout));
+  recovered.index.grants = TRY(ReadGrants(filesystem, layout, grant_key.is_new));
+  recovered.summary.grants = recovered.index.grants.count();
   recovered.summary.took =
       std::chrono::duration_cast<std::chrono::milliseconds>(clock.Steady() - started);
   StoreImpl::Parts parts{
@@ -41,6 +44,7 @@ Result<std::unique_ptr<Store>> Store::Open(io::Filesystem& filesystem, const Clo
       .clock = clock,
       .layout = std::move(layout),
       .root = std::move(root),
+      .grant_key = std::move(grant_key.key),
       .boot_id = options.boot_id.empty() ? ReadBootId() : std::move(options.boot_id),
       .limits = LimitsOf(options.limit, options.min_free, space.total),
       .metrics = options.metrics,
@@ -61,6 +65,7 @@ StoreImpl::StoreImpl(Parts parts)
       clock_(parts.clock),
       layout_(std::move(parts.layout)),
       root_(std::move(parts.root)),
+      grant_key_(std::move(parts.grant_key)),
       boot_id_(std::move(parts.boot_id)),
       metrics_(parts.metrics),
       recovery_(parts.recovery),

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cache-daemon/store/busy_scope.h"
+#include "cache-daemon/store/grant_key.h"
 #include "cache-daemon/store/index.h"
 #include "cache-daemon/store/root.h"
 #include "cache-daemon/store/root_layout.h"
@@ -19,13 +20,14 @@ namespace weighhouse::store {
 /// The store on a real root. Its operations stand in one file per noun: store_snapshots.cc,
 /// store_trees.cc, store_ingests.cc, store_blobs.cc, store_quarantine.cc,
 /// store_scrub.cc, store_leases.cc, store_holds.cc, store_volumes.cc,
-/// store_references.cc, store_space.cc, store_evict.cc. Thread-safe.
+/// store_references.cc, store_grants.cc, store_space.cc, store_evict.cc. Thread-safe.
 ///
 /// Order of what an operation may hold, from first to last; nobody waits for something to the left
 /// of what it holds:
 ///   1. pins of blobs (BlobPin): the file stays; waits for a leaving blob to be gone
 ///   2. one busy name (BusyScope): a snapshot's id, `lease/<id>`, `hold/<id>`,
-///   `volume/<key>`, `reference/<fingerprint>` or `quarantine/<sha256>`: no other operation on it
+///   `volume/<key>`, `grants/<key>`, `reference/<fingerprint>` or `quarantine/<sha256>`: no other
+///   operation on it
 ///   3. state->mutex: the index; held over no I/O but the setting of a file's time
 ///   4. Trash's own mutex
 /// Only Quarantine waits for pins to end, and it holds nothing then. On disk a change comes before
@@ -38,6 +40,7 @@ class StoreImpl final : public Store {
     const Clock& clock;
     RootLayout layout;
     PreparedRoot root;
+    GrantKey grant_key;
     std::string boot_id;
     SpaceLimits limits;
     metrics::StoreMetrics metrics;
@@ -83,6 +86,12 @@ class StoreImpl final : public Store {
   Result<> RecordReference(const ReferenceRecord& record) override;
   std::optional<ReferenceRecord> FindReference(const std::string& fingerprint) const override;
   std::vector<ReferenceRecord> References() const override;
+
+  Result<> RecordGrant(const GrantUse& use) override;
+  std::optional<std::chrono::system_clock::time_point> GrantChecked(
+      const std::string& origin, std::string_view credential) const override;
+  Result<> DropGrant(const std::string& origin, std::string_view credential) override;
+  void DropGrantsBefore(std::chrono::system_clock::time_point time) override;
 
   Result<> TakeLease(const LeaseRecord& lease) override {
     return PutLease(lease, LeaseFor::kPublish);
@@ -191,6 +200,12 @@ class StoreImpl final : public Store {
   Bytes SweepQuarantine(Sweep sweep);
   bool RemoveQuarantined(const Digest& sha256, Sweep sweep);
 
+  // Grants
+  OriginGrants GrantsOf(const std::string& key) const;
+  /// Takes grants of one origin away; `take` says whether it did.
+  Result<> ChangeGrants(const std::string& key, const std::function<bool(OriginGrants&)>& take);
+  Result<> WriteGrants(const std::string& key, const OriginGrants& grants);
+
   // Leases
   enum class LeaseFor {
     kPublish,  ///< its tree is about to be handed out
@@ -260,6 +275,7 @@ class StoreImpl final : public Store {
   const Clock& clock_;
   const RootLayout layout_;
   const PreparedRoot root_;
+  const GrantKey grant_key_;
   const std::string boot_id_;
   const metrics::StoreMetrics metrics_;
   const RecoverySummary recovery_;

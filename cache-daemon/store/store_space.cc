@@ -128,6 +128,7 @@ Contents StoreImpl::Count() const {
                     .leases = index.leases.size(),
                     .holds = index.holds.size(),
                     .volumes = index.volumes.size(),
+                    .grants = index.grants.count(),
                     .quarantined_blobs = index.ledger.quarantined_count(),
                     .quarantined_bytes = index.ledger.quarantined()};
   // Not one by one: each burst of publishes asks, and waits for the lock.

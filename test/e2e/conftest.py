@@ -13,6 +13,7 @@ import pytest
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 from harness import workspace  # noqa: E402
+from harness.canary import EARLIER, Reports, search  # noqa: E402
 from harness.daemon import CacheDaemon  # noqa: E402
 from harness.hub import TOKEN, Hub  # noqa: E402
 from harness.models import MIB, make_model  # noqa: E402
@@ -26,6 +27,21 @@ def _namespace() -> None:
     if "WEIGHHOUSE_E2E_DIRECTORY" not in os.environ:
         pytest.exit("run through test/e2e/in-namespace: these tests mount file systems", returncode=2)
     os.umask(0o022)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_secrets(_namespace: None, request: pytest.FixtureRequest) -> Iterator[None]:
+    """At the end, when all that ran has ended: none of the secrets is in anything that was written."""
+    kept = os.environ.get("WEIGHHOUSE_CANARY_REPORTS")
+    name = "+".join(sorted({item.path.stem for item in request.session.items}))[:100]
+    if kept:
+        Reports(Path(kept)).begin(name)
+    yield
+    report = EARLIER
+    search(workspace.directory(), report)
+    if kept:
+        Reports(Path(kept)).end(name, report)
+    assert not report.found, f"a secret was written: {report.found}"
 
 
 @pytest.fixture(scope="session")

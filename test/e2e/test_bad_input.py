@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from harness.canary import canary
 from harness.hub import TOKEN
 from harness.node import Node
 from kubelet_double import Call, InlineVolume, Pod
@@ -63,10 +64,11 @@ def test_secret_of_another_pod_namespace_cannot_be_claimed(node: Node) -> None:
     node.assert_nothing_left()
 
 
+WRONG = canary("wrong")
 RIGHTS = {
     "a private model without a token": ("private", {}, {Code.UNAUTHENTICATED, Code.PERMISSION_DENIED}, ["token"]),
-    "a private model with a wrong token": ("private", {"HF_TOKEN": "hf_wrong"}, {Code.UNAUTHENTICATED}, ["token"]),
-    "a public model with a wrong token": ("tiny", {"HF_TOKEN": "hf_wrong"}, {Code.UNAUTHENTICATED}, ["token"]),
+    "a private model with a wrong token": ("private", {"HF_TOKEN": WRONG}, {Code.UNAUTHENTICATED}, ["token"]),
+    "a public model with a wrong token": ("tiny", {"HF_TOKEN": WRONG}, {Code.UNAUTHENTICATED}, ["token"]),
     "a gated model without a token": ("gated", {}, {Code.UNAUTHENTICATED, Code.PERMISSION_DENIED}, ["accept"]),
     "a gated model without consent": ("gated", {"HF_TOKEN": TOKEN}, {Code.PERMISSION_DENIED}, ["accept"]),
     "a disabled model": ("disabled", {}, {Code.PERMISSION_DENIED}, ["disabled"]),

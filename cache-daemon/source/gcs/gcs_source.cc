@@ -51,7 +51,7 @@ Result<Listing> GcsSource::Resolve(const ModelReference& reference, const Creden
   Asker asker = TRY(MakeAsker(place.bucket, credentials, stop));
   const std::string prefix = place.Prefix();
   Listing listing{.origin = fmt::format("gs+{}/{}/{}", endpoint_text_, place.bucket, prefix),
-                  .anonymous = !asker.token.has_value()};
+                  .anonymous = !asker.token || asker.token->of_node};
   Result<std::vector<GcsObject>> objects = List(asker, prefix, stop);
   // Whoever may not list may still be allowed to read the one object.
   bool may_be_one = objects ? objects->empty() : objects.error().rights_may_help;

@@ -81,7 +81,9 @@ Result<std::optional<GcsToken>> GcsTokens::Get(const Credentials& credentials,
     return std::optional(std::move(token));
   }
   if (!options.node_credentials) return std::nullopt;
-  return OfNode(options, std::move(stop));
+  std::optional<GcsToken> token = TRY(OfNode(options, std::move(stop)));
+  if (token) token->of_node = true;
+  return token;
 }
 
 Result<std::optional<GcsToken>> GcsTokens::OfNode(const GcsTokenOptions& options,

@@ -19,6 +19,7 @@ namespace weighhouse::source {
 struct GcsToken {
   std::string value;  ///< a secret
   std::chrono::steady_clock::time_point good_until = std::chrono::steady_clock::time_point::max();
+  bool of_node = false;  ///< not the caller's own: what it may read is for all tenants
 };
 
 struct GcsTokenOptions {

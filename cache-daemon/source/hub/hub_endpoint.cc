@@ -52,16 +52,7 @@ HubEndpoint::HubEndpoint(std::vector<Url> listed, size_t index, std::shared_ptr<
       client_(std::move(client)) {}
 
 Result<Listing> HubEndpoint::List(HubAsker asker, std::stop_token stop) {
-  const std::string& repository = asker.question.repository;
-  asker.question.web_page = fmt::format("{}/{}", text_, repository);
-  Url url = TRY(UrlOf(fmt::format("/api/models/{}/revision/{}", repository,
-                                  PercentEncode(asker.question.revision))));
-  RedirectedResponse answer = TRY(AskApi(url, asker, stop));
-  HubRevision revision = TRY(ParseHubRevision(answer.response.body));
-  if (IsCommitId(asker.question.revision) && revision.commit != asker.question.revision) {
-    return Fail(Code::kInvalidArgument, fmt::format("asked for commit {}, the Hub answers with {}",
-                                                    asker.question.revision, revision.commit));
-  }
+  HubRevision revision = TRY(AskRevision(asker, stop));
   Listing listing{.revision = revision.commit};
   listing.files = TRY(ListTree(revision.commit, asker, stop));
   std::ranges::sort(listing.files);
@@ -72,6 +63,24 @@ Result<Listing> HubEndpoint::List(HubAsker asker, std::stop_token stop) {
     TRY(Locate(revision.commit, *largest, std::move(asker), std::move(stop)));
   }
   return listing;
+}
+
+Result<bool> HubEndpoint::MayRead(HubAsker asker, std::stop_token stop) {
+  HubRevision revision = TRY(AskRevision(asker, std::move(stop)));
+  return !revision.may_be_gated;
+}
+
+Result<HubRevision> HubEndpoint::AskRevision(HubAsker& asker, std::stop_token stop) {
+  asker.question.web_page = fmt::format("{}/{}", text_, asker.question.repository);
+  Url url = TRY(UrlOf(fmt::format("/api/models/{}/revision/{}", asker.question.repository,
+                                  PercentEncode(asker.question.revision))));
+  RedirectedResponse answer = TRY(AskApi(url, asker, std::move(stop)));
+  HubRevision revision = TRY(ParseHubRevision(answer.response.body));
+  if (IsCommitId(asker.question.revision) && revision.commit != asker.question.revision) {
+    return Fail(Code::kInvalidArgument, fmt::format("asked for commit {}, the Hub answers with {}",
+                                                    asker.question.revision, revision.commit));
+  }
+  return revision;
 }
 
 bool HubEndpoint::IsListed(const Url& target) const {

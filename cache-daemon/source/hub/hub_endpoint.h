@@ -34,6 +34,9 @@ class HubEndpoint {
   /// asks for a commit id, and for a file's headers where the repository may be gated: that is how
   /// a caller shows its rights.
   Result<Listing> List(HubAsker asker, std::stop_token stop);
+  /// Whether the asker may read all of a commit, if one question tells: of a gated repository the
+  /// Hub shows its commits to all and its weights to some, so that is false.
+  Result<bool> MayRead(HubAsker asker, std::stop_token stop);
   /// Compares what the endpoint says of the file with the listing (kOutOfRange if they differ).
   Result<FileLocation> Locate(const std::string& commit, const ListedFile& file, HubAsker asker,
                               std::stop_token stop);
@@ -47,6 +50,8 @@ class HubEndpoint {
   Result<RedirectedResponse> Send(RedirectedRequest request, const std::string& kind,
                                   const HubAsker& asker, std::stop_token stop);
   Result<RedirectedResponse> AskApi(const Url& url, const HubAsker& asker, std::stop_token stop);
+  /// What the question's revision means, to this asker.
+  Result<HubRevision> AskRevision(HubAsker& asker, std::stop_token stop);
   Result<std::vector<ListedFile>> ListTree(const std::string& commit, const HubAsker& asker,
                                            std::stop_token stop);
   Result<std::optional<Url>> NextPage(const RedirectedResponse& page) const;

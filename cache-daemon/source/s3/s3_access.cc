@@ -77,7 +77,10 @@ Result<S3Access> S3AccessFor(const S3Settings& settings, const std::string& buck
                             Printable(access.region)));
   }
   access.keys = TRY(KeysIn(credentials));
-  if (!access.keys && !own && node_keys != nullptr) access.keys = TRY(node_keys->Get(stop));
+  if (!access.keys && !own && node_keys != nullptr) {
+    access.keys = TRY(node_keys->Get(stop));
+    access.of_node = true;
+  }
   return access;
 }
 

@@ -20,6 +20,7 @@ struct S3Access {
   S3Place place;
   std::string region;           ///< to begin with; the service may name another
   std::optional<AwsKeys> keys;  ///< nothing: unsigned requests
+  bool of_node = false;  ///< `keys` aren't the caller's own: what they may read is for all tenants
 
   /// `s3://bucket/key` and what else a message about it needs.
   S3Question QuestionAbout(const std::string& key) const;

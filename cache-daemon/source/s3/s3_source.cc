@@ -73,7 +73,7 @@ Result<Listing> S3Source::Resolve(const ModelReference& reference, const Credent
   BucketPath place = BucketPath::Of(reference);
   S3Access access = TRY(S3AccessFor(settings_, place.bucket, credentials, node_keys_.get(), stop));
   Listing listing{.origin = access.place.Origin(access.region) + place.Prefix(),
-                  .anonymous = !access.keys.has_value()};
+                  .anonymous = !access.keys || access.of_node};
   Result<std::vector<S3Object>> objects = List(access, place.Prefix(), stop);
   // Whoever may not list may still be allowed to read the one object.
   bool may_be_one = objects ? objects->empty() : objects.error().rights_may_help;

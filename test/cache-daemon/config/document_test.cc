@@ -111,6 +111,19 @@ sources:
   }
 }
 
+TEST(DocumentTest, TakesTheKeysOfRights) {
+  Config config = Parsed(R"(rights:
+  policy: neverVerifyAllowlisted
+  neverVerify: ["hf://org/open-*"]
+  grantTtl: 0s
+  recheckAfter: 77s
+)");
+  EXPECT_EQ(config.rights, (RightsOptions{.policy = RightsOptions::Policy::kNeverVerifyAllowlisted,
+                                          .never_verify = {"hf://org/open-*"},
+                                          .grant_ttl = 0s,
+                                          .recheck_after = 77s}));
+}
+
 TEST(DocumentTest, AnEmptyDocumentIsTheDefaults) {
   for (const char* text : {"", "{}", "# nothing\n", "cache:\n"}) {
     EXPECT_EQ(Parsed(text).root, "/var/lib/weighhouse") << text;
@@ -177,6 +190,11 @@ TEST(DocumentTest, RefusesBadValuesOfEveryKind) {
                            "scrub: {dailyBytes: 1Ki}",
                            "scrub: {rate: 1Ki}",
                            "scrub: {verifyRate: fast}",
+                           "rights: {policy: never}",
+                           "rights: {neverVerify: [org/name]}",
+                           "rights: {grantTtl: 1h}",
+                           "rights: {grantTtl: 2592001s}",
+                           "rights: {recheckAfter: -1s}",
                            "sources: {huggingface: {endpoint: hub}}",
                            "sources: {huggingface: {endpoint: 'https://user@hub'}}",
                            "sources: {http: {allowPlain: 1}}",

@@ -176,12 +176,14 @@ TEST_F(PrivateModelTest, IsServedOnlyToThoseWhoCouldFetchIt) {
   }
 }
 
-TEST_F(PrivateModelTest, IsNotServedWhileItsSourceIsAway) {
+TEST_F(PrivateModelTest, IsNotServedToStrangersWhileItsSourceIsAway) {
   ASSERT_OK_AND_ASSIGN(tree, Acquire(Request("hf://acme/private", "hf_right")));
   hub_.reset();
-  Result<AcquiredTree> refused = Acquire(Request("hf://acme/private", "hf_right"));
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Code::kUnavailable);
+  for (const char* token : {"", "hf_wrong"}) {
+    Result<AcquiredTree> refused = Acquire(Request("hf://acme/private", token));
+    ASSERT_FALSE(refused) << token;
+    EXPECT_EQ(refused.error().code, Code::kUnavailable);
+  }
 }
 
 TEST_F(PrivateModelTest, ItsDigestInAnotherListingIsNoKeyToItsBytes) {

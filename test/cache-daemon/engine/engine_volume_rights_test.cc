@@ -30,16 +30,20 @@ class EngineVolumeRightsTest : public VolumeFixture {
   }
 };
 
-TEST_F(EngineVolumeRightsTest, OfAPrivateModelThatIsHereWaitsForItsSource) {
+TEST_F(EngineVolumeRightsTest, OfAPrivateModelThatIsHereWaitsForItsSourceUnlessThatGaveItBefore) {
   Start();
   ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kPrivate, kToken)));
-  PauseHub();
-  VolumeRequest request = InAHurry(With(kToken, Of("volume", kPrivate)));
+  std::string commit = hub_->Commit("org/private");
+  hub_->SetFaults(R"([{"side": "hub", "path": "/api/", "action": {"kind": "pause"}}])");
+  VolumeRequest request = InAHurry(With("hf_other", Of("volume", kPrivate, kMiB)));
   EXPECT_EQ(CodeOf(request), Code::kAborted) << "what it may know is still being asked";
   EXPECT_EQ(HoldCount(), 0u);
+  ASSERT_OK_AND_ASSIGN(granted,
+                       engine_->CreateVolume(InAHurry(With(kToken, Of("granted", kPrivate)))));
+  EXPECT_EQ(granted.commit, commit);
   hub_->ClearFaults();
   EXPECT_TRUE(Becomes([&] { return engine_->CreateVolume(request).has_value(); }));
-  EXPECT_EQ(engine_->GetVolume("volume")->commit, hub_->Commit("org/private"));
+  EXPECT_EQ(engine_->GetVolume("volume")->commit, "");
 }
 
 TEST_F(EngineVolumeRightsTest, ASecondOneWithTheSameRightsHasTheCommitWithTheHubAway) {

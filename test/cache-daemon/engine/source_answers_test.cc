@@ -28,13 +28,14 @@ class SourceAnswersTest : public store::StoreTest {
     Open();
     sources_ = source::SourceRegistry::Create({.local_roots = {models_.path().string()}}).value();
     leases_ = std::make_unique<LeaseGate>(*store_, clock_);
+    rights_ = std::make_unique<Rights>(*store_, clock_, RightsOptions());
     Make(SourceAnswers::kMostBytes);
   }
   ~SourceAnswersTest() override { pool_.Stop(); }
 
   void Make(Bytes most_bytes) {
-    EngineParts parts{*store_,  *sources_, filler_, pool_,    pool_,
-                      *leases_, waits_,    clock_,  metrics_, {}};
+    EngineParts parts{*store_, *sources_, filler_, pool_,    pool_, *leases_,
+                      waits_,  *rights_,  clock_,  metrics_, {}};
     answers_ = std::make_shared<SourceAnswers>(parts, pool_, most_bytes);
   }
   ModelReference Model(const std::string& name, int files) {
@@ -62,6 +63,7 @@ class SourceAnswersTest : public store::StoreTest {
   metrics::AcquireMetrics metrics_;
   std::unique_ptr<source::SourceRegistry> sources_;
   std::unique_ptr<LeaseGate> leases_;
+  std::unique_ptr<Rights> rights_;
   WorkerPool pool_{"asker", 1};
   std::shared_ptr<SourceAnswers> answers_;
 };

@@ -88,6 +88,13 @@ class FakeStore final : public store::Store {
   Result<> ForgetVolume(const std::string&) override { return Refused(); }
   std::optional<store::VolumeRecord> FindVolume(const std::string&) const override { return {}; }
   void ForgetOldVolumes() override {}
+  Result<> RecordGrant(const store::GrantUse&) override { return Refused(); }
+  std::optional<std::chrono::system_clock::time_point> GrantChecked(
+      const std::string&, std::string_view) const override {
+    return {};
+  }
+  Result<> DropGrant(const std::string&, std::string_view) override { return Refused(); }
+  void DropGrantsBefore(std::chrono::system_clock::time_point) override {}
   Result<store::ListingFit> FitOf(const Listing&) const override { return Refused(); }
   Result<store::SpaceSums> Space() const override { return Refused(); }
   void SetKept(std::set<std::string>) override {}

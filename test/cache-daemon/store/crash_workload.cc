@@ -34,6 +34,7 @@ Listing NextRevision(Listing listing) {
 }
 
 constexpr const char* kHeld = "volume";
+constexpr const char* kOrigin = "hf+https://hub.test/org/private";
 
 std::string FingerprintOf(const std::string& pod) { return Digest::Of(pod).Hex(); }
 
@@ -105,6 +106,8 @@ bool IsKept(Store& store, const std::string& promise, CrashOf crash) {
   if (kind == "quarantined") return IsQuarantined(store, what);
   if (kind == "held") return IsHeld(store, what);
   if (kind == "volume") return store.FindVolume(what).has_value();
+  if (kind == "granted") return store.GrantChecked(kOrigin, what).has_value();
+  if (kind == "refused") return !store.GrantChecked(kOrigin, what).has_value();
   if (kind == "no-volume") return !store.FindVolume(what).has_value();
   // A power cut may bring it back, until the time at which it ends.
   if (kind == "unheld") return crash == CrashOf::kMachine || !IsHeld(store, what);
@@ -148,6 +151,9 @@ std::vector<std::string> Broken(Store& store, const Promises& promises, CrashOf 
 Result<> CrashWorkload::Run() {
   TRY(Serve(First(), kFirst, "first"));
   TRY(Leave("first"));
+  TRY(Grant("staying"));
+  TRY(Grant("leaving"));
+  TRY(Refuse("leaving"));
   TRY(Serve(Second(), kSecond, "second"));
   TRY(Hold(Second()));
   TRY(Evict(First(), "first"));
@@ -160,6 +166,7 @@ Result<> CrashWorkload::Run() {
     TRY(Leave(pod));
   }
   TRY(EndHold());
+  TRY(Refuse("staying"));
   store_.TidyQuarantine();
   ScrubState scrub = store_.ReadScrub();
   ++scrub.day;
@@ -224,6 +231,22 @@ Result<> CrashWorkload::EndHold() {
   promises_.Withdraw("held", kHeld);
   TRY(store_.DropHold(kHeld));
   promises_.Make("unheld", kHeld);
+  return {};
+}
+
+Result<> CrashWorkload::Grant(const std::string& credential) {
+  promises_.Withdraw("refused", credential);
+  auto now = std::chrono::system_clock::time_point(std::chrono::seconds(1'800'000'000));
+  TRY(store_.RecordGrant(
+      {.origin = kOrigin, .credential = credential, .pod_namespace = "default", .checked = now}));
+  promises_.Make("granted", credential);
+  return {};
+}
+
+Result<> CrashWorkload::Refuse(const std::string& credential) {
+  promises_.Withdraw("granted", credential);
+  TRY(store_.DropGrant(kOrigin, credential));
+  promises_.Make("refused", credential);
   return {};
 }
 
@@ -322,6 +345,7 @@ void CrashWorkload::ExpectDone() const {
   EXPECT_THAT(store_.DamagedLeases(), testing::IsEmpty());
   EXPECT_FALSE(IsHeld(store_, kHeld));
   EXPECT_FALSE(store_.FindVolume(kHeld).has_value());
+  EXPECT_EQ(store_.Count().grants, 0u);
 }
 
 }  // namespace weighhouse::store

@@ -62,6 +62,8 @@ class CrashWorkload {
   Result<> Leave(const std::string& pod);
   Result<> Hold(const Listing& listing);
   Result<> EndHold();
+  Result<> Grant(const std::string& credential);
+  Result<> Refuse(const std::string& credential);
   Result<> Evict(const Listing& listing, const std::string& pod);
   Result<> Interrupt();
   Result<> Spoil(const Listing& listing, const TestFiles& files, const std::string& pod);

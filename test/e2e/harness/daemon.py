@@ -6,14 +6,16 @@ import json
 import os
 import re
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import Any, Iterator
 
 import grpc
 
+from harness.canary import EARLIER, search
 from harness.config_map import ConfigMap
 from harness.process import Process
-from harness.workspace import DAEMON_UID, binaries, owned_by_daemon
+from harness.workspace import DAEMON_UID, binaries, note, owned_by_daemon
 from kubelet_double.wire import contract
 
 UNPRIVILEGED = ["setpriv", "--reuid", str(DAEMON_UID), "--regid", str(DAEMON_UID), "--clear-groups",
@@ -46,7 +48,14 @@ class Cache:
     def call(self, method: str, timeout: float = 30, **fields: Any) -> Any:
         """One RPC by name; raises grpc.RpcError."""
         request = getattr(self.messages, f"{method}Request")(**fields)
-        return getattr(self._stub, method)(request, timeout=timeout)
+        try:
+            answer = getattr(self._stub, method)(request, timeout=timeout)
+        except grpc.RpcError as error:
+            note(method, error)
+            raise
+        if method == "List":
+            note(method, answer)
+        return answer
 
     def model(self, uri: str, **fields: Any) -> Any:
         return self.messages.Model(uri=uri, **fields)
@@ -58,8 +67,9 @@ class Cache:
         value = self.messages.Layout.Value(f"LAYOUT_{layout.upper()}")
         updates: Iterator[Any] = self.call("Acquire", timeout, lease_id=lease_id, holder=holder,
                                            model=self.model(uri), layout=value, credentials=credentials or {})
-        last = list(updates)[-1]
-        return last.ready
+        seen = list(updates)
+        note("Acquire", seen)
+        return seen[-1].ready
 
 
 class CacheDaemon:
@@ -150,7 +160,19 @@ class CacheDaemon:
     def end(self) -> None:
         """Stops what still runs."""
         if self._process is not None and self._process.running():
+            self._keep_metrics()
             self._process.stop()
+        if self.root.exists() and self.root.stat().st_dev != self.directory.parent.stat().st_dev:
+            search(self.root, EARLIER)  # its disk goes with the test
+
+    def _keep_metrics(self) -> None:
+        """What /metrics says at last."""
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                    f"http://{self.admin_address()}/metrics", timeout=5) as page:
+                note("metrics", page.read().decode())
+        except (OSError, IndexError):
+            pass  # it has no such port, or a network of its own
 
     def client(self) -> Cache:
         return Cache(self.admin_socket)
@@ -168,5 +190,9 @@ class CacheDaemon:
             environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Runs `weighhouse` against the admin socket."""
         command = [str(binaries() / "weighhouse"), "--socket", str(self.admin_socket), *arguments]
-        return subprocess.run(command, check=check, capture_output=True, text=True, timeout=120,
-                              env=os.environ | (environment or {}))
+        ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120,
+                             env=os.environ | (environment or {}))
+        note(arguments[0] if arguments else "cli", ran.stdout + ran.stderr)
+        if check:
+            ran.check_returncode()
+        return ran

@@ -10,12 +10,13 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from harness.canary import canary
 from harness.process import Process
 from harness.workspace import PROJECT
 
 _SMALL_FILE = re.compile(r"/(?:api/resolve-cache/models/)?([^/]+/[^/]+)/(?:resolve/)?[0-9a-f]{40}/([^?]+)")
 
-TOKEN = "hf_fixture_token_0123456789"  # the one that the tests' hubs accept
+TOKEN = canary("fixture_token_0123456789")  # the one that the tests' hubs accept
 
 
 class Hub:
@@ -54,6 +55,10 @@ class Hub:
     def rescan(self) -> None:
         """Reads the models' directories again."""
         self._control("POST", "rescan", {})
+
+    def tokens(self, *valid: str) -> None:
+        """These and no others are valid from now on."""
+        self._control("POST", "tokens", list(valid))
 
     def commit(self, repository: str) -> str:
         return self.stats()["commit"][repository]

@@ -47,6 +47,7 @@ class Node:
 
     def close(self) -> None:
         self.kubelet.stop()
+        workspace.note(self.name, "\n".join(map(str, self.kubelet.calls())))
         self.plugin.end()
         self.daemon.end()
         self.kubelet.directories.unmount_all()
@@ -105,6 +106,7 @@ class Node:
             self.csi.call("Node", method, request, TIMING.deadline)
         except grpc.RpcError as error:
             code, message = error.code(), error.details() or ""
+            workspace.note(method, error)
         return Call(method, pod.name, pod.volumes[0].name, code, message, 0.0)
 
     # What the daemon says

@@ -15,6 +15,12 @@ def directory() -> Path:
     return Path(os.environ["WEIGHHOUSE_E2E_DIRECTORY"])
 
 
+def note(kind: str, text: object) -> None:
+    """Keeps what the system answered, so that it can be looked through as its logs are (harness.canary)."""
+    with (directory() / "answers.log").open("a", errors="replace") as stream:
+        stream.write(f"{kind}: {text}\n")
+
+
 def mount(*arguments: str) -> None:
     subprocess.run(["mount", *arguments], check=True)
 

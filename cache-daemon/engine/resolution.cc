@@ -1,0 +1,112 @@
+#include "cache-daemon/engine/resolution.h"
+
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "cache-daemon/source/time_limit.h"
+
+namespace weighhouse {
+namespace {
+
+/// The complete snapshot that `model` last meant, to whomever.
+std::optional<store::Snapshot> KnownSnapshotOf(const store::Store& store,
+                                               const ModelReference& model) {
+  std::optional<store::ReferenceRecord> reference = store.FindReference(model.Fingerprint());
+  if (!reference) return std::nullopt;
+  std::optional<store::Snapshot> snapshot = store.FindSnapshot(reference->snapshot_id);
+  if (!snapshot || !snapshot->complete) return std::nullopt;
+  return snapshot;
+}
+
+Resolved FromCache(const store::Snapshot& snapshot, std::shared_ptr<source::Source> source) {
+  return {.listing = ListingOf(snapshot),
+          .source = std::move(source),
+          .served_from = AcquiredTree::ServedFrom::kCache};
+}
+
+/// Its source contradicts itself: to callers kOutOfRange means that a model is larger than may be.
+Error OfSource(Error error) {
+  if (error.code == Code::kOutOfRange) error.code = Code::kFailedPrecondition;
+  return error;
+}
+
+/// What is cached of it and an admin still lets be used. Nothing: not all of it.
+Result<std::optional<Listing>> WholeListingOf(const EngineParts& parts,
+                                              const store::Snapshot& snapshot) {
+  Listing permitted = TRY(parts.sources.Permitted(ListingOf(snapshot)));
+  // What is left out since then makes another snapshot.
+  if (permitted.files.size() < snapshot.files.size()) return std::nullopt;
+  return permitted;
+}
+
+/// What the source lists for these credentials. Where the very commit is here, `known`, their right
+/// to it is all that is asked for, if the source has a cheap answer to that.
+Result<Listing> AskSource(const EngineParts& parts, source::Source& source,
+                          const ModelReference& model, const Caller& caller,
+                          const std::optional<store::Snapshot>& known) {
+  // (A Hub of another address may have other ideas of who may read it.)
+  bool is_here = known && model.IsCommit(model.revision) && !known->anonymous &&
+                 known->origin == source.OriginFor(model);
+  if (is_here && !caller.credentials.empty()) {
+    std::optional<Listing> cached = TRY(WholeListingOf(parts, *known));
+    bool may_read = false;
+    if (cached) may_read = TRY(source.MayRead(model, caller.credentials, parts.stop));
+    if (may_read) return *std::move(cached);
+  }
+  Listing listing = TRY(source::ResolveInTime(source, model, caller.credentials, parts.stop));
+  return parts.sources.Select(listing, model);
+}
+
+}  // namespace
+
+Listing ListingOf(const store::Snapshot& snapshot) {
+  Listing listing{.origin = snapshot.origin,
+                  .revision = snapshot.revision,
+                  .repository = snapshot.repository,
+                  .anonymous = snapshot.anonymous};
+  listing.files.reserve(snapshot.files.size());
+  for (const store::SnapshotFile& file : snapshot.files) listing.files.push_back(file.listed);
+  return listing;
+}
+
+Result<std::optional<Resolved>> ResolveUnasked(const EngineParts& parts,
+                                               const ModelReference& model, const Caller& caller) {
+  std::shared_ptr<source::Source> source = TRY(parts.sources.For(model));
+  if (!model.IsCommit(model.revision)) return std::nullopt;
+  std::optional<store::Snapshot> known = KnownSnapshotOf(parts.store, model);
+  if (!known || !parts.rights.MayHaveUnasked(*known, model, caller)) return std::nullopt;
+  std::optional<Listing> cached = TRY(WholeListingOf(parts, *known));
+  if (!cached) return std::nullopt;
+  return FromCache(*known, std::move(source));
+}
+
+Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& model,
+                              const Caller& caller) {
+  std::optional<Resolved> unasked = TRY(ResolveUnasked(parts, model, caller));
+  if (unasked) return *std::move(unasked);
+  std::shared_ptr<source::Source> source = TRY(parts.sources.For(model));
+  std::optional<store::Snapshot> known = KnownSnapshotOf(parts.store, model);
+  auto asked = parts.clock.Now();
+  Result<Listing> listing = AskSource(parts, *source, model, caller, known);
+  if (listing) {
+    if (!listing->anonymous) parts.rights.Allowed(listing->origin, model, caller, asked);
+    return Resolved{.listing = *std::move(listing), .source = std::move(source)};
+  }
+  Error error = std::move(listing).error();
+  if (Rights::IsRefusal(error.code)) {
+    parts.rights.Refused(source->OriginFor(model), model, caller);
+    if (known) parts.rights.Refused(known->origin, model, caller);
+  }
+  if (!known || !parts.rights.MayHaveAfter(error.code, *known, model, caller)) {
+    return std::unexpected(OfSource(std::move(error)));
+  }
+  spdlog::warn("{}: {}: serving revision {}, which is cached and {}", model.ToString(),
+               error.message, known->revision,
+               known->anonymous ? "public" : "was granted to these credentials or to all");
+  Resolved cached = FromCache(*known, std::move(source));
+  cached.listing = TRY(parts.sources.Permitted(cached.listing));
+  return cached;
+}
+
+}  // namespace weighhouse

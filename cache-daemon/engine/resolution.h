@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/worker_pool.h"
+#include "cache-daemon/engine/engine.h"
+#include "cache-daemon/engine/lease_gate.h"
+#include "cache-daemon/engine/publish_waits.h"
+#include "cache-daemon/engine/rights.h"
+#include "cache-daemon/source/source_registry.h"
+
+namespace weighhouse {
+
+/// The engine's parts that an acquisition works with. Each outlives it.
+struct EngineParts {
+  store::Store& store;
+  source::SourceRegistry& sources;
+  fill::Filler& filler;
+  WorkerPool& workers;    ///< for what takes a moment
+  WorkerPool& resolvers;  ///< for asking sources, which may take minutes
+  LeaseGate& leases;
+  PublishWaits& waits;
+  Rights& rights;
+  const Clock& clock;
+  const metrics::AcquireMetrics& metrics;
+  std::stop_token stop;
+};
+
+/// What a reference means now, as far as this caller may know it.
+struct Resolved {
+  Listing listing;  ///< the selected files
+  std::shared_ptr<source::Source> source;
+  AcquiredTree::ServedFrom served_from = AcquiredTree::ServedFrom::kSource;
+};
+
+/// Asks the source, with the caller's own rights: that is the check of them, and what came of it is
+/// remembered (Rights). Of a commit that is here the source is only asked whether they may have it;
+/// within `rights.recheckAfter` of the last time, and of a public origin's, it isn't asked at all.
+/// With the source away: the last snapshot, of a public origin, or of any to whom the source gave
+/// it within `rights.grantTtl`. To all others a private model stays kUnavailable then: presence is
+/// not permission. Never kOutOfRange: that is the store's, of what is larger than the cache.
+Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& model,
+                              const Caller& caller);
+
+/// The answers of ResolveModel for which nobody need be asked. Nothing: its source must be.
+Result<std::optional<Resolved>> ResolveUnasked(const EngineParts& parts,
+                                               const ModelReference& model, const Caller& caller);
+
+/// The listing that a snapshot's record holds.
+Listing ListingOf(const store::Snapshot& snapshot);
+
+}  // namespace weighhouse

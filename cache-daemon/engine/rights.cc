@@ -1,0 +1,130 @@
+#include "cache-daemon/engine/rights.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/text.h"
+#include "cache-daemon/source/file_filter.h"
+
+namespace weighhouse {
+namespace {
+
+constexpr std::chrono::hours kSweepEvery{1};
+/// A clock that is set right by so little takes nobody's rights away.
+constexpr std::chrono::seconds kClockSlack{60};
+
+/// All that a source can go by: the secret, and the query of a URL, which may be a signature. With
+/// their lengths: no two sets give the same text. Empty: nobody's.
+std::string CredentialOf(const ModelReference& model, const Credentials& credentials) {
+  std::string text;
+  size_t query = model.uri.find('?');
+  if (query != std::string::npos) {
+    std::string_view asked = std::string_view(model.uri).substr(query);
+    text += fmt::format("{} {}", asked.size(), asked);
+  }
+  for (const auto& [name, value] : credentials.values) {
+    text += fmt::format("{} {}{} {}", name.size(), name, value.size(), value);
+  }
+  return text;
+}
+
+/// Servers and curl take `/a/../b` for `/b`: such a name says nothing of what it means.
+bool IsPlain(const std::string& uri) {
+  std::string path = ToLower(uri) + "/";
+  return !path.contains("/../") && !path.contains("/./") && !path.contains("%2e");
+}
+
+bool IsAllowlisted(const RightsOptions& options, const ModelReference& model) {
+  if (options.policy != RightsOptions::Policy::kNeverVerifyAllowlisted) return false;
+  std::string name = model.uri.substr(0, model.uri.find('?'));
+  return IsPlain(name) &&
+         std::ranges::any_of(options.never_verify, [&](const std::string& pattern) {
+           return source::MatchesPattern(pattern, name);
+         });
+}
+
+}  // namespace
+
+Rights::Rights(store::Store& store, const Clock& clock, RightsOptions options)
+    : store_(store), clock_(clock), options_(std::move(options)), swept_(clock.Steady()) {
+  store_.DropGrantsBefore(clock_.Now() - Options().grant_ttl);
+}
+
+void Rights::SetOptions(RightsOptions options) {
+  MutexLock lock(mutex_);
+  options_ = std::move(options);
+}
+
+RightsOptions Rights::Options() const {
+  MutexLock lock(mutex_);
+  return options_;
+}
+
+bool Rights::MayHaveUnasked(const store::Snapshot& snapshot, const ModelReference& model,
+                            const Caller& caller) const {
+  if (snapshot.anonymous) return true;
+  RightsOptions options = Options();
+  return IsAllowlisted(options, model) ||
+         HasGrant(snapshot.origin, model, caller,
+                  std::min(options.recheck_after, options.grant_ttl));
+}
+
+bool Rights::MayHaveAfter(Code failure, const store::Snapshot& snapshot,
+                          const ModelReference& model, const Caller& caller) const {
+  RightsOptions options = Options();
+  if (IsRefusal(failure)) return IsAllowlisted(options, model);
+  if (failure != Code::kUnavailable) return false;
+  return snapshot.anonymous || IsAllowlisted(options, model) ||
+         HasGrant(snapshot.origin, model, caller, options.grant_ttl);
+}
+
+void Rights::Allowed(const std::string& origin, const ModelReference& model, const Caller& caller,
+                     std::chrono::system_clock::time_point asked) {
+  std::string credential = CredentialOf(model, caller.credentials);
+  // Nobody's are everybody's: what they may have is public, and its snapshot says so.
+  if (credential.empty()) return;
+  Result<> recorded = store_.RecordGrant({.origin = origin,
+                                          .credential = credential,
+                                          .pod_namespace = caller.pod_namespace,
+                                          .checked = asked});
+  // Its source is asked again then.
+  if (!recorded) spdlog::warn("a grant is not recorded: {}", recorded.error().message);
+  std::chrono::seconds ttl{0};
+  {
+    MutexLock lock(mutex_);
+    if (clock_.Steady() < swept_ + kSweepEvery) return;
+    swept_ = clock_.Steady();
+    ttl = options_.grant_ttl;
+  }
+  store_.DropGrantsBefore(clock_.Now() - ttl);
+}
+
+void Rights::Refused(const std::string& origin, const ModelReference& model, const Caller& caller) {
+  std::string credential = CredentialOf(model, caller.credentials);
+  if (origin.empty() || credential.empty()) return;
+  Result<> dropped = store_.DropGrant(origin, credential);
+  if (dropped) return;
+  spdlog::error("a grant that its source took back may be here again after a restart: {}",
+                dropped.error().message);
+}
+
+bool Rights::IsRefusal(Code code) {
+  return code == Code::kUnauthenticated || code == Code::kPermissionDenied ||
+         code == Code::kNotFound;
+}
+
+bool Rights::HasGrant(const std::string& origin, const ModelReference& model, const Caller& caller,
+                      std::chrono::seconds at_most) const {
+  std::string credential = CredentialOf(model, caller.credentials);
+  if (credential.empty()) return false;
+  auto checked = store_.GrantChecked(origin, credential);
+  if (!checked) return false;
+  // One from the future is none: whoever sets the clock back makes no grant live longer.
+  auto age = clock_.Now() - *checked;
+  return age < at_most && age > -kClockSlack;
+}
+
+}  // namespace weighhouse

@@ -1,0 +1,204 @@
+// Who may use which origin, as the disk has it: never the credential, and never more than its
+// source said.
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+
+#include "cache-daemon/store/grant_book.h"
+#include "test/cache-daemon/store/store_fixture.h"
+
+namespace weighhouse::store {
+namespace {
+
+constexpr const char* kModelOrigin = "hf+https://hub.test/org/private";
+constexpr const char* kSecretToken = "hf_a_token_that_nobody_may_see";
+
+class GrantTest : public StoreTest {
+ protected:
+  GrantTest() { Open(); }
+  GrantUse Use(std::string_view credential, const std::string& origin = kModelOrigin) const {
+    return {.origin = origin,
+            .credential = credential,
+            .pod_namespace = "team-a",
+            .checked = clock_.Now()};
+  }
+  Result<> Record(std::string_view credential, const std::string& origin = kModelOrigin) {
+    return store_->RecordGrant(Use(credential, origin));
+  }
+  bool Has(std::string_view credential, const std::string& origin = kModelOrigin) const {
+    return store_->GrantChecked(origin, credential).has_value();
+  }
+  std::string GrantsFile() const { return Root() / "grants" / (GrantsKey(kModelOrigin) + ".json"); }
+};
+
+TEST_F(GrantTest, IsOfItsCredentialAtItsOriginOnlyAndSurvivesAStart) {
+  ASSERT_TRUE(Record(kSecretToken));
+  for (int starts = 0; starts < 2; ++starts) {
+    EXPECT_EQ(store_->GrantChecked(kModelOrigin, kSecretToken), clock_.Now());
+    EXPECT_FALSE(Has("another"));
+    EXPECT_FALSE(Has(""));
+    EXPECT_FALSE(Has(kSecretToken, "hf+https://hub.test/org/other"));
+    EXPECT_EQ(store_->Count().grants, 1u);
+    Reopen();
+  }
+  EXPECT_EQ(store_->recovery().grants, 1u);
+}
+
+TEST_F(GrantTest, KeepsNothingOfTheCredential) {
+  ASSERT_TRUE(Record(kSecretToken));
+  ASSERT_TRUE(Record(kSecretToken, "hf+https://hub.test/org/other"));
+  std::set<std::string> macs;
+  for (const auto& [name, content] : FilesBelow(Root())) {
+    EXPECT_THAT(content, testing::Not(testing::HasSubstr(kSecretToken))) << name;
+    EXPECT_THAT(content, testing::Not(testing::HasSubstr(Digest::Of(kSecretToken).Hex()))) << name;
+    if (!name.starts_with("grants/")) continue;
+    auto grants = ParseGrants(content, GrantsKey(name.contains(GrantsKey(kModelOrigin))
+                                                     ? kModelOrigin
+                                                     : "hf+https://hub.test/org/other"));
+    ASSERT_TRUE(grants.has_value()) << grants.error().message;
+    EXPECT_THAT(grants->grants[0].namespaces, testing::ElementsAre("team-a"));
+    macs.insert(grants->grants[0].mac);
+  }
+  EXPECT_EQ(macs.size(), 2u) << "two origins tell that they share a credential";
+}
+
+TEST_F(GrantTest, KeyIsTheDaemonsAloneAndOfThisCache) {
+  struct stat status{};
+  ASSERT_EQ(::stat((Root() / "grant-key").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0600u);
+  std::string key = ReadTestFile(Root() / "grant-key");
+  Reopen();
+  EXPECT_EQ(ReadTestFile(Root() / "grant-key"), key);
+}
+
+TEST_F(GrantTest, LostKeyLosesGrantsAndNothingElse) {
+  TestFiles files = {{"a", "content"}};
+  ASSERT_TRUE(Fill(*store_, ListingOf(files), files));
+  for (const char* damage : {"", "no key\n"}) {
+    ASSERT_TRUE(Record(kSecretToken));
+    Close();
+    std::filesystem::remove(Root() / "grant-key");
+    if (*damage != 0) std::ofstream(Root() / "grant-key") << damage;
+    Open();
+    EXPECT_FALSE(Has(kSecretToken));
+    EXPECT_TRUE(NamesBelow(Root() / "grants").empty());
+    EXPECT_EQ(store_->Count().snapshots_complete, 1u);
+  }
+}
+
+TEST_F(GrantTest, TakenBackIsGoneAtOnceAndForGood) {
+  ASSERT_TRUE(Record("leaving"));
+  ASSERT_TRUE(Record("staying"));
+  ASSERT_TRUE(store_->DropGrant(kModelOrigin, "leaving"));
+  ASSERT_TRUE(store_->DropGrant(kModelOrigin, "leaving")) << "again";
+  EXPECT_FALSE(Has("leaving"));
+  EXPECT_TRUE(Has("staying"));
+  Reopen();
+  EXPECT_FALSE(Has("leaving"));
+  EXPECT_TRUE(Has("staying"));
+  ASSERT_TRUE(store_->DropGrant(kModelOrigin, "staying"));
+  EXPECT_TRUE(NamesBelow(Root() / "grants").empty());
+}
+
+TEST_F(GrantTest, TakenBackOnADiskThatFailsIsGoneAllTheSame) {
+  for (const char* operation : {"WriteFile", "SyncFile", "Rename", "SyncDirectory"}) {
+    SCOPED_TRACE(operation);
+    ASSERT_TRUE(Record("leaving"));
+    ASSERT_TRUE(Record("staying"));
+    filesystem_.FailAt({.operation = operation, .path = "grants", .error_number = EIO});
+    static_cast<void>(store_->DropGrant(kModelOrigin, "leaving"));
+    EXPECT_FALSE(Has("leaving"));
+    Reopen();
+    EXPECT_FALSE(Has("leaving")) << "rather none at all than one that was taken back";
+    static_cast<void>(store_->DropGrant(kModelOrigin, "staying"));
+  }
+}
+
+TEST_F(GrantTest, ThatFailedToBeWrittenIsTakenBackFromTheDiskToo) {
+  filesystem_.FailAt({.operation = "SyncDirectory", .path = "grants", .error_number = EIO});
+  EXPECT_FALSE(Record("leaving"));
+  ASSERT_TRUE(store_->DropGrant(kModelOrigin, "leaving"));
+  Reopen();
+  EXPECT_FALSE(Has("leaving"));
+}
+
+TEST_F(GrantTest, UnreadableIsNone) {
+  ASSERT_TRUE(Record(kSecretToken));
+  std::string good = ReadTestFile(GrantsFile());
+  for (const std::string& bad :
+       {std::string(), good.substr(0, good.size() / 2), std::string(good.size(), '\0'),
+        std::string("{\"origin\": \"other\", \"grants\": []}"), std::string("[]")}) {
+    Close();
+    std::ofstream(GrantsFile(), std::ios::trunc) << bad;
+    Open();
+    EXPECT_FALSE(Has(kSecretToken)) << bad;
+    EXPECT_TRUE(NamesBelow(Root() / "grants").empty());
+  }
+}
+
+TEST_F(GrantTest, TimeIsThatOfTheLastCheckAndWrittenOnlyWhereItIsWorthIt) {
+  ASSERT_TRUE(Record(kSecretToken));
+  int writes = filesystem_.Count("WriteFile", "grants");
+  clock_.Advance(std::chrono::minutes(4));
+  ASSERT_TRUE(Record(kSecretToken));
+  EXPECT_EQ(store_->GrantChecked(kModelOrigin, kSecretToken), clock_.Now());
+  EXPECT_EQ(filesystem_.Count("WriteFile", "grants"), writes);
+  clock_.Advance(std::chrono::minutes(2));
+  ASSERT_TRUE(Record(kSecretToken));
+  EXPECT_EQ(filesystem_.Count("WriteFile", "grants"), writes + 1);
+  Reopen();
+  EXPECT_EQ(store_->GrantChecked(kModelOrigin, kSecretToken), clock_.Now());
+  GrantUse elsewhere = Use(kSecretToken);
+  elsewhere.pod_namespace = "team-b";
+  ASSERT_TRUE(store_->RecordGrant(elsewhere));
+  EXPECT_THAT(
+      ParseGrants(ReadTestFile(GrantsFile()), GrantsKey(kModelOrigin))->grants[0].namespaces,
+      testing::ElementsAre("team-a", "team-b"));
+}
+
+TEST_F(GrantTest, AreBoundedForAnOriginAndTheLeastLatelyCheckedGoes) {
+  for (size_t number = 0; number <= kMostGrants; ++number) {
+    ASSERT_TRUE(Record("credential " + std::to_string(number)));
+    clock_.Advance(std::chrono::seconds(1));
+  }
+  EXPECT_EQ(store_->Count().grants, kMostGrants);
+  EXPECT_FALSE(Has("credential 0"));
+  EXPECT_TRUE(Has("credential 1"));
+}
+
+TEST_F(GrantTest, OldOnesAreForgotten) {
+  ASSERT_TRUE(Record("old"));
+  ASSERT_TRUE(Record("old", "hf+https://hub.test/org/other"));
+  clock_.Advance(std::chrono::hours(2));
+  ASSERT_TRUE(Record("young"));
+  store_->DropGrantsBefore(clock_.Now() - std::chrono::hours(1));
+  EXPECT_FALSE(Has("old"));
+  EXPECT_TRUE(Has("young"));
+  EXPECT_EQ(NamesBelow(Root() / "grants").size(), 1u);
+}
+
+TEST_F(GrantTest, AnOlderRootGetsItsDirectoryAndKey) {
+  Close();
+  std::filesystem::remove(Root() / "grants");
+  std::filesystem::remove(Root() / "grant-key");
+  Open();
+  EXPECT_TRUE(Record(kSecretToken));
+}
+
+TEST(GrantBookTest, ForgetsTheOriginThatWasCheckedLeastLately) {
+  GrantBook book;
+  for (int number : {2, 1, 3}) {
+    std::string origin = "origin " + std::to_string(number);
+    auto checked = std::chrono::system_clock::time_point(std::chrono::seconds(number));
+    book.Put(GrantsKey(origin), {.origin = origin, .grants = {{.mac = "mac", .checked = checked}}});
+  }
+  EXPECT_EQ(book.Surplus(3), std::nullopt);
+  EXPECT_EQ(book.Surplus(2), GrantsKey("origin 1"));
+}
+
+}  // namespace
+}  // namespace weighhouse::store

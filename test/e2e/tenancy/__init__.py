@@ -1,0 +1,1 @@
+"""Who is served what, by whom: the tenancy table and the world in which its cells are tried."""
