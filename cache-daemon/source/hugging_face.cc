@@ -81,7 +81,7 @@ Result<> HuggingFace::CheckOnline() const {
   if (!offline_) return {};
   return Fail(Code::kUnavailable,
               "the Hub is not asked, because sources.huggingface.offline is true: only what is "
-              "cached here and public is served");
+              "cached here, and public or granted to these credentials, is served");
 }
 
 Result<HubAsker> HuggingFace::MakeAsker(const ModelReference& reference,
