@@ -145,6 +145,8 @@ TEST(S3PlaceTest, NamesTheBucketByHostOrByPath) {
   S3Place own{.endpoint = Url::Parse("http://127.0.0.1:9000/prefix").value(), .bucket = "models"};
   EXPECT_EQ(own.UrlOf("eu-west-1", "/k//l", "")->ToString(),
             "http://127.0.0.1:9000/prefix/models//k//l");
+  EXPECT_EQ(own.UrlOf("eu-west-1", "", "list-type=2")->ToString(),
+            "http://127.0.0.1:9000/prefix/models?list-type=2");
   own.addressing = S3Addressing::kVirtual;
   own.endpoint = Url::Parse("https://example.org:9000").value();
   EXPECT_EQ(own.UrlOf("eu-west-1", "k", "")->ToString(), "https://models.example.org:9000/k");
