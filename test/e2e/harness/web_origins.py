@@ -16,10 +16,15 @@ from modelscope_double.server import ModelScopeDouble
 SUMS, MANIFEST = "SHA256SUMS", "model.json"
 
 
-def write_sums(directory: Path) -> None:
+def sums_of(directory: Path) -> str:
     """What sha256sum says of a model's files."""
-    lines = [f"{sha256}  ./{path}\n" for path, sha256 in sorted(digests(directory).items()) if path not in (SUMS, MANIFEST)]
-    (directory / SUMS).write_text("".join(lines))
+    return "".join(f"{sha256}  ./{path}\n" for path, sha256 in sorted(digests(directory).items())
+                   if path not in (SUMS, MANIFEST))
+
+
+def write_sums(directory: Path) -> None:
+    """The list beside the files."""
+    (directory / SUMS).write_text(sums_of(directory))
 
 
 def write_manifest(directory: Path, name: str = MANIFEST, changes: dict[str, dict[str, object]] | None = None) -> None:
