@@ -120,7 +120,7 @@ def test_what_has_no_digest_is_said_to_be_trusted(daemon: CacheDaemon, server: S
 
 def test_the_digests_beside_the_objects_count(daemon: CacheDaemon, server: S3Server, model: Path) -> None:
     uri = server.push(model, "summed")
-    server.put("summed/SHA256SUMS", sums_of(model).encode())
+    server.put("summed/SHA256SUMS", sums_of(model))
     with daemon.client() as cache:
         listed = {file.path: file.identity for file in cache.call(
             "Stat", model=cache.model(uri), credentials=S3Server.KEYS).files}
@@ -201,7 +201,7 @@ def test_a_content_encoding_is_a_label_of_what_is_stored(daemon: CacheDaemon, se
 
 def test_half_an_upload_is_no_model(daemon: CacheDaemon, server: S3Server, model: Path) -> None:
     uri = server.push(model, "half")
-    server.put("half/SHA256SUMS", sums_of(model).encode() + b"0" * 64 + b"  later.safetensors\n")
+    server.put("half/SHA256SUMS", sums_of(model) + b"0" * 64 + b"  later.safetensors\n")
     with daemon.client() as cache, pytest.raises(grpc.RpcError) as refused:
         cache.acquire(uri, credentials=S3Server.KEYS)
     assert refused.value.code() == Code.FAILED_PRECONDITION and "'later.safetensors'" in refused.value.details()

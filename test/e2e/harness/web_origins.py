@@ -16,15 +16,14 @@ from modelscope_double.server import ModelScopeDouble
 SUMS, MANIFEST = "SHA256SUMS", "model.json"
 
 
-def sums_of(directory: Path) -> str:
+def sums_of(directory: Path) -> bytes:
     """What sha256sum says of a model's files."""
-    return "".join(f"{sha256}  ./{path}\n" for path, sha256 in sorted(digests(directory).items())
-                   if path not in (SUMS, MANIFEST))
+    lines = [f"{sha256}  ./{path}\n" for path, sha256 in sorted(digests(directory).items()) if path not in (SUMS, MANIFEST)]
+    return "".join(lines).encode()
 
 
 def write_sums(directory: Path) -> None:
-    """The list beside the files."""
-    (directory / SUMS).write_text(sums_of(directory))
+    (directory / SUMS).write_bytes(sums_of(directory))
 
 
 def write_manifest(directory: Path, name: str = MANIFEST, changes: dict[str, dict[str, object]] | None = None) -> None:
