@@ -83,7 +83,7 @@ std::vector<const ListedFile*> FilesThatShowRights(const std::vector<ListedFile>
   for (const auto& [directory, file] : largest) {
     if (file != nullptr) shown.push_back(file);
   }
-  std::ranges::stable_sort(shown, std::ranges::greater(), &ListedFile::size);
+  std::ranges::sort(shown, std::ranges::greater(), &ListedFile::size);
   shown.resize(std::min(shown.size(), kMostShown));
   return shown;
 }

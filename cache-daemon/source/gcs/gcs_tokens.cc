@@ -135,13 +135,14 @@ Result<std::optional<GcsToken>> GcsTokens::OfMetadataServer(std::stop_token stop
     node_had_one_ = true;
     return found;
   }
-  Error why = found ? Error{Code::kUnavailable, "the metadata server gives no access token now"}
-                    : std::move(found).error();
+  const bool is_absent = found.has_value();
+  Error why{Code::kUnavailable, "the metadata server gives no access token now"};
+  if (!is_absent) why = std::move(found).error();
   if (known) return GoOnWith(kServer, *std::move(known), why);
   MutexLock lock(mutex_);
   // Whoever read by the node's isn't nobody because its server has trouble.
   if (node_had_one_) why = {.code = Code::kUnavailable, .message = std::move(why).message};
-  if (node_had_one_ || !found) return std::unexpected(std::move(why));
+  if (node_had_one_ || !is_absent) return std::unexpected(std::move(why));
   spdlog::info("the node has no Google credentials of its own: buckets are asked without");
   absent_until_ = steady_clock::now() + kNoServerFor;
   return std::nullopt;

@@ -34,7 +34,9 @@ inline std::string Refused(int status, const std::string& code, const std::strin
   return HttpAnswer(status, {}, fmt::format("<Error><Code>{}</Code>{}</Error>", code, more));
 }
 
-inline bool IsList(const ScriptedServer::Request& request) { return request.target.contains("list-type=2"); }
+inline bool IsList(const ScriptedServer::Request& request) {
+  return request.target.contains("list-type=2");
+}
 
 /// A source of one endpoint, and a caller of it.
 class S3Caller {
