@@ -142,10 +142,12 @@ TEST(GcsSourceTest, RefusesHostileLists) {
   ScriptedServer endless([](const Request&) { return Reply{Answer({{"nextPageToken", "same"}})}; });
   EXPECT_EQ(GcsCaller(endless).Resolve("gs://bucket/m").error().code, Code::kInvalidArgument);
   EXPECT_LE(endless.Requests().size(), 3U);
-  std::string deep(100'000, '['), many = "[";
+  std::string deep = std::string(1000, '[') + std::string(1000, ']'), many = "[";
   for (int i = 0; i < 100'000; ++i) many += "0,";
+  std::string items = R"(","items":[)" + ObjectOf("m/a").dump() + "]}";
   for (const std::string& body :
-       {std::string("<html>"), R"({"items":)" + deep, R"({"items":)" + many + "0]}"}) {
+       {std::string("<html>"), R"({"x":)" + deep + R"(,"y":")" + items,
+        R"({"x":)" + many + R"(0],"y":")" + items}) {
     ScriptedServer page([&](const Request&) { return Reply{HttpAnswer(200, {}, body)}; });
     auto listing = GcsCaller(page).Resolve("gs://bucket/m");
     ASSERT_FALSE(listing) << body.substr(0, 20);
