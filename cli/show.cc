@@ -205,21 +205,29 @@ std::string FileState(const pb::StatResponse::File& file) {
 
 std::string InspectText(const pb::StatResponse& stat) {
   Table table({{"FILE"}, {"SIZE", Align::kRight}, {"STATE"}, {"IDENTITY"}});
-  size_t selected = 0;
+  size_t selected = 0, without_digest = 0;
   Bytes left_out = 0;
   for (const pb::StatResponse::File& file : stat.files()) {
     table.AddRow(
         {Printable(file.path(), 1000), FormatBytes(file.size()), FileState(file), file.identity()});
     if (file.selected()) ++selected;
+    if (file.selected() && file.identity().starts_with("version:")) ++without_digest;
     if (!file.selected()) left_out += file.size();
   }
+  std::string trust =
+      without_digest == 0
+          ? ""
+          : fmt::format(
+                "no digest   of {} from their source: what came first is trusted, and must "
+                "be that from then on\n",
+                without_digest);
   return fmt::format(
       "origin      {}\nrevision    {}\nsnapshot    {}\n\n{}\n"
       "selected    {} in {} of {} files\nleft out    {} by the patterns (--allow and --ignore "
       "change them)\n"
-      "to fetch    {}\nclaim size  {} holds it\n",
+      "{}to fetch    {}\nclaim size  {} holds it\n",
       stat.origin(), stat.revision(), stat.snapshot_id(), table.ToString(),
-      FormatBytes(stat.bytes_selected()), selected, stat.files_size(), FormatBytes(left_out),
+      FormatBytes(stat.bytes_selected()), selected, stat.files_size(), FormatBytes(left_out), trust,
       FormatBytes(stat.bytes_missing()), FormatBytes(stat.recommended_claim_bytes()));
 }
 

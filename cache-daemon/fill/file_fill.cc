@@ -265,7 +265,9 @@ void FileFill::RangeEnded(RangeTransfer& range, const source::TransferEnd& end) 
     DropAttempt();
     return Prepare(Want::kLocationAndIngest);
   }
-  if (IsDenial(error)) return OnRangeRefused(range, error);
+  // What lies elsewhere now, its source finds; no second try at the same URL does.
+  bool moved = end.http_status >= 300 && end.http_status < 400 && refusals_ < kMaxRefusals;
+  if (IsDenial(error) || moved) return OnRangeRefused(range, error);
   if (error.code == Code::kOutOfRange || (whole_file_ && IsTemporary(error.code))) {
     return StartAfresh(error);
   }

@@ -1,5 +1,6 @@
 #include "cache-daemon/fill/file_preparation.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include "base/fault.h"
@@ -42,15 +43,19 @@ Result<PreparedFile> PrepareFile(const FillContext& context, const FileAskers::A
   return prepared;
 }
 
+std::string TrustOnFirstUse(const ListedFile& file, const source::FileLocation& location) {
+  const std::optional<ContentChecksum>& checksum = location.checksum;
+  bool has_digest = file.identity.kind != FileIdentity::Kind::kVersionToken ||
+                    (checksum && checksum->kind == ContentChecksum::Kind::kSha256);
+  if (has_digest) return "";
+  std::string but = checksum ? fmt::format(", only a {}", ChecksumKindName(checksum->kind)) : "";
+  return fmt::format(
+      "its source gives no digest of it{}: its sha256 is what comes now (trust on first use)", but);
+}
+
 ContentClaims ClaimsOf(const ListedFile& file, const source::FileLocation& location) {
-  bool vouched =
-      file.identity.kind != FileIdentity::Kind::kVersionToken || location.checksum.has_value();
-  if (!vouched) {
-    spdlog::info(
-        "fill {}: its source gives no digest of it: its sha256 is what comes now (trust on "
-        "first use)",
-        file.path);
-  }
+  std::string trust = TrustOnFirstUse(file, location);
+  if (!trust.empty()) spdlog::info("fill {}: {}", file.path, trust);
   return {.identity = file.identity, .size = file.size, .checksum = location.checksum};
 }
 

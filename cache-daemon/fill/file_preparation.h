@@ -22,8 +22,11 @@ enum class Want { kLocation, kLocationAndIngest };
 Result<PreparedFile> PrepareFile(const FillContext& context, const FileAskers::Asker& asker,
                                  const std::string& ingest_id, Want want);
 
-/// What the file's bytes must be, by its listing and its location. Says in the log where that is
-/// nothing, and what is found will be trusted from then on.
+/// Why the file's first content is taken for the true one, where its source names none by a digest:
+/// a CRC tells accidents, and anybody can make other bytes that have it. Empty: it does.
+std::string TrustOnFirstUse(const ListedFile& file, const source::FileLocation& location);
+
+/// What the file's bytes must be, by its listing and its location. Says TrustOnFirstUse in the log.
 ContentClaims ClaimsOf(const ListedFile& file, const source::FileLocation& location);
 
 /// Where only a version token tells the file's content apart: asks once more whether it is still

@@ -39,7 +39,7 @@ Result<std::optional<Url>> BucketEndpoint(std::string text, std::string_view of)
   if (!url || !url->query.empty()) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("{} endpoint '{}' is not usable: give https://host[:port][/path]", of,
-                            Printable(text.substr(0, text.find('?')))));
+                            ShownUrl(text)));
   }
   if (url->scheme == "http" && !url->IsLoopback()) {
     spdlog::warn("the {} endpoint {} is plain http: models travel unprotected", of, url->Origin());
@@ -63,8 +63,8 @@ Result<std::unique_ptr<BucketSources>> BucketSources::Create(const BucketOptions
   if (s3.region.empty()) s3.region = "us-east-1";
   if (!IsS3Region(s3.region)) {
     return Fail(Code::kInvalidArgument,
-                fmt::format("the S3 region '{}' is none: give one such as eu-central-1",
-                            Printable(s3.region)));
+                "the S3 region (sources.s3.region, or the environment's AWS_REGION) is none: give "
+                "one such as eu-central-1");
   }
   s3.addressing = options.s3_addressing;
   sources->s3_client_ = std::make_shared<S3Client>(http);

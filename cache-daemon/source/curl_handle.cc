@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -94,7 +95,9 @@ std::shared_ptr<const ConnectionPolicy> PolicyOrDefault(
 }
 
 CurlList HeaderList(const std::vector<std::string>& headers) {
-  CurlList list(curl_slist_append(nullptr, "Accept-Encoding: identity"));
+  bool chosen = std::ranges::any_of(
+      headers, [](const std::string& header) { return header.starts_with("Accept-Encoding:"); });
+  CurlList list(chosen ? nullptr : curl_slist_append(nullptr, "Accept-Encoding: identity"));
   for (const std::string& header : headers) {
     curl_slist* longer = curl_slist_append(list.get(), header.c_str());
     if (longer == nullptr) break;       // out of memory: the server will miss the header and say so

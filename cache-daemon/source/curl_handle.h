@@ -50,7 +50,8 @@ Result<> CheckCurlOptions(const CurlOptions& options);
 void PrepareCurl(CURL* easy, const CurlOptions& options, const std::string& url,
                  ConnectionGuard& guard);
 
-/// "Name: value" lines as libcurl takes them, `Accept-Encoding: identity` added.
+/// "Name: value" lines as libcurl takes them, `Accept-Encoding: identity` added where
+/// they don't say another.
 CurlList HeaderList(const std::vector<std::string>& headers);
 
 /// `policy`, or one that allows nothing but the default.

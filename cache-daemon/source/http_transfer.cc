@@ -92,7 +92,8 @@ size_t HttpTransfer::TakeHeader(std::string_view line) {
   bool end_of_headers = line == "\r\n" || line == "\n";
   if (!end_of_headers || !HasContent(headers_.status())) return line.size();
   // Before the first byte of the body: what doesn't fit is never brought.
-  Result<> fits = CheckContent(headers_, range_, SizeOfUrl(location_));
+  Encoding encoding = location_.stored_as_is ? Encoding::kLabel : Encoding::kOfTransfer;
+  Result<> fits = CheckContent(headers_, range_, SizeOfUrl(location_), encoding);
   return fits ? line.size() : Break(std::move(fits).error());
 }
 

@@ -9,7 +9,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -134,29 +133,6 @@ bool IsPathLeftOut(const std::string& path) {
   return std::ranges::any_of(SplitAndTrim(path, '/'), IsLeftOut);
 }
 
-/// Gives the files that `sums` lists their digests, and drops the list itself from them. A file
-/// that is listed and isn't there: somebody is still copying, or lost it.
-Result<> TakeDigests(const Sums& sums, std::vector<ListedFile>& files) {
-  std::erase_if(files, [](const ListedFile& file) { return file.path == kSha256Sums; });
-  size_t found = 0;
-  std::set<std::string_view> there;
-  for (ListedFile& file : files) {
-    there.insert(file.path);
-    auto sum = sums.find(file.path);
-    if (sum == sums.end()) continue;
-    file.identity = {FileIdentity::Kind::kSha256, sum->second.Hex()};
-    ++found;
-  }
-  if (found == sums.size()) return {};
-  for (const auto& [path, sha256] : sums) {
-    if (there.contains(path) || IsPathLeftOut(path)) continue;
-    return Fail(Code::kFailedPrecondition,
-                fmt::format("{} lists '{}', which isn't there: finish the copy, or mend the list",
-                            kSha256Sums, Printable(path)));
-  }
-  return {};
-}
-
 std::string RevisionOf(const std::vector<ListedFile>& files) {
   Hasher hasher(Hasher::Algorithm::kSha256);
   for (const ListedFile& file : files) {
@@ -179,7 +155,11 @@ Result<Listing> LocalPath::Resolve(const ModelReference& reference, const Creden
     TRY(walk.List(place.path, "", 0));
     listing.files = walk.TakeFiles();
     std::optional<Sums> sums = TRY(ReadSums(place.path, place.root));
-    if (sums) TRY(TakeDigests(*sums, listing.files));
+    if (sums) {
+      // The list itself is no part of the model.
+      std::erase_if(listing.files, [](const ListedFile& file) { return file.path == kSha256Sums; });
+      TRY(ApplySha256Sums(*sums, listing.files, IsPathLeftOut));
+    }
   } else {
     ListedFile file = TRY(DescribeOne(place, std::filesystem::path(reference.uri).filename()));
     listing.files.push_back(std::move(file));

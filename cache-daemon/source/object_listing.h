@@ -1,6 +1,9 @@
 #pragma once
 
+#include <functional>
+#include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/model.h"
@@ -19,5 +22,36 @@ std::string VersionTokenOf(const ListedFile& file);
 /// The object's key: of a listing of one object, whose origin doesn't end with a slash, `path`
 /// itself; else what lies at the file's path below it.
 std::string KeyOf(const Listing& listing, const std::string& path, const ListedFile& file);
+
+/// Gathers what a store lists below a prefix, page by page, and keeps no more of it than a listing
+/// may have: kMaxFiles files, kMaxBytes of names.
+class ObjectList {
+ public:
+  static constexpr size_t kMaxBytes = size_t{16} << 20;
+
+  /// `place` is what messages call it (s3://bucket/prefix); keys begin with `prefix`.
+  ObjectList(std::string place, std::string prefix);
+
+  /// kInvalidArgument for a key that lies elsewhere or can't become a name (CheckPath), and once
+  /// there is too much.
+  Result<> Add(std::string_view key, Bytes size, std::string_view token);
+  /// What there is too much of is the error of a list without end, too.
+  Error TooLong() const;
+  std::vector<ListedFile> Take() { return std::move(files_); }
+
+ private:
+  const std::string place_, prefix_;
+  size_t bytes_ = 0;
+  std::vector<ListedFile> files_;
+};
+
+/// Whose bytes show that a caller may read what it may list, which is another right: the largest
+/// file of each directory, since policies go by prefixes. At most 64, the largest first; files
+/// without bytes show nothing.
+std::vector<const ListedFile*> FilesThatShowRights(const std::vector<ListedFile>& files);
+
+/// Calls `read_byte` with each of these, some at a time, and returns the first error.
+Result<> ShowRights(const std::vector<ListedFile>& files, std::stop_token stop,
+                    const std::function<Result<>(const ListedFile&)>& read_byte);
 
 }  // namespace weighhouse::source

@@ -9,13 +9,13 @@ namespace {
 
 constexpr int kMaxRedirects = 5;
 
+}  // namespace
+
 bool IsRedirect(const HttpResponse& response) {
   int status = response.status();
   bool followed = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
   return followed && response.headers.Has("location");
 }
-
-}  // namespace
 
 Result<RedirectedResponse> SendRedirected(HttpClient& client, const RedirectedRequest& request,
                                           std::stop_token stop) {

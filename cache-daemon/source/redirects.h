@@ -32,7 +32,10 @@ struct RedirectedResponse {
   bool left_origin = false;
 };
 
-/// Follows at most five redirects (301, 302, 303, 307, 308). Errors: HttpClient::Send's,
+/// An answer that sends its reader elsewhere (301, 302, 303, 307, 308) and says where.
+bool IsRedirect(const HttpResponse& response);
+
+/// Follows at most five redirects. Errors: HttpClient::Send's,
 /// RedirectTarget's, kUnavailable after five.
 Result<RedirectedResponse> SendRedirected(HttpClient& client, const RedirectedRequest& request,
                                           std::stop_token stop);

@@ -1,6 +1,7 @@
 #include "cache-daemon/source/sha256sums.h"
 
 #include <optional>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -79,12 +80,40 @@ Result<std::map<std::string, Digest>> ParseSha256Sums(std::string_view text) {
   return sums;
 }
 
-void ApplySha256Sums(const std::map<std::string, Digest>& sums, std::vector<ListedFile>& files) {
+Result<> ApplySha256Sums(const std::map<std::string, Digest>& sums, std::vector<ListedFile>& files,
+                         const std::function<bool(const std::string&)>& is_left_out) {
+  std::set<std::string_view> there;
   for (ListedFile& file : files) {
+    there.insert(file.path);
     auto found = sums.find(file.path);
-    if (found == sums.end()) continue;
+    if (found == sums.end() || file.path == kSha256Sums) continue;
     file.identity = {.kind = FileIdentity::Kind::kSha256, .value = found->second.Hex()};
   }
+  for (const auto& [path, sha256] : sums) {
+    if (there.contains(path) || path == kSha256Sums) continue;
+    if (is_left_out && is_left_out(path)) continue;
+    return Fail(Code::kFailedPrecondition,
+                fmt::format("{} lists '{}', which isn't there: finish the copy, or mend the list",
+                            kSha256Sums, Printable(path)));
+  }
+  return {};
+}
+
+Result<> ApplySha256Text(std::string_view text, std::string_view name,
+                         std::vector<ListedFile>& files) {
+  auto sums = ParseSha256Sums(text);
+  Result<> applied = sums ? ApplySha256Sums(*sums, files) : std::unexpected(sums.error());
+  if (!applied) return std::unexpected(std::move(applied).error().Within(Printable(name)));
+  return {};
+}
+
+Result<> ApplySha256Text(std::string_view text, std::string_view name, ListedFile& file) {
+  auto sums = ParseSha256Sums(text);
+  if (!sums) return std::unexpected(std::move(sums).error().Within(Printable(name)));
+  auto found = sums->find(file.path);
+  if (found == sums->end()) return {};
+  file.identity = {.kind = FileIdentity::Kind::kSha256, .value = found->second.Hex()};
+  return {};
 }
 
 }  // namespace weighhouse::source

@@ -34,6 +34,8 @@ struct FileLocation {
   std::shared_ptr<const Enclosure> enclosure;
   /// Of the whole file, where the source has one beside the identity: its bytes must have it too.
   std::optional<ContentChecksum> checksum;
+  /// A Content-Encoding there is a label of the bytes that are stored: they come as they are.
+  bool stored_as_is = false;
 };
 
 /// One kind of place where models come from. Thread-safe; calls block for network time, bounded by

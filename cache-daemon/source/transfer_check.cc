@@ -70,9 +70,9 @@ Meaning MeaningOf(int status) {
 bool HasContent(int status) { return status == 200 || status == 206; }
 
 Result<> CheckContent(const HttpHeaders& headers, const std::optional<ByteRange>& range,
-                      std::optional<Bytes> size) {
+                      std::optional<Bytes> size, Encoding meaning) {
   std::string encoding = ToLower(headers.Find("content-encoding"));
-  if (!encoding.empty() && encoding != "identity") {
+  if (meaning == Encoding::kOfTransfer && !encoding.empty() && encoding != "identity") {
     return OtherBytes(fmt::format("the content came encoded ({}), though identity was asked for",
                                   Printable(encoding, 40)));
   }
@@ -100,6 +100,10 @@ Result<> CheckContent(const HttpHeaders& headers, const std::optional<ByteRange>
 Error AnswerFailure(const HttpHeaders& headers, std::string_view body,
                     std::chrono::system_clock::time_point now) {
   Meaning meaning = MeaningOf(headers.status());
+  // S3's word for keys that ended since the file was located.
+  if (headers.status() == 400 && body.contains("<Code>ExpiredToken</Code>")) {
+    meaning = {Code::kUnauthenticated, "the keys have ended"};
+  }
   std::string message = fmt::format("HTTP {}: {}", headers.status(), meaning.text);
   std::string said = Printable(Trim(body), 500);
   if (!said.empty()) message += fmt::format("; it says: {}", said);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "cache-daemon/source/proxies.h"
 
 namespace weighhouse::source {
 namespace {
@@ -30,9 +31,8 @@ Result<> SetText(CURLU* url, std::string_view text) {
   CURLUcode code =
       curl_url_set(url, CURLUPART_URL, encoded.c_str(), CURLU_PATH_AS_IS | CURLU_DISALLOW_USER);
   if (code == CURLUE_OK) return {};
-  std::string_view shown = text.substr(0, text.find_first_of("?#"));
-  return Fail(Code::kInvalidArgument, fmt::format("'{}' is not a usable URL: {}", Printable(shown),
-                                                  curl_url_strerror(code)));
+  return Fail(Code::kInvalidArgument,
+              fmt::format("'{}' is not a usable URL: {}", ShownUrl(text), curl_url_strerror(code)));
 }
 
 Result<Url> TakeApart(CURLU* parsed) {
@@ -59,8 +59,8 @@ Result<CurlUrl> Parsed(std::string_view text) {
   if (!url) return Fail(Code::kResourceExhausted, "out of memory for a URL");
   // curl would guess a scheme from the host's name.
   if (!text.contains("://")) {
-    return Fail(Code::kInvalidArgument, fmt::format("'{}' is not a URL: it has no scheme",
-                                                    Printable(text.substr(0, text.find('?')))));
+    return Fail(Code::kInvalidArgument,
+                fmt::format("'{}' is not a URL: it has no scheme", ShownUrl(text)));
   }
   TRY(SetText(url.get(), text));
   return url;
@@ -112,6 +112,12 @@ std::optional<std::string> Url::QueryValue(std::string_view name) const {
     return equals == std::string::npos ? "" : PercentDecode(parameter.substr(equals + 1));
   }
   return std::nullopt;
+}
+
+std::string ShownUrl(std::string_view text) {
+  // The user first: a password may have what looks like the beginning of a query.
+  std::string shown = WithoutUser(text);
+  return Printable(std::string_view(shown).substr(0, shown.find_first_of("?#")));
 }
 
 std::optional<std::string> PercentDecode(std::string_view text) {

@@ -39,6 +39,10 @@ struct Url {
   std::optional<std::string> QueryValue(std::string_view name) const;
 };
 
+/// What of a text that should be a URL may stand in a message: printable, without user, query and
+/// fragment, each of which may be a secret.
+std::string ShownUrl(std::string_view text);
+
 /// Decodes %XX; nothing if an escape is broken.
 std::optional<std::string> PercentDecode(std::string_view text);
 

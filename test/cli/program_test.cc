@@ -135,6 +135,14 @@ TEST_F(ProgramTest, InspectsWithPatternsRevisionAndToken) {
   EXPECT_FALSE((result.out + result.err).contains("hf_secret"));
 }
 
+TEST_F(ProgramTest, InspectSaysWhatHasNoDigest) {
+  engine_.stat_outcome = TwoFiles();
+  EXPECT_THAT(Run({"inspect", "s3://bucket/m"}).out, Not(HasSubstr("no digest")));
+  FileIdentity version{.kind = FileIdentity::Kind::kVersionToken, .value = "etag e of a"};
+  for (auto& file : engine_.stat_outcome->files) file.listed.identity = version;
+  EXPECT_THAT(Run({"inspect", "s3://bucket/m"}).out, HasSubstr("no digest   of 1 from"));
+}
+
 TEST_F(ProgramTest, TakesTheTokenFromAFile) {
   engine_.stat_outcome = TwoFiles();
   std::ofstream(directory_ + "/token") << "hf_file\n";

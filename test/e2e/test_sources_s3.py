@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Callable, Iterator
@@ -14,7 +15,7 @@ from harness.buckets import S3Server
 from harness.daemon import CacheDaemon
 from harness.models import MIB, digests, make_model
 from harness.node import Node
-from harness.sources import sums_of
+from harness.web_origins import sums_of
 
 Code = grpc.StatusCode
 NewDaemon = Callable[..., CacheDaemon]
@@ -155,7 +156,7 @@ def test_a_public_bucket_is_everybodys(new_daemon: NewDaemon, model: Path) -> No
     public = S3Server(workspace.directory() / "s3-public")
     try:
         uri = public.push(model, "open")
-        public.let_everybody_read()
+        public.let_everybody("GetObject", "ListBucket")
         daemon = new_daemon()
         daemon.change("sources", s3={"endpoint": public.url})
         daemon.start()
@@ -167,6 +168,51 @@ def test_a_public_bucket_is_everybodys(new_daemon: NewDaemon, model: Path) -> No
         assert record["origin"] == f"s3+{public.url}/{S3Server.BUCKET}/open/"
     finally:
         public.stop()
+
+
+def test_a_public_list_opens_no_private_object(new_daemon: NewDaemon, model: Path) -> None:
+    listed = S3Server(workspace.directory() / "s3-listed")
+    try:
+        uri = listed.push(model, "half-open")
+        listed.let_everybody("ListBucket")
+        daemon = new_daemon()
+        daemon.change("sources", s3={"endpoint": listed.url})
+        daemon.start()
+        with daemon.client() as cache:
+            for when in ("cold", "cached"):
+                assert b"half-open/config.json" in listed.list_as_nobody("half-open/"), when
+                with pytest.raises(grpc.RpcError) as refused:
+                    cache.acquire(uri)
+                assert refused.value.code() == Code.UNAUTHENTICATED, when
+                ready = cache.acquire(uri, credentials=S3Server.KEYS)
+                record = json.loads((daemon.root / "snapshots" / f"{ready.snapshot_id}.json").read_text())
+                assert record["anonymous"] is False, when
+    finally:
+        listed.stop()
+
+
+def test_a_content_encoding_is_a_label_of_what_is_stored(daemon: CacheDaemon, server: S3Server) -> None:
+    packed = gzip.compress(b"text " * 100_000)
+    server.put("labelled/vocab.json", packed, ContentEncoding="gzip")
+    with daemon.client() as cache:
+        ready = cache.acquire(f"s3://{S3Server.BUCKET}/labelled", credentials=S3Server.KEYS)
+    assert (daemon.root / ready.tree / "vocab.json").read_bytes() == packed
+
+
+def test_half_an_upload_is_no_model(daemon: CacheDaemon, server: S3Server, model: Path) -> None:
+    uri = server.push(model, "half")
+    server.put("half/SHA256SUMS", sums_of(model) + b"0" * 64 + b"  later.safetensors\n")
+    with daemon.client() as cache, pytest.raises(grpc.RpcError) as refused:
+        cache.acquire(uri, credentials=S3Server.KEYS)
+    assert refused.value.code() == Code.FAILED_PRECONDITION and "'later.safetensors'" in refused.value.details()
+
+
+def test_the_digest_beside_one_object_counts(daemon: CacheDaemon, server: S3Server) -> None:
+    server.put("beside/model.gguf", b"not what SHA256SUMS says")
+    server.put("beside/SHA256SUMS", b"0" * 64 + b"  model.gguf\n" + b"1" * 64 + b"  another\n")
+    with daemon.client() as cache, pytest.raises(grpc.RpcError) as refused:
+        cache.acquire(f"s3://{S3Server.BUCKET}/beside/model.gguf", credentials=S3Server.KEYS)
+    assert refused.value.code() == Code.DATA_LOSS and "want sha256:" in refused.value.details()
 
 
 def test_the_nodes_keys_are_for_all_where_an_admin_says_so(new_daemon: NewDaemon, server: S3Server,
@@ -184,5 +230,5 @@ def test_the_nodes_keys_are_for_all_where_an_admin_says_so(new_daemon: NewDaemon
                 continue
             ready = cache.acquire(uri)
         record = json.loads((daemon.root / "snapshots" / f"{ready.snapshot_id}.json").read_text())
-        assert record["anonymous"] is False
+        assert record["anonymous"] is True, "what the node's keys may read is for all tenants"
         daemon.end()

@@ -1,5 +1,6 @@
 #include "cache-daemon/source/gcs/gcs_answers.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -7,53 +8,65 @@
 
 #include "base/text.h"
 #include "cache-daemon/source/file_name.h"
+#include "cache-daemon/source/json_text.h"
 
 namespace weighhouse::source {
 namespace {
 
 using Json = nlohmann::json;
 
-/// Page tokens and names (1024 octets at most) are shorter.
-constexpr size_t kMaxGcsText = 8192;
+constexpr size_t kMaxNameBytes = 1024;  ///< GCS' own limit
+constexpr size_t kMaxPageTokenBytes = 8192;
+/// Of values in an answer: a thousand objects have a twentieth. The parser takes many times the
+/// bytes of each.
+constexpr std::ptrdiff_t kMaxValues = 100'000;
 
-std::string GcsText(const Json& object, const char* name) {
-  auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+/// By the commas and brackets that values can't do without, those in strings not counted.
+bool HasTooManyValues(std::string_view json) {
+  std::ptrdiff_t values = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < json.size(); ++i) {
+    if (in_string && json[i] == '\\')
+      ++i;
+    else if (json[i] == '"')
+      in_string = !in_string;
+    else if (!in_string && std::string_view(",[{").contains(json[i]))
+      ++values;
+  }
+  return values > kMaxValues;
 }
 
-/// The whole document as an object; nothing if it is none. Its nesting is bounded by the body's.
+/// The whole document as an object; nothing if it is none, or has more in it than an answer has.
 std::optional<Json> ParseDocument(std::string_view json) {
+  if (IsTooDeep(json) || HasTooManyValues(json)) return std::nullopt;
   Json document = Json::parse(json, nullptr, false);
   if (!document.is_object()) return std::nullopt;
   return document;
 }
 
 std::unexpected<Error> NoDocument(std::string_view json) {
-  return Fail(Code::kUnavailable, fmt::format("the answer is no JSON object (a proxy's page?): {}",
-                                              Printable(Trim(json), 80)));
+  return Fail(Code::kUnavailable,
+              fmt::format("the answer is no JSON object of GCS (a proxy's page?): {}",
+                          Printable(Trim(json), 80)));
 }
 
 Result<GcsObject> ToObject(const Json& item) {
   if (!item.is_object()) return Fail(Code::kInvalidArgument, "the bucket lists what is no object");
-  GcsObject object{.name = GcsText(item, "name"), .generation = GcsText(item, "generation")};
+  GcsObject object{.name = TextAt(item, "name"), .generation = TextAt(item, "generation")};
   auto refuse = [&](std::string_view what) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("the bucket lists '{}' {}: refused", Printable(object.name), what));
   };
-  if (object.name.empty() || object.name.size() > kMaxGcsText) {
+  if (object.name.empty() || object.name.size() > kMaxNameBytes) {
     return refuse("with an impossible name");
   }
-  auto size = ParseNumber(GcsText(item, "size"));
+  auto size = ParseNumber(TextAt(item, "size"));
   if (!size || *size > kMaxFileBytes) return refuse("without a possible size");
   object.size = *size;
   if (!ParseNumber(object.generation)) return refuse("without a generation");
-  std::string encoding = GcsText(item, "contentEncoding");
-  if (!encoding.empty() && encoding != "identity") {
-    return refuse("with contentEncoding " + Printable(encoding, 40) +
-                  ", so that it arrives as other bytes: store it without");
-  }
+  object.is_gzip = ToLower(TextAt(item, "contentEncoding")) == "gzip";
   object.crc32c =
-      ContentChecksum::FromBase64(ContentChecksum::Kind::kCrc32c, GcsText(item, "crc32c"));
+      ContentChecksum::FromBase64(ContentChecksum::Kind::kCrc32c, TextAt(item, "crc32c"));
   return object;
 }
 
@@ -62,8 +75,8 @@ std::string SaidBy(const HttpResponse& response) {
   std::optional<Json> document = ParseDocument(response.body);
   if (!document || !document->contains("error")) return "";
   const Json& error = (*document)["error"];
-  if (error.is_object()) return Printable(GcsText(error, "message"), 300);
-  return Printable(GcsText(*document, "error_description"), 300);
+  if (error.is_object()) return Printable(TextAt(error, "message"), 300);
+  return Printable(TextAt(*document, "error_description"), 300);
 }
 
 }  // namespace
@@ -71,7 +84,7 @@ std::string SaidBy(const HttpResponse& response) {
 Result<GcsPage> ParseGcsPage(std::string_view json) {
   std::optional<Json> document = ParseDocument(json);
   if (!document) return NoDocument(json);
-  GcsPage page{.next = GcsText(*document, "nextPageToken")};
+  GcsPage page{.next = TextAt(*document, "nextPageToken")};
   auto items = document->find("items");
   if (items != document->end() && items->is_array()) {
     for (const Json& item : *items) {
@@ -79,7 +92,7 @@ Result<GcsPage> ParseGcsPage(std::string_view json) {
       if (!object.name.ends_with('/')) page.objects.push_back(std::move(object));
     }
   }
-  if (page.next.size() <= kMaxGcsText) return page;
+  if (page.next.size() <= kMaxPageTokenBytes) return page;
   return Fail(Code::kInvalidArgument, "the bucket's list goes on at an impossible token: refused");
 }
 

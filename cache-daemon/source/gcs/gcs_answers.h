@@ -17,8 +17,9 @@ namespace weighhouse::source {
 struct GcsObject {
   std::string name;  ///< raw octets
   Bytes size = 0;
-  std::string generation;  ///< decimal
-  std::optional<ContentChecksum> crc32c;
+  std::string generation;                 ///< decimal
+  std::optional<ContentChecksum> crc32c;  ///< of what is stored, as `size` is
+  bool is_gzip = false;  ///< it is stored so, and unpacked for who doesn't say gzip
 };
 
 struct GcsPage {
@@ -27,9 +28,8 @@ struct GcsPage {
 };
 
 /// One page of `GET /storage/v1/b/{bucket}/o` (cloud.google.com/storage/docs/json_api).
-/// kUnavailable for what is no JSON object; kInvalidArgument for an object without name, size or
-/// generation, and one that is stored gzip-encoded: it would arrive as other bytes than its
-/// checksum's.
+/// kUnavailable for what is no JSON object, or nests or holds more than an answer of GCS does;
+/// kInvalidArgument for an object without a name of at most 1024 octets, size or generation.
 Result<GcsPage> ParseGcsPage(std::string_view json);
 /// One object's metadata; errors as ParseGcsPage's.
 Result<GcsObject> ParseGcsObject(std::string_view json);

@@ -10,12 +10,16 @@
 #include "cache-daemon/source/file_name.h"
 #include "cache-daemon/source/object_listing.h"
 #include "cache-daemon/source/sha256sums.h"
+#include "cache-daemon/source/transfer_check.h"
 
 namespace weighhouse::source {
 namespace {
 
 constexpr int kMaxGcsPages = 2000;
 constexpr Bytes kGcsPageLimit = 8 * kMiB;
+/// Of a location whose token is at its end: long enough to try.
+constexpr std::chrono::seconds kShortestTokenLife{5};
+constexpr Bytes kSmallGcsAnswer = 64 * kKiB;
 constexpr std::string_view kObjectFields = "name,size,generation,crc32c,contentEncoding";
 constexpr std::string_view kGeneration = "generation ";
 
@@ -24,10 +28,12 @@ std::string GenerationOf(const ListedFile& file) {
   return token.starts_with(kGeneration) ? token.substr(kGeneration.size()) : "";
 }
 
-ListedFile ToFile(const GcsObject& object, std::string path) {
-  FileIdentity identity =
-      VersionIdentity(fmt::format("{}{}", kGeneration, object.generation), path);
-  return {.path = std::move(path), .size = object.size, .identity = std::move(identity)};
+std::string TokenOf(const GcsObject& object) {
+  return fmt::format("{}{}", kGeneration, object.generation);
+}
+
+std::string SubjectOf(const std::string& bucket, const std::string& name) {
+  return fmt::format("gs://{}/{}", bucket, Printable(name));
 }
 
 }  // namespace
@@ -52,33 +58,25 @@ Result<Listing> GcsSource::Resolve(const ModelReference& reference, const Creden
   const std::string prefix = place.Prefix();
   Listing listing{.origin = fmt::format("gs+{}/{}/{}", endpoint_text_, place.bucket, prefix),
                   .anonymous = !asker.token || asker.token->of_node};
-  Result<std::vector<GcsObject>> objects = List(asker, prefix, stop);
+  Result<std::vector<ListedFile>> files = List(asker, prefix, stop);
   // Whoever may not list may still be allowed to read the one object.
-  bool may_be_one = objects ? objects->empty() : objects.error().rights_may_help;
+  bool may_be_one = files ? files->empty() : files.error().rights_may_help;
   if (may_be_one && !place.path.empty()) {
-    Result<GcsObject> one = Look(asker, place.path, "", stop);
-    if (!one) return std::unexpected(objects ? std::move(one).error() : objects.error());
+    Result<ListedFile> one = ListOne(asker, place, stop);
+    if (!one) return std::unexpected(files ? std::move(one).error() : files.error());
     listing.origin.pop_back();
-    listing.files = {ToFile(*one, place.Name())};
-  } else if (!objects) {
-    return std::unexpected(std::move(objects).error());
-  } else {
-    for (const GcsObject& object : *objects) {
-      if (!object.name.starts_with(prefix)) {
-        return Fail(Code::kInvalidArgument,
-                    fmt::format("the bucket lists '{}', which isn't below '{}': refused",
-                                Printable(object.name), Printable(prefix)));
-      }
-      listing.files.push_back(ToFile(object, object.name.substr(prefix.size())));
-    }
-    TRY(ApplySums(asker, prefix, listing, stop));
+    files = std::vector{*std::move(one)};
   }
+  listing.files = TRY(std::move(files));
   if (listing.files.empty()) {
     return Fail(Code::kNotFound,
                 fmt::format("{}: the bucket is empty", Printable(reference.ToString())));
   }
   std::ranges::sort(listing.files);
   TRY(CheckListing(listing));
+  TRY(ShowRights(listing.files, stop, [&](const ListedFile& file) {
+    return ReadByte(asker, KeyOf(listing, place.path, file), stop);
+  }));
   listing.revision = RevisionOf(listing.files);
   return listing;
 }
@@ -102,8 +100,14 @@ Result<FileLocation> GcsSource::Locate(const ModelReference& reference, const Li
                                                         PercentEncode(name), object->generation)),
                         .headers = asker.Headers(),
                         .authorised = asker.token.has_value(),
-                        .checksum = object->crc32c};
-  if (asker.token) location.expires_at = asker.token->good_until;
+                        .checksum = object->crc32c,
+                        .stored_as_is = true};
+  // Else GCS unpacks it on its way, and neither size nor checksum nor ranges are the object's.
+  if (object->is_gzip) location.headers.emplace_back("Accept-Encoding: gzip");
+  if (asker.token) {
+    location.expires_at =
+        std::max(asker.token->good_until, std::chrono::steady_clock::now() + kShortestTokenLife);
+  }
   return location;
 }
 
@@ -125,30 +129,54 @@ Result<std::string> GcsSource::Ask(const Asker& asker, const std::string& rest,
       TRY(http_->Send({.url = UrlOf(asker, rest), .headers = asker.Headers(), .body_limit = limit},
                       std::move(stop)));
   if (response.status() == 200) return std::move(response.body);
-  return std::unexpected(GcsFailure(response, fmt::format("gs://{}/{}", asker.bucket, name),
+  return std::unexpected(GcsFailure(response, SubjectOf(asker.bucket, name),
                                     asker.token.has_value(), std::chrono::system_clock::now()));
 }
 
-Result<std::vector<GcsObject>> GcsSource::List(const Asker& asker, const std::string& prefix,
-                                               std::stop_token stop) {
-  std::vector<GcsObject> objects;
+Result<std::vector<ListedFile>> GcsSource::List(const Asker& asker, const std::string& prefix,
+                                                std::stop_token stop) {
+  ObjectList objects(SubjectOf(asker.bucket, prefix), prefix);
   std::string next;
-  for (int number = 0; number < kMaxGcsPages && objects.size() <= kMaxFiles; ++number) {
+  bool ended = false;
+  for (int number = 0; number < kMaxGcsPages && !ended; ++number) {
     std::string rest =
         fmt::format("?prefix={}&maxResults=1000&fields={}", PercentEncode(prefix),
                     PercentEncode(fmt::format("items({}),nextPageToken", kObjectFields)));
     if (!next.empty()) rest += "&pageToken=" + PercentEncode(next);
     std::string body = TRY(Ask(asker, rest, prefix, kGcsPageLimit, stop));
     GcsPage page = TRY(ParseGcsPage(body));
-    std::ranges::move(page.objects, std::back_inserter(objects));
-    if (page.next.empty()) return objects;
-    if (page.next == next) break;
+    for (const GcsObject& object : page.objects) {
+      TRY(objects.Add(object.name, object.size, TokenOf(object)));
+    }
+    ended = page.next.empty();
+    if (!ended && page.next == next) break;
     next = std::move(page.next);
   }
-  return Fail(Code::kInvalidArgument,
-              fmt::format("the list of gs://{}/{} doesn't end, or has over {} objects: name a "
-                          "longer prefix",
-                          asker.bucket, Printable(prefix), kMaxFiles));
+  if (!ended) return std::unexpected(objects.TooLong());
+  std::vector<ListedFile> files = objects.Take();
+  if (std::ranges::find(files, kSha256Sums, &ListedFile::path) == files.end()) return files;
+  std::string name = prefix + std::string(kSha256Sums);
+  std::string text = TRY(ReadSums(asker, name, std::move(stop)));
+  TRY(ApplySha256Text(text, SubjectOf(asker.bucket, name), files));
+  return files;
+}
+
+Result<ListedFile> GcsSource::ListOne(const Asker& asker, const BucketPath& place,
+                                      std::stop_token stop) {
+  GcsObject object = TRY(Look(asker, place.path, "", stop));
+  ListedFile file{.path = place.Name(),
+                  .size = object.size,
+                  .identity = VersionIdentity(TokenOf(object), place.Name())};
+  std::string name = place.path.substr(0, place.path.size() - file.path.size());
+  name += kSha256Sums;
+  if (name == place.path) return file;
+  Result<std::string> text = ReadSums(asker, name, std::move(stop));
+  // To those who may not list, GCS says of what isn't there that they may not read it.
+  bool none = !text && (text.error().code == Code::kNotFound || text.error().rights_may_help);
+  if (none) return file;
+  if (!text) return std::unexpected(std::move(text).error());
+  TRY(ApplySha256Text(*text, SubjectOf(asker.bucket, name), file));
+  return file;
 }
 
 Result<GcsObject> GcsSource::Look(const Asker& asker, const std::string& name,
@@ -160,20 +188,27 @@ Result<GcsObject> GcsSource::Look(const Asker& asker, const std::string& name,
   return ParseGcsObject(body);
 }
 
-Result<> GcsSource::ApplySums(const Asker& asker, const std::string& prefix, Listing& listing,
-                              std::stop_token stop) {
-  auto sums_file = std::ranges::find(listing.files, kSha256Sums, &ListedFile::path);
-  if (sums_file == listing.files.end()) return {};
-  std::string name = prefix + std::string(kSha256Sums);
+Result<std::string> GcsSource::ReadSums(const Asker& asker, const std::string& name,
+                                        std::stop_token stop) {
   std::string rest = fmt::format("/{}?alt=media", PercentEncode(name));
-  std::string body = TRY(Ask(asker, rest, name, kMaxSha256SumsBytes, std::move(stop)));
-  auto sums = ParseSha256Sums(body);
-  if (!sums) {
-    return std::unexpected(
-        std::move(sums).error().Within(fmt::format("gs://{}/{}", asker.bucket, Printable(name))));
+  return Ask(asker, rest, name, kMaxSha256SumsBytes, std::move(stop));
+}
+
+Result<> GcsSource::ReadByte(const Asker& asker, const std::string& name, std::stop_token stop) {
+  HttpRequest request{.url = UrlOf(asker, fmt::format("/{}?alt=media", PercentEncode(name))),
+                      .headers = asker.Headers(),
+                      .body_limit = kSmallGcsAnswer};
+  request.headers.emplace_back("Range: bytes=0-0");
+  Result<HttpResponse> response = http_->Send(request, stop);
+  if (!response && response.error().code == Code::kInvalidArgument) {
+    // All of an object comes where a range can't: its headers are enough.
+    request.body_limit = 0;
+    response = http_->Send(request, std::move(stop));
   }
-  ApplySha256Sums(*sums, listing.files);
-  return {};
+  if (!response) return std::unexpected(std::move(response).error());
+  if (HasContent(response->status())) return {};
+  return std::unexpected(GcsFailure(*response, SubjectOf(asker.bucket, name),
+                                    asker.token.has_value(), std::chrono::system_clock::now()));
 }
 
 }  // namespace weighhouse::source

@@ -15,7 +15,8 @@ namespace weighhouse::source {
 /// `gs://bucket/prefix` by the JSON API of Google Cloud Storage (facts/model-sources.md 4):
 /// everything below a prefix, or the one object of that name. A file's identity is its sha256 where
 /// a SHA256SUMS beside the objects gives one, else its generation, which its location asks for; its
-/// crc32c goes along. Thread-safe.
+/// crc32c goes along. Whoever may list and may not read gets no listing, and one is anonymous only
+/// if bytes came without the caller's own token. Thread-safe.
 class GcsSource final : public Source {
  public:
   /// `endpoint`: its path is a prefix, without a slash at the end.
@@ -42,13 +43,17 @@ class GcsSource final : public Source {
   /// The answer's body; any status but 200 is an error about gs://bucket/`name`.
   Result<std::string> Ask(const Asker& asker, const std::string& rest, const std::string& name,
                           Bytes limit, std::stop_token stop);
-  Result<std::vector<GcsObject>> List(const Asker& asker, const std::string& prefix,
-                                      std::stop_token stop);
+  Result<std::vector<ListedFile>> List(const Asker& asker, const std::string& prefix,
+                                       std::stop_token stop);
+  /// The one object of that name, whose digest may lie beside it.
+  Result<ListedFile> ListOne(const Asker& asker, const BucketPath& place, std::stop_token stop);
   /// The object's present version, or that of `generation` if it isn't empty.
   Result<GcsObject> Look(const Asker& asker, const std::string& name, const std::string& generation,
                          std::stop_token stop);
-  Result<> ApplySums(const Asker& asker, const std::string& prefix, Listing& listing,
-                     std::stop_token stop);
+  /// The content of a SHA256SUMS.
+  Result<std::string> ReadSums(const Asker& asker, const std::string& name, std::stop_token stop);
+  /// Whether the caller may read the object, which isn't the right to list it: a byte came.
+  Result<> ReadByte(const Asker& asker, const std::string& name, std::stop_token stop);
 
   const Url endpoint_;
   const std::string endpoint_text_;

@@ -1,7 +1,6 @@
 #include "cache-daemon/source/gcs/gcs_tokens.h"
 
 #include <algorithm>
-#include <fstream>
 #include <utility>
 
 #include <fmt/format.h>
@@ -9,7 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/text.h"
-#include "cache-daemon/source/curl_handle.h"
+#include "cache-daemon/source/json_text.h"
 
 namespace weighhouse::source {
 namespace {
@@ -21,9 +20,11 @@ using std::chrono::steady_clock;
 
 constexpr Bytes kTokenAnswerLimit = 64 * kKiB;
 constexpr size_t kMaxKnown = 256;
-constexpr std::streamsize kMaxAccountBytes = 64 * 1024;
 /// A node without a metadata server is asked again after this long.
 constexpr minutes kNoServerFor{5};
+/// A token that couldn't be renewed is tried again after this long.
+constexpr seconds kTokenPause{30};
+constexpr const char* kServer = "metadata server";
 
 Result<GcsToken> ParseToken(const HttpResponse& response, std::string_view from) {
   bool busy = response.status() == 429 || response.status() >= 500;
@@ -35,32 +36,19 @@ Result<GcsToken> ParseToken(const HttpResponse& response, std::string_view from)
                                      from, response.status()),
               .rights_may_help = !busy});
   }
-  Json object = Json::parse(response.body, nullptr, false);
-  Json given = object.is_object() ? object.value("access_token", Json()) : Json();
-  std::string value = given.is_string() ? given.get<std::string>() : "";
+  Json object = IsTooDeep(response.body) ? Json() : Json::parse(response.body, nullptr, false);
+  std::string value = TextAt(object, "access_token");
   bool clean =
       !value.empty() && std::ranges::all_of(value, [](char c) { return c > 0x20 && c < 0x7F; });
   if (!clean) {
     return Fail(Code::kUnavailable, fmt::format("{} answers without an access token", from));
   }
-  Json life = object.value("expires_in", Json());
-  auto left =
-      seconds(life.is_number_unsigned() ? std::min<uint64_t>(life.get<uint64_t>(), 43200) : 600);
+  seconds left(std::min<Bytes>(SizeAt(object, "expires_in").value_or(600), 43200));
+  steady_clock::time_point end = steady_clock::now() + left;
   // A metadata server hands the same token out until five minutes before its end.
-  auto margin = std::min<seconds>(minutes(4), left / 4);
-  return GcsToken{.value = std::move(value), .good_until = steady_clock::now() + left - margin};
-}
-
-Result<std::string> ReadAccountFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text(kMaxAccountBytes, '\0');
-  file.read(text.data(), kMaxAccountBytes);
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (!text.empty()) return text;
-  return Fail(
-      Code::kFailedPrecondition,
-      fmt::format("GOOGLE_APPLICATION_CREDENTIALS names {}, which can't be read or is empty",
-                  Printable(path)));
+  return GcsToken{.value = std::move(value),
+                  .good_until = end - std::min<seconds>(seconds(60), left / 10),
+                  .renew_at = end - std::min<seconds>(minutes(4), left / 4)};
 }
 
 }  // namespace
@@ -90,38 +78,36 @@ Result<std::optional<GcsToken>> GcsTokens::OfNode(const GcsTokenOptions& options
                                                   std::stop_token stop) {
   std::string path = environment_("GOOGLE_APPLICATION_CREDENTIALS");
   if (!path.empty()) {
-    std::string account = TRY(ReadAccountFile(path));
+    std::string account = TRY(ReadCredentialFile(path, "GOOGLE_APPLICATION_CREDENTIALS"));
     GcsToken token = TRY(OfAccount(*metadata_http_, account, options, std::move(stop)));
     return std::optional(std::move(token));
   }
-  constexpr const char* kServer = "metadata server";
-  if (auto known = Known(kServer)) return known;
-  {
-    MutexLock lock(mutex_);
-    if (steady_clock::now() < absent_until_) return std::nullopt;
-  }
-  std::optional<GcsToken> token = TRY(OfMetadataServer(std::move(stop)));
-  if (token) {
-    Keep(kServer, *token);
-    return token;
-  }
-  spdlog::info("the node has no Google credentials of its own: buckets are asked without");
-  MutexLock lock(mutex_);
-  absent_until_ = steady_clock::now() + kNoServerFor;
-  return std::nullopt;
+  return OfMetadataServer(std::move(stop));
 }
 
 Result<GcsToken> GcsTokens::OfAccount(HttpClient& http, const std::string& json,
                                       const GcsTokenOptions& options, std::stop_token stop) {
   std::string key = Digest::Of(json).Hex();
-  if (auto known = Known(key)) return *std::move(known);
+  std::optional<GcsToken> known = Known(key);
+  if (known && steady_clock::now() < known->renew_at) return *std::move(known);
+  Result<GcsToken> token = Exchange(http, json, options, std::move(stop));
+  // (An account that is refused now has no right any more, whatever it was given before.)
+  if (!token && known && token.error().code == Code::kUnavailable) {
+    return GoOnWith(key, *std::move(known), token.error());
+  }
+  if (token) Keep(key, *token);
+  return token;
+}
+
+Result<GcsToken> GcsTokens::Exchange(HttpClient& http, const std::string& json,
+                                     const GcsTokenOptions& options, std::stop_token stop) {
   ServiceAccount account = TRY(ServiceAccount::Parse(json));
   Result<Url> url = Url::Parse(account.token_uri);
   bool usable = url && (url->scheme == "https" || url->IsLoopback() || options.allow_plain_http);
   if (!usable) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("the service account's token_uri '{}' is not usable: it must be https",
-                            Printable(account.token_uri.substr(0, account.token_uri.find('?')))));
+                            ShownUrl(account.token_uri)));
   }
   std::string assertion = TRY(account.Assertion(std::chrono::system_clock::now()));
   HttpRequest request{
@@ -131,12 +117,38 @@ Result<GcsToken> GcsTokens::OfAccount(HttpClient& http, const std::string& json,
       .body = fmt::format("grant_type={}&assertion={}",
                           PercentEncode("urn:ietf:params:oauth:grant-type:jwt-bearer"), assertion)};
   HttpResponse response = TRY(http.Send(request, std::move(stop)));
-  GcsToken token = TRY(ParseToken(response, url->HostAndPort()));
-  Keep(key, token);
-  return token;
+  return ParseToken(response, url->HostAndPort());
 }
 
 Result<std::optional<GcsToken>> GcsTokens::OfMetadataServer(std::stop_token stop) {
+  std::optional<GcsToken> known = Known(kServer);
+  if (known && steady_clock::now() < known->renew_at) return known;
+  {
+    MutexLock lock(mutex_);
+    if (!node_had_one_ && steady_clock::now() < absent_until_) return std::nullopt;
+  }
+  Result<std::optional<GcsToken>> found = AskMetadataServer(std::move(stop));
+  if (!found && found.error().code == Code::kCancelled) return found;
+  if (found && *found) {
+    Keep(kServer, **found);
+    MutexLock lock(mutex_);
+    node_had_one_ = true;
+    return found;
+  }
+  const bool is_absent = found.has_value();
+  Error why{Code::kUnavailable, "the metadata server gives no access token now"};
+  if (!is_absent) why = std::move(found).error();
+  if (known) return GoOnWith(kServer, *std::move(known), why);
+  MutexLock lock(mutex_);
+  // Whoever read by the node's isn't nobody because its server has trouble.
+  if (node_had_one_) why = {.code = Code::kUnavailable, .message = std::move(why).message};
+  if (node_had_one_ || !is_absent) return std::unexpected(std::move(why));
+  spdlog::info("the node has no Google credentials of its own: buckets are asked without");
+  absent_until_ = steady_clock::now() + kNoServerFor;
+  return std::nullopt;
+}
+
+Result<std::optional<GcsToken>> GcsTokens::AskMetadataServer(std::stop_token stop) {
   std::string host = environment_("GCE_METADATA_HOST");
   if (host.empty()) host = "metadata.google.internal";
   HttpRequest request{
@@ -159,6 +171,13 @@ std::optional<GcsToken> GcsTokens::Known(const std::string& key) {
   auto found = known_.find(key);
   if (found == known_.end() || steady_clock::now() >= found->second.good_until) return std::nullopt;
   return found->second;
+}
+
+GcsToken GcsTokens::GoOnWith(const std::string& key, GcsToken token, const Error& why) {
+  spdlog::warn("{}: going on with the access token that is there", why.message);
+  token.renew_at = std::min(steady_clock::now() + kTokenPause, token.good_until);
+  Keep(key, token);
+  return token;
 }
 
 void GcsTokens::Keep(const std::string& key, const GcsToken& token) {

@@ -11,7 +11,7 @@
 #include "base/mutex.h"
 #include "cache-daemon/source/gcs/service_account.h"
 #include "cache-daemon/source/http_client.h"
-#include "cache-daemon/source/s3/aws_node_keys.h"
+#include "cache-daemon/source/node_environment.h"
 
 namespace weighhouse::source {
 
@@ -19,6 +19,8 @@ namespace weighhouse::source {
 struct GcsToken {
   std::string value;  ///< a secret
   std::chrono::steady_clock::time_point good_until = std::chrono::steady_clock::time_point::max();
+  /// When the next is asked for: `good_until` leaves time to do without it for a while.
+  std::chrono::steady_clock::time_point renew_at = std::chrono::steady_clock::time_point::max();
   bool of_node = false;  ///< not the caller's own: what it may read is for all tenants
 };
 
@@ -39,7 +41,8 @@ class GcsTokens {
             Environment environment);
 
   /// Nothing: the caller has no credentials, and requests go without. kUnauthenticated for ones
-  /// that can't be used, kUnavailable where the token endpoint is away.
+  /// that can't be used, kUnavailable where the token endpoint is away. One that can't be renewed
+  /// is used until it ends; once the node had one, it isn't without because its server has trouble.
   Result<std::optional<GcsToken>> Get(const Credentials& credentials,
                                       const GcsTokenOptions& options, std::stop_token stop)
       EXCLUDES(mutex_);
@@ -50,8 +53,14 @@ class GcsTokens {
       EXCLUDES(mutex_);
   Result<GcsToken> OfAccount(HttpClient& http, const std::string& json,
                              const GcsTokenOptions& options, std::stop_token stop) EXCLUDES(mutex_);
-  Result<std::optional<GcsToken>> OfMetadataServer(std::stop_token stop);
+  Result<GcsToken> Exchange(HttpClient& http, const std::string& json,
+                            const GcsTokenOptions& options, std::stop_token stop);
+  Result<std::optional<GcsToken>> OfMetadataServer(std::stop_token stop) EXCLUDES(mutex_);
+  Result<std::optional<GcsToken>> AskMetadataServer(std::stop_token stop);
+  /// One that is still good.
   std::optional<GcsToken> Known(const std::string& key) EXCLUDES(mutex_);
+  /// The known one again, after the next couldn't be had: `why`.
+  GcsToken GoOnWith(const std::string& key, GcsToken token, const Error& why) EXCLUDES(mutex_);
   void Keep(const std::string& key, const GcsToken& token) EXCLUDES(mutex_);
 
   const std::shared_ptr<HttpClient> http_;           // shared with the other sources
@@ -59,6 +68,7 @@ class GcsTokens {
   const Environment environment_;
   Mutex mutex_;
   std::map<std::string, GcsToken> known_ GUARDED_BY(mutex_);  ///< by a digest of what gives it
+  bool node_had_one_ GUARDED_BY(mutex_) = false;              ///< of the metadata server
   Time absent_until_ GUARDED_BY(mutex_);
 };
 

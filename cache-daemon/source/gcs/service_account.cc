@@ -11,6 +11,7 @@
 
 #include "base/checksum.h"
 #include "base/text.h"
+#include "cache-daemon/source/json_text.h"
 
 namespace weighhouse::source {
 namespace {
@@ -65,19 +66,16 @@ Result<std::string> SignRs256(const std::string& private_key, std::string_view t
 }  // namespace
 
 Result<ServiceAccount> ServiceAccount::Parse(std::string_view json) {
-  Json object = Json::parse(json, nullptr, false);
+  Json object = IsTooDeep(json) ? Json() : Json::parse(json, nullptr, false);
   if (!object.is_object()) return BadAccount("it is no JSON object");
-  auto text = [&](const char* name) {
-    auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-  };
-  if (text("type") != "service_account") {
-    return BadAccount(fmt::format("its type is '{}'", Printable(text("type"), 40)));
+  std::string type = TextAt(object, "type");
+  if (type != "service_account") {
+    return BadAccount(fmt::format("its type is '{}'", Printable(type, 40)));
   }
-  ServiceAccount account{.email = text("client_email"),
-                         .private_key = text("private_key"),
-                         .key_id = text("private_key_id"),
-                         .token_uri = text("token_uri")};
+  ServiceAccount account{.email = TextAt(object, "client_email"),
+                         .private_key = TextAt(object, "private_key"),
+                         .key_id = TextAt(object, "private_key_id"),
+                         .token_uri = TextAt(object, "token_uri")};
   if (account.token_uri.empty()) account.token_uri = "https://oauth2.googleapis.com/token";
   if (account.email.empty() || account.private_key.empty()) {
     return BadAccount("it has no client_email or no private_key");

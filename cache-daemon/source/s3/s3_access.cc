@@ -47,7 +47,7 @@ Result<std::optional<Url>> EndpointIn(const Credentials& credentials, bool allow
   if (!url || !url->query.empty()) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("AWS_ENDPOINT_URL '{}' is not usable: give https://host[:port][/path]",
-                            Printable(text.substr(0, text.find('?')))));
+                            ShownUrl(text)));
   }
   if (url->scheme == "https" || url->IsLoopback() || allow_plain_http) {
     return std::optional(*std::move(url));
@@ -73,12 +73,15 @@ Result<S3Access> S3AccessFor(const S3Settings& settings, const std::string& buck
   if (!region.empty()) access.region = region;
   if (!IsS3Region(access.region)) {
     return Fail(Code::kInvalidArgument,
-                fmt::format("AWS_REGION '{}' is no region: give one such as eu-central-1",
-                            Printable(access.region)));
+                "AWS_REGION is no region: give one such as eu-central-1");  // a key, perhaps
   }
   access.keys = TRY(KeysIn(credentials));
   if (!access.keys && !own && node_keys != nullptr) {
-    access.keys = TRY(node_keys->Get(stop));
+    std::optional<ExpiringAwsKeys> keys = TRY(node_keys->Get(stop));
+    if (keys) {
+      access.keys = std::move(keys->keys);
+      access.keys_end = keys->end;
+    }
     access.of_node = true;
   }
   return access;

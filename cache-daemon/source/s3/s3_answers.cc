@@ -14,8 +14,18 @@
 namespace weighhouse::source {
 namespace {
 
-/// S3's limit for a key is 1024 bytes; continuation tokens and the rest are shorter than this too.
-constexpr size_t kMaxValueBytes = 8192;
+constexpr size_t kMaxKeyBytes = 1024;    ///< S3's own limit
+constexpr size_t kMaxEtagBytes = 256;    ///< of 32 to 70 in all services known
+constexpr size_t kMaxTokenBytes = 8192;  ///< a continuation token holds an encrypted key
+/// Of elements and attributes in an answer: a thousand objects have a tenth. The parser takes many
+/// times their bytes for each.
+constexpr std::ptrdiff_t kMaxNodes = 200'000;
+
+/// By what elements and attributes can't do without.
+bool HasTooManyNodes(std::string_view xml) {
+  return std::ranges::count_if(xml, [](char c) { return c == '<' || c == '"' || c == '\''; }) >
+         kMaxNodes;
+}
 
 /// The name without a namespace's prefix.
 std::string_view LocalName(const pugi::xml_node& node) {
@@ -34,6 +44,7 @@ std::string TextOf(const pugi::xml_node& parent, std::string_view name) {
 /// The root element called `name`, or nothing.
 pugi::xml_node ParseRoot(pugi::xml_document& document, std::string_view xml,
                          std::string_view name) {
+  if (HasTooManyNodes(xml)) return {};
   pugi::xml_parse_result parsed =
       document.load_buffer(xml.data(), xml.size(), pugi::parse_default, pugi::encoding_utf8);
   return parsed ? Child(document, name) : pugi::xml_node();
@@ -58,19 +69,21 @@ Result<> AppendObject(const pugi::xml_node& contents, bool encoded, std::vector<
     if (!key) return BadObject(object.key, "with a broken escape");
     object.key = *std::move(key);
   }
-  if (object.key.empty() || object.key.size() > kMaxValueBytes) {
+  if (object.key.empty() || object.key.size() > kMaxKeyBytes) {
     return BadObject(object.key, "with an impossible key");
   }
   if (object.key.ends_with('/')) return {};
   auto size = ParseNumber(TextOf(contents, "Size"));
   if (!size || *size > kMaxFileBytes) return BadObject(object.key, "without a possible size");
   object.size = *size;
-  bool token = !object.etag.empty() && object.etag.size() <= kMaxValueBytes &&
-               Printable(object.etag, kMaxValueBytes + 1) == object.etag;
+  bool token = !object.etag.empty() && object.etag.size() <= kMaxEtagBytes &&
+               Printable(object.etag, kMaxEtagBytes + 1) == object.etag;
   if (!token) return BadObject(object.key, "without an ETag, so a change could not be noticed");
   out.push_back(std::move(object));
   return {};
 }
+
+constexpr std::string_view kArchived = "InvalidObjectState";
 
 struct S3Meaning {
   Code code;
@@ -96,7 +109,7 @@ std::optional<S3Meaning> MeaningOfCode(std::string_view code) {
     return S3Meaning{Code::kUnavailable, false,
                      "its clock and this node's differ by over 15 minutes: set this node's"};
   }
-  if (code == "InvalidObjectState") {
+  if (code == kArchived) {
     return S3Meaning{Code::kFailedPrecondition, false,
                      "the object is archived: restore it to a storage class that can be read"};
   }
@@ -134,6 +147,10 @@ S3Meaning MeaningOfStatus(int status, bool with_keys) {
 }  // namespace
 
 Result<S3Page> ParseS3Page(std::string_view xml) {
+  if (HasTooManyNodes(xml)) {
+    return Fail(Code::kInvalidArgument,
+                "the bucket's list has more in it than a page holds: refused");
+  }
   pugi::xml_document document;
   pugi::xml_node root = ParseRoot(document, xml, "ListBucketResult");
   if (!root) {
@@ -148,7 +165,7 @@ Result<S3Page> ParseS3Page(std::string_view xml) {
   }
   if (TextOf(root, "IsTruncated") != "true") return page;
   page.next = TextOf(root, "NextContinuationToken");
-  if (page.next->empty() || page.next->size() > kMaxValueBytes) {
+  if (page.next->empty() || page.next->size() > kMaxTokenBytes) {
     return Fail(Code::kInvalidArgument,
                 "the bucket's list goes on without saying where: is its service one that lists by "
                 "ListObjectsV2?");
@@ -164,6 +181,10 @@ S3ErrorBody ParseS3Error(std::string_view xml) {
   return {.code = Printable(TextOf(root, "Code"), 100),
           .message = Printable(TextOf(root, "Message"), 300),
           .region = Printable(TextOf(root, "Region"), 100)};
+}
+
+bool IsArchived(const HttpResponse& response) {
+  return response.status() == 403 && ParseS3Error(response.body).code == kArchived;
 }
 
 std::optional<ContentChecksum> S3ChecksumOf(const HttpHeaders& headers) {

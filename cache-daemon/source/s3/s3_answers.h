@@ -28,8 +28,9 @@ struct S3Page {
 
 /// One page of ListObjectsV2 (docs.aws.amazon.com, API_ListObjectsV2), whatever the namespace its
 /// elements are in. kUnavailable for what is no such document (a proxy's login page);
-/// kInvalidArgument for an object without key, size or ETag, with an impossible size or a key that
-/// can't be decoded, and for a page that says there are more without saying where.
+/// kInvalidArgument for an object without key, size or ETag, with an impossible size, an
+/// overlong or undecodable key or ETag, for more elements than a page of a thousand objects has,
+/// and for a page that says there are more without saying where.
 Result<S3Page> ParseS3Page(std::string_view xml);
 
 /// `<Error>` of an answer's body; empty where it is none.
@@ -41,6 +42,9 @@ S3ErrorBody ParseS3Error(std::string_view xml);
 /// The checksum over the whole object that the headers of a HEAD with `x-amz-checksum-mode:
 /// ENABLED` give: sha256, else crc64nvme, else crc32c. One over the parts' checksums is none.
 std::optional<ContentChecksum> S3ChecksumOf(const HttpHeaders& headers);
+
+/// The refusal of an object that must be restored from an archive first.
+bool IsArchived(const HttpResponse& response);
 
 /// What a failure is about, for its message.
 struct S3Question {

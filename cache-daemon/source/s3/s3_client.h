@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -20,6 +21,8 @@ struct S3Access {
   S3Place place;
   std::string region;           ///< to begin with; the service may name another
   std::optional<AwsKeys> keys;  ///< nothing: unsigned requests
+  /// When `keys` end.
+  std::chrono::steady_clock::time_point keys_end = std::chrono::steady_clock::time_point::max();
   bool of_node = false;  ///< `keys` aren't the caller's own: what they may read is for all tenants
 
   /// `s3://bucket/key` and what else a message about it needs.

@@ -47,7 +47,9 @@ Result<Url> S3Place::UrlOf(std::string_view region, std::string_view key,
   } else {
     path += "/" + PercentEncode(bucket);
   }
-  std::string text = fmt::format("{}://{}{}/{}", scheme, host, path, PercentEncode(key, "/"));
+  // Without a slash for the bucket itself, as other clients: some services sign no other path.
+  if (!key.empty()) path += "/" + PercentEncode(key, "/");
+  std::string text = fmt::format("{}://{}{}", scheme, host, path);
   return Url::Parse(query.empty() ? text : fmt::format("{}?{}", text, query));
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,6 +12,7 @@
 #include "cache-daemon/source/redirects.h"
 #include "cache-daemon/source/sha256sums.h"
 #include "cache-daemon/source/signed_url.h"
+#include "cache-daemon/source/transfer_check.h"
 
 namespace weighhouse::source {
 namespace {
@@ -25,10 +25,20 @@ constexpr int kMaxS3Pages = 2000;
 constexpr Bytes kPageLimit = 8 * kMiB;
 /// Clocks may differ by 15 minutes less than this (facts/model-sources.md 3).
 constexpr std::chrono::minutes kSignatureLife{10};
+constexpr std::string_view kFirstByte = "Range: bytes=0-0";
+constexpr Bytes kSmallAnswer = 64 * kKiB;
+constexpr std::chrono::seconds kKeyMargin{60};
+/// Of a location whose keys are at their end: long enough to try.
+constexpr std::chrono::seconds kShortestLife{5};
 constexpr std::string_view kEtagged = "etag ";
 
+/// (Some services quote ETags in one answer and not in another.)
+std::string TokenOf(const S3Object& object) {
+  return fmt::format("{}{}", kEtagged, UnquoteEtag(object.etag));
+}
+
 ListedFile ToFile(const S3Object& object, std::string path) {
-  FileIdentity identity = VersionIdentity(fmt::format("{}{}", kEtagged, object.etag), path);
+  FileIdentity identity = VersionIdentity(TokenOf(object), path);
   return {.path = std::move(path), .size = object.size, .identity = std::move(identity)};
 }
 
@@ -50,8 +60,18 @@ Error Changed(const ListedFile& file, const S3Object& found) {
               Printable(found.etag, 80))};
 }
 
-bool IsRedirection(int status) {
-  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+/// When the object must be located again: before S3 forgets the signature's time, and before keys
+/// end, which it says by a refusal that looks like a broken request.
+steady_clock::time_point SignatureEnd(const S3Access& access) {
+  steady_clock::time_point now = steady_clock::now();
+  auto left = access.keys_end - now;
+  left -= std::min<steady_clock::duration>(kKeyMargin, left / 10);
+  return now + std::clamp<steady_clock::duration>(left, kShortestLife, kSignatureLife);
+}
+
+std::string IfMatch(const S3Object& object) {
+  bool quoted = object.etag.starts_with('"') || object.etag.starts_with("W/");
+  return quoted ? "If-Match: " + object.etag : fmt::format("If-Match: \"{}\"", object.etag);
 }
 
 std::string ListQuery(std::string_view prefix, int most_keys) {
@@ -74,46 +94,68 @@ Result<Listing> S3Source::Resolve(const ModelReference& reference, const Credent
   S3Access access = TRY(S3AccessFor(settings_, place.bucket, credentials, node_keys_.get(), stop));
   Listing listing{.origin = access.place.Origin(access.region) + place.Prefix(),
                   .anonymous = !access.keys || access.of_node};
-  Result<std::vector<S3Object>> objects = List(access, place.Prefix(), stop);
+  Result<std::vector<ListedFile>> files = List(access, place.Prefix(), stop);
   // Whoever may not list may still be allowed to read the one object.
-  bool may_be_one = objects ? objects->empty() : objects.error().rights_may_help;
+  bool may_be_one = files ? files->empty() : files.error().rights_may_help;
   if (may_be_one && !place.path.empty()) {
-    Result<Found> one = Look(access, place.path, stop);
-    if (!one) return std::unexpected(objects ? std::move(one).error() : objects.error());
+    Result<ListedFile> one = ListOne(access, place, stop);
+    if (!one) return std::unexpected(files ? std::move(one).error() : files.error());
     listing.origin.pop_back();
-    listing.files = {ToFile(one->object, place.Name())};
-  } else if (!objects) {
-    return std::unexpected(std::move(objects).error());
-  } else {
-    listing.files = TRY(FilesBelow(access, place.Prefix(), *objects, stop));
+    files = std::vector{*std::move(one)};
   }
+  listing.files = TRY(std::move(files));
   if (listing.files.empty()) {
     return Fail(Code::kNotFound,
                 fmt::format("{}: the bucket is empty", Printable(reference.ToString())));
   }
   std::ranges::sort(listing.files);
   TRY(CheckListing(listing));
+  TRY(ShowRights(listing.files, stop, [&](const ListedFile& file) {
+    return ReadByte(access, KeyOf(listing, place.path, file), stop);
+  }));
   listing.revision = RevisionOf(listing.files);
   return listing;
 }
 
-Result<std::vector<S3Object>> S3Source::List(const S3Access& access, const std::string& prefix,
-                                             std::stop_token stop) {
-  std::vector<S3Object> objects;
+Result<std::vector<ListedFile>> S3Source::List(const S3Access& access, const std::string& prefix,
+                                               std::stop_token stop) {
+  ObjectList objects(access.QuestionAbout(prefix).subject, prefix);
   std::optional<std::string> next;
-  for (int number = 0; number < kMaxS3Pages && objects.size() <= kMaxFiles; ++number) {
+  bool ended = false;
+  for (int number = 0; number < kMaxS3Pages && !ended; ++number) {
     // Parameters sorted by name, as the signature wants them.
     std::string query = next ? fmt::format("continuation-token={}&", PercentEncode(*next)) : "";
     S3Page page = TRY(ListPage(access, query + ListQuery(prefix, 1000), prefix, stop));
-    std::ranges::move(page.objects, std::back_inserter(objects));
-    if (!page.next) return objects;
-    if (page.next == next) break;
+    for (const S3Object& object : page.objects) {
+      TRY(objects.Add(object.key, object.size, TokenOf(object)));
+    }
+    ended = !page.next;
+    if (!ended && page.next == next) break;
     next = std::move(page.next);
   }
-  return Fail(Code::kInvalidArgument,
-              fmt::format("the list of s3://{}/{} doesn't end, or has over {} objects: name a "
-                          "longer prefix",
-                          access.place.bucket, Printable(prefix), kMaxFiles));
+  if (!ended) return std::unexpected(objects.TooLong());
+  std::vector<ListedFile> files = objects.Take();
+  if (std::ranges::find(files, kSha256Sums, &ListedFile::path) == files.end()) return files;
+  std::string key = prefix + std::string(kSha256Sums);
+  std::string text = TRY(ReadSmall(access, key, std::move(stop)));
+  TRY(ApplySha256Text(text, access.QuestionAbout(key).subject, files));
+  return files;
+}
+
+Result<ListedFile> S3Source::ListOne(const S3Access& access, const BucketPath& place,
+                                     std::stop_token stop) {
+  Found found = TRY(Look(access, place.path, stop));
+  ListedFile file = ToFile(found.object, place.Name());
+  std::string key = place.path.substr(0, place.path.size() - file.path.size());
+  key += kSha256Sums;
+  if (key == place.path) return file;
+  Result<std::string> text = ReadSmall(access, key, std::move(stop));
+  // To those who may not list, S3 says of what isn't there that they may not read it.
+  bool none = !text && (text.error().code == Code::kNotFound || text.error().rights_may_help);
+  if (none) return file;
+  if (!text) return std::unexpected(std::move(text).error());
+  TRY(ApplySha256Text(*text, access.QuestionAbout(key).subject, file));
+  return file;
 }
 
 Result<S3Page> S3Source::ListPage(const S3Access& access, const std::string& query,
@@ -124,39 +166,12 @@ Result<S3Page> S3Source::ListPage(const S3Access& access, const std::string& que
   return ParseS3Page(answer.response.body);
 }
 
-Result<std::vector<ListedFile>> S3Source::FilesBelow(const S3Access& access,
-                                                     const std::string& prefix,
-                                                     const std::vector<S3Object>& objects,
-                                                     std::stop_token stop) {
-  std::vector<ListedFile> files;
-  bool has_sums = false;
-  for (const S3Object& object : objects) {
-    if (!object.key.starts_with(prefix)) {
-      return Fail(Code::kInvalidArgument,
-                  fmt::format("the bucket lists '{}', which isn't below '{}': refused",
-                              Printable(object.key), Printable(prefix)));
-    }
-    files.push_back(ToFile(object, object.key.substr(prefix.size())));
-    has_sums = has_sums || files.back().path == kSha256Sums;
-  }
-  if (!has_sums) return files;
-  std::string key = prefix + std::string(kSha256Sums);
-  std::string text = TRY(ReadSmall(access, key, std::move(stop)));
-  auto sums = ParseSha256Sums(text);
-  if (!sums) {
-    return std::unexpected(
-        std::move(sums).error().Within(Printable(access.QuestionAbout(key).subject)));
-  }
-  ApplySha256Sums(*sums, files);
-  return files;
-}
-
 Result<std::string> S3Source::ReadSmall(const S3Access& access, const std::string& key,
                                         std::stop_token stop) {
   S3Client::Answer answer =
       TRY(client_->Send(access, {.key = key, .body_limit = kMaxSha256SumsBytes}, stop));
   // The service may send to where it lies, as it may for every object.
-  if (IsRedirection(answer.response.status()) && answer.response.headers.Has("location")) {
+  if (IsRedirect(answer.response)) {
     Url url = TRY(RedirectTarget(answer.url, answer.response.headers.Find("location")));
     RedirectedResponse moved = TRY(SendRedirected(
         *http_, {.url = std::move(url), .body_limit = kMaxSha256SumsBytes}, std::move(stop)));
@@ -174,7 +189,13 @@ Result<S3Source::Found> S3Source::Look(const S3Access& access, const std::string
                                                .amz_headers = {{"x-amz-checksum-mode", "ENABLED"}}},
                                               stop));
   const HttpHeaders& headers = answer.response.headers;
-  if (IsRedirection(headers.status())) return LookInList(access, key, std::move(stop));
+  if (IsRedirect(answer.response)) return LookInList(access, key, std::move(stop));
+  if (headers.status() == 400) {
+    // Keys that ended are refused so, and to a HEAD nothing says why.
+    S3Client::Answer said = TRY(AskForByte(access, key, std::move(stop)));
+    if (!HasContent(said.response.status())) answer = std::move(said);
+    return std::unexpected(FailureOf(answer, access, key));
+  }
   if (headers.status() != 200) return std::unexpected(FailureOf(answer, access, key));
   std::optional<Bytes> size = ParseNumber(headers.Find("content-length"));
   if (size && headers.Has("etag")) {
@@ -207,10 +228,10 @@ Result<FileLocation> S3Source::Locate(const ModelReference& reference, const Lis
   Found found = TRY(Look(access, key, stop));
   const S3Object& object = found.object;
   std::string listed = EtagOf(file);
-  if (object.size != file.size || (!listed.empty() && listed != object.etag)) {
+  if (object.size != file.size || (!listed.empty() && listed != UnquoteEtag(object.etag))) {
     return std::unexpected(Changed(file, object));
   }
-  FileLocation location{.checksum = std::move(found.checksum)};
+  FileLocation location{.checksum = std::move(found.checksum), .stored_as_is = true};
   // AWS itself never sends a reader elsewhere.
   std::optional<Url> moved;
   if (access.place.endpoint) moved = TRY(RedirectOf(access, key, stop));
@@ -222,23 +243,47 @@ Result<FileLocation> S3Source::Locate(const ModelReference& reference, const Lis
   S3Client::SignedGet get = TRY(client_->SignGet(access, key));
   location.url = get.url.ToString();
   location.headers = std::move(get.headers);
-  location.headers.push_back(fmt::format("If-Match: {}", object.etag));
+  location.headers.push_back(IfMatch(object));
   location.authorised = access.keys.has_value();
-  if (access.keys) location.expires_at = steady_clock::now() + kSignatureLife;
+  if (access.keys) location.expires_at = SignatureEnd(access);
   return location;
+}
+
+Result<S3Client::Answer> S3Source::AskForByte(const S3Access& access, const std::string& key,
+                                              std::stop_token stop) {
+  S3Client::Request request{
+      .key = key, .headers = {std::string(kFirstByte)}, .body_limit = kSmallAnswer};
+  Result<S3Client::Answer> answer = client_->Send(access, request, stop);
+  if (answer || answer.error().code != Code::kInvalidArgument) return answer;
+  // A service that ignores Range sends all of the object: its headers are enough.
+  request.body_limit = 0;
+  return client_->Send(access, request, std::move(stop));
+}
+
+Result<> S3Source::ReadByte(const S3Access& access, const std::string& key, std::stop_token stop) {
+  S3Client::Answer answer = TRY(AskForByte(access, key, stop));
+  if (IsRedirect(answer.response)) {
+    Url url = TRY(RedirectTarget(answer.url, answer.response.headers.Find("location")));
+    RedirectedRequest request{
+        .url = std::move(url), .headers = {std::string(kFirstByte)}, .body_limit = 0};
+    RedirectedResponse moved = TRY(SendRedirected(*http_, request, std::move(stop)));
+    answer.response = std::move(moved.response);
+  }
+  if (HasContent(answer.response.status())) return {};
+  // Only who has the right is told that an archived object can't be read now.
+  if (access.keys && IsArchived(answer.response)) return {};
+  return std::unexpected(FailureOf(answer, access, key));
 }
 
 Result<std::optional<Url>> S3Source::RedirectOf(const S3Access& access, const std::string& key,
                                                 std::stop_token stop) {
-  S3Client::Answer answer = TRY(client_->Send(
-      access, {.key = key, .headers = {"Range: bytes=0-0"}, .body_limit = 0}, std::move(stop)));
-  int status = answer.response.status();
-  if (IsRedirection(status) && answer.response.headers.Has("location")) {
+  S3Client::Answer answer = TRY(AskForByte(access, key, std::move(stop)));
+  if (IsRedirect(answer.response)) {
     Url url = TRY(RedirectTarget(answer.url, answer.response.headers.Find("location")));
     return std::optional(std::move(url));
   }
-  bool empty_file = status == 416;
-  if (status == 200 || status == 206 || empty_file) return std::nullopt;
+  bool empty_file = answer.response.status() == 416;
+  if (HasContent(answer.response.status()) || empty_file) return std::nullopt;
   return std::unexpected(FailureOf(answer, access, key));
 }
 

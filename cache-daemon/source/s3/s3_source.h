@@ -12,8 +12,9 @@ namespace weighhouse::source {
 /// `s3://bucket/prefix`: everything below a prefix, or the one object of that name, of AWS or any
 /// service that speaks its protocol (facts/model-sources.md 3). A file's identity is its sha256
 /// where a SHA256SUMS beside the objects gives one, else its ETag; what the service knows of the
-/// whole object's checksum goes along with its location. The origin names the endpoint, because a
-/// secret may choose it, and ends with a slash for a prefix. Thread-safe.
+/// whole object's checksum goes along with its location. Whoever may list and may not read gets no
+/// listing, and one is anonymous only if bytes came without the caller's own keys. The origin names
+/// the endpoint, because a secret may choose it, and ends with a slash for a prefix. Thread-safe.
 class S3Source final : public Source {
  public:
   /// `node_keys` may be null: the node's own keys are not for tenants then.
@@ -29,12 +30,10 @@ class S3Source final : public Source {
                               std::stop_token stop) override;
 
  private:
-  Result<std::vector<S3Object>> List(const S3Access& access, const std::string& prefix,
-                                     std::stop_token stop);
-  /// The listing's files of a prefix, with the digests of its SHA256SUMS.
-  Result<std::vector<ListedFile>> FilesBelow(const S3Access& access, const std::string& prefix,
-                                             const std::vector<S3Object>& objects,
-                                             std::stop_token stop);
+  Result<std::vector<ListedFile>> List(const S3Access& access, const std::string& prefix,
+                                       std::stop_token stop);
+  /// The one object of that name, whose digest may lie beside it.
+  Result<ListedFile> ListOne(const S3Access& access, const BucketPath& place, std::stop_token stop);
   /// One object as it is now.
   struct Found {
     S3Object object;
@@ -48,6 +47,11 @@ class S3Source final : public Source {
                                 std::stop_token stop);
   Result<S3Page> ListPage(const S3Access& access, const std::string& query,
                           const std::string& about, std::stop_token stop);
+  /// What a GET of the object's first byte is answered.
+  Result<S3Client::Answer> AskForByte(const S3Access& access, const std::string& key,
+                                      std::stop_token stop);
+  /// Whether the caller may read the object, which isn't the right to list it: a byte came.
+  Result<> ReadByte(const S3Access& access, const std::string& key, std::stop_token stop);
   /// Where a GET that was answered with a redirect leads, unsigned; nothing if it wasn't.
   Result<std::optional<Url>> RedirectOf(const S3Access& access, const std::string& key,
                                         std::stop_token stop);

@@ -18,6 +18,12 @@ struct AwsKeys {
   bool operator==(const AwsKeys&) const = default;
 };
 
+/// Keys, and until when they hold.
+struct ExpiringAwsKeys {
+  AwsKeys keys;
+  std::chrono::steady_clock::time_point end = std::chrono::steady_clock::time_point::max();
+};
+
 /// What a signature counts for.
 struct SignatureScope {
   std::string region;

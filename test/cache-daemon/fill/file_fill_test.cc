@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cache-daemon/fill/file_preparation.h"
 #include "test/cache-daemon/fill/fill_fixture.h"
 
 namespace weighhouse::fill {
@@ -193,7 +194,35 @@ TEST_P(FileFillTest, LocatesTheFileAgainOnceForAllItsRangesWhenTheUrlExpires) {
   EXPECT_EQ(context_->bytes_fetched, content.size()) << "what is under way goes on";
 }
 
+TEST_P(FileFillTest, LocatesTheFileAgainWhenItsUrlLeadsElsewhere) {
+  for (int status : {302, 503}) {
+    int before = source_->locates();
+    std::string content = PatternBytes(6 * kPiece, 12);
+    transport_.MoveOnce(status);
+    outcome_.reset();
+    Begin(content);
+    ExpectCommitted(content);
+    EXPECT_EQ(source_->locates() - before, status == 302 ? 2 : 1);
+    fill_->Stop();
+  }
+}
+
 INSTANTIATE_WITH_BOTH_ENGINES(FileFillTest);
+
+TEST(TrustOnFirstUseTest, IsSaidWhereNothingButACrcIsKnown) {
+  ListedFile file{
+      .path = "a", .size = 1, .identity = {FileIdentity::Kind::kVersionToken, "e of a"}};
+  source::FileLocation location;
+  EXPECT_THAT(TrustOnFirstUse(file, location), testing::HasSubstr("gives no digest of it:"));
+  location.checksum = ContentChecksum{.kind = ContentChecksum::Kind::kCrc32c, .value = "e3069283"};
+  EXPECT_THAT(TrustOnFirstUse(file, location),
+              testing::HasSubstr("no digest of it, only a crc32c"));
+  location.checksum->kind = ContentChecksum::Kind::kSha256;
+  EXPECT_EQ(TrustOnFirstUse(file, location), "");
+  location.checksum.reset();
+  file.identity = {FileIdentity::Kind::kSha256, std::string(64, 'a')};
+  EXPECT_EQ(TrustOnFirstUse(file, location), "");
+}
 
 class FillerStopTest : public FillTest {};
 

@@ -42,6 +42,9 @@ TEST(HttpClientTest, AsksForPlainContentInItsOwnName) {
   EXPECT_THAT(head, HasSubstr("Accept-Encoding: identity"));
   EXPECT_THAT(head, HasSubstr("User-Agent: weighhouse/"));
   EXPECT_THAT(head, HasSubstr("X-A: 1"));
+  ASSERT_TRUE(client.Send({.url = server.Url("/"), .headers = {"Accept-Encoding: gzip"}}, {}));
+  EXPECT_THAT(server.Requests()[1].head, HasSubstr("Accept-Encoding: gzip"));
+  EXPECT_THAT(server.Requests()[1].head, Not(HasSubstr("identity")));
 }
 
 TEST(HttpClientTest, ReusesConnections) {

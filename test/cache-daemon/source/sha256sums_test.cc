@@ -41,10 +41,30 @@ TEST(Sha256SumsTest, GivesNamedFilesTheirIdentityAndLeavesOthers) {
   FileIdentity version{.kind = FileIdentity::Kind::kVersionToken, .value = "v"};
   std::vector<ListedFile> files = {{.path = "a", .size = 1, .identity = version},
                                    {.path = "b", .size = 1, .identity = version}};
-  ApplySha256Sums({{"a", Digest::FromHex(kOne).value()}, {"z", Digest()}}, files);
+  ASSERT_TRUE(ApplySha256Sums({{"a", Digest::FromHex(kOne).value()}}, files));
   EXPECT_EQ(files[0].identity.kind, FileIdentity::Kind::kSha256);
   EXPECT_EQ(files[0].identity.value, kOne);
   EXPECT_EQ(files[1].identity, version);
+}
+
+TEST(Sha256SumsTest, RefusesAModelThatLacksWhatIsListed) {
+  std::vector<ListedFile> files = {{.path = "a", .size = 1, .identity = {}}};
+  std::map<std::string, Digest> sums = {{"a", Digest()}, {"SHA256SUMS", Digest()}, {"z/b", {}}};
+  Result<> half = ApplySha256Sums(sums, files);
+  ASSERT_FALSE(half);
+  EXPECT_EQ(half.error().code, Code::kFailedPrecondition);
+  EXPECT_THAT(half.error().message, testing::HasSubstr("'z/b', which isn't there"));
+  EXPECT_TRUE(ApplySha256Sums(sums, files, [](const std::string& path) { return path == "z/b"; }));
+}
+
+TEST(Sha256SumsTest, OfOneFileTheOthersNeedNotBeThere) {
+  ListedFile file{.path = "a", .size = 1, .identity = {}};
+  ASSERT_TRUE(ApplySha256Text(kOne + "  b\n", "s3://b/SHA256SUMS", file));
+  EXPECT_EQ(file.identity, FileIdentity());
+  ASSERT_TRUE(ApplySha256Text(kOne + "  b\n" + kTwo + "  a\n", "s3://b/SHA256SUMS", file));
+  EXPECT_EQ(file.identity.value, kTwo);
+  EXPECT_THAT(ApplySha256Text("<html>", "s3://b/SHA256SUMS", file).error().message,
+              testing::StartsWith("s3://b/SHA256SUMS"));
 }
 
 }  // namespace

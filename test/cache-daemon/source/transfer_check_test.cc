@@ -74,6 +74,21 @@ TEST(CheckContentTest, RefusesEncodedContent) {
   EXPECT_EQ(CheckCode({"HTTP/1.1 200 OK", "Content-Encoding: identity"}, std::nullopt), Code{});
 }
 
+TEST(CheckContentTest, TakesTheLabelOfWhatIsStoredForThat) {
+  HttpHeaders headers = HeadersOf({"HTTP/1.1 206 P", "Content-Encoding: gzip",
+                                   "Content-Range: bytes 10-19/100", "Content-Length: 10"});
+  EXPECT_TRUE(CheckContent(headers, kRange, 100, Encoding::kLabel));
+  EXPECT_FALSE(CheckContent(headers, kRange, 101, Encoding::kLabel));
+}
+
+TEST(AnswerFailureTest, KeysThatEndedAreNoBrokenRequest) {
+  auto code = [](std::string_view body) {
+    return AnswerFailure(HeadersOf({"HTTP/1.1 400 B"}), body, {}).code;
+  };
+  EXPECT_EQ(code("<?xml?><Error><Code>ExpiredToken</Code>"), Code::kUnauthenticated);
+  EXPECT_EQ(code("<?xml?><Error><Code>InvalidRequest</Code>"), Code::kFailedPrecondition);
+}
+
 TEST(AnswerFailureTest, GivesEachStatusTheClassThatAFillActsOn) {
   const std::pair<int, Code> kTable[] = {
       {301, Code::kUnavailable},        {302, Code::kUnavailable},

@@ -112,5 +112,20 @@ TEST(RedirectTargetTest, SaysWhoseLocationIsNoUse) {
   EXPECT_THAT(target.error().message, HasSubstr("hub.example:443"));
 }
 
+TEST(ShownUrlTest, ShowsNoSecret) {
+  EXPECT_EQ(ShownUrl("https://host/path?token=x#y"), "https://host/path");
+  EXPECT_EQ(ShownUrl("https://user:pa?s#s@minio:9000"), "https://[secret]@minio:9000");
+  EXPECT_EQ(ShownUrl("user:pass@minio"), "[secret]@minio");
+  for (const char* url : {"https://user:XYZ@minio", "ftp://user:XYZ@minio", "user:XYZ@minio",
+                          "https://user:XYZ?Z@minio", "https://user:XYZ@minio:99999999"}) {
+    Result<Url> parsed = Url::Parse(url);
+    ASSERT_FALSE(parsed) << url;
+    EXPECT_FALSE(parsed.error().message.contains("XYZ")) << parsed.error().message;
+    Url from = Url::Parse("https://origin.example/x").value();
+    Result<Url> target = RedirectTarget(from, url);
+    EXPECT_TRUE(target || !target.error().message.contains("XYZ")) << url;
+  }
+}
+
 }  // namespace
 }  // namespace weighhouse::source

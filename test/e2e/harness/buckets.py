@@ -90,12 +90,19 @@ class S3Server:
                 self.put(f"{prefix}/{path.relative_to(model)}", path.read_bytes(), **options)
         return f"s3://{self.BUCKET}/{prefix}"
 
-    def let_everybody_read(self) -> None:
-        """A policy of the bucket that needs no keys."""
-        statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"],
-                     "Resource": [f"arn:aws:s3:::{self.BUCKET}", f"arn:aws:s3:::{self.BUCKET}/*"]}
+    def let_everybody(self, *actions: str) -> None:
+        """A policy of the bucket that needs no keys for s3:`actions`."""
+        whole = {"ListBucket": f"arn:aws:s3:::{self.BUCKET}", "GetObject": f"arn:aws:s3:::{self.BUCKET}/*"}
+        statement = {"Effect": "Allow", "Principal": "*", "Action": [f"s3:{action}" for action in actions],
+                     "Resource": [whole[action] for action in actions]}
         self.client.put_bucket_policy(Bucket=self.BUCKET, Policy=json.dumps(
             {"Version": "2012-10-17", "Statement": [statement]}))
+
+    def list_as_nobody(self, prefix: str) -> bytes:
+        """What the server answers who has no keys and asks what is there."""
+        url = f"{self.url}/{self.BUCKET}?list-type=2&prefix={urllib.parse.quote(prefix, safe='')}"
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=30) as answer:
+            return answer.read()
 
     def stop(self) -> None:
         self._process.stop()

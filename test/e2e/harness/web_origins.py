@@ -16,10 +16,14 @@ from modelscope_double.server import ModelScopeDouble
 SUMS, MANIFEST = "SHA256SUMS", "model.json"
 
 
-def write_sums(directory: Path) -> None:
+def sums_of(directory: Path) -> bytes:
     """What sha256sum says of a model's files."""
     lines = [f"{sha256}  ./{path}\n" for path, sha256 in sorted(digests(directory).items()) if path not in (SUMS, MANIFEST)]
-    (directory / SUMS).write_text("".join(lines))
+    return "".join(lines).encode()
+
+
+def write_sums(directory: Path) -> None:
+    (directory / SUMS).write_bytes(sums_of(directory))
 
 
 def write_manifest(directory: Path, name: str = MANIFEST, changes: dict[str, dict[str, object]] | None = None) -> None:

@@ -128,11 +128,11 @@ TEST(GcsSourceTest, NoticesThatTheGenerationIsGone) {
 }
 
 TEST(GcsSourceTest, RefusesHostileLists) {
-  Json encoded = ObjectOf("m/a"), sizeless = ObjectOf("m/a"), unversioned = ObjectOf("m/a");
-  encoded["contentEncoding"] = "gzip";
+  Json overlong = ObjectOf("m/" + std::string(1023, 'a')), sizeless = ObjectOf("m/a"),
+       unversioned = ObjectOf("m/a");
   sizeless["size"] = 5;
   unversioned["generation"] = "x";
-  for (const Json& bad : {encoded, sizeless, unversioned, ObjectOf("m/../a"), ObjectOf("x/a"),
+  for (const Json& bad : {overlong, sizeless, unversioned, ObjectOf("m/../a"), ObjectOf("x/a"),
                           ObjectOf(""), Json("m/a")}) {
     ScriptedServer server([&](const Request&) { return Reply{Answer({{"items", {bad}}})}; });
     auto listing = GcsCaller(server).Resolve("gs://bucket/m");
@@ -142,8 +142,17 @@ TEST(GcsSourceTest, RefusesHostileLists) {
   ScriptedServer endless([](const Request&) { return Reply{Answer({{"nextPageToken", "same"}})}; });
   EXPECT_EQ(GcsCaller(endless).Resolve("gs://bucket/m").error().code, Code::kInvalidArgument);
   EXPECT_LE(endless.Requests().size(), 3U);
-  ScriptedServer page([](const Request&) { return Reply{HttpAnswer(200, {}, "<html>")}; });
-  EXPECT_EQ(GcsCaller(page).Resolve("gs://bucket/m").error().code, Code::kUnavailable);
+  std::string deep = std::string(1000, '[') + std::string(1000, ']'), many = "[";
+  for (int i = 0; i < 100'000; ++i) many += "0,";
+  std::string items = R"(","items":[)" + ObjectOf("m/a").dump() + "]}";
+  for (const std::string& body :
+       {std::string("<html>"), R"({"x":)" + deep + R"(,"y":")" + items,
+        R"({"x":)" + many + R"(0],"y":")" + items}) {
+    ScriptedServer page([&](const Request&) { return Reply{HttpAnswer(200, {}, body)}; });
+    auto listing = GcsCaller(page).Resolve("gs://bucket/m");
+    ASSERT_FALSE(listing) << body.substr(0, 20);
+    EXPECT_EQ(listing.error().code, Code::kUnavailable);
+  }
 }
 
 TEST(GcsSourceTest, ExchangesTheSecretsServiceAccountOnce) {
@@ -208,10 +217,10 @@ TEST(GcsSourceTest, UsesTheNodesCredentialsOnlyWhereAnAdminSaysSo) {
   auto without = GcsCaller(server, variables, false).Resolve("gs://bucket/m");
   ASSERT_TRUE(without) << without.error().message;
   EXPECT_TRUE(without->anonymous);
-  EXPECT_EQ(server.Requests().size(), 1U);
+  EXPECT_EQ(server.Requests().size(), 2U);
   auto with = GcsCaller(server, variables, true).Resolve("gs://bucket/m");
   ASSERT_TRUE(with) << with.error().message;
-  EXPECT_FALSE(with->anonymous);
+  EXPECT_TRUE(with->anonymous) << "they are for all tenants";
   EXPECT_THAT(server.Requests().back().head, HasSubstr("Authorization: Bearer node"));
 }
 
@@ -244,6 +253,135 @@ TEST(GcsSourceTest, HonoursTheDigestsBesideTheObjects) {
   auto listing = GcsCaller(server).Resolve("gs://bucket/m");
   ASSERT_TRUE(listing) << listing.error().message;
   EXPECT_EQ(listing->files[1].identity, (FileIdentity{FileIdentity::Kind::kSha256, sha256}));
+}
+
+TEST(GcsSourceTest, WhoMayListAndNotReadGetsNothing) {
+  ScriptedServer tokens([](const Request&) {
+    return Reply{Answer({{"access_token", "ya29.token"}, {"expires_in", 3600}})};
+  });
+  ScriptedServer server([](const Request& request) {
+    if (request.target.contains("alt=media") && !request.target.contains("README")) {
+      return Reply{HttpAnswer(403, {}, "{}")};
+    }
+    return Reply{Answer({{"items", {ObjectOf("m/README.md"), ObjectOf("m/shards/a")}}})};
+  });
+  GcsCaller caller(server);
+  auto listing = caller.Resolve("gs://bucket/m");
+  ASSERT_FALSE(listing) << "the list is public, the weights aren't";
+  EXPECT_EQ(listing.error().code, Code::kUnauthenticated);
+  caller.credentials = {{{"gcloud-application-credentials.json", AccountOf(tokens.Url("/token"))}}};
+  listing = caller.Resolve("gs://bucket/m");
+  ASSERT_FALSE(listing) << "as roles/storage.legacyBucketReader";
+  EXPECT_EQ(listing.error().code, Code::kPermissionDenied);
+  EXPECT_THAT(listing.error().message, HasSubstr("gs://bucket/m/shards/a"));
+}
+
+TEST(GcsSourceTest, GzipThatIsStoredComesAsItIsStored) {
+  Json packed = ObjectOf("m/a");
+  packed["contentEncoding"] = "gzip";
+  ScriptedServer server([&](const Request& request) {
+    return Reply{Answer(request.target.contains("/o?") ? Json{{"items", {packed}}} : packed)};
+  });
+  GcsCaller caller(server);
+  auto listing = caller.Resolve("gs://bucket/m");
+  ASSERT_TRUE(listing) << listing.error().message;
+  auto location = caller.Locate("gs://bucket/m", *listing);
+  ASSERT_TRUE(location) << location.error().message;
+  EXPECT_THAT(location->headers, Contains("Accept-Encoding: gzip"));
+  EXPECT_TRUE(location->stored_as_is);
+  packed.erase("contentEncoding");
+  EXPECT_THAT(caller.Locate("gs://bucket/m", *listing)->headers, testing::IsEmpty());
+}
+
+TEST(GcsSourceTest, HonoursTheDigestBesideTheOneObject) {
+  const std::string sha256(64, 'b');
+  int sums_status = 200;
+  ScriptedServer server([&](const Request& request) {
+    if (request.target.contains("/o?")) return Reply{Answer(Json::object())};
+    if (request.target.contains("/o/m%2FSHA256SUMS?alt=media")) {
+      return Reply{HttpAnswer(sums_status, {}, sha256 + "  a.gguf\n" + sha256 + "  other\n")};
+    }
+    return Reply{Answer(ObjectOf("m/a.gguf"))};
+  });
+  GcsCaller caller(server);
+  auto listing = caller.Resolve("gs://bucket/m/a.gguf");
+  ASSERT_TRUE(listing) << listing.error().message;
+  EXPECT_EQ(listing->files[0].identity, (FileIdentity{FileIdentity::Kind::kSha256, sha256}));
+  for (int none : {403, 404}) {
+    sums_status = none;
+    EXPECT_EQ(caller.Resolve("gs://bucket/m/a.gguf")->files[0].identity.kind,
+              FileIdentity::Kind::kVersionToken);
+  }
+  sums_status = 503;
+  EXPECT_EQ(caller.Resolve("gs://bucket/m/a.gguf").error().code, Code::kUnavailable);
+}
+
+TEST(GcsSourceTest, RefusesAPrefixThatIsStillUploaded) {
+  ScriptedServer server([&](const Request& request) {
+    std::string sum(64, 'a');
+    if (request.target.contains("alt=media")) {
+      return Reply{HttpAnswer(200, {}, sum + "  a\n" + sum + "  b\n")};
+    }
+    return Reply{Answer({{"items", {ObjectOf("m/SHA256SUMS"), ObjectOf("m/a")}}})};
+  });
+  EXPECT_EQ(GcsCaller(server).Resolve("gs://bucket/m").error().code, Code::kFailedPrecondition);
+}
+
+/// A node whose metadata server answers what the test says.
+struct GcsNode {
+  std::string answer = Answer({{"access_token", "node"}, {"expires_in", 3600}});
+  ScriptedServer server{[this](const Request&) { return Reply{answer}; }};
+  GcsTokens Tokens() {
+    auto http = std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()});
+    auto host = server.Url("").substr(std::string("http://").size());
+    return {http, http, [host](const char* name) {
+              return name == std::string_view("GCE_METADATA_HOST") ? host : std::string();
+            }};
+  }
+};
+constexpr GcsTokenOptions kWithNode{.node_credentials = true};
+
+TEST(GcsTokensTest, AServerInTroubleTakesNoTokenAway) {
+  GcsNode node;
+  for (int status : {404, 403, 503}) {
+    GcsTokens tokens = node.Tokens();
+    // It has ended as it comes.
+    node.answer = Answer({{"access_token", "node"}, {"expires_in", 0}});
+    ASSERT_TRUE(*tokens.Get({}, kWithNode, {}));
+    node.answer = HttpAnswer(status, {}, "");
+    auto got = tokens.Get({}, kWithNode, {});
+    ASSERT_FALSE(got) << status;
+    EXPECT_EQ(got.error().code, Code::kUnavailable);
+    EXPECT_FALSE(got.error().rights_may_help);
+  }
+}
+
+TEST(GcsTokensTest, GoesOnWithATokenThatCantBeRenewedUntilItEnds) {
+  GcsNode node;
+  node.answer = Answer({{"access_token", "node"}, {"expires_in", 4}});
+  GcsTokens tokens = node.Tokens();
+  auto first = tokens.Get({}, kWithNode, {});
+  ASSERT_TRUE(first && *first);
+  EXPECT_LT((*first)->renew_at, (*first)->good_until);
+  node.answer = HttpAnswer(404, {}, "");
+  bool ended = false, tried = false;
+  auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!ended && std::chrono::steady_clock::now() < give_up) {
+    auto got = tokens.Get({}, kWithNode, {});
+    ended = !got;
+    ASSERT_TRUE(got || std::chrono::steady_clock::now() >= (*first)->good_until);
+    tried = tried || (got && node.server.Requests().size() == 2);
+  }
+  EXPECT_TRUE(tried && ended);
+}
+
+TEST(GcsTokensTest, OnlyANodeWithoutServerHasNone) {
+  GcsNode node;
+  GcsTokens tokens = node.Tokens();
+  node.answer = HttpAnswer(503, {}, "");
+  EXPECT_FALSE(tokens.Get({}, kWithNode, {}));
+  node.answer = HttpAnswer(404, {}, "");
+  EXPECT_FALSE(*tokens.Get({}, kWithNode, {}));
 }
 
 }  // namespace

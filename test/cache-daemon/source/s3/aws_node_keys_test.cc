@@ -1,8 +1,11 @@
 #include "cache-daemon/source/s3/aws_node_keys.h"
 
+#include <ctime>
 #include <fstream>
 #include <map>
 
+#include <fmt/chrono.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -41,7 +44,7 @@ TEST(AwsNodeKeysTest, TakesTheEnvironmentsKeysFirst) {
                            {"AWS_WEB_IDENTITY_TOKEN_FILE", "/missing"}});
   auto got = keys.Get({});
   ASSERT_TRUE(got && *got);
-  EXPECT_EQ((*got)->access_key_id, "AKIA0");
+  EXPECT_EQ((*got)->keys.access_key_id, "AKIA0");
 }
 
 TEST(AwsNodeKeysTest, ExchangesTheWebIdentityAtSts) {
@@ -62,7 +65,7 @@ TEST(AwsNodeKeysTest, ExchangesTheWebIdentityAtSts) {
                            {"AWS_ENDPOINT_URL_STS", sts.Url("")}});
   auto got = keys.Get({});
   ASSERT_TRUE(got) << got.error().message;
-  EXPECT_EQ(**got, (AwsKeys{"ASIA2", "s2", "t2"}));
+  EXPECT_EQ((*got)->keys, (AwsKeys{"ASIA2", "s2", "t2"}));
   EXPECT_TRUE(keys.Get({}));
   ASSERT_EQ(sts.Requests().size(), 1U) << "they are good for long";
   EXPECT_EQ(sts.Requests()[0].method, "POST");
@@ -98,7 +101,7 @@ TEST(AwsNodeKeysTest, AsksTheContainerProviderWithTheTokenOfItsFile) {
             {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", (directory / "token").string()}});
   auto got = keys.Get({});
   ASSERT_TRUE(got) << got.error().message;
-  EXPECT_EQ(**got, (AwsKeys{"ASIA1", "s1", "t1"}));
+  EXPECT_EQ((*got)->keys, (AwsKeys{"ASIA1", "s1", "t1"}));
   EXPECT_THAT(agent.Requests()[0].head, HasSubstr("\r\nAuthorization: pod-token"));
 }
 
@@ -121,7 +124,7 @@ TEST(AwsNodeKeysTest, AsksTheInstanceByASession) {
   AwsNodeKeys keys = With({{"AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.Url("")}});
   auto got = keys.Get({});
   ASSERT_TRUE(got) << got.error().message;
-  EXPECT_EQ(**got, (AwsKeys{"ASIA1", "s1", "t1"}));
+  EXPECT_EQ((*got)->keys, (AwsKeys{"ASIA1", "s1", "t1"}));
   EXPECT_EQ(imds.Requests()[0].target, "/latest/api/token");
   EXPECT_EQ(imds.Requests()[2].target, "/latest/meta-data/iam/security-credentials/my-role");
 }
@@ -152,6 +155,80 @@ TEST(AwsNodeKeysTest, HasNoneWhereNothingGivesThemAndRemembersIt) {
       {{"AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.Url("")}, {"AWS_EC2_METADATA_DISABLED", "true"}});
   EXPECT_FALSE(*forbidden.Get({}));
   EXPECT_EQ(imds.Requests().size(), 1U);
+}
+
+/// The keys of an agent that end in a few seconds, or did before.
+std::string KeysThatEnd(int in_seconds) {
+  return fmt::format(R"({{"AccessKeyId":"ASIA1","SecretAccessKey":"s1",)"
+                     R"("Expiration":"{:%Y-%m-%dT%H:%M:%SZ}"}})",
+                     fmt::gmtime(std::time(nullptr) + in_seconds));
+}
+
+TEST(AwsNodeKeysTest, ServicesInTroubleTakeNoKeysAway) {
+  std::string answer;
+  ScriptedServer agent([&](const Request&) { return Reply{answer}; });
+  for (const std::string& trouble :
+       {HttpAnswer(500, {}, ""), HttpAnswer(404, {}, ""), HttpAnswer(200, {}, "{}")}) {
+    AwsNodeKeys keys = With({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.Url("/v1/credentials")}});
+    answer = HttpAnswer(200, {}, KeysThatEnd(0));
+    ASSERT_TRUE(keys.Get({}));
+    answer = trouble;
+    auto got = keys.Get({});
+    ASSERT_FALSE(got) << "they have ended";
+    EXPECT_EQ(got.error().code, Code::kUnavailable) << got.error().message;
+  }
+}
+
+TEST(AwsNodeKeysTest, KeepsKeysThatCantBeRenewedUntilTheyEnd) {
+  std::string answer = HttpAnswer(200, {}, KeysThatEnd(3));
+  ScriptedServer agent([&](const Request&) { return Reply{answer}; });
+  AwsNodeKeys keys = With({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.Url("/v1/credentials")}});
+  auto first = keys.Get({});
+  ASSERT_TRUE(first && *first);
+  answer = HttpAnswer(503, {}, "");
+  bool tried = false, ended = false;
+  // They live for two to three seconds, and half of it without being renewed.
+  auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!ended && std::chrono::steady_clock::now() < give_up) {
+    bool may_have_ended = std::chrono::steady_clock::now() >= (*first)->end;
+    auto got = keys.Get({});
+    ended = !got;
+    ASSERT_TRUE(got || may_have_ended || std::chrono::steady_clock::now() >= (*first)->end)
+        << got.error().message;
+    tried = tried || (got && agent.Requests().size() == 2);
+  }
+  EXPECT_TRUE(tried) << "asked, got nothing, and went on with the old ones";
+  EXPECT_TRUE(ended);
+}
+
+TEST(AwsNodeKeysTest, OnlyWhatIsNoServiceOfAwsMeansThatThereAreNone) {
+  for (int status : {400, 403, 404, 405}) {
+    ScriptedServer imds([&](const Request&) { return Reply{HttpAnswer(status, {}, "")}; });
+    AwsNodeKeys keys = With({{"AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.Url("")}});
+    EXPECT_FALSE(*keys.Get({})) << status;
+  }
+  for (int status : {408, 429, 500, 503}) {
+    ScriptedServer imds([&](const Request&) { return Reply{HttpAnswer(status, {}, "")}; });
+    AwsNodeKeys keys = With({{"AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.Url("")}});
+    EXPECT_FALSE(keys.Get({})) << status;
+    EXPECT_FALSE(keys.Get({})) << "not remembered";
+    EXPECT_EQ(imds.Requests().size(), 2U);
+  }
+}
+
+TEST(AwsNodeKeysTest, AnInstanceThatHadARoleIsNotWithoutOne) {
+  bool has_role = true;
+  ScriptedServer imds([&](const Request& request) {
+    if (!has_role) return Reply{HttpAnswer(404, {}, "")};
+    if (request.method == "PUT") return Reply{HttpAnswer(200, {}, "session")};
+    return Reply{HttpAnswer(200, {}, request.target.ends_with('/') ? "my-role" : KeysThatEnd(0))};
+  });
+  AwsNodeKeys keys = With({{"AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.Url("")}});
+  ASSERT_TRUE(*keys.Get({}));
+  has_role = false;
+  auto got = keys.Get({});
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().code, Code::kUnavailable);
 }
 
 }  // namespace

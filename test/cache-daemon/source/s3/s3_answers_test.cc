@@ -57,7 +57,7 @@ TEST(S3PageTest, RefusesHostileObjects) {
        {ContentsOf("", "1", "e"), ContentsOf("k", "", "e"), ContentsOf("k", "-1", "e"),
         ContentsOf("k", "99999999999999999999", "e"), ContentsOf("k", "4611686018427387905", "e"),
         ContentsOf("k", "1", ""), ContentsOf("k", "1", "e\n"),
-        ContentsOf(std::string(9000, 'k'), "1", "e"), ContentsOf("k", "1", std::string(9000, 'e')),
+        ContentsOf(std::string(1025, 'k'), "1", "e"), ContentsOf("k", "1", std::string(257, 'e')),
         "<EncodingType>url</EncodingType>" + ContentsOf("%zz", "1", "e")}) {
     auto page = ParseS3Page(PageOf(bad));
     ASSERT_FALSE(page) << bad.substr(0, 100);
@@ -66,6 +66,20 @@ TEST(S3PageTest, RefusesHostileObjects) {
   for (const char* none : {"", "<html>login</html>", "<ListBucketResult>", "{}", "<Error/>"}) {
     EXPECT_EQ(ParseS3Page(none).error().code, Code::kUnavailable) << none;
   }
+}
+
+TEST(S3PageTest, RefusesWhatWouldTakeMemoryByNumber) {
+  std::string elements, attributes = "<a";
+  for (int i = 0; i < 200'000; ++i) elements += "<a/>", attributes += " b= ''";
+  for (const std::string& many : {elements, attributes + "/>"}) {
+    auto page = ParseS3Page(PageOf(many));
+    ASSERT_FALSE(page);
+    EXPECT_EQ(page.error().code, Code::kInvalidArgument);
+    EXPECT_EQ(ParseS3Error("<Error>" + many + "<Code>NoSuchKey</Code></Error>").code, "");
+  }
+  std::string full;
+  for (int i = 0; i < 1000; ++i) full += ContentsOf(std::string(1024, '='), "1", "\"e\"");
+  EXPECT_TRUE(ParseS3Page(PageOf(full)));
 }
 
 TEST(S3ChecksumTest, TakesTheBestOverTheWholeObject) {
@@ -145,6 +159,8 @@ TEST(S3PlaceTest, NamesTheBucketByHostOrByPath) {
   S3Place own{.endpoint = Url::Parse("http://127.0.0.1:9000/prefix").value(), .bucket = "models"};
   EXPECT_EQ(own.UrlOf("eu-west-1", "/k//l", "")->ToString(),
             "http://127.0.0.1:9000/prefix/models//k//l");
+  EXPECT_EQ(own.UrlOf("eu-west-1", "", "list-type=2")->ToString(),
+            "http://127.0.0.1:9000/prefix/models?list-type=2");
   own.addressing = S3Addressing::kVirtual;
   own.endpoint = Url::Parse("https://example.org:9000").value();
   EXPECT_EQ(own.UrlOf("eu-west-1", "k", "")->ToString(), "https://models.example.org:9000/k");

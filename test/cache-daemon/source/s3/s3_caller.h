@@ -1,0 +1,75 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "cache-daemon/source/s3/s3_source.h"
+#include "test/cache-daemon/source/scripted_server.h"
+#include "test/support/loopback_policy.h"
+
+namespace weighhouse::source {
+
+inline constexpr const char* kEtagHeader = "ETag: \"e1\"";
+
+inline std::string Listed(const std::vector<std::string>& keys, const std::string& more = "") {
+  std::string xml = "<ListBucketResult>" + more;
+  for (const std::string& key : keys) {
+    xml += fmt::format("<Contents><Key>{}</Key><Size>5</Size><ETag>\"e1\"</ETag></Contents>", key);
+  }
+  return HttpAnswer(200, {}, xml + "</ListBucketResult>");
+}
+
+/// What HEAD answers of an object of five bytes.
+inline std::string Head(std::vector<std::string> headers) {
+  std::string text = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n";
+  for (const std::string& header : headers) text += header + "\r\n";
+  return text + "\r\n";
+}
+
+inline std::string Refused(int status, const std::string& code, const std::string& more = "") {
+  return HttpAnswer(status, {}, fmt::format("<Error><Code>{}</Code>{}</Error>", code, more));
+}
+
+inline bool IsList(const ScriptedServer::Request& request) {
+  return request.target.contains("list-type=2");
+}
+
+/// A source of one endpoint, and a caller of it.
+class S3Caller {
+ public:
+  explicit S3Caller(const ScriptedServer& server,
+                    std::shared_ptr<AwsNodeKeys> node_keys = nullptr) {
+    auto http = std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()});
+    S3Settings settings;
+    settings.endpoint = Url::Parse(server.Url("")).value();
+    source_ = std::make_unique<S3Source>(settings, std::make_shared<S3Client>(http), http,
+                                         std::move(node_keys));
+  }
+  Result<Listing> Resolve(const std::string& uri) {
+    return source_->Resolve({.uri = uri}, credentials, {});
+  }
+  Result<FileLocation> Locate(const std::string& uri, const Listing& listing) {
+    return source_->Locate({.uri = uri}, listing, listing.files.at(0), credentials, {});
+  }
+  Credentials credentials{{{"AWS_ACCESS_KEY_ID", "AKIA1"}, {"AWS_SECRET_ACCESS_KEY", "secret"}}};
+
+ private:
+  std::unique_ptr<S3Source> source_;
+};
+
+inline std::shared_ptr<AwsNodeKeys> NodeKeys() {
+  return std::make_shared<AwsNodeKeys>(
+      std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()}),
+      [](const char* name) {
+        std::string_view asked = name;
+        if (asked == "AWS_ACCESS_KEY_ID") return "AKIANODE";
+        return asked == "AWS_SECRET_ACCESS_KEY" ? "node" : "";
+      },
+      "us-east-1");
+}
+
+}  // namespace weighhouse::source

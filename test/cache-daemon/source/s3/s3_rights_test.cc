@@ -1,0 +1,173 @@
+// Who may read what S3 lists, for how long, and what else is believed of it.
+
+#include <ctime>
+
+#include <fmt/chrono.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "test/cache-daemon/source/s3/s3_caller.h"
+
+namespace weighhouse::source {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+using testing::Not;
+using Reply = ScriptedServer::Reply;
+using Request = ScriptedServer::Request;
+
+TEST(S3RightsTest, WhoMayListAndNotReadGetsNothing) {
+  ScriptedServer server([](const Request& request) {
+    if (IsList(request)) return Reply{Listed({"m/README.md", "m/shards/a"})};
+    bool open = request.target.ends_with("README.md");
+    return Reply{open ? HttpAnswer(206, {}, "x") : Refused(403, "AccessDenied")};
+  });
+  auto listing = S3Caller(server).Resolve("s3://bucket/m");
+  ASSERT_FALSE(listing);
+  EXPECT_EQ(listing.error().code, Code::kPermissionDenied);
+  EXPECT_THAT(listing.error().message, HasSubstr("s3://bucket/m/shards/a"));
+  S3Caller nobody(server);
+  nobody.credentials = {};
+  listing = nobody.Resolve("s3://bucket/m");
+  ASSERT_FALSE(listing) << "the list is public, the weights aren't";
+  EXPECT_EQ(listing.error().code, Code::kUnauthenticated);
+  S3Caller node(server, NodeKeys());
+  node.credentials = {};
+  EXPECT_FALSE(node.Resolve("s3://bucket/m"));
+}
+
+TEST(S3RightsTest, TheRightToReadIsShownWhereTheBytesLie) {
+  bool open = false;
+  ScriptedServer cdn([&](const Request&) {
+    return Reply{open ? HttpAnswer(206, {}, "x") : HttpAnswer(403, {}, "")};
+  });
+  ScriptedServer server([&](const Request& request) {
+    if (IsList(request)) return Reply{Listed({"m/a"})};
+    return Reply{HttpAnswer(302, {"Location: " + cdn.Url("/object", "localhost")}, "")};
+  });
+  S3Caller caller(server);
+  EXPECT_EQ(caller.Resolve("s3://bucket/m").error().code, Code::kPermissionDenied);
+  open = true;
+  EXPECT_TRUE(caller.Resolve("s3://bucket/m"));
+  for (const Request& request : cdn.Requests()) {
+    EXPECT_THAT(request.head, Not(HasSubstr("uthorization")));
+    EXPECT_THAT(request.head, HasSubstr("Range: bytes=0-0"));
+  }
+}
+
+TEST(S3RightsTest, AServiceThatIgnoresRangeShowsTheRightToo) {
+  ScriptedServer server([](const Request& request) {
+    if (IsList(request)) return Reply{Listed({"m/a"})};
+    return Reply{HttpAnswer(200, {}, std::string(200'000, 'x'))};
+  });
+  EXPECT_TRUE(S3Caller(server).Resolve("s3://bucket/m"));
+}
+
+TEST(S3RightsTest, AnArchivedObjectShowsTheRightOfWhoHasKeys) {
+  ScriptedServer server([](const Request& request) {
+    return Reply{IsList(request) ? Listed({"m/a"}) : Refused(403, "InvalidObjectState")};
+  });
+  S3Caller caller(server);
+  EXPECT_TRUE(caller.Resolve("s3://bucket/m"));
+  caller.credentials = {};
+  EXPECT_FALSE(caller.Resolve("s3://bucket/m")) << "nobody read a byte of it";
+}
+
+TEST(S3RightsTest, ALocationEndsBeforeItsKeys) {
+  ScriptedServer server([](const Request& request) {
+    if (request.target == "/keys") {
+      std::time_t soon = std::time(nullptr) + 200;
+      return Reply{
+          HttpAnswer(200, {},
+                     fmt::format(R"({{"AccessKeyId":"A","SecretAccessKey":"s","Token":"t",)"
+                                 R"("Expiration":"{:%Y-%m-%dT%H:%M:%SZ}"}})",
+                                 fmt::gmtime(soon)))};
+    }
+    if (IsList(request)) return Reply{Listed({"m/a"})};
+    return Reply{request.method == "HEAD" ? Head({kEtagHeader}) : HttpAnswer(206, {}, "x")};
+  });
+  auto keys = std::make_shared<AwsNodeKeys>(
+      std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()}),
+      [&](const char* name) {
+        return name == std::string_view("AWS_CONTAINER_CREDENTIALS_FULL_URI") ? server.Url("/keys")
+                                                                              : std::string();
+      },
+      "us-east-1");
+  S3Caller caller(server, keys);
+  caller.credentials = {};
+  Listing listing = caller.Resolve("s3://bucket/m").value();
+  auto location = caller.Locate("s3://bucket/m", listing);
+  ASSERT_TRUE(location) << location.error().message;
+  auto left = location->expires_at - std::chrono::steady_clock::now();
+  EXPECT_LT(left, std::chrono::seconds(190));
+  EXPECT_GT(left, std::chrono::seconds(120));
+}
+
+TEST(S3RightsTest, AsksWhyAHeadIsRefused) {
+  bool ended = false;
+  ScriptedServer server([&](const Request& request) {
+    if (IsList(request)) return Reply{Listed({"m/a"})};
+    if (!ended) return Reply{HttpAnswer(206, {}, "x")};
+    return Reply{request.method == "HEAD" ? "HTTP/1.1 400 B\r\nContent-Length: 99\r\n\r\n"
+                                          : Refused(400, "ExpiredToken")};
+  });
+  S3Caller caller(server);
+  Listing listing = caller.Resolve("s3://bucket/m").value();
+  ended = true;
+  auto location = caller.Locate("s3://bucket/m", listing);
+  ASSERT_FALSE(location);
+  EXPECT_EQ(location.error().code, Code::kUnauthenticated);
+  EXPECT_THAT(location.error().message, HasSubstr("ExpiredToken"));
+}
+
+TEST(S3RightsTest, QuotesAroundAnEtagMeanNothing) {
+  ScriptedServer server([](const Request& request) {
+    if (IsList(request)) return Reply{Listed({"m/a"})};
+    return Reply{request.method == "HEAD" ? Head({"ETag: e1"}) : HttpAnswer(206, {}, "x")};
+  });
+  S3Caller caller(server);
+  Listing listing = caller.Resolve("s3://bucket/m").value();
+  auto location = caller.Locate("s3://bucket/m", listing);
+  ASSERT_TRUE(location) << location.error().message;
+  EXPECT_THAT(location->headers, Contains("If-Match: \"e1\""));
+}
+
+TEST(S3RightsTest, HonoursTheDigestBesideTheOneObject) {
+  const std::string sha256(64, 'b');
+  int sums_status = 200;
+  ScriptedServer server([&](const Request& request) {
+    if (IsList(request)) return Reply{Listed({})};
+    if (request.target == "/bucket/m/SHA256SUMS") {
+      return Reply{HttpAnswer(sums_status, {}, sha256 + "  a.gguf\n" + sha256 + "  other\n")};
+    }
+    return Reply{request.method == "HEAD" ? Head({kEtagHeader}) : HttpAnswer(206, {}, "x")};
+  });
+  S3Caller caller(server);
+  auto listing = caller.Resolve("s3://bucket/m/a.gguf");
+  ASSERT_TRUE(listing) << listing.error().message;
+  EXPECT_EQ(listing->files[0].identity, (FileIdentity{FileIdentity::Kind::kSha256, sha256}));
+  EXPECT_TRUE(caller.Locate("s3://bucket/m/a.gguf", *listing));
+  for (int none : {403, 404}) {
+    sums_status = none;
+    EXPECT_EQ(caller.Resolve("s3://bucket/m/a.gguf")->files[0].identity.kind,
+              FileIdentity::Kind::kVersionToken);
+  }
+  sums_status = 503;
+  EXPECT_EQ(caller.Resolve("s3://bucket/m/a.gguf").error().code, Code::kUnavailable);
+}
+
+TEST(S3RightsTest, RefusesAPrefixThatIsStillUploaded) {
+  ScriptedServer server([&](const Request& request) {
+    if (IsList(request)) return Reply{Listed({"m/SHA256SUMS", "m/a"})};
+    std::string sum(64, 'a');
+    return Reply{HttpAnswer(200, {}, sum + "  a\n" + sum + "  b\n")};
+  });
+  auto listing = S3Caller(server).Resolve("s3://bucket/m");
+  ASSERT_FALSE(listing);
+  EXPECT_EQ(listing.error().code, Code::kFailedPrecondition);
+  EXPECT_THAT(listing.error().message, HasSubstr("'b', which isn't there"));
+}
+
+}  // namespace
+}  // namespace weighhouse::source
