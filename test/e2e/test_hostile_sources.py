@@ -145,9 +145,9 @@ def test_name_that_means_another_address_a_moment_later_gains_nothing(daemon: Ca
 
 def test_address_is_judged_again_once_the_configuration_changed(daemon: CacheDaemon) -> None:
     with ScriptedServer(lambda to, asked: to.sendall(found(asked))) as server:
-        assert daemon.cli("stat", server.url("/model.gguf")).returncode == 0
+        assert daemon.cli("inspect", server.url("/model.gguf")).returncode == 0
         daemon.change("sources", allowAddresses=[])
-        daemon.process.wait_ready(lambda: "refused" in daemon.cli("stat", server.url("/model.gguf"), check=False).stderr)
+        daemon.process.wait_ready(lambda: "refused" in daemon.cli("inspect", server.url("/model.gguf"), check=False).stderr)
         asked = len(server.requests)
         refused(pull(daemon, server.url("/model.gguf")), "a loopback address")
         assert len(server.requests) == asked, "the kept connection was used"

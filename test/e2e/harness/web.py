@@ -6,25 +6,27 @@ import base64
 import shutil
 import socket
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from harness.canary import canary
 from harness.process import Process
 
-BEARER = "canary-bearer-0123456789"
-USER, PASSWORD = "reader", "canary-password-0123456789"
-SIGNATURE = "canary%2Bsignature%2F0123456789"
+BEARER = canary("bearer")
+USER, PASSWORD = "reader", canary("password")
+SIGNATURE = urllib.parse.quote(canary("signature+0123/456789"), safe="")
 
 _CONFIGURATION = """\
 daemon off;
 pid {directory}/nginx.pid;
-error_log {directory}/error.log warn;
+error_log {directory}/nginx-error.log warn;
 worker_processes 1;
 user root;
 events {{ worker_connections 256; }}
 http {{
   log_format lines '$request_method $request_uri $status $body_bytes_sent "$http_authorization"';
-  access_log {directory}/access.log lines;
+  access_log {directory}/nginx-access.log lines;
   client_body_temp_path {directory}/body;
   proxy_temp_path {directory}/proxy;
   fastcgi_temp_path {directory}/fastcgi;
@@ -39,7 +41,7 @@ http {{
     location /basic/ {{
       alias {root}/;
       auth_basic "models";
-      auth_basic_user_file {directory}/users;
+      auth_basic_user_file {directory}/nginx-users;
     }}
     location /bearer/ {{
       if ($bearer = 0) {{ return 401; }}
@@ -64,11 +66,11 @@ class WebServer:
         nginx = shutil.which("nginx") or "/usr/sbin/nginx"
         directory.mkdir(parents=True)
         self.root = root
-        self._log = directory / "access.log"
+        self._log = directory / "nginx-access.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
-        (directory / "users").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
+        (directory / "nginx-users").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
         configuration = directory / "nginx.conf"
         configuration.write_text(_CONFIGURATION.format(directory=directory, root=root, port=port, bearer=BEARER,
                                                        signature=SIGNATURE))
