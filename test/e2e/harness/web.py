@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import shutil
 import socket
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -36,7 +37,7 @@ http {{
   map $http_authorization $bearer {{ default 0; "Bearer {bearer}" 1; }}
   map $arg_sig $signed {{ default 0; "{signature}" 1; }}
   server {{
-    listen 127.0.0.1:{port};
+    listen 127.0.0.1:{port}{tls};
     root {root};
     location /basic/ {{
       alias {root}/;
@@ -57,12 +58,15 @@ http {{
 }}
 """
 
+_TLS = " ssl;\n    ssl_certificate {};\n    ssl_certificate_key {}"
+
 
 class WebServer:
     """Serves the directory `root`: below /plain/ to all, below /basic/, /bearer/ and /signed/ to those who may; /moved/ sends
     to /plain/."""
 
-    def __init__(self, directory: Path, root: Path) -> None:
+    def __init__(self, directory: Path, root: Path, tls: tuple[Path, Path] | None = None) -> None:
+        """`tls`: a certificate and its key, of whom speaks https."""
         nginx = shutil.which("nginx") or "/usr/sbin/nginx"
         directory.mkdir(parents=True)
         self.root = root
@@ -73,14 +77,15 @@ class WebServer:
         (directory / "nginx-users").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
         configuration = directory / "nginx.conf"
         configuration.write_text(_CONFIGURATION.format(directory=directory, root=root, port=port, bearer=BEARER,
-                                                       signature=SIGNATURE))
-        self.url = f"http://127.0.0.1:{port}"
+                                                       signature=SIGNATURE, tls=_TLS.format(*tls) if tls else ""))
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         self._process = Process("nginx", [nginx, "-c", str(configuration)], directory / "nginx.log")
         self._process.wait_ready(self._answers)
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{self.url}/", timeout=1):
+            anybody = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
+            with urllib.request.build_opener(urllib.request.ProxyHandler({}), anybody).open(f"{self.url}/", timeout=1):
                 return True
         except urllib.error.HTTPError:
             return True
