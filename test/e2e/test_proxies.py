@@ -11,11 +11,11 @@ import pytest
 from harness import workspace
 from harness.canary import MARK, canary
 from harness.daemon import CacheDaemon
+from harness.hostile import found
 from harness.hub import TOKEN, Hub
 from harness.models import MIB, make_model
 from harness.proxy import PASSWORD, Proxy
 from harness.scripted import ScriptedServer
-from test_hostile_sources import found
 
 NewDaemon = Callable[..., CacheDaemon]
 HOST = "hub.example"

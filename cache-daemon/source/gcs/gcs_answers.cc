@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "cache-daemon/source/file_name.h"
+#include "cache-daemon/source/json_text.h"
 
 namespace weighhouse::source {
 namespace {
@@ -21,8 +22,9 @@ std::string GcsText(const Json& object, const char* name) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-/// The whole document as an object; nothing if it is none. Its nesting is bounded by the body's.
+/// The whole document as an object; nothing if it is none, or nested as no answer is.
 std::optional<Json> ParseDocument(std::string_view json) {
+  if (IsTooDeep(json)) return std::nullopt;
   Json document = Json::parse(json, nullptr, false);
   if (!document.is_object()) return std::nullopt;
   return document;
