@@ -278,9 +278,9 @@ ConfigValues Document::For(const Node& node) const {
 Result<Document> ParseDocument(const std::string& text, std::string_view name) {
   try {  // yaml-cpp speaks in exceptions
     if (std::optional<int> line = SecondDocument(text)) {
-      return Fail(Code::kInvalidArgument,
-                  fmt::format("{}:{}: a second document: give one, without '---' in it", name,
-                              *line + 1));
+      return Fail(
+          Code::kInvalidArgument,
+          fmt::format("{}:{}: a second document: give one, without '---' in it", name, *line + 1));
     }
     return Reader(name).Read(YAML::Load(text));
   } catch (const YAML::Exception& error) {

@@ -115,6 +115,8 @@ ENTRIES: dict[str, tuple[str, bytes, str]] = {
     "ModelScope, a file twice": ("ModelScope", scope(["a", "a"]), "twice"),
     "ModelScope, lists in lists": ("ModelScope", b'{"Data":' + b"[" * (8 << 20), "not ModelScope's JSON"),
     "ModelScope, 100001 files": ("ModelScope", scope([f"{n}" for n in range(100_001)]), "after 100000 other files"),
+    "ModelScope, millions of files that are none": ("ModelScope", b'{"Data": {"Files": [' + b"{}," * 10_000_000 + b"{}]}}",
+                                                    "without a path"),
     "ModelScope, an error": ("ModelScope", json.dumps({"Code": 1, "Message": "\x1b[31m\n" * 9999}).encode(), "with code 1"),
 }
 

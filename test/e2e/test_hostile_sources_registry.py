@@ -275,3 +275,9 @@ def test_manifest_of_many_layers_without_names_is_refused(daemon: CacheDaemon, r
     layer = {"mediaType": "a", "digest": sha256_of(b""), "size": 1}
     registry.manifest(*[layer] * 30_000)
     refused(pull(daemon, registry.uri()), "no file name", kib=KIB_LISTING)
+
+
+def test_manifest_of_many_layers_that_are_none_is_refused(daemon: CacheDaemon, registry: HostileRegistry) -> None:
+    """A parser that goes through all of them at the end of each takes a minute."""
+    registry.manifests["v1"] = (OCI_MANIFEST, b'{"config": {}, "layers": [' + b"{}," * 250_000 + b"{}]}")
+    refused(pull(daemon, registry.uri()), "one of over 100000", kib=KIB_LISTING)
