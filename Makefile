@@ -57,10 +57,10 @@ registry-tool: setup
 s3-server: setup
 	@.ci/step 'versitygw' test/s3_server/build
 
-sources: build s3-server
+sources: build registry-tool s3-server
 	@WEIGHHOUSE_BIN=$(CURDIR)/build/dev/bin \
-	  test/e2e/in-namespace build/venv/bin/python -m pytest -q -s -p no:cacheprovider test/e2e/test_sources.py \
-	  test/e2e/test_sources_s3.py
+	  test/e2e/in-namespace build/venv/bin/python -m pytest -q -s -p no:cacheprovider test/e2e/test_sources*.py \
+	  test/e2e/test_hub_ways.py
 
 sanity: build sanity-tool
 	@WEIGHHOUSE_BIN=$(CURDIR)/build/dev/bin \

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <unistd.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <exception>
 #include <optional>
 #include <set>
+#include <sstream>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -54,6 +56,37 @@ std::optional<size_t> FirstWrongItem(const ConfigKey& key, const ConfigValue& li
     if (!key.apply(begin, scratch)) return i;
   }
   return std::nullopt;
+}
+
+/// Remembers where a document begins.
+class DocumentStart : public YAML::EventHandler {
+ public:
+  int line() const { return line_; }
+  void OnDocumentStart(const YAML::Mark& mark) override { line_ = mark.line; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+ private:
+  int line_ = 0;
+};
+
+/// The line, from 0, at which a second document begins; nothing if there is one at most. Not by
+/// YAML::LoadAll: of a document that begins with a comma it makes empty ones without end.
+std::optional<int> SecondDocument(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentStart start;
+  if (!parser.HandleNextDocument(start) || !parser.HandleNextDocument(start)) return std::nullopt;
+  return start.line();
 }
 
 /// Walks one document. `name_` is the file's, for errors.
@@ -244,13 +277,12 @@ ConfigValues Document::For(const Node& node) const {
 
 Result<Document> ParseDocument(const std::string& text, std::string_view name) {
   try {  // yaml-cpp speaks in exceptions
-    std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1) {
-      return Fail(Code::kInvalidArgument,
-                  fmt::format("{}:{}: a second document: give one, without '---' in it", name,
-                              documents[1].Mark().line + 1));
+    if (std::optional<int> line = SecondDocument(text)) {
+      return Fail(
+          Code::kInvalidArgument,
+          fmt::format("{}:{}: a second document: give one, without '---' in it", name, *line + 1));
     }
-    return Reader(name).Read(documents.empty() ? YAML::Node() : documents.front());
+    return Reader(name).Read(YAML::Load(text));
   } catch (const YAML::Exception& error) {
     return Fail(Code::kInvalidArgument, fmt::format("{}:{}: not YAML: {}", name,
                                                     error.mark.line + 1, Printable(error.msg)));

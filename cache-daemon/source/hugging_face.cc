@@ -121,11 +121,12 @@ Result<Answer> HuggingFace::Ask(const std::function<Result<Answer>(HubEndpoint&)
 }
 
 std::vector<size_t> HuggingFace::Order(Time now) {
-  std::vector<size_t> order(endpoints_.size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::vector<size_t> order, away;
   MutexLock lock(mutex_);
-  const std::vector<Time>& away_until = away_until_;
-  std::ranges::stable_partition(order, [&](size_t index) { return away_until[index] <= now; });
+  for (size_t i = 0; i < endpoints_.size(); ++i) {
+    (away_until_[i] <= now ? order : away).push_back(i);
+  }
+  order.insert(order.end(), away.begin(), away.end());
   return order;
 }
 

@@ -50,6 +50,14 @@ def test_a_secret_in_a_name_is_found(tmp_path: Path) -> None:
     assert len(search_in(tmp_path).found) == 1
 
 
+def test_a_secret_in_a_large_file_is_found(tmp_path: Path) -> None:
+    """Such as the image of a disk, whose holes cost nothing."""
+    with (tmp_path / "disk.img").open("wb") as image:
+        image.seek(100 << 30)
+        image.write(SECRET)
+    assert len(search_in(tmp_path).found) == 1
+
+
 def test_what_is_clean_is_counted(tmp_path: Path) -> None:
     (tmp_path / "csi.log").write_text("nothing")
     (tmp_path / ".fixture.json").write_bytes(SECRET)

@@ -49,8 +49,9 @@ def origin(request: pytest.FixtureRequest, origins: Callable[[str], Origin]) -> 
 def daemon_for(new_daemon: NewDaemon, *all_of: Origin) -> CacheDaemon:
     """A daemon that runs, configured for these sources."""
     daemon = new_daemon()
+    roots = [root for each in all_of for root in each.settings.get("local", {}).get("roots", [])]
     for each in all_of:
-        daemon.change("sources", **each.settings)
+        daemon.change("sources", **(each.settings | ({"local": {"roots": roots}} if roots else {})))
     daemon.start()
     return daemon
 

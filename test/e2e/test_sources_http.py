@@ -9,17 +9,18 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator
+from urllib.parse import unquote
 
 import grpc
 import pytest
 
 from harness import workspace
+from harness.canary import MARK, canary
 from harness.daemon import CacheDaemon
 from harness.hub import Hub
 from harness.models import MIB, digests, file_digest, make_model
 from harness.web import BEARER, PASSWORD, SIGNATURE, USER, WebServer, basic_header
-from harness.web_origins import WEB_SOURCES, write_manifest, write_sums
-from modelscope_double.server import TOKEN as SCOPE_TOKEN
+from harness.web_origins import SCOPE_TOKEN, WEB_SOURCES, write_manifest, write_sums
 from modelscope_double.server import ModelScopeDouble
 
 MODEL = "acme/everywhere"
@@ -180,8 +181,7 @@ def test_nothing_secret_is_in_logs_or_on_disk(daemon: CacheDaemon, web: WebServe
         acquire(daemon, source.uri(Ways(web, scope, files)), **source.credentials)
     assert any(SIGNATURE in line for line in web.requests()) and any(basic_header() in line for line in web.requests())
     daemon.stop()
-    secrets = [text.encode() for text in (SIGNATURE, "canary+signature/0123456789", BEARER, PASSWORD, basic_header(),
-                                          SCOPE_TOKEN)]
+    secrets = [text.encode() for text in (SIGNATURE, unquote(SIGNATURE), BEARER, PASSWORD, basic_header(), SCOPE_TOKEN)]
     for path in [daemon.log, *daemon.root.rglob("*")]:
         if path.is_file():
             content = path.read_bytes()
@@ -192,8 +192,8 @@ def test_who_may_not_is_refused_and_told_the_way_out(daemon: CacheDaemon, web: W
     for place, code in (("basic", grpc.StatusCode.UNAUTHENTICATED), ("bearer", grpc.StatusCode.UNAUTHENTICATED),
                         ("signed", grpc.StatusCode.PERMISSION_DENIED)):
         assert refusal(daemon, f"{web.url}/{place}/{MODEL}/").code() == code
-    wrong = refusal(daemon, f"{web.url}/basic/{MODEL}/", username=USER, password="canary-wrong-password")
-    assert wrong.code() == grpc.StatusCode.UNAUTHENTICATED and "canary" not in wrong.details()
+    wrong = refusal(daemon, f"{web.url}/basic/{MODEL}/", username=USER, password=canary("wrong-password"))
+    assert wrong.code() == grpc.StatusCode.UNAUTHENTICATED and MARK not in wrong.details()
     missing = refusal(daemon, f"{web.url}/plain/acme/")
     assert missing.code() == grpc.StatusCode.NOT_FOUND and "has no SHA256SUMS" in missing.details()
     directory = refusal(daemon, f"{web.url}/plain/{MODEL}")

@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from harness import workspace
+from harness.canary import canary
 from harness.daemon import CacheDaemon
 from harness.hub import Hub
 from harness.models import MIB, digests, make_model
@@ -168,7 +169,7 @@ def test_a_model_of_the_hub_and_of_a_registry_is_one_set_of_blobs(registry: Regi
 PRIVATE = {
     "a pull secret": (lambda registry: {".dockerconfigjson": docker_config(registry.address)}, None),
     "user and password": (lambda registry: {"username": USER, "password": PASSWORD}, None),
-    "a wrong password": (lambda registry: {"username": USER, "password": "wrong-" + PASSWORD}, Code.UNAUTHENTICATED),
+    "a wrong password": (lambda registry: {"username": USER, "password": canary("wrong-password")}, Code.UNAUTHENTICATED),
     "another registry's secret": (lambda registry: {".dockerconfigjson": docker_config("elsewhere")}, Code.UNAUTHENTICATED),
     "nothing": (lambda registry: {}, Code.UNAUTHENTICATED),
 }

@@ -7,7 +7,7 @@ from typing import Iterator
 
 import pytest
 
-from tenancy.table import CACHE, CHECK, COLUMNS, EXPECTED, expected, render
+from tenancy.table import AWAY, CACHE, CHECK, COLUMNS, EXPECTED, expected, render
 from tenancy.world import OTHERS, OWNER, REVOKED, SECOND, WRONG, Outcome, World, slug
 
 TOKENS = {
@@ -33,15 +33,20 @@ def _world() -> Iterator[World]:
 
 
 def attack(world: World, row: str, column: str, model: str) -> Outcome:
-    """A tenant's own repository that looks like the private model, or is a copy of it."""
+    """A tenant's own repository or manifest that looks like the private model, or is a copy of it. The model's owner may be
+    away, the attacker is not."""
     name = slug(row, column)
+    if row.startswith("own origin lists"):
+        world.lie(f"lookalike/{name}", model, row.rpartition(" ")[2])
+    world.end_arranging(column, model)
+    if "away" in column:
+        assert world.publish(model, SECOND).call.code.name == AWAY, "the owner's repository is there"
     if row.endswith("same bytes"):
-        world.end_arranging(column)
         return world.publish(f"copy/{name}", OTHERS)
-    world.lie(f"lookalike/{name}", model, row.rpartition(" ")[2])
-    world.end_arranging(column)
     weights = (world.models / model / "model.safetensors").read_bytes()
     assert world.has_blob(weights) == (column not in ("cold", "after eviction")), "nothing is at stake here"
+    if row.startswith("own manifest"):
+        return world.publish_manifest(name)
     return world.publish(f"lookalike/{name}", OTHERS)
 
 
@@ -51,7 +56,7 @@ def act(world: World, row: str, column: str) -> Outcome:
     public = row.startswith("public")
     world.begin()
     world.arrange(column, model, "" if public else REVOKED if row.startswith("revoked") else OWNER)
-    if row.startswith("own origin"):
+    if row.startswith("own "):
         return attack(world, row, column, model)
     if row.startswith("revoked"):
         world.hub.tokens(OWNER, SECOND, OTHERS)
@@ -62,7 +67,7 @@ def act(world: World, row: str, column: str) -> Outcome:
     return world.publish(model, TOKENS.get(row, ""), "team-b" if row.endswith("other namespace") else "team-a")
 
 
-@pytest.mark.parametrize(("row", "column"), itertools.product(EXPECTED, COLUMNS))
+@pytest.mark.parametrize(("row", "column"), list(itertools.product(EXPECTED, COLUMNS)))
 def test_cell(world: World, row: str, column: str) -> None:
     outcome = act(world, row, column)
     FOUND[row, column] = outcome.text()

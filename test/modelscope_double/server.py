@@ -12,8 +12,6 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-TOKEN = "ms-canary-token-0123456789"
-
 _LIST = re.compile(r"/api/v1/models/([^/]+/[^/]+)/repo/files")
 _FILE = re.compile(r"/api/v1/models/([^/]+/[^/]+)/repo")
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
@@ -22,11 +20,11 @@ _LEFT_OUT = {"SHA256SUMS", ".fixture.json", "model.json"}
 
 class ModelScopeDouble:
     """Serves the models below a directory on a loopback port of the kernel's choice. Branch master; every file came with one
-    commit of its own. `private`: for TOKEN only."""
+    commit of its own. With a `token` they are private: for who shows it only."""
 
-    def __init__(self, models: Path, private: bool = False) -> None:
+    def __init__(self, models: Path, token: str = "") -> None:
         self.models = models
-        self.private = private
+        self.token = token
         self.requests: list[str] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"double": self}))
         self._thread = threading.Thread(target=self._server.serve_forever, name="modelscope")
@@ -105,8 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _readable(self, repository: str) -> dict[str, Path]:
-        shown = f"Bearer {TOKEN}" == self.headers.get("Authorization")
-        return {} if self.double.private and not shown else self.double.files(repository)
+        shown = f"Bearer {self.double.token}" == self.headers.get("Authorization")
+        return {} if self.double.token and not shown else self.double.files(repository)
 
     def _refuse(self, status: int, message: str) -> None:
         self._json(status, {"Code": 10010205001, "Success": False, "Message": message})

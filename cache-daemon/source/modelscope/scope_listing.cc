@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -15,19 +16,7 @@ namespace weighhouse::source {
 namespace {
 
 using ScopeJson = nlohmann::json;
-
-/// Parses what is read of an answer; discarded if it is no JSON.
-ScopeJson ParseScopeJson(std::string_view json) {
-  constexpr std::array kKeys = {"Code", "Message", "Data",   "Files",   "Path",
-                                "Type", "Size",    "Sha256", "Revision"};
-  if (IsTooDeep(json)) return ScopeJson(ScopeJson::value_t::discarded);
-  auto keep = [&](int, ScopeJson::parse_event_t event, ScopeJson& parsed) {
-    if (event != ScopeJson::parse_event_t::key) return true;
-    const std::string* name = parsed.get_ptr<const std::string*>();
-    return name != nullptr && std::ranges::find(kKeys, *name) != kKeys.end();
-  };
-  return ScopeJson::parse(json, keep, /*allow_exceptions=*/false);
-}
+using ScopeEvent = nlohmann::json::parse_event_t;
 
 std::unexpected<Error> BadScopeEntry(const std::string& path, std::string_view what) {
   return Fail(Code::kInvalidArgument,
@@ -51,6 +40,71 @@ Result<ScopeFile> ReadScopeFile(const std::string& path, const ScopeJson& entry)
   return file;
 }
 
+/// Takes the entries one by one as they are parsed: the parser goes through all that it kept of a
+/// list at the end of each.
+class ScopeReader {
+ public:
+  /// The parser's callback: true keeps what was just read. Depths: 0 the answer, 1 its keys and
+  /// values, 2 those of Data, 3 the files, 4 their keys and values.
+  bool OnEvent(int depth, ScopeEvent event, ScopeJson& parsed) {
+    switch (event) {
+      case ScopeEvent::key:
+        return OnKey(depth, parsed);
+      case ScopeEvent::object_start:
+        return depth == 0 || (depth == 1 && in_data_) || (depth == 3 && in_files_);
+      case ScopeEvent::object_end:
+        if (depth == 3 && in_files_) TakeEntry(parsed);
+        return depth <= 1;
+      case ScopeEvent::array_start:
+        has_files_ = has_files_ || (depth == 2 && in_files_);
+        return depth == 2 && in_files_;
+      case ScopeEvent::array_end:
+        if (depth == 2) in_files_ = false;
+        return depth == 2;
+      default:
+        has_files_ = has_files_ || (depth == 2 && in_files_ && parsed.is_null());
+        if (depth == 3 && in_files_) TakeEntry(parsed);
+        return depth == 1 || depth == 4;
+    }
+  }
+  bool has_files() const { return has_files_; }
+  Result<ScopeFiles> Take() {
+    if (failure_) return std::unexpected(*std::move(failure_));
+    return std::move(files_);
+  }
+
+ private:
+  bool OnKey(int depth, const ScopeJson& key) {
+    constexpr std::array kKeys = {"Path", "Type", "Size", "Sha256", "Revision"};
+    const std::string* name = key.get_ptr<const std::string*>();
+    if (name == nullptr) return false;
+    if (depth == 1) in_data_ = *name == "Data";
+    if (depth == 1) return in_data_ || *name == "Code" || *name == "Message";
+    if (depth == 2) in_files_ = in_data_ && *name == "Files";
+    if (depth == 2) return in_files_;
+    return depth == 4 && std::ranges::find(kKeys, *name) != kKeys.end();
+  }
+
+  void TakeEntry(const ScopeJson& entry) {
+    if (failure_ || TextAt(entry, "Type") == "tree") return;
+    std::string path = TextAt(entry, "Path");
+    Result<ScopeFile> file = ReadScopeFile(path, entry);
+    if (!file) {
+      failure_ = std::move(file).error();
+    } else if (files_.size() >= kMaxFiles) {
+      failure_ = BadScopeEntry(path, fmt::format("after {} other files", kMaxFiles)).error();
+    } else if (!files_.emplace(path, *std::move(file)).second) {
+      failure_ = BadScopeEntry(path, "twice").error();
+    }
+  }
+
+  ScopeFiles files_;
+  std::optional<Error> failure_;
+  bool in_data_ = false;
+  bool in_files_ = false;
+  bool has_files_ = false;
+};
+
 }  // namespace
 
 FileIdentity ScopeFile::Identity() const {
@@ -59,33 +113,28 @@ FileIdentity ScopeFile::Identity() const {
 }
 
 Result<ScopeFiles> ParseScopeListing(std::string_view json) {
-  ScopeJson answer = ParseScopeJson(json);
-  const ScopeJson* data = nullptr;
-  if (answer.is_object() && answer.contains("Data")) data = &answer["Data"];
-  const ScopeJson* list = nullptr;
-  if (data != nullptr && data->is_object() && data->contains("Files")) list = &(*data)["Files"];
+  ScopeReader reader;
+  ScopeJson answer(ScopeJson::value_t::discarded);
+  if (!IsTooDeep(json)) {
+    answer = ScopeJson::parse(
+        json,
+        [&](int depth, ScopeEvent event, ScopeJson& parsed) {
+          return reader.OnEvent(depth, event, parsed);
+        },
+        /*allow_exceptions=*/false);
+  }
   std::optional<Bytes> code = SizeAt(answer, "Code");
   if (answer.is_object() && code && code != 200) {
     return Fail(Code::kNotFound, fmt::format("ModelScope answers with code {}: {}", *code,
                                              Printable(TextAt(answer, "Message"))));
   }
-  if (list == nullptr || !(list->is_array() || list->is_null())) {
+  if (answer.is_discarded() || !reader.has_files()) {
     return Fail(Code::kUnavailable,
                 fmt::format("the answer is not ModelScope's JSON, it begins '{}': is a proxy in "
                             "between, or is the endpoint wrong?",
                             Printable(Trim(json), 60)));
   }
-  ScopeFiles files;
-  for (const ScopeJson& entry : *list) {
-    if (TextAt(entry, "Type") == "tree") continue;
-    std::string path = TextAt(entry, "Path");
-    ScopeFile file = TRY(ReadScopeFile(path, entry));
-    if (files.size() >= kMaxFiles) {
-      return BadScopeEntry(path, fmt::format("after {} other files", kMaxFiles));
-    }
-    if (!files.emplace(path, std::move(file)).second) return BadScopeEntry(path, "twice");
-  }
-  return files;
+  return reader.Take();
 }
 
 }  // namespace weighhouse::source

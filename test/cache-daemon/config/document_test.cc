@@ -160,7 +160,8 @@ TEST(DocumentTest, RefusesWhatIsNotYaml) {
   EXPECT_THAT(ErrorOf("cache: [1, \n"), HasSubstr("not YAML"));
   EXPECT_THAT(ErrorOf("- a\n- b\n"), HasSubstr("must be a mapping"));
   EXPECT_THAT(ErrorOf("cache: {limit: 1Ti}\n---\nfill: {files: 2}\n"),
-              HasSubstr("config.yaml:3: a second document"));
+              HasSubstr("config.yaml:2: a second document"));
+  EXPECT_THAT(ErrorOf(",cache: 5\n"), HasSubstr("config.yaml:1: a second document"));
   EXPECT_THAT(ErrorOf("cache: 5\n"), HasSubstr("cache must be a mapping"));
 }
 

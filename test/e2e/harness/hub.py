@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import subprocess
 import sys
 import urllib.request
@@ -37,7 +38,8 @@ class Hub:
     def _control(self, method: str, name: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}/_fixture/{name}", data=data, method=method)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as reply:
+        anybody = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())  # nobody vouches for a test's hub
+        with urllib.request.build_opener(urllib.request.ProxyHandler({}), anybody).open(request, timeout=30) as reply:
             text = reply.read()
         return json.loads(text) if text.strip() else None
 

@@ -26,6 +26,7 @@ def _weights(path: Path, size: int, seed: int) -> dict[str, str]:
     tensors = {f"layer.{seed}.{part}.weight": generator.random((rows, 1024), dtype=numpy.float32)
                for part in ("query", "value")}
     save_file(tensors, path)
+    path.chmod(0o644)  # the daemon may read it where it is a source of its own
     return {name: path.name for name in tensors}
 
 

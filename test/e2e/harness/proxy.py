@@ -10,7 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
-USER, PASSWORD = "proxy-user", "canary-of-the-proxy"
+from harness.canary import canary
+
+USER, PASSWORD = "proxy-user", canary("proxy")
 _EXPECTED = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
 

@@ -16,11 +16,12 @@ import urllib.parse
 from pathlib import Path
 from typing import Any, Iterator
 
+from harness.canary import canary
 from harness.process import Process
 from harness.workspace import PROJECT
 
-USER, PASSWORD = "puller", "registry-canary-password"
-_HASH = "$2b$05$3YEc6XApmT6zqA91P4w.fOvCJzTjbyx.lkz7zxqNjOKFQwiZjCOuq"  # of PASSWORD, by bcrypt
+USER, PASSWORD = "puller", canary("registry-password")
+_HASH = "$2b$05$3YEc6XApmT6zqA91P4w.fOaLIe/CCDazjIDNoAIE82.ZL6ejZjDBC"  # of PASSWORD, by bcrypt
 
 MODELPACK = "application/vnd.cncf.model"
 KITOPS = "application/vnd.kitops.modelkit"
@@ -121,7 +122,7 @@ class TokenServer:
         certificate = "".join(self.certificate.read_text().splitlines()[1:-1])
         header = {"typ": "JWT", "alg": "RS256", "x5c": [certificate]}
         claims = {"iss": "tokens", "sub": USER, "aud": "registry", "iat": now, "nbf": now - 10, "exp": now + 600,
-                  "jti": str(len(self.given)), "access": access}
+                  "jti": canary(f"registry-token-{len(self.given)}"), "access": access}
         text = ".".join(encoded(json.dumps(part).encode()) for part in (header, claims))
         signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", str(self._key)], input=text.encode(),
                                    check=True, capture_output=True).stdout
@@ -156,7 +157,7 @@ class Registry:
         self._process = Process("docker-registry", ["docker-registry", "serve", str(directory / "config.yml")], self.log)
         self._process.wait_ready(lambda: bool(self._listening()))
         self.address = self._listening()[0]
-        self._login = directory / "config.json"
+        self._login = directory / "registry-login.json"
         self._login.write_text(docker_config(self.address) if basic or tokens else "{}")
 
     def _listening(self) -> list[str]:

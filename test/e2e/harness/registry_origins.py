@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from harness.canary import canary
 from harness.registry import MODELPACK, PASSWORD, USER, Registry, TokenServer
 
 
@@ -18,7 +19,7 @@ class ModelPackOrigin:
         self.registry = self._registry(directory)
         self.settings: dict[str, Any] = {}
         self.secret = {"username": USER, "password": PASSWORD}
-        self.wrong = {"username": USER, "password": "another-password"}
+        self.wrong = {"username": USER, "password": canary("another-password")}
 
     def _registry(self, directory: Path) -> Registry:
         return Registry(directory / "registry", basic=True)

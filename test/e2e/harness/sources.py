@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.buckets import GcsServer, S3Server
+from harness.canary import canary
 from harness.hub import TOKEN, Hub
 from harness.registry_origins import REGISTRY_SOURCES
 from harness.web_origins import WEB_SOURCES
@@ -48,7 +49,7 @@ class HubOrigin:
         self._hub = Hub(self._models, directory / "hub.log", "--token", TOKEN)
         self.settings = {"huggingface": {"endpoint": self._hub.url}}
         self.secret = {"HF_TOKEN": TOKEN}
-        self.wrong = {"HF_TOKEN": "hf_another_token_0123456789"}
+        self.wrong = {"HF_TOKEN": canary("another_token")}
 
     def push(self, model: Path, name: str) -> str:
         shutil.copytree(model, self._models / "acme" / name)

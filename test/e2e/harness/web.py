@@ -5,26 +5,29 @@ from __future__ import annotations
 import base64
 import shutil
 import socket
+import ssl
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from harness.canary import canary
 from harness.process import Process
 
-BEARER = "canary-bearer-0123456789"
-USER, PASSWORD = "reader", "canary-password-0123456789"
-SIGNATURE = "canary%2Bsignature%2F0123456789"
+BEARER = canary("bearer")
+USER, PASSWORD = "reader", canary("password")
+SIGNATURE = urllib.parse.quote(canary("signature+0123/456789"), safe="")
 
 _CONFIGURATION = """\
 daemon off;
 pid {directory}/nginx.pid;
-error_log {directory}/error.log warn;
+error_log {directory}/nginx-error.log warn;
 worker_processes 1;
 user root;
 events {{ worker_connections 256; }}
 http {{
   log_format lines '$request_method $request_uri $status $body_bytes_sent "$http_authorization"';
-  access_log {directory}/access.log lines;
+  access_log {directory}/nginx-access.log lines;
   client_body_temp_path {directory}/body;
   proxy_temp_path {directory}/proxy;
   fastcgi_temp_path {directory}/fastcgi;
@@ -34,12 +37,12 @@ http {{
   map $http_authorization $bearer {{ default 0; "Bearer {bearer}" 1; }}
   map $arg_sig $signed {{ default 0; "{signature}" 1; }}
   server {{
-    listen 127.0.0.1:{port};
+    listen 127.0.0.1:{port}{tls};
     root {root};
     location /basic/ {{
       alias {root}/;
       auth_basic "models";
-      auth_basic_user_file {directory}/users;
+      auth_basic_user_file {directory}/nginx-users;
     }}
     location /bearer/ {{
       if ($bearer = 0) {{ return 401; }}
@@ -55,30 +58,34 @@ http {{
 }}
 """
 
+_TLS = " ssl;\n    ssl_certificate {};\n    ssl_certificate_key {}"
+
 
 class WebServer:
     """Serves the directory `root`: below /plain/ to all, below /basic/, /bearer/ and /signed/ to those who may; /moved/ sends
     to /plain/."""
 
-    def __init__(self, directory: Path, root: Path) -> None:
+    def __init__(self, directory: Path, root: Path, tls: tuple[Path, Path] | None = None) -> None:
+        """`tls`: a certificate and its key, of whom speaks https."""
         nginx = shutil.which("nginx") or "/usr/sbin/nginx"
         directory.mkdir(parents=True)
         self.root = root
-        self._log = directory / "access.log"
+        self._log = directory / "nginx-access.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
-        (directory / "users").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
+        (directory / "nginx-users").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
         configuration = directory / "nginx.conf"
         configuration.write_text(_CONFIGURATION.format(directory=directory, root=root, port=port, bearer=BEARER,
-                                                       signature=SIGNATURE))
-        self.url = f"http://127.0.0.1:{port}"
+                                                       signature=SIGNATURE, tls=_TLS.format(*tls) if tls else ""))
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         self._process = Process("nginx", [nginx, "-c", str(configuration)], directory / "nginx.log")
         self._process.wait_ready(self._answers)
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{self.url}/", timeout=1):
+            anybody = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
+            with urllib.request.build_opener(urllib.request.ProxyHandler({}), anybody).open(f"{self.url}/", timeout=1):
                 return True
         except urllib.error.HTTPError:
             return True

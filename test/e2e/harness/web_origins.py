@@ -8,11 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Any, Callable
 
+from harness.canary import canary
 from harness.models import digests
 from harness.web import BEARER, PASSWORD, SIGNATURE, USER, WebServer
-from modelscope_double.server import TOKEN as SCOPE_TOKEN
 from modelscope_double.server import ModelScopeDouble
 
+SCOPE_TOKEN = canary("modelscope")
 SUMS, MANIFEST = "SHA256SUMS", "model.json"
 
 
@@ -94,7 +95,7 @@ class WebOrigin(_Files):
         super().__init__(directory)
         self.server = WebServer(directory / "nginx", self.models)
         self.secret = {"username": USER, "password": PASSWORD}
-        self.wrong = {"username": USER, "password": "another-password"}
+        self.wrong = {"username": USER, "password": canary("another-password")}
 
     def uri(self, name: str) -> str:
         return f"{self.server.url}/basic/{name}/"
@@ -122,7 +123,7 @@ class ManifestOrigin(WebOrigin):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self.secret = {"HTTP_TOKEN": BEARER}
-        self.wrong = {"HTTP_TOKEN": "another-bearer-token"}
+        self.wrong = {"HTTP_TOKEN": canary("another-bearer")}
 
     def uri(self, name: str) -> str:
         return f"{self.server.url}/bearer/{name}/{MANIFEST}#manifest"
@@ -133,11 +134,11 @@ class ScopeOrigin(_Files):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self._double = ModelScopeDouble(self.models, private=True)
+        self._double = ModelScopeDouble(self.models, token=SCOPE_TOKEN)
         self._double.start()
         self.settings = {"modelscope": {"endpoint": self._double.url}}
         self.secret = {"MODELSCOPE_API_TOKEN": SCOPE_TOKEN}
-        self.wrong = {"MODELSCOPE_API_TOKEN": "ms-another-token-0123456789"}
+        self.wrong = {"MODELSCOPE_API_TOKEN": canary("another-modelscope")}
 
     def uri(self, name: str) -> str:
         return f"modelscope://{name}"

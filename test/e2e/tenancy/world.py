@@ -1,4 +1,4 @@
-"""One node and one fixture hub on which tenants come and go."""
+"""One node, one fixture hub and one web server, on which tenants come and go."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from harness.canary import canary
 from harness.hub import Hub, fault
 from harness.models import digests
 from harness.node import Node
+from harness.registry import make_certificate
+from harness.web import WebServer
+from harness.web_origins import MANIFEST, write_manifest
 from kubelet_double import Call, InlineVolume, Pod
 from tenancy.table import COLUMNS, EXPECTED
 
@@ -58,10 +62,17 @@ class World:
         directory = workspace.directory() / "tenancy-models"
         for row, column in itertools.product(EXPECTED, COLUMNS):
             self._make_models(directory, slug(row, column), public=row.startswith("public"))
+            self._make_manifest(directory, slug(row, column))
         self.models = directory
         self.hub = Hub(directory, workspace.directory() / "tenancy-hub.log")
         self.commits: dict[str, str] = self.hub.stats()["commit"]
+        self._faults: list[dict[str, Any]] = []
+        certificate, key = workspace.directory() / "tenancy-web.crt", workspace.directory() / "tenancy-web.key"
+        make_certificate(key, certificate, "-addext", "subjectAltName=IP:127.0.0.1")
+        self.web = WebServer(workspace.directory() / "tenancy-nginx", directory / "web", (certificate, key))
         self.node = Node(self.hub)
+        self.node.daemon.change("sources", caFile=str(certificate))
+        self._restart()  # whom it trusts is read at the start
 
     @staticmethod
     def _make_models(directory: Path, name: str, public: bool) -> None:
@@ -82,40 +93,58 @@ class World:
         write(f"copy/{name}", files(name), [OTHERS])
         write(f"lookalike/{name}", files(name + " not"), [OTHERS])
 
+    @staticmethod
+    def _make_manifest(directory: Path, name: str) -> None:
+        """The files that only look like the model's, on the web, with a manifest that gives them the model's digests."""
+        files = directory / "web" / name
+        shutil.copytree(directory / "lookalike" / name, files, ignore=shutil.ignore_patterns(".*"))
+        theirs = digests(directory / "owner" / name)
+        write_manifest(files, changes={path: {"sha256": sha256} for path, sha256 in theirs.items()})
+
+    def manifest(self, name: str) -> str:
+        """Its URI."""
+        return f"{self.web.url}/plain/{name}/{MANIFEST}#manifest"
+
     def close(self) -> None:
         self.node.close()
+        self.web.stop()
         self.hub.stop()
 
     def begin(self) -> None:
         """The source is there, and every token is valid but the one that never was."""
-        self.hub.faults()
+        self._fail()
         self.hub.tokens(OWNER, SECOND, OTHERS, REVOKED)
         self.hub.reset()
 
     # Tenants
 
     def publish(self, repository: str, token: str, namespace: str = "team-a", revision: str = "") -> Outcome:
-        """One pod's publish, repeated for as long as it is told to come again; the pod goes again at once."""
+        """One pod's publish of a repository of the hub."""
         attributes = {"model": f"hf://{repository}", "revision": revision or self.commits[repository]}
-        secrets = {"HF_TOKEN": token} if token else {}
+        return self._publish(attributes, {"HF_TOKEN": token} if token else {}, namespace, self.models / repository)
+
+    def publish_manifest(self, name: str, namespace: str = "team-b") -> Outcome:
+        """One pod's publish of a manifest on the web."""
+        return self._publish({"model": self.manifest(name)}, {}, namespace, self.models / "web" / name)
+
+    def _publish(self, attributes: dict[str, str], secrets: dict[str, str], namespace: str, files: Path) -> Outcome:
+        """Repeated for as long as it is told to come again; the pod goes again at once."""
         pod = Pod(f"pod-{next(_numbers)}", (InlineVolume("model", attributes, False, secrets),), namespace)
         self.hub.reset()
+        self.web.reset()
         for _ in range(TRIES):
             call = self.node.publish(pod)
             starting = call.code.name == "UNAVAILABLE" and "cache daemon" in call.message
             if call.code.name != "ABORTED" and not starting:
                 break
         path = self.node.kubelet.path(pod)
-        outcome = Outcome(call, os.path.ismount(path), self.hub.requests(), sum(self.hub.fetched().values()))
+        requests = self.hub.requests() + len(self.web.requests())
+        outcome = Outcome(call, path in self.node.mounts(), requests, sum(self.hub.fetched().values()))
         if call.ok:
-            self.check_files(path, repository)
+            assert digests(path) == digests(files), "what is mounted isn't byte for byte what the source has"
         assert self.node.unpublish(pod).ok
         self.node.forget(pod)
         return outcome
-
-    def check_files(self, path: Path, repository: str) -> None:
-        """What is mounted is what the repository has, byte for byte."""
-        assert digests(path) == digests(self.models / repository)
 
     def lie(self, repository: str, of: str, kind: str) -> None:
         """The hub says of the repository's files that they are those of another one."""
@@ -133,6 +162,11 @@ class World:
             oid = entry["lfs"]["oid"] if "lfs" in entry else entry["oid"]
             rules.append(fault("hub", f"{self.commits[repository]}/{entry['path']}",
                                {"kind": "etag", "value": f'"{oid}"'}))
+        self._fail(*rules)
+
+    def _fail(self, *rules: dict[str, Any]) -> None:
+        """From now on, these of the hub's answers are others."""
+        self._faults = list(rules)
         self.hub.faults(*rules)
 
     # The states of the cache
@@ -146,13 +180,18 @@ class World:
         if column == "after eviction":
             self.node.daemon.cli("evict", f"hf://{repository}")
 
-    def end_arranging(self, column: str) -> None:
-        """What comes after all that the source must be there for."""
+    def end_arranging(self, column: str, repository: str = "") -> None:
+        """What comes after all that the source must be there for. With `repository` it is away for this one only: the hub has
+        others that whoever asks sees to."""
         if "restart" in column:
-            assert self.node.daemon.stop() == 0
-            self.node.daemon.start()
+            self._restart()
         if "away" in column:
-            self.hub.faults(fault("hub", "", {"kind": "status", "status": 503}))
+            places = [f"/api/models/{repository}", f"/{repository}/"] if repository else [""]
+            self._fail(*self._faults, *(fault("hub", place, {"kind": "status", "status": 503}) for place in places))
+
+    def _restart(self) -> None:
+        assert self.node.daemon.stop() == 0
+        self.node.daemon.start()
 
     def has_blob(self, content: bytes) -> bool:
         """Whether the cache has it, whoever brought it."""
