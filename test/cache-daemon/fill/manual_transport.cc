@@ -84,7 +84,12 @@ bool ManualTransport::ServeOne() {
   last_served_ = next->first;
   Transfer& transfer = next->second;
   source::TransferSink& sink = transfer.sink;
-  if (transfer.ranged && ignores_ranges_) {
+  if (!ends_.empty()) {
+    source::TransferEnd end = std::move(ends_.front());
+    ends_.pop_front();
+    transfers_.erase(next);
+    sink.OnEnd(end);
+  } else if (transfer.ranged && ignores_ranges_) {
     transfers_.erase(next);
     sink.OnEnd({.status = Fail(Code::kUnimplemented, "no ranges here"), .http_status = 200});
   } else if (transfer.position == transfer.range.end) {
