@@ -36,7 +36,7 @@ Result<Url> ReadEndpoint(std::string text) {
   if (!url || !url->query.empty()) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("endpoint '{}' is not usable: give https://host[:port][/path]",
-                            Printable(text.substr(0, text.find('?')))));
+                            ShownUrl(text)));
   }
   if (url->scheme == "http" && !url->IsLoopback()) {
     spdlog::warn("the endpoint {} is plain http: tokens and models travel unprotected",

@@ -1,11 +1,13 @@
 #include "cache-daemon/source/url.h"
 
+#include <algorithm>
 #include <memory>
 
 #include <curl/curl.h>
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "cache-daemon/source/proxies.h"
 
 namespace weighhouse::source {
 namespace {
@@ -30,9 +32,8 @@ Result<> SetText(CURLU* url, std::string_view text) {
   CURLUcode code =
       curl_url_set(url, CURLUPART_URL, encoded.c_str(), CURLU_PATH_AS_IS | CURLU_DISALLOW_USER);
   if (code == CURLUE_OK) return {};
-  std::string_view shown = text.substr(0, text.find_first_of("?#"));
-  return Fail(Code::kInvalidArgument, fmt::format("'{}' is not a usable URL: {}", Printable(shown),
-                                                  curl_url_strerror(code)));
+  return Fail(Code::kInvalidArgument,
+              fmt::format("'{}' is not a usable URL: {}", ShownUrl(text), curl_url_strerror(code)));
 }
 
 Result<Url> TakeApart(CURLU* parsed) {
@@ -51,6 +52,13 @@ Result<Url> TakeApart(CURLU* parsed) {
   if (url.host.empty() || !Part(parsed, CURLUPART_USER).empty()) {
     return Fail(Code::kInvalidArgument, "a URL needs a host and must not name a user");
   }
+  // libcurl decodes a host's escapes. It would also look up other names than such a host shows.
+  auto is_plain = [](unsigned char c) { return c > 0x20 && c < 0x7F; };
+  if (!std::ranges::all_of(url.host, is_plain)) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("the host '{}' is not written in ASCII: give its form with xn--",
+                            Printable(url.host, 80)));
+  }
   return url;
 }
 
@@ -59,8 +67,8 @@ Result<CurlUrl> Parsed(std::string_view text) {
   if (!url) return Fail(Code::kResourceExhausted, "out of memory for a URL");
   // curl would guess a scheme from the host's name.
   if (!text.contains("://")) {
-    return Fail(Code::kInvalidArgument, fmt::format("'{}' is not a URL: it has no scheme",
-                                                    Printable(text.substr(0, text.find('?')))));
+    return Fail(Code::kInvalidArgument,
+                fmt::format("'{}' is not a URL: it has no scheme", ShownUrl(text)));
   }
   TRY(SetText(url.get(), text));
   return url;
@@ -74,6 +82,13 @@ int HexValue(char c) {
 }
 
 }  // namespace
+
+std::string ShownUrl(std::string_view text) {
+  // A password may hold any character: all up to the last '@' goes, one in a path included.
+  std::string_view shown = text.substr(0, text.find_first_of("?#"));
+  if (text.substr(shown.size()).contains('@')) shown = text.substr(0, text.rfind('@') + 1);
+  return Printable(WithoutUser(shown));
+}
 
 Result<Url> Url::Parse(std::string_view text) {
   CurlUrl parsed = TRY(Parsed(text));
