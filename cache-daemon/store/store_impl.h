@@ -91,6 +91,9 @@ class StoreImpl final : public Store {
   std::optional<std::chrono::system_clock::time_point> GrantChecked(
       const std::string& origin, std::string_view credential) const override;
   Result<> DropGrant(const std::string& origin, std::string_view credential) override;
+  std::string DigestOfSecret(std::string_view secret) const override {
+    return grant_key_.MacOfSecret(secret);
+  }
   void DropGrantsBefore(std::chrono::system_clock::time_point time) override;
 
   Result<> TakeLease(const LeaseRecord& lease) override {
