@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "cache-daemon/source/file_name.h"
 #include "cache-daemon/source/local_file.h"
+#include "cache-daemon/source/object_listing.h"
 #include "cache-daemon/source/sha256sums.h"
 
 namespace weighhouse::source {
@@ -155,14 +156,6 @@ Result<> TakeDigests(const Sums& sums, std::vector<ListedFile>& files) {
                             kSha256Sums, Printable(path)));
   }
   return {};
-}
-
-std::string RevisionOf(const std::vector<ListedFile>& files) {
-  Hasher hasher(Hasher::Algorithm::kSha256);
-  for (const ListedFile& file : files) {
-    hasher.Update(fmt::format("{}:{} {}\n", file.path.size(), file.path, file.identity.value));
-  }
-  return hasher.FinishHex();
 }
 
 }  // namespace
