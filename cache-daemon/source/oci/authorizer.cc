@@ -70,6 +70,8 @@ Result<Url> RealmOf(const Challenge& challenge, const RegistryAsker& asker, Plai
     return Refusal(fmt::format("{} names '{}' as where it gives tokens, which is no usable URL",
                                asker.registry.Origin(), ShownUrl(text)));
   }
+  // The policy of connections lets the endpoints that an admin configures be plain. No login may
+  // travel there on a registry's word.
   if (MayBePlain(*realm, plain_http)) return realm;
   return Refusal(
       fmt::format("{} gives tokens at {}, which is plain http: refused, logins would travel "
