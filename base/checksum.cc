@@ -165,9 +165,13 @@ size_t SizeOf(ContentChecksum::Kind kind) {
   return 0;
 }
 
+constexpr std::string_view kBase64Digits =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 }  // namespace
 
 std::optional<ContentChecksum> ContentChecksum::FromBase64(Kind kind, std::string_view base64) {
+  if (base64.size() % 4 != 0) return std::nullopt;
   std::optional<std::string> bytes = DecodeBase64(base64);
   if (!bytes || bytes->size() != SizeOf(kind)) return std::nullopt;
   const auto* octets = reinterpret_cast<const uint8_t*>(bytes->data());
@@ -187,26 +191,40 @@ std::string_view ChecksumKindName(ContentChecksum::Kind kind) {
 }
 
 std::optional<std::string> DecodeBase64(std::string_view base64) {
-  if (base64.empty() || base64.size() % 4 != 0 || base64.size() > 64 * 1024) return std::nullopt;
-  size_t padding = base64.ends_with("==") ? 2 : base64.ends_with('=') ? 1 : 0;
-  // OpenSSL takes white space and padding where they don't belong.
-  auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' ||
-           c == '/';
-  };
-  if (!std::ranges::all_of(base64.substr(0, base64.size() - padding), allowed)) return std::nullopt;
-  std::vector<unsigned char> out(base64.size() / 4 * 3);
-  int size = EVP_DecodeBlock(out.data(), reinterpret_cast<const unsigned char*>(base64.data()),
-                             static_cast<int>(base64.size()));
-  if (size < 0) return std::nullopt;
-  return std::string(out.begin(), out.end() - static_cast<std::ptrdiff_t>(padding));
+  while (base64.ends_with('=')) base64.remove_suffix(1);
+  if (base64.size() % 4 == 1) return std::nullopt;
+  std::string bytes;
+  uint32_t gathered = 0;
+  int bits = 0;
+  for (char c : base64) {
+    size_t value = kBase64Digits.find(c);
+    if (value == std::string_view::npos) return std::nullopt;
+    gathered = (gathered << 6 | static_cast<uint32_t>(value)) & 0xFFFF;
+    bits += 6;
+    if (bits < 8) continue;
+    bits -= 8;
+    bytes += static_cast<char>(gathered >> bits & 0xFF);
+  }
+  return bytes;
+}
+
+std::string EncodeBase64(std::string_view bytes) {
+  std::string text;
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    std::string_view group = bytes.substr(i, 3);
+    uint32_t value = 0;
+    for (size_t k = 0; k < 3; ++k) {
+      value = value << 8 | (k < group.size() ? static_cast<unsigned char>(group[k]) : 0U);
+    }
+    for (size_t k = 0; k < 4; ++k) {
+      text += k <= group.size() ? kBase64Digits[value >> (18 - 6 * k) & 63] : '=';
+    }
+  }
+  return text;
 }
 
 std::string EncodeBase64Url(std::string_view bytes) {
-  std::vector<unsigned char> out((bytes.size() + 2) / 3 * 4 + 1);
-  int size = EVP_EncodeBlock(out.data(), reinterpret_cast<const unsigned char*>(bytes.data()),
-                             static_cast<int>(bytes.size()));
-  std::string text(out.begin(), out.begin() + size);
+  std::string text = EncodeBase64(bytes);
   std::ranges::replace(text, '+', '-');
   std::ranges::replace(text, '/', '_');
   while (text.ends_with('=')) text.pop_back();

@@ -27,8 +27,10 @@ struct ContentChecksum {
 /// "sha256", "crc32c" or "crc64nvme".
 std::string_view ChecksumKindName(ContentChecksum::Kind kind);
 
-/// The octets that `base64` (RFC 4648 section 4, padded) stands for, or nothing.
+/// The octets that `base64` (RFC 4648 section 4, padding may be missing) stands for, or nothing.
 std::optional<std::string> DecodeBase64(std::string_view base64);
+/// Padded.
+std::string EncodeBase64(std::string_view bytes);
 /// Without padding and with `-` and `_` (RFC 4648 section 5).
 std::string EncodeBase64Url(std::string_view bytes);
 

@@ -173,6 +173,9 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
   io_ = TRY(io::SelectIoEngine(options.write_engine));
   source::SourceOptions source_options = SourceOptionsOf(options);
   source_options.policy = policy_;
+  source_options.secret_digest = [store = store_.get()](std::string_view secret) {
+    return store->DigestOfSecret(secret);
+  };
   sources_ = TRY(source::SourceRegistry::Create(std::move(source_options)));
   transport_ = TRY(source::CreateTransport(TransportOptionsOf(options, policy_)));
   filler_ = fill::Filler::Create(options.fill, {.transport = *transport_,

@@ -267,24 +267,26 @@ void FileFill::RangeEnded(RangeTransfer& range, const source::TransferEnd& end) 
   }
   // What lies elsewhere now, its source finds; no second try at the same URL does.
   bool moved = end.http_status >= 300 && end.http_status < 400 && refusals_ < kMaxRefusals;
-  if (IsDenial(error) || moved) return OnRangeRefused(range, error);
+  if (IsDenial(error) || moved) return OnRangeRefused(range, std::move(error), end.http_status);
   if (error.code == Code::kOutOfRange || (whole_file_ && IsTemporary(error.code))) {
     return StartAfresh(error);
   }
   RetryRange(range, error);
 }
 
-void FileFill::OnRangeRefused(RangeTransfer& range, const Error& error) {
-  spdlog::warn("fill {}: {}: locating it again", file_.path, error.message);
+void FileFill::OnRangeRefused(RangeTransfer& range, Error error, int http_status) {
   Rewind(range);
   if (locating_ || !located_) return;  // another range of the same URL was refused first
   if (range.generation() != location_generation_) return Pump();
-  if (++refusals_ <= kMaxRefusals) return Prepare(Want::kLocation);
-  Error reason = error;
-  // The asker was authorised, and its credentials weren't sent: the server of the bytes is in
-  // trouble.
-  if (!location_.authorised) reason.code = Code::kUnavailable;
-  GiveUp(std::move(reason));
+  // Without an answer it was our own rule about connections: an admin's word, and final.
+  if (http_status == 0) return GiveUp(std::move(error));
+  if (++refusals_ <= kMaxRefusals) {
+    spdlog::warn("fill {}: {}: locating it again", file_.path, error.message);
+    return Prepare(Want::kLocation);
+  }
+  // The asker was authorised, and its credentials weren't sent: that server is in trouble.
+  if (!location_.authorised) error.code = Code::kUnavailable;
+  GiveUp(std::move(error));
 }
 
 void FileFill::RetryRange(RangeTransfer& range, const Error& error) {

@@ -85,7 +85,7 @@ class FileFill : public RangeOwner,
   /// Ends the range's transfer; the range waits to be started again.
   void PutBack(RangeTransfer& range);
   void RetryRange(RangeTransfer& range, const Error& error);
-  void OnRangeRefused(RangeTransfer& range, const Error& error);
+  void OnRangeRefused(RangeTransfer& range, Error error, int http_status);
   void StartAfresh(const Error& reason);
   /// The current asker can't have the file: the next one's turn, or the end.
   void GiveUp(Error error);

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "base/checksum.h"
 #include "base/text.h"
 #include "cache-daemon/source/url.h"
 
@@ -136,9 +137,25 @@ Error CurlFailure(CURLcode code, const char* detail) {
   }
 }
 
+namespace {
+
+/// What a server decodes `header` to, if it is one of Basic (RFC 7617): user and password.
+std::vector<std::string> BasicSecrets(std::string_view header) {
+  constexpr std::string_view kBasic = "Authorization: Basic ";
+  if (!header.starts_with(kBasic)) return {};
+  std::string both = DecodeBase64(header.substr(kBasic.size())).value_or("");
+  size_t colon = both.find(':');
+  if (colon == std::string::npos) return {};
+  return {both.substr(0, colon), both.substr(colon + 1)};
+}
+
+}  // namespace
+
 std::string WithoutSecrets(std::string text, const std::string& url,
                            const std::vector<std::string>& headers) {
   for (const std::string& header : headers) {
+    ReplaceAll(text, header, "[secret]");
+    for (const std::string& secret : BasicSecrets(header)) ReplaceAll(text, secret, "[secret]");
     for (const std::string& word : SplitAndTrim(header, ' ')) {
       if (word.ends_with(':')) continue;
       ReplaceAll(text, word, "[secret]");

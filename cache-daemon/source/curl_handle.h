@@ -63,7 +63,8 @@ std::shared_ptr<const ConnectionPolicy> PolicyOrDefault(
 Error CurlFailure(CURLcode code, const char* detail);
 
 /// `text` of a server, printable and at most 500 bytes, without what was secret in the request:
-/// header values, and the query values of `url`.
+/// `headers` and their values, the user and password that Basic encodes, and the query values of
+/// `url`.
 std::string WithoutSecrets(std::string text, const std::string& url,
                            const std::vector<std::string>& headers);
 

@@ -47,7 +47,7 @@ Result<Listing> HttpFile::Resolve(const ModelReference& reference, const Credent
                                   std::stop_token stop) {
   WebQuestion question = TRY(QuestionOf(reference, credentials));
   Found found = TRY(Look(reference, question, std::move(stop)));
-  Listing listing{.origin = WebOrigin(question.url),
+  Listing listing{.origin = WebOrigin(question.url, secret_digest_),
                   .revision = Digest::Of(found.file.identity.value).Hex(),
                   .anonymous = question.url.query.empty() && question.credentials.empty(),
                   .files = {std::move(found.file)}};
@@ -70,7 +70,6 @@ Result<FileLocation> HttpFile::Locate(const ModelReference& reference, const Lis
 
 Result<HttpFile::Found> HttpFile::Look(const ModelReference& reference, const WebQuestion& question,
                                        std::stop_token stop) {
-  TRY(reader_.CheckScheme(question.url));
   Found found;
   found.file.path = TRY(NameOf(question.url));
   WebFile seen = TRY(reader_.Look(question, std::move(stop)));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include "cache-daemon/source/source.h"
 #include "cache-daemon/source/web/web_reader.h"
@@ -13,9 +14,8 @@ namespace weighhouse::source {
 /// or credentials (WebAuthorization), isn't `anonymous`. Thread-safe.
 class HttpFile final : public Source {
  public:
-  using PlainHttp = source::PlainHttp;
-  HttpFile(PlainHttp plain_http, std::shared_ptr<HttpClient> client)
-      : reader_(plain_http, std::move(client)) {}
+  HttpFile(std::shared_ptr<HttpClient> client, SecretDigest secret_digest)
+      : reader_(std::move(client)), secret_digest_(std::move(secret_digest)) {}
 
   /// kInvalidArgument: no size or no identity to be had, a URL without a usable file name.
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
@@ -35,6 +35,7 @@ class HttpFile final : public Source {
                      std::stop_token stop);
 
   const WebReader reader_;
+  const SecretDigest secret_digest_;
 };
 
 }  // namespace weighhouse::source

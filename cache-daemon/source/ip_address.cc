@@ -83,6 +83,9 @@ std::vector<KnownRange> MakeKnownRanges() {
       {"ff00::/8", kMulticast},
       {"240.0.0.0/4", kReserved},
       {"192.0.0.0/24", kReserved},
+      // What a translator makes of these is its own affair, and may be an inner IPv4 address:
+      {"64:ff9b:1::/48", kReserved},   // RFC 8215
+      {"::ffff:0:0:0/96", kReserved},  // RFC 2765: IPv4-translated
       {"fec0::/10", kReserved},
       {"10.0.0.0/8", kPrivate},
       {"172.16.0.0/12", kPrivate},

@@ -24,18 +24,29 @@ bool IsTooDeep(std::string_view json) {
   return false;
 }
 
+std::optional<nlohmann::json> ParseObject(std::string_view text) {
+  if (IsTooDeep(text)) return std::nullopt;
+  nlohmann::json parsed = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!parsed.is_object()) return std::nullopt;
+  return parsed;
+}
+
+const nlohmann::json* ValueAt(const nlohmann::json& object, const char* key) {
+  if (!object.is_object()) return nullptr;
+  auto found = object.find(key);
+  return found == object.end() ? nullptr : &*found;
+}
+
 std::string TextAt(const nlohmann::json& value, const char* key) {
-  if (!value.is_object()) return "";
-  auto found = value.find(key);
-  const std::string* text = found == value.end() ? nullptr : found->get_ptr<const std::string*>();
+  const nlohmann::json* at = ValueAt(value, key);
+  const std::string* text = at == nullptr ? nullptr : at->get_ptr<const std::string*>();
   return text == nullptr ? "" : *text;
 }
 
 std::optional<Bytes> SizeAt(const nlohmann::json& value, const char* key) {
-  if (!value.is_object()) return std::nullopt;
-  auto found = value.find(key);
-  if (found == value.end() || !found->is_number_unsigned()) return std::nullopt;
-  return found->get<Bytes>();
+  const nlohmann::json* at = ValueAt(value, key);
+  if (at == nullptr || !at->is_number_unsigned()) return std::nullopt;
+  return at->get<Bytes>();
 }
 
 }  // namespace weighhouse::source

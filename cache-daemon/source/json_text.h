@@ -14,6 +14,12 @@ namespace weighhouse::source {
 /// Whether `json` nests deeper than any answer of a source does; a parser's memory grows with it.
 bool IsTooDeep(std::string_view json);
 
+/// `text` as a JSON object; nothing for anything else, and for what is too deep. Never throws.
+std::optional<nlohmann::json> ParseObject(std::string_view text);
+
+/// The value at `key` of `object`; null if there is none, or if `object` is none.
+const nlohmann::json* ValueAt(const nlohmann::json& object, const char* key);
+
 /// The string at `key` of `value`; "" if there is none, or if `value` is no object.
 std::string TextAt(const nlohmann::json& value, const char* key);
 

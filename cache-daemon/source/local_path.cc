@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "cache-daemon/source/file_name.h"
 #include "cache-daemon/source/local_file.h"
+#include "cache-daemon/source/object_listing.h"
 #include "cache-daemon/source/sha256sums.h"
 
 namespace weighhouse::source {
@@ -131,14 +132,6 @@ Result<std::optional<Sums>> ReadSums(const std::string& directory, const std::st
 /// Whether the walk leaves out `path`, or something above it.
 bool IsPathLeftOut(const std::string& path) {
   return std::ranges::any_of(SplitAndTrim(path, '/'), IsLeftOut);
-}
-
-std::string RevisionOf(const std::vector<ListedFile>& files) {
-  Hasher hasher(Hasher::Algorithm::kSha256);
-  for (const ListedFile& file : files) {
-    hasher.Update(fmt::format("{}:{} {}\n", file.path.size(), file.path, file.identity.value));
-  }
-  return hasher.FinishHex();
 }
 
 }  // namespace

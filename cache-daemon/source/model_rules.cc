@@ -1,6 +1,8 @@
 #include "cache-daemon/source/model_rules.h"
 
 #include <algorithm>
+#include <optional>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,10 +14,32 @@
 namespace weighhouse::source {
 namespace {
 
+/// Without escapes; what only looks like one stays. Proxies and servers may each decode once.
+std::string FullyDecoded(std::string text) {
+  for (size_t at = text.find('%'); at != std::string::npos; at = text.find('%', at)) {
+    std::optional<std::string> byte;
+    if (at + 3 <= text.size()) byte = PercentDecode(std::string_view(text).substr(at, 3));
+    if (byte) {
+      text.replace(at, 3, *byte);
+      // The byte may complete an escape that begins up to two before it.
+      at -= std::min<size_t>(at, 2);
+    } else {
+      ++at;
+    }
+  }
+  return text;
+}
+
 /// Servers and curl take `/a/../b` for `/b`, so what a pattern says of a path would be anything.
+/// Some take `\` for `/`, and leave out of a segment what follows a `;`.
 bool HasDotSegments(const std::string& uri) {
-  std::string path = ToLower(uri) + "/";
-  return path.contains("/../") || path.contains("/./") || path.contains("%2e");
+  std::string path = FullyDecoded(uri);
+  std::ranges::replace(path, '\\', '/');
+  bool escapes_dots = ToLower(uri).contains("%2e");
+  return escapes_dots || std::ranges::any_of(SplitAndTrim(path, '/'), [](std::string_view segment) {
+           segment = segment.substr(0, segment.find(';'));
+           return segment == "." || segment == "..";
+         });
 }
 
 std::string SchemeOf(std::string_view uri) { return ToLower(uri.substr(0, uri.find("://"))); }
@@ -36,7 +60,7 @@ std::vector<std::string> ReadingsOf(const std::string& name) {
     host.pop_back();
     url->host = host;
   }
-  std::string path = PercentDecode(url->path).value_or(url->path);
+  std::string path = FullyDecoded(url->path);
   // Most servers take many slashes for one.
   std::string squeezed;
   for (char c : path) {

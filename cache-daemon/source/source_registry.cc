@@ -78,6 +78,8 @@ Result<std::unique_ptr<SourceRegistry>> SourceRegistry::Create(SourceOptions opt
   std::unique_ptr<SourceRegistry> registry(new SourceRegistry());
   for (const Url& each : endpoints) registry->endpoints_.push_back(each.Origin());
   registry->policy_ = options.policy ? options.policy : std::make_shared<ConnectionPolicy>();
+  registry->secret_digest_ = std::move(options.secret_digest);
+  if (!registry->secret_digest_) registry->secret_digest_ = TRY(NewSecretDigest());
   registry->client_ = std::make_shared<HttpClient>(
       HttpClientOptions{.ca_file = options.ca_file, .policy = registry->policy_});
   registry->hugging_face_ = std::make_shared<HuggingFace>(endpoints, registry->client_);
@@ -105,9 +107,8 @@ Result<> SourceRegistry::Allow(const SourceOptions& options) {
     }
   }
   Proxies proxies = TRY(UsableProxies(options.proxies));
-  PlainHttp plain_http = options.allow_plain_http ? PlainHttp::kAllowed : PlainHttp::kLoopbackOnly;
-  auto http_file = std::make_shared<HttpFile>(plain_http, client_);
-  auto web_list = std::make_shared<WebList>(plain_http, client_);
+  auto http_file = std::make_shared<HttpFile>(client_, secret_digest_);
+  auto web_list = std::make_shared<WebList>(client_, secret_digest_);
   auto oci_registry = std::make_shared<oci::OciRegistry>(
       options.allow_plain_http ? oci::PlainHttp::kAllowed : oci::PlainHttp::kLoopbackOnly, client_);
   auto local_path = roots.empty() ? nullptr : std::make_shared<LocalPath>(std::move(roots));

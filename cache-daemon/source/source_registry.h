@@ -9,6 +9,7 @@
 #include "cache-daemon/source/connection_policy.h"
 #include "cache-daemon/source/model_rules.h"
 #include "cache-daemon/source/pickle_files.h"
+#include "cache-daemon/source/secret_digest.h"
 #include "cache-daemon/source/source.h"
 
 namespace weighhouse::source {
@@ -41,6 +42,8 @@ struct SourceOptions {
   BucketOptions buckets;
   /// Gets the rules that follow from these options; null: one of the registry's own.
   std::shared_ptr<ConnectionPolicy> policy;
+  /// By which origins tell queries apart; null: one that no other registry has.
+  SecretDigest secret_digest;
 };
 
 /// Knows the source of each kind of reference. Thread-safe.
@@ -50,8 +53,8 @@ class SourceRegistry {
   /// kFailedPrecondition for certificate authorities that can't be read.
   static Result<std::unique_ptr<SourceRegistry>> Create(SourceOptions options);
 
-  /// From now on: all of `options` but the endpoints, ca_file, buckets and policy. kInvalidArgument
-  /// as Create. Fills under way keep the sources that they have.
+  /// From now on: all of `options` but the endpoints, ca_file, buckets, policy and secret_digest.
+  /// kInvalidArgument as Create. Fills under way keep the sources that they have.
   Result<> Allow(const SourceOptions& options) EXCLUDES(mutex_);
 
   /// The source that serves `reference`. kPermissionDenied for kinds that an admin must allow
@@ -75,6 +78,7 @@ class SourceRegistry {
 
   std::vector<std::string> endpoints_;  ///< that the configuration names: ConnectionRules
   std::shared_ptr<ConnectionPolicy> policy_;
+  SecretDigest secret_digest_;
   std::shared_ptr<HttpClient> client_;
   std::shared_ptr<HuggingFace> hugging_face_;
   std::shared_ptr<Source> modelscope_;

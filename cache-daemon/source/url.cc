@@ -1,5 +1,6 @@
 #include "cache-daemon/source/url.h"
 
+#include <algorithm>
 #include <memory>
 
 #include <curl/curl.h>
@@ -51,6 +52,13 @@ Result<Url> TakeApart(CURLU* parsed) {
   if (url.host.empty() || !Part(parsed, CURLUPART_USER).empty()) {
     return Fail(Code::kInvalidArgument, "a URL needs a host and must not name a user");
   }
+  // libcurl decodes a host's escapes. It would also look up other names than such a host shows.
+  auto is_plain = [](unsigned char c) { return c > 0x20 && c < 0x7F; };
+  if (!std::ranges::all_of(url.host, is_plain)) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("the host '{}' is not written in ASCII: give its form with xn--",
+                            Printable(url.host, 80)));
+  }
   return url;
 }
 
@@ -74,6 +82,13 @@ int HexValue(char c) {
 }
 
 }  // namespace
+
+std::string ShownUrl(std::string_view text) {
+  // A password may hold any character: all up to the last '@' goes, one in a path included.
+  std::string_view shown = text.substr(0, text.find_first_of("?#"));
+  if (text.substr(shown.size()).contains('@')) shown = text.substr(0, text.rfind('@') + 1);
+  return Printable(WithoutUser(shown));
+}
 
 Result<Url> Url::Parse(std::string_view text) {
   CurlUrl parsed = TRY(Parsed(text));
@@ -112,12 +127,6 @@ std::optional<std::string> Url::QueryValue(std::string_view name) const {
     return equals == std::string::npos ? "" : PercentDecode(parameter.substr(equals + 1));
   }
   return std::nullopt;
-}
-
-std::string ShownUrl(std::string_view text) {
-  // The user first: a password may have what looks like the beginning of a query.
-  std::string shown = WithoutUser(text);
-  return Printable(std::string_view(shown).substr(0, shown.find_first_of("?#")));
 }
 
 std::optional<std::string> PercentDecode(std::string_view text) {

@@ -18,8 +18,9 @@ struct Url {
   std::string path;    ///< begins with '/'
   std::string query;   ///< without '?'; may be a secret (a signature)
 
-  /// kInvalidArgument for other schemes, user names, and what isn't a URL. A fragment is dropped.
-  /// Bytes that a URL can't hold are percent-encoded.
+  /// kInvalidArgument for other schemes, user names, hosts that aren't ASCII, and what isn't a URL;
+  /// its message is free of secrets. A fragment is dropped. Bytes that a URL can't hold are
+  /// percent-encoded.
   static Result<Url> Parse(std::string_view text);
   /// `location` (absolute or relative: RFC 3986 section 5.2) as seen from this URL.
   Result<Url> Join(std::string_view location) const;
@@ -39,8 +40,7 @@ struct Url {
   std::optional<std::string> QueryValue(std::string_view name) const;
 };
 
-/// What of a text that should be a URL may stand in a message: printable, without user, query and
-/// fragment, each of which may be a secret.
+/// What was given as a URL, for messages: printable, without user, query and fragment.
 std::string ShownUrl(std::string_view text);
 
 /// Decodes %XX; nothing if an escape is broken.

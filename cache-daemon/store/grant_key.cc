@@ -55,6 +55,10 @@ std::string GrantKey::MacOf(std::string_view origin, std::string_view credential
       .Hex();
 }
 
+std::string GrantKey::MacOfSecret(std::string_view secret) const {
+  return HmacSha256(secret_, fmt::format("secret {}", secret)).Hex();
+}
+
 Result<LoadedGrantKey> LoadGrantKey(io::Filesystem& filesystem, const RootLayout& layout) {
   std::string path = layout.GrantKeyFile();
   Result<std::string> text = filesystem.ReadFile(path, kMaxFile);

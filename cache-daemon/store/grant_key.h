@@ -10,7 +10,7 @@
 namespace weighhouse::store {
 
 /// The cache's own key, by which credentials are told apart without being kept. Whoever has lost it
-/// has lost his grants, and nothing else.
+/// has lost his grants, and fetches anew what the query of a URL chooses.
 class GrantKey {
  public:
   /// `secret`: 64 hexadecimal digits.
@@ -19,6 +19,8 @@ class GrantKey {
   /// 64 hexadecimal digits that are the same for the same credential at the same origin, and tell
   /// nothing of either to who hasn't the key; nor that two origins share a credential.
   std::string MacOf(std::string_view origin, std::string_view credential) const;
+  /// The same of what is a secret wherever it is used. Never one that MacOf gives.
+  std::string MacOfSecret(std::string_view secret) const;
 
  private:
   std::string secret_;

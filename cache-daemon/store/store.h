@@ -297,6 +297,10 @@ class Store {
   /// Forgets those that were asked for before `time`.
   virtual void DropGrantsBefore(std::chrono::steady_clock::time_point time) = 0;
 
+  /// 64 hexadecimal digits that stand for a secret in what is kept: the same for the same one in
+  /// this cache, and nothing to who hasn't its key.
+  virtual std::string DigestOfSecret(std::string_view secret) const = 0;
+
   // Leases
   /// Records a lease (replacing one of the same id); its snapshot can't be evicted from then on.
   /// kAborted: the tree that it names is no longer handed out.

@@ -92,6 +92,9 @@ class StoreImpl final : public Store {
       const std::string& origin, std::string_view credential) const override;
   Result<> DropGrant(const std::string& origin, std::string_view credential) override;
   void DropGrantsBefore(std::chrono::steady_clock::time_point time) override;
+  std::string DigestOfSecret(std::string_view secret) const override {
+    return grant_key_.MacOfSecret(secret);
+  }
 
   Result<> TakeLease(const LeaseRecord& lease) override {
     return PutLease(lease, LeaseFor::kPublish);

@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 #include "cache-daemon/source/file_name.h"
-#include "cache-daemon/source/web/file_revision.h"
+#include "cache-daemon/source/object_listing.h"
 
 namespace weighhouse::source {
 namespace {
@@ -53,7 +53,7 @@ Error Explained(Error error, const std::string& repository, const std::string& r
 ModelScope::ModelScope(Url endpoint, std::shared_ptr<HttpClient> client)
     : endpoint_(std::move(endpoint)),
       endpoint_text_(endpoint_.path == "/" ? endpoint_.Origin() : endpoint_.ToPublicString()),
-      reader_(PlainHttp::kAllowed, std::move(client)) {}
+      reader_(std::move(client)) {}
 
 Result<ModelScope::Asker> ModelScope::MakeAsker(const ModelReference& reference,
                                                 const Credentials& credentials) {
@@ -83,15 +83,19 @@ Result<WebQuestion> ModelScope::Question(const Asker& asker,
 Result<Listing> ModelScope::Resolve(const ModelReference& reference, const Credentials& credentials,
                                     std::stop_token stop) {
   Asker asker = TRY(MakeAsker(reference, credentials));
-  ScopeFiles files = TRY(List(asker, std::move(stop)));
+  ScopeFiles files = TRY(List(asker, stop));
   Listing listing{.origin = fmt::format("modelscope+{}/{}", endpoint_text_, asker.repository),
                   .anonymous = asker.credentials.empty()};
   for (const auto& [path, file] : files) {
-    listing.files.push_back({.path = path, .size = file.size, .identity = file.Identity()});
+    listing.files.push_back({.path = path, .size = file.size, .identity = file.Identity(path)});
   }
   TRY(CheckListing(listing));
-  listing.revision = RevisionOfFiles(listing.files);
-  recent_.Remember(asker.key, std::move(files));
+  listing.revision = RevisionOf(listing.files);
+  // Who may list a repository need not be let into it.
+  auto largest = std::ranges::max_element(listing.files, {}, &ListedFile::size);
+  if (largest->size > 0) TRY(Find(asker, *largest, files.at(largest->path), std::move(stop)));
+  Bytes bytes = BytesOf(files);
+  recent_.Remember(asker.key, std::move(files), bytes);
   return listing;
 }
 
@@ -113,28 +117,33 @@ Result<FileLocation> ModelScope::Locate(const ModelReference& reference, const L
   std::shared_ptr<const ScopeFiles> files = recent_.Find(asker.key);
   if (!files) {
     ScopeFiles read = TRY(List(asker, stop));
-    files = recent_.Remember(asker.key, std::move(read));
+    Bytes bytes = BytesOf(read);
+    files = recent_.Remember(asker.key, std::move(read), bytes);
   }
   auto listed = files->find(file.path);
-  if (listed == files->end() || listed->second.Identity() != file.identity) {
+  if (listed == files->end() || listed->second.Identity(file.path) != file.identity) {
     return Fail(Code::kOutOfRange,
                 fmt::format("{}: modelscope://{}@{} moved since it was listed",
                             Printable(file.path), asker.repository, Printable(asker.revision)));
   }
-  const std::string& commit = listed->second.commit;
+  WebFile found = TRY(Find(asker, file, listed->second, std::move(stop)));
+  if (found.size == file.size) return std::move(found.location);
+  return Fail(Code::kOutOfRange, fmt::format("{}: listed with {} bytes, found with {}",
+                                             Printable(file.path), file.size, found.size));
+}
+
+Result<WebFile> ModelScope::Find(const Asker& asker, const ListedFile& file,
+                                 const ScopeFile& listed, std::stop_token stop) {
+  const std::string& commit = listed.commit;
   Result<WebFile> found = Look(asker, file.path, commit.empty() ? asker.revision : commit, stop);
   bool unknown_commit = !found && found.error().code == Code::kNotFound && !commit.empty();
   // Where commits can't be asked for, the digest alone must tell.
   if (unknown_commit && file.identity.kind == FileIdentity::Kind::kSha256) {
     found = Look(asker, file.path, asker.revision, std::move(stop));
   }
-  if (!found) {
-    return std::unexpected(Explained(std::move(found).error(), asker.repository, asker.revision,
-                                     !asker.credentials.empty()));
-  }
-  if (found->size == file.size) return std::move(found->location);
-  return Fail(Code::kOutOfRange, fmt::format("{}: listed with {} bytes, found with {}",
-                                             Printable(file.path), file.size, found->size));
+  if (found) return found;
+  return std::unexpected(Explained(std::move(found).error(), asker.repository, asker.revision,
+                                   !asker.credentials.empty()));
 }
 
 Result<WebFile> ModelScope::Look(const Asker& asker, const std::string& path,

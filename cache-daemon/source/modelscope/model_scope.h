@@ -22,6 +22,7 @@ class ModelScope final : public Source {
   /// `endpoint`: its path is a prefix, without a slash at the end.
   ModelScope(Url endpoint, std::shared_ptr<HttpClient> client);
 
+  /// Reads a byte of the largest file, too: listing and reading are two rights.
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
   /// kOutOfRange if the file is no longer the one that was listed.
@@ -40,6 +41,9 @@ class ModelScope final : public Source {
   /// The endpoint's URL of `path_and_query`, below its prefix, asked with the caller's token.
   Result<WebQuestion> Question(const Asker& asker, const std::string& path_and_query) const;
   Result<ScopeFiles> List(const Asker& asker, std::stop_token stop);
+  /// `file` as it was `listed`, wherever it can be asked for.
+  Result<WebFile> Find(const Asker& asker, const ListedFile& file, const ScopeFile& listed,
+                       std::stop_token stop);
   Result<WebFile> Look(const Asker& asker, const std::string& path, const std::string& revision,
                        std::stop_token stop);
 

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "cache-daemon/source/file_name.h"
 #include "cache-daemon/source/json_text.h"
+#include "cache-daemon/source/object_listing.h"
 
 namespace weighhouse::source {
 namespace {
@@ -107,9 +108,19 @@ class ScopeReader {
 
 }  // namespace
 
-FileIdentity ScopeFile::Identity() const {
+FileIdentity ScopeFile::Identity(std::string_view path) const {
   if (!sha256.empty()) return {FileIdentity::Kind::kSha256, sha256};
-  return {FileIdentity::Kind::kVersionToken, fmt::format("commit {} size {}", commit, size)};
+  return VersionIdentity(fmt::format("commit {} size {}", commit, size), path);
+}
+
+Bytes BytesOf(const ScopeFiles& files) {
+  constexpr Bytes kNode = 64;  // about what a map adds to each
+  Bytes bytes = 0;
+  for (const auto& [path, file] : files) {
+    bytes +=
+        sizeof(path) + sizeof(file) + kNode + path.size() + file.sha256.size() + file.commit.size();
+  }
+  return bytes;
 }
 
 Result<ScopeFiles> ParseScopeListing(std::string_view json) {

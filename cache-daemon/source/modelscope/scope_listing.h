@@ -13,9 +13,12 @@ struct ScopeFile {
   Bytes size = 0;
   std::string sha256;  ///< 64 hex digits; "" if the answer has none
   std::string commit;  ///< that brought it; "" if the answer names none
-  FileIdentity Identity() const;
+  /// As the file at `path`: commits bring many files.
+  FileIdentity Identity(std::string_view path) const;
 };
 using ScopeFiles = std::map<std::string, ScopeFile>;  // by path
+/// What they take in memory, about.
+Bytes BytesOf(const ScopeFiles& files);
 
 /// Reads `GET …/repo/files`: `{"Code": 200, "Data": {"Files": [{"Path", "Type", "Size", "Sha256",
 /// "Revision"}]}}`. Entries of `"Type": "tree"` are left out. Paths are not checked here

@@ -6,9 +6,10 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/checksum.h"
 #include "base/text.h"
 #include "cache-daemon/source/curl_handle.h"
-#include "cache-daemon/source/oci/json_text.h"
+#include "cache-daemon/source/json_text.h"
 #include "cache-daemon/source/oci/registry_errors.h"
 #include "cache-daemon/source/redirects.h"
 
@@ -67,8 +68,10 @@ Result<Url> RealmOf(const Challenge& challenge, const RegistryAsker& asker, Plai
   Result<Url> realm = Url::Parse(text);
   if (!realm) {
     return Refusal(fmt::format("{} names '{}' as where it gives tokens, which is no usable URL",
-                               asker.registry.Origin(), Printable(text.substr(0, text.find('?')))));
+                               asker.registry.Origin(), ShownUrl(text)));
   }
+  // The policy of connections lets the endpoints that an admin configures be plain. No login may
+  // travel there on a registry's word.
   if (MayBePlain(*realm, plain_http)) return realm;
   return Refusal(
       fmt::format("{} gives tokens at {}, which is plain http: refused, logins would travel "
@@ -90,7 +93,7 @@ Result<Authorization> ParseToken(std::string_view json, steady_clock::time_point
     return Fail(Code::kUnavailable, "its answer holds no token: is it a registry's token server?");
   }
   TRY(CheckSendable(token));
-  uint64_t named = NumberAt(*answer, "expires_in").value_or(0);
+  uint64_t named = SizeAt(*answer, "expires_in").value_or(0);
   seconds life = named == 0 ? kDefaultLife : kLongestLife;
   if (named > 0 && named < static_cast<uint64_t>(kLongestLife.count())) life = seconds(named);
   // Less a margin: a request that begins with it must come before its end.

@@ -8,10 +8,11 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/checksum.h"
 #include "base/digest.h"
 #include "base/text.h"
 #include "cache-daemon/source/file_filter.h"
-#include "cache-daemon/source/oci/json_text.h"
+#include "cache-daemon/source/json_text.h"
 
 namespace weighhouse::source::oci {
 namespace {

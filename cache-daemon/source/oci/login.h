@@ -1,8 +1,6 @@
 #pragma once
 
-#include <optional>
 #include <string>
-#include <string_view>
 
 #include "base/model.h"
 #include "cache-daemon/source/oci/image_name.h"
@@ -29,10 +27,5 @@ struct Login {
 /// and `password`; else an empty one. kUnauthenticated for a `.dockerconfigjson` that can't be
 /// read, and for an entry that can't be used.
 Result<Login> LoginFor(const ImageName& image, const Credentials& credentials);
-
-/// The bytes that `text` encodes (RFC 4648 section 4, padding may be missing); nothing if it is not
-/// that.
-std::optional<std::string> DecodeBase64(std::string_view text);
-std::string EncodeBase64(std::string_view bytes);
 
 }  // namespace weighhouse::source::oci

@@ -11,7 +11,7 @@
 
 #include "base/text.h"
 #include "cache-daemon/source/file_name.h"
-#include "cache-daemon/source/oci/json_text.h"
+#include "cache-daemon/source/json_text.h"
 
 namespace weighhouse::source::oci {
 namespace {
@@ -39,7 +39,7 @@ Result<Descriptor> ReadDescriptor(const Json& json) {
     return BadDocument(fmt::format("names '{}' where a sha256 digest belongs: refused",
                                    Printable(descriptor.digest, 80)));
   }
-  std::optional<uint64_t> size = NumberAt(json, "size");
+  std::optional<uint64_t> size = SizeAt(json, "size");
   if (!size || *size > kMaxFileBytes) {
     return BadDocument(
         fmt::format("gives {} no size that a file can have: refused", descriptor.digest));

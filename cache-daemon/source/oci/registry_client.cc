@@ -89,8 +89,12 @@ Result<RegistryClient::Answer> RegistryClient::Get(const RegistryAsker& asker,
   bool stopped =
       answer.reply.left_origin && request.other_origin == RedirectedRequest::OtherOrigin::kStop;
   if (HasContent(response.status()) || stopped) return answer;
-  std::string said = WithoutSecrets(RegistryErrorText(response.body), answer.reply.url.ToString(),
-                                    answer.authorization.headers);
+  // Where the registry gives tokens itself, it has seen more than this request's header.
+  std::vector<std::string> secrets = answer.authorization.headers;
+  secrets.insert(secrets.end(), {asker.login.user, asker.login.password, asker.login.identity_token,
+                                 asker.login.registry_token});
+  std::string said =
+      WithoutSecrets(RegistryErrorText(response.body), answer.reply.url.ToString(), secrets);
   return std::unexpected(RegistryFailure(
       response,
       {.model = fmt::format("oci://{}/{}", asker.image.registry, asker.image.repository),

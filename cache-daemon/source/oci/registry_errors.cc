@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "cache-daemon/source/oci/json_text.h"
+#include "cache-daemon/source/json_text.h"
 
 namespace weighhouse::source::oci {
 namespace {

@@ -11,13 +11,9 @@
 namespace weighhouse::source::oci {
 namespace {
 
-using std::chrono::steady_clock;
-
 /// Directories and long names before the first file, and the padding after it (GNU tar's record has
 /// 10 KiB), are shorter.
 constexpr Bytes kMostAround = 64 * kKiB;
-constexpr std::chrono::minutes kKeptLife{10};
-constexpr size_t kMostKept = 10'000;
 
 std::unexpected<Error> SeveralFiles(const std::string& path) {
   return Fail(
@@ -27,25 +23,28 @@ std::unexpected<Error> SeveralFiles(const std::string& path) {
                   Printable(path)));
 }
 
+std::unexpected<Error> IgnoresRange(const RegistryAsker& asker) {
+  return Fail(
+      Code::kUnimplemented,
+      fmt::format("{} ignores Range and sends whole layers only, so no file can be found in "
+                  "a tar: package each file as a raw layer, or use a registry that serves "
+                  "parts of layers",
+                  asker.registry.Origin()));
+}
+
 }  // namespace
 
 Result<TarLayer> TarLayers::Find(const RegistryAsker& asker, const std::string& digest,
                                  std::stop_token stop) {
   std::string key =
       fmt::format("{}/{} {}", asker.registry.Origin(), asker.image.repository, digest);
-  {
-    MutexLock lock(mutex_);
-    auto found = kept_.find(key);
-    if (found != kept_.end() && found->second.until > steady_clock::now()) {
-      return found->second.layer;
-    }
-  }
+  if (std::shared_ptr<const TarLayer> kept = kept_.Find(key)) return *kept;
   Result<TarLayer> layer = Read(asker, digest, std::move(stop));
   if (!layer) return std::unexpected(std::move(layer).error().Within("layer " + digest));
-  MutexLock lock(mutex_);
-  if (kept_.size() >= kMostKept) kept_.clear();
-  kept_[key] = {.layer = *layer, .until = steady_clock::now() + kKeptLife};
-  return layer;
+  const Enclosure& around = *layer->around;
+  Bytes bytes = sizeof(TarLayer) + sizeof(Enclosure) + key.size() + layer->place.path.size() +
+                around.before.capacity() + around.after.capacity() + around.sha256.size();
+  return *kept_.Remember(key, *std::move(layer), bytes);
 }
 
 Result<TarLayer> TarLayers::Read(const RegistryAsker& asker, const std::string& digest,
@@ -81,12 +80,20 @@ Result<TarLayers::Part> TarLayers::ReadPart(const RegistryAsker& asker, const st
       .what = "blob " + digest,
       .headers = {fmt::format("Range: bytes={}-{}", range.begin, range.end - 1)},
       .body_limit = range.size()};
-  RegistryClient::Answer answer = TRY(registry_.Get(asker, request, std::move(stop)));
-  HttpResponse& response = answer.reply.response;
+  Result<RegistryClient::Answer> answer = registry_.Get(asker, request, stop);
+  if (!answer && answer.error().code == Code::kInvalidArgument) {
+    // More came than was asked for, perhaps: the headers alone tell.
+    request.body_limit = 0;
+    RegistryClient::Answer headers = TRY(registry_.Get(asker, request, std::move(stop)));
+    if (headers.reply.response.status() == 200) return IgnoresRange(asker);
+  }
+  if (!answer) return std::unexpected(std::move(answer).error());
+  HttpResponse& response = answer->reply.response;
   Part part{.bytes = std::move(response.body), .total = 0};
   part.total = part.bytes.size();
   // A layer that is shorter than the range may come whole.
   if (response.status() == 200 && range.begin == 0) return part;
+  if (response.status() == 200) return IgnoresRange(asker);
   auto got = ParseContentRange(response.headers.Find("content-range"));
   bool right = got && got->total && got->range.begin == range.begin &&
                got->range.size() == part.bytes.size() && got->range.end <= *got->total;

@@ -1,16 +1,14 @@
 #pragma once
 
 #include <chrono>
-#include <map>
 #include <memory>
-#include <optional>
 #include <stop_token>
 #include <string>
 
-#include "base/mutex.h"
 #include "cache-daemon/source/oci/registry_client.h"
 #include "cache-daemon/source/oci/tar_place.h"
 #include "cache-daemon/source/source.h"
+#include "cache-daemon/source/web/recent_lists.h"
 
 namespace weighhouse::source::oci {
 
@@ -35,8 +33,8 @@ class TarLayers {
 
   /// `digest`: the layer's, `sha256:` and 64 digits. Errors: RegistryClient::Get's,
   /// FindFirstFile's; kUnimplemented for more than one file, with the way out.
-  Result<TarLayer> Find(const RegistryAsker& asker, const std::string& digest, std::stop_token stop)
-      EXCLUDES(mutex_);
+  Result<TarLayer> Find(const RegistryAsker& asker, const std::string& digest,
+                        std::stop_token stop);
 
  private:
   struct Part {
@@ -48,13 +46,9 @@ class TarLayers {
   Result<Part> ReadPart(const RegistryAsker& asker, const std::string& digest, ByteRange range,
                         std::stop_token stop);
 
-  struct Kept {
-    TarLayer layer;
-    std::chrono::steady_clock::time_point until;
-  };
   RegistryClient& registry_;
-  Mutex mutex_;
-  std::map<std::string, Kept> kept_ GUARDED_BY(mutex_);
+  RecentLists<TarLayer> kept_{
+      {.age = std::chrono::minutes(10), .count = 10'000, .bytes = 16 * kMiB}};
 };
 
 }  // namespace weighhouse::source::oci

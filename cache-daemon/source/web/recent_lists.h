@@ -5,53 +5,84 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/mutex.h"
+#include "base/units.h"
 
 namespace weighhouse::source {
 
-/// Lists of files that were read lately, by who asked for what: a fill locates its files one by
-/// one, long after its list was read. `Entries` is a map by path. Thread-safe.
-template <class Entries>
+/// What is kept, beside the last one.
+struct RecentLimits {
+  std::chrono::minutes age{5};
+  size_t count = 16;
+  Bytes bytes = 64 * kMiB;
+};
+
+/// What was read lately, by who asked for what, such as a list: a fill locates its files one by
+/// one, long after it was read. What is too old is let go of whenever anybody asks, and the oldest
+/// where there is too much. Thread-safe.
+template <class Value>
 class RecentLists {
  public:
-  using Shared = std::shared_ptr<const Entries>;  // with those who look something up in it
+  using Shared = std::shared_ptr<const Value>;  // with those who look something up in it
+  using Clock = std::chrono::steady_clock;
 
-  /// Null: none was read in the last five minutes.
-  Shared Find(const std::string& key) EXCLUDES(mutex_) {
+  explicit RecentLists(RecentLimits limits = {}) : limits_(limits) {}
+
+  /// Null: none was read lately.
+  Shared Find(const std::string& key, Clock::time_point now = Clock::now()) EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
-    auto found = lists_.find(key);
-    bool fresh = found != lists_.end() && Clock::now() < found->second.read + kFor;
-    return fresh ? found->second.entries : nullptr;
+    DropOld(now);
+    auto found = kept_.find(key);
+    return found == kept_.end() ? nullptr : found->second.value;
   }
 
-  Shared Remember(const std::string& key, Entries entries) EXCLUDES(mutex_) {
-    auto shared = std::make_shared<const Entries>(std::move(entries));
+  /// `bytes`: what the value takes in memory, about.
+  Shared Remember(const std::string& key, Value value, Bytes bytes,
+                  Clock::time_point now = Clock::now()) EXCLUDES(mutex_) {
+    auto shared = std::make_shared<const Value>(std::move(value));
     MutexLock lock(mutex_);
-    lists_[key] = {.read = Clock::now(), .entries = shared};
-    size_t total = 0;
-    for (const auto& [each, list] : lists_) total += list.entries->size();
-    while (lists_.size() > 1 && (lists_.size() > kMost || total > kMostEntries)) {
-      auto oldest =
-          std::ranges::min_element(lists_, {}, [](const auto& each) { return each.second.read; });
-      total -= oldest->second.entries->size();
-      lists_.erase(oldest);
+    DropOld(now);
+    auto before = kept_.find(key);
+    if (before != kept_.end()) Drop(before);
+    kept_[key] = {.read = now, .bytes = bytes, .value = shared};
+    bytes_ += bytes;
+    while (kept_.size() > 1 && (kept_.size() > limits_.count || bytes_ > limits_.bytes)) {
+      Drop(std::ranges::min_element(kept_, {}, [](const auto& each) { return each.second.read; }));
     }
     return shared;
   }
 
- private:
-  using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::minutes kFor{5};
-  static constexpr size_t kMost = 16;
-  static constexpr size_t kMostEntries = 200'000;
-  struct List {
-    Clock::time_point read;
-    Shared entries;
-  };
+  size_t size() EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    return kept_.size();
+  }
 
+ private:
+  struct Kept {
+    Clock::time_point read;
+    Bytes bytes = 0;
+    Shared value;
+  };
+  using Map = std::map<std::string, Kept>;
+
+  void Drop(typename Map::iterator each) REQUIRES(mutex_) {
+    bytes_ -= each->second.bytes;
+    kept_.erase(each);
+  }
+  void DropOld(Clock::time_point now) REQUIRES(mutex_) {
+    for (auto each = kept_.begin(); each != kept_.end();) {
+      auto next = std::next(each);
+      if (each->second.read + limits_.age <= now) Drop(each);
+      each = next;
+    }
+  }
+
+  const RecentLimits limits_;
   Mutex mutex_;
-  std::map<std::string, List> lists_ GUARDED_BY(mutex_);
+  Map kept_ GUARDED_BY(mutex_);
+  Bytes bytes_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace weighhouse::source

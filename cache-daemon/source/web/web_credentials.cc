@@ -4,29 +4,14 @@
 #include <string_view>
 #include <utility>
 
+#include "base/checksum.h"
+
 namespace weighhouse::source {
 namespace {
 
 std::unexpected<Error> BadSecret(std::string message) {
   return std::unexpected(Error{
       .code = Code::kUnauthenticated, .message = std::move(message), .rights_may_help = true});
-}
-
-/// RFC 4648 section 4.
-std::string BasicCredentials(std::string_view text) {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (size_t i = 0; i < text.size(); i += 3) {
-    uint32_t group = 0;
-    for (size_t j = 0; j < 3; ++j) {
-      group = group << 8 | (i + j < text.size() ? static_cast<unsigned char>(text[i + j]) : 0);
-    }
-    for (size_t j = 0; j < 4; ++j) {
-      out += i + j <= text.size() ? kDigits[group >> (18 - 6 * j) & 63] : '=';
-    }
-  }
-  return out;
 }
 
 }  // namespace
@@ -59,7 +44,7 @@ Result<std::vector<std::string>> WebAuthorization(const Credentials& credentials
         "characters: check the secret");
   }
   std::string value =
-      token.empty() ? "Basic " + BasicCredentials(user + ":" + password) : "Bearer " + token;
+      token.empty() ? "Basic " + EncodeBase64(user + ":" + password) : "Bearer " + token;
   return std::vector<std::string>{"Authorization: " + value};
 }
 

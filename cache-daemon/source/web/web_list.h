@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/digest.h"
 #include "base/web_reference.h"
 #include "cache-daemon/source/source.h"
 #include "cache-daemon/source/web/recent_lists.h"
@@ -20,13 +21,21 @@ namespace weighhouse::source {
 /// The query of the reference's URL, which may be a signature, and the credentials go with each
 /// request to the same scheme, host and port that names no query of its own; a manifest may name
 /// files elsewhere, which get neither. A manifest's relative URLs are seen from its own URL as
-/// given, whatever that redirects to. Thread-safe.
+/// given, whatever that redirects to.
+///
+/// Who may read a list need not be let into what it names: of each directory that it leads to, the
+/// largest file is asked for too, with the caller's rights. Thread-safe.
 class WebList final : public Source {
  public:
-  WebList(PlainHttp plain_http, std::shared_ptr<HttpClient> client)
-      : reader_(plain_http, std::move(client)) {}
+  WebList(std::shared_ptr<HttpClient> client, SecretDigest secret_digest)
+      : reader_(std::move(client)), secret_digest_(std::move(secret_digest)) {}
 
-  /// kInvalidArgument: no list or a hostile one, over kMostUnsized files without a size;
+  /// Files without a size, at most: each costs a request.
+  static constexpr size_t kMostUnsized = 10'000;
+  /// Of those, at servers that aren't the list's own: they didn't ask to be asked.
+  static constexpr size_t kMostUnsizedElsewhere = 100;
+
+  /// kInvalidArgument: no list or a hostile one, or too many files without a size;
   /// kFailedPrecondition: the list isn't the one that the reference's digest names.
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
@@ -37,9 +46,9 @@ class WebList final : public Source {
 
  private:
   struct Entry {
-    WebQuestion where;
+    std::string url;  ///< as a manifest writes it; empty: at its path beside the list
     std::optional<Bytes> size;
-    std::string sha256;
+    Digest sha256;
   };
   using Entries = std::map<std::string, Entry>;  // by path
   /// One caller's question about a list.
@@ -52,17 +61,23 @@ class WebList final : public Source {
 
   static Result<Question> QuestionOf(const ModelReference& reference,
                                      const Credentials& credentials);
-  static Result<WebQuestion> Below(const Question& question, const std::string& path);
+  static WebQuestion Below(const Question& question, const std::string& path);
   Result<Entries> Read(const Question& question, std::stop_token stop);
   Result<Entries> ReadSums(const Question& question, std::stop_token stop);
   Result<Entries> ReadManifest(const Question& question, std::stop_token stop);
-  Result<WebQuestion> WhereIs(const Question& question, const std::string& path,
-                              const std::string& url) const;
+  static Result<WebQuestion> WhereIs(const Question& question, const std::string& path,
+                                     const std::string& url);
   Result<std::string> ReadText(const Question& question, const WebQuestion& list, Bytes limit,
                                std::stop_token stop);
-  Result<> AskSizes(Entries& entries, std::stop_token stop);
+  /// What its server says of one entry now.
+  Result<WebFile> Look(const Question& question, const Entries::value_type& entry,
+                       std::stop_token stop) const;
+  Result<> AskSizes(const Question& question, Entries& entries, std::stop_token stop) const;
+  Result<> ShowRights(const Question& question, const Entries& entries, std::stop_token stop) const;
+  static Bytes BytesOf(const Entries& entries);
 
   const WebReader reader_;
+  const SecretDigest secret_digest_;
   RecentLists<Entries> recent_;
 };
 

@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include "base/digest.h"
 #include "base/text.h"
 #include "cache-daemon/source/curl_handle.h"
 #include "cache-daemon/source/signed_url.h"
@@ -50,19 +49,7 @@ Error WebFailure(const RedirectedResponse& answer, const WebQuestion& asked) {
   return std::move(error).Within(Printable(asked.url.ToPublicString()));
 }
 
-}  // namespace
-
-Result<> WebReader::CheckScheme(const Url& url) const {
-  if (url.scheme == "https" || url.IsLoopback() || plain_http_ == PlainHttp::kAllowed) return {};
-  return Fail(
-      Code::kInvalidArgument,
-      fmt::format("{} is plain http, which anybody on the way can change: use https (an admin can "
-                  "allow plain http)",
-                  Printable(url.ToPublicString())));
-}
-
-Result<RedirectedRequest> WebReader::RequestFor(const WebQuestion& question) const {
-  TRY(CheckScheme(question.url));
+Result<RedirectedRequest> RequestFor(const WebQuestion& question) {
   bool readable = question.url.scheme != "https" && !question.url.IsLoopback();
   if (readable && !question.credentials.empty()) {
     return Fail(Code::kInvalidArgument,
@@ -72,6 +59,8 @@ Result<RedirectedRequest> WebReader::RequestFor(const WebQuestion& question) con
   }
   return RedirectedRequest{.url = question.url, .credentials = question.credentials};
 }
+
+}  // namespace
 
 Result<RedirectedResponse> WebReader::Ask(RedirectedRequest request, std::stop_token stop) const {
   request.method = HttpMethod::kHead;
@@ -99,7 +88,6 @@ Result<WebFile> WebReader::Look(const WebQuestion& question, std::stop_token sto
   RedirectedResponse answer =
       TRY(question.refuses_head ? AskForByte(std::move(request), std::move(stop))
                                 : Ask(std::move(request), std::move(stop)));
-  TRY(CheckScheme(answer.url));
   // Servers send those who name a directory there, whatever they show of it then.
   if (answer.url.path.ends_with('/')) {
     return Fail(Code::kInvalidArgument,
@@ -131,15 +119,14 @@ Result<std::string> WebReader::Read(const WebQuestion& question, Bytes limit,
   RedirectedRequest request = TRY(RequestFor(question));
   request.body_limit = limit;
   RedirectedResponse answer = TRY(SendRedirected(*client_, request, std::move(stop)));
-  TRY(CheckScheme(answer.url));
   if (answer.response.status() == 200) return std::move(answer.response.body);
   return std::unexpected(WebFailure(answer, question));
 }
 
-std::string WebOrigin(const Url& url) {
+std::string WebOrigin(const Url& url, const SecretDigest& digest) {
   std::string chooses = IsSigned(url) ? UnsignedQuery(url) : url.query;
   if (chooses.empty()) return url.ToPublicString();
-  return fmt::format("{}?{}", url.ToPublicString(), Digest::Of(chooses).Hex());
+  return fmt::format("{}?{}", url.ToPublicString(), digest(chooses));
 }
 
 }  // namespace weighhouse::source

@@ -8,11 +8,10 @@
 
 #include "cache-daemon/source/http_client.h"
 #include "cache-daemon/source/redirects.h"
+#include "cache-daemon/source/secret_digest.h"
 #include "cache-daemon/source/source.h"
 
 namespace weighhouse::source {
-
-enum class PlainHttp { kLoopbackOnly, kAllowed };
 
 /// What is asked of a web server.
 struct WebQuestion {
@@ -30,32 +29,28 @@ struct WebFile {
   FileLocation location;
 };
 
-/// Asks web servers about files and reads small ones: https, plain http at the loopback or where an
-/// admin allows it. Redirects are followed; credentials stay where they belong, and never go over
-/// plain http. Thread-safe.
+/// Asks web servers about files and reads small ones. Redirects are followed; credentials stay
+/// where they belong, and never go over plain http, though ConnectionPolicy may let it be.
+/// Thread-safe.
 class WebReader {
  public:
-  WebReader(PlainHttp plain_http, std::shared_ptr<HttpClient> client)
-      : plain_http_(plain_http), client_(std::move(client)) {}
+  explicit WebReader(std::shared_ptr<HttpClient> client) : client_(std::move(client)) {}
 
-  /// By HEAD, else by a GET for one byte. kInvalidArgument: no size is to be had, plain http
-  /// elsewhere, or a redirect to a directory. Else AnswerFailure's codes.
+  /// By HEAD, else by a GET for one byte. kInvalidArgument: no size is to be had, credentials for
+  /// plain http, or a redirect to a directory. Else AnswerFailure's codes.
   Result<WebFile> Look(const WebQuestion& question, std::stop_token stop) const;
   /// The text of a file of at most `limit` bytes.
   Result<std::string> Read(const WebQuestion& question, Bytes limit, std::stop_token stop) const;
-  Result<> CheckScheme(const Url& url) const;
 
  private:
   Result<RedirectedResponse> Ask(RedirectedRequest request, std::stop_token stop) const;
   Result<RedirectedResponse> AskForByte(RedirectedRequest request, std::stop_token stop) const;
-  Result<RedirectedRequest> RequestFor(const WebQuestion& question) const;
 
-  const PlainHttp plain_http_;
   const std::shared_ptr<HttpClient> client_;  // shared with the other sources: connections are
 };
 
-/// The origin of what lies at `url`: without a signature. What else of the query may choose the
-/// file is told apart by its digest.
-std::string WebOrigin(const Url& url);
+/// The origin of what lies at `url`: without the query, which may be a secret. What of it isn't
+/// known to be a signature may choose the file, and is told apart by its digest.
+std::string WebOrigin(const Url& url, const SecretDigest& digest);
 
 }  // namespace weighhouse::source

@@ -95,6 +95,7 @@ class FakeStore final : public store::Store {
   }
   Result<> DropGrant(const std::string&, std::string_view) override { return Refused(); }
   void DropGrantsBefore(std::chrono::steady_clock::time_point) override {}
+  std::string DigestOfSecret(std::string_view) const override { return ""; }
   Result<store::ListingFit> FitOf(const Listing&) const override { return Refused(); }
   Result<store::SpaceSums> Space() const override { return Refused(); }
   void SetKept(std::set<std::string>) override {}

@@ -194,17 +194,34 @@ TEST_P(FileFillTest, LocatesTheFileAgainOnceForAllItsRangesWhenTheUrlExpires) {
   EXPECT_EQ(context_->bytes_fetched, content.size()) << "what is under way goes on";
 }
 
-TEST_P(FileFillTest, LocatesTheFileAgainWhenItsUrlLeadsElsewhere) {
-  for (int status : {302, 503}) {
-    int before = source_->locates();
-    std::string content = PatternBytes(6 * kPiece, 12);
-    transport_.MoveOnce(status);
-    outcome_.reset();
-    Begin(content);
-    ExpectCommitted(content);
-    EXPECT_EQ(source_->locates() - before, status == 302 ? 2 : 1);
-    fill_->Stop();
+TEST_P(FileFillTest, AFileThatMovedIsLocatedAgain) {
+  std::string content = PatternBytes(6 * kPiece, 12);
+  transport_.EndNext({.status = Fail(Code::kUnavailable, "a redirect"), .http_status = 302});
+  Begin(content);
+  ExpectCommitted(content);
+  EXPECT_EQ(source_->locates(), 2);
+}
+
+TEST_P(FileFillTest, AConnectionThatOurOwnRulesForbidIsNotTriedAgain) {
+  Error refusal{Code::kPermissionDenied, "an admin's rule"};
+  transport_.EndNext({.status = std::unexpected(refusal), .http_status = 0});
+  Begin(PatternBytes(6 * kPiece, 13));
+  ASSERT_TRUE(RunToTheEnd());
+  ASSERT_FALSE(*outcome_);
+  EXPECT_EQ(outcome_->error().code, Code::kPermissionDenied) << outcome_->error().message;
+  EXPECT_EQ(source_->locates(), 1);
+}
+
+TEST_P(FileFillTest, ARefusalOfTheServerOfTheBytesIsItsTrouble) {
+  Error refusal{Code::kPermissionDenied, "expired"};
+  for (int i = 0; i < 20; ++i) {
+    transport_.EndNext({.status = std::unexpected(refusal), .http_status = 403});
   }
+  Begin(PatternBytes(6 * kPiece, 14));
+  ASSERT_TRUE(RunToTheEnd());
+  ASSERT_FALSE(*outcome_);
+  EXPECT_EQ(outcome_->error().code, Code::kUnavailable) << outcome_->error().message;
+  EXPECT_EQ(source_->locates(), 3);
 }
 
 INSTANTIATE_WITH_BOTH_ENGINES(FileFillTest);

@@ -84,10 +84,11 @@ bool ManualTransport::ServeOne() {
   last_served_ = next->first;
   Transfer& transfer = next->second;
   source::TransferSink& sink = transfer.sink;
-  if (moved_) {
+  if (!ends_.empty()) {
+    source::TransferEnd end = std::move(ends_.front());
+    ends_.pop_front();
     transfers_.erase(next);
-    int status = *std::exchange(moved_, std::nullopt);
-    sink.OnEnd({.status = Fail(Code::kUnavailable, "it moved on"), .http_status = status});
+    sink.OnEnd(end);
   } else if (transfer.ranged && ignores_ranges_) {
     transfers_.erase(next);
     sink.OnEnd({.status = Fail(Code::kUnimplemented, "no ranges here"), .http_status = 200});

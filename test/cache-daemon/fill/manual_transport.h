@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -31,8 +32,8 @@ class ManualTransport final : public source::Transport {
   void set_content(std::string content) { content_ = std::move(content); }
   /// Transfers that ask for a range end with kUnimplemented.
   void IgnoreRanges() { ignores_ranges_ = true; }
-  /// The next transfer ends with a redirect, as a `status`.
-  void MoveOnce(int status) { moved_ = status; }
+  /// The next transfer to bring anything ends so in its place.
+  void EndNext(source::TransferEnd end) { ends_.push_back(std::move(end)); }
   /// Transfers that begin at `position` bring nothing until `Unstall`.
   void StallAt(Bytes position) { stalled_ = position; }
   void Unstall() { stalled_.reset(); }
@@ -62,7 +63,7 @@ class ManualTransport final : public source::Transport {
   std::string content_;
   bool skips_waits_ = false;
   bool ignores_ranges_ = false;
-  std::optional<int> moved_;
+  std::deque<source::TransferEnd> ends_;
   std::optional<Bytes> stalled_;
   std::vector<std::optional<ByteRange>> asked_;
   std::map<source::TransferId, Transfer> transfers_;

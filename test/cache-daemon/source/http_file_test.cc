@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -25,8 +26,8 @@ std::string Sized(int size, std::vector<std::string> headers) {
 }
 
 HttpFile MakeSource() {
-  return HttpFile(PlainHttp::kLoopbackOnly,
-                  std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()}));
+  return HttpFile(std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()}),
+                  [](std::string_view secret) { return fmt::format("keyed-{}", secret.size()); });
 }
 
 Result<Listing> Resolve(const std::string& url, std::optional<Digest> sha256 = {}) {
@@ -150,10 +151,18 @@ TEST(HttpFileTest, KeepsTheQueryToItself) {
 
 TEST(HttpFileTest, TellsFilesApartThatAQueryChooses) {
   ScriptedServer server([](const Request&) { return Reply{Sized(12, {kEtag})}; });
-  auto one = Resolve(server.Url("/get?id=1")), two = Resolve(server.Url("/get?id=2"));
+  auto one = Resolve(server.Url("/get?id=1")), two = Resolve(server.Url("/get?id=22"));
   ASSERT_TRUE(one && two);
   EXPECT_NE(one->origin, two->origin);
   EXPECT_THAT(one->origin, Not(HasSubstr("id=1")));
+}
+
+TEST(HttpFileTest, AQueryIsToldInTheOriginByItsKeyedDigestOnly) {
+  ScriptedServer server([](const Request&) { return Reply{Sized(12, {kEtag})}; });
+  auto listing = Resolve(server.Url("/get?apikey=canary"));
+  ASSERT_TRUE(listing);
+  // A plain digest of a short secret is as good as the secret.
+  EXPECT_EQ(listing->origin, server.Url("/get?keyed-13"));
 }
 
 TEST(HttpFileTest, LocatesWhereRedirectsLeadAndHoldsTheServerToTheVersion) {

@@ -47,6 +47,10 @@ TEST(IpAddressTest, TellsWhatAnAddressIsFor) {
       {"ff02::1", kMulticast},
       {"255.255.255.255", kReserved},
       {"192.0.0.1", kReserved},
+      {"64:ff9b:1::a9fe:a9fe", kReserved},
+      {"64:ff9b:1:ffff::1", kReserved},
+      {"64:ff9b:2::1", kPublic},
+      {"::ffff:0:10.0.0.1", kReserved},
   };
   for (const auto& [text, kind] : kCases) EXPECT_EQ(KindOfText(text), kind) << text;
 }

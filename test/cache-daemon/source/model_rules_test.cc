@@ -32,18 +32,51 @@ TEST(ModelRulesTest, DenialsWinAndNameTheirList) {
 
 TEST(ModelRulesTest, WhatIsDeniedIsSoHoweverItIsWritten) {
   ModelRules rules{.deny = {"https://models.example/private/*", "hf://Evil/*", "file:///secret/*"}};
-  for (const char* uri :
-       {"https://models.example/private/a", "https://MODELS.example/private/a",
-        "https://models.example:443/private/a", "https://models.example./private/a",
-        "https://models.example/%70rivate/a", "https://models.example//private/a",
-        "https://models.example/public/../private/a", "https://models.example/./private/a",
-        "https://models.example/public/%2e%2e/private/a", "https://models.example/private%2Fa",
-        "https://models.example/private/a?x", "https://models.example/PRIVATE/a", "hf://evil/a",
-        "hf://EVIL/a", "file:///secret/a"}) {
+  for (const char* uri : {"https://models.example/private/a",
+                          "https://MODELS.example/private/a",
+                          "https://models.example:443/private/a",
+                          "https://models.example./private/a",
+                          "https://models.example/%70rivate/a",
+                          "https://models.example//private/a",
+                          "https://models.example/public/../private/a",
+                          "https://models.example/./private/a",
+                          "https://models.example/public/%2e%2e/private/a",
+                          "https://models.example/private%2Fa",
+                          "https://models.example/public/..%2fprivate/a",
+                          "https://models.example/public%2F../a",
+                          "https://models.example/public/.%2E/private/a",
+                          "https://models.example/a/%252e%252e/b",
+                          "https://models.example/public/..%252fprivate/a",
+                          "https://models.example/a/..%5cb",
+                          "https://models.example/a/..;x/private/a",
+                          "https://models.example/%2570rivate/a",
+                          "https://models.example/private/a?x",
+                          "https://models.example/PRIVATE/a",
+                          "hf://evil/a",
+                          "hf://EVIL/a",
+                          "file:///secret/a"}) {
     EXPECT_EQ(CodeFor(rules, uri), kRefused) << uri;
   }
   for (const char* uri : {"https://models.example/public/a", "https://other.example/private/a",
                           "hf://evil-2/a", "file:///public/a"}) {
+    EXPECT_EQ(CodeFor(rules, uri), kAllowed) << uri;
+  }
+}
+
+TEST(ModelRulesTest, WhatIsAllowedIsNotLeftByDotsHoweverTheyAreWritten) {
+  ModelRules rules{.allow = {"https://models.example/public/*"}};
+  for (const char* uri :
+       {"https://models.example/public/../private/a",
+        "https://models.example/public/..%2fprivate/a",
+        "https://models.example/public/%2e%2e%2Fprivate/a",
+        "https://models.example/public/..%252fprivate/a",
+        "https://models.example/public/..%5Cprivate/a",
+        "https://models.example/public/..;/private/a", "https://models.example/public/.."}) {
+    EXPECT_EQ(CodeFor(rules, uri), kRefused) << uri;
+  }
+  for (const char* uri :
+       {"https://models.example/public/a%20b", "https://models.example/public/a..b",
+        "https://models.example/public/100%", "https://models.example/public/..a"}) {
     EXPECT_EQ(CodeFor(rules, uri), kAllowed) << uri;
   }
 }

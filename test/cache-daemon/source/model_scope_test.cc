@@ -77,7 +77,43 @@ TEST(ModelScopeTest, FetchesAFileAtTheCommitThatBroughtItElseAtTheRevision) {
               server.Url(fmt::format("/api/v1/models/org/name/repo?Revision={}&FilePath={}",
                                      revision, PercentEncode(file.path))));
   }
-  EXPECT_EQ(server.Requests().size(), 3U) << "the list is read once";
+  EXPECT_EQ(server.Requests().size(), 4U) << "the list is read once";
+}
+
+TEST(ModelScopeTest, TheRightToListIsNotTheRightToRead) {
+  ScriptedServer server([](const Request& request) {
+    bool may = !request.target.contains("/repo?") || request.head.contains("Bearer right");
+    return may ? ServeScope(request) : Reply{HttpAnswer(403, {}, "")};
+  });
+  ModelReference model{.uri = "modelscope://org/name"};
+  for (const Credentials& secret :
+       {Credentials{}, Credentials{.values = {{"MODELSCOPE_API_TOKEN", "wrong"}}}}) {
+    auto listing = ScopeAt(server.Url(""))->Resolve(model, secret, {});
+    ASSERT_FALSE(listing);
+    EXPECT_EQ(listing.error().code, Code::kPermissionDenied) << listing.error().message;
+    EXPECT_TRUE(listing.error().rights_may_help);
+  }
+  auto listing =
+      ScopeAt(server.Url(""))->Resolve(model, {.values = {{"MODELSCOPE_API_TOKEN", "right"}}}, {});
+  EXPECT_TRUE(listing) << listing.error().message;
+}
+
+TEST(ModelScopeTest, FilesOfOneCommitAndSizeAreNotTheSame) {
+  std::string commit = "\"Revision\": \"" + kScopeCommit + "\"";
+  ScriptedServer server([&](const Request& request) {
+    if (!request.target.contains("/repo/files?")) return ServeScope(request);
+    return Reply{HttpAnswer(
+        200, {},
+        ScopeFilesJson(fmt::format(
+            R"({{"Path": "a", "Size": 4, {0}}}, {{"Path": "b", "Size": 4, {0}}})", commit)))};
+  });
+  ModelReference model{.uri = "modelscope://org/name"};
+  auto source = ScopeAt(server.Url(""));
+  auto listing = source->Resolve(model, {}, {});
+  ASSERT_TRUE(listing) << listing.error().message;
+  ASSERT_EQ(listing->files.size(), 2U);
+  EXPECT_NE(listing->files[0].identity, listing->files[1].identity);
+  EXPECT_TRUE(source->Locate(model, *listing, listing->files[1], {}, {}));
 }
 
 TEST(ModelScopeTest, FallsBackToTheRevisionWhereCommitsAreUnknown) {

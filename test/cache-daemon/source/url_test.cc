@@ -53,6 +53,36 @@ TEST(UrlTest, LeavesTheQueryOutOfItsErrors) {
   EXPECT_THAT(url.error().message, Not(HasSubstr("canary")));
 }
 
+TEST(UrlTest, LeavesAUserOutOfItsErrors) {
+  for (const char* text : {"https://user:canary@h/a", "user:canary@h/a", "https://u:can?ary@h/",
+                           "https://u:canary/x@h:99999/a", "https://u:canary#x@h/"}) {
+    Result<Url> url = Url::Parse(text);
+    ASSERT_FALSE(url) << text;
+    EXPECT_THAT(url.error().message, Not(HasSubstr("can"))) << text;
+  }
+  Result<Url> target = RedirectTarget(Parsed("https://h/a"), "https://user:canary@cdn/b");
+  ASSERT_FALSE(target);
+  EXPECT_THAT(target.error().message, Not(HasSubstr("canary")));
+}
+
+TEST(UrlTest, RefusesAHostThatIsNoAscii) {
+  for (const char* text :
+       {"https://b\xC3\xBC"
+        "cher.example/",
+        "https://b%C3%BCcher.example/", "https://a%7Fb/", "https://\xE2\x93\x94xample.com/"}) {
+    Result<Url> url = Url::Parse(text);
+    ASSERT_FALSE(url) << text;
+    EXPECT_EQ(url.error().code, Code::kInvalidArgument);
+  }
+  EXPECT_THAT(Url::Parse("https://b\xC3\xBC"
+                         "cher.example/")
+                  .error()
+                  .message,
+              HasSubstr("xn--"));
+  EXPECT_TRUE(Url::Parse("https://xn--bcher-kva.example/"));
+  EXPECT_EQ(Joined("https://h/a", "//b%C3%BCcher.example/"), "");
+}
+
 TEST(UrlTest, JoinsLocations) {
   EXPECT_EQ(Joined("https://h/a/b?x=1", "/c/d?y=2"), "https://h/c/d?y=2");
   EXPECT_EQ(Joined("https://h/a/b?x=1", "c"), "https://h/a/c");

@@ -82,6 +82,19 @@ TEST_F(GrantTest, KeyIsTheDaemonsAloneAndOfThisCache) {
   EXPECT_EQ(ReadTestFile(Root() / "grant-key"), key);
 }
 
+TEST_F(GrantTest, DigestOfASecretIsOfThisCacheAlone) {
+  std::string digest = store_->DigestOfSecret("apikey=canary");
+  EXPECT_EQ(digest.size(), 64u);
+  EXPECT_NE(digest, Digest::Of("apikey=canary").Hex());
+  EXPECT_NE(digest, store_->DigestOfSecret("apikey=canarz"));
+  Reopen();
+  EXPECT_EQ(store_->DigestOfSecret("apikey=canary"), digest) << "after a restart too";
+  Close();
+  std::filesystem::remove(Root() / "grant-key");
+  Open();
+  EXPECT_NE(store_->DigestOfSecret("apikey=canary"), digest);
+}
+
 TEST_F(GrantTest, LostKeyLosesGrantsAndNothingElse) {
   TestFiles files = {{"a", "content"}};
   ASSERT_TRUE(Fill(*store_, ListingOf(files), files));

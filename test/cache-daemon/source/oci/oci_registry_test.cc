@@ -241,6 +241,19 @@ TEST_F(RegistryTest, ExchangesAnIdentityToken) {
   EXPECT_THAT(RequestsFor("/token")[0].head, Not(HasSubstr("canary-identity")));
 }
 
+TEST_F(RegistryTest, KeepsADecodedPasswordOutOfErrors) {
+  guard_ = [](const Request& request) -> std::optional<Reply> {
+    if (request.target == "/v2/") return {};
+    if (!HasHeader(request, "Authorization: Basic ")) return Denied(R"(Basic realm="x")");
+    return Reply{HttpAnswer(
+        403, {},
+        R"({"errors": [{"code": "DENIED", "message": "no to user with canary-password"}]})")};
+  };
+  auto listing = Resolve("", Login());
+  ASSERT_FALSE(listing);
+  EXPECT_THAT(listing.error().message, HasSubstr("no to user with [secret]"));
+}
+
 TEST_F(RegistryTest, AnswersBasicOnlyWhenChallenged) {
   guard_ = [&](const Request& request) -> std::optional<Reply> {
     if (!request.target.contains("/manifests/") && !request.target.contains("/blobs/")) return {};

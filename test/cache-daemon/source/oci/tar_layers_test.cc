@@ -43,6 +43,7 @@ class TarLayersTest : public testing::Test {
   std::string layer_;
   /// What the registry sends in its place.
   std::string sent_;
+  bool ignores_ranges_ = false;
   ScriptedServer server_;
   OciRegistry source_{PlainHttp::kLoopbackOnly,
                       std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()})};
@@ -61,7 +62,7 @@ class TarLayersTest : public testing::Test {
     const std::string& bytes = sent_.empty() ? layer_ : sent_;
     size_t at = request.head.find("Range: bytes=");
     size_t begin = 0, end = bytes.size();
-    if (at == std::string::npos) return {HttpAnswer(200, {}, bytes)};
+    if (at == std::string::npos || ignores_ranges_) return {HttpAnswer(200, {}, bytes)};
     CHECK(std::sscanf(request.head.c_str() + at, "Range: bytes=%zu-%zu", &begin, &end) == 2);
     end = std::min(end + 1, bytes.size());
     return {HttpAnswer(206,
@@ -131,6 +132,18 @@ TEST_F(TarLayersTest, SaysWhatItDoesNotServe) {
   listing = Resolve();
   ASSERT_FALSE(listing);
   EXPECT_THAT(listing.error().message, HasSubstr(DigestName(layer_)));
+}
+
+TEST_F(TarLayersTest, SaysThatARegistryIgnoresRange) {
+  ignores_ranges_ = true;
+  layer_ = TarEntry("w.bin", std::string(200'000, 'w')) + std::string(1024, '\0');
+  auto listing = Resolve();
+  ASSERT_FALSE(listing);
+  EXPECT_EQ(listing.error().code, Code::kUnimplemented) << listing.error().message;
+  EXPECT_THAT(listing.error().message, HasSubstr(server_.Url("") + " ignores Range"));
+  EXPECT_THAT(listing.error().message, HasSubstr("raw layer"));
+  layer_ = TarEntry("w.bin", "small") + std::string(1024, '\0');
+  EXPECT_TRUE(Resolve()) << "all that was asked for is there";
 }
 
 TEST_F(TarLayersTest, NoticesAFileThatIsAnotherThanWasListed) {

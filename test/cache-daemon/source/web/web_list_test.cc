@@ -1,5 +1,7 @@
 #include "cache-daemon/source/web/web_list.h"
 
+#include <functional>
+
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -20,8 +22,8 @@ const std::string kShaB = Digest::Of("bb").Hex();
 
 std::shared_ptr<WebList> NewWebList() {
   return std::make_shared<WebList>(
-      PlainHttp::kLoopbackOnly,
-      std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()}));
+      std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()}),
+      NewSecretDigest().value());
 }
 
 ModelReference Named(const std::string& model) { return ModelReference::Parse(model).value(); }
@@ -90,6 +92,16 @@ TEST(WebListTest, KeepsWhatIsSecretOutOfErrors) {
   EXPECT_THAT(listing.error().message, Not(HasSubstr("canary")));
 }
 
+TEST(WebListTest, KeepsADecodedPasswordOutOfErrors) {
+  ScriptedServer server(
+      [](const Request&) { return Reply{HttpAnswer(403, {}, "me is no canary pass word:")}; });
+  Credentials secret{.values = {{"username", "me"}, {"password", "canary pass word:"}}};
+  auto listing = NewWebList()->Resolve(Named(server.Url("/m/")), secret, {});
+  ASSERT_FALSE(listing);
+  EXPECT_EQ(listing.error().code, Code::kPermissionDenied);
+  EXPECT_THAT(listing.error().message, HasSubstr("me is no [secret]"));
+}
+
 TEST(WebListTest, SaysWhatADirectoryWithoutAListLacks) {
   ScriptedServer server([](const Request&) { return Reply{HttpAnswer(404, {}, "")}; });
   auto listing = NewWebList()->Resolve(Named(server.Url("/m/")), {}, {});
@@ -155,6 +167,80 @@ TEST(WebListTest, ResolvesAManifestsUrlsAndSendsCredentialsNowhereElse) {
   }
 }
 
+/// The rows of a manifest of `count` files, each with what `rest` says of it.
+std::string ManifestOf(int count, const std::function<std::string(int)>& rest) {
+  std::string rows;
+  for (int i = 0; i < count; ++i) {
+    rows += fmt::format(R"({}{{"path": "{}", "sha256": "{}"{}}})", i == 0 ? "" : ", ", i, kShaA,
+                        rest(i));
+  }
+  return fmt::format(R"({{"files": [{}]}})", rows);
+}
+
+TEST(WebListTest, AListThatMayBeReadGivesNoRightToWhatItNames) {
+  const std::string manifest = fmt::format(
+      R"({{"files": [{{"path": "open/a", "sha256": "{}", "size": 9}},
+                     {{"path": "shut/empty", "sha256": "{}", "size": 0}},
+                     {{"path": "shut/b", "sha256": "{}", "size": 4}}]}})",
+      kShaA, kShaA, kShaB);
+  ScriptedServer server([&](const Request& request) {
+    if (request.target == "/m/list.json") return Reply{HttpAnswer(200, {}, manifest)};
+    bool may = request.target == "/m/open/a" || request.head.contains("Bearer right");
+    if (may) return Reply{HeadOf(4)};
+    return Reply{HttpAnswer(403, {}, "")};
+  });
+  ModelReference model = Named(server.Url("/m/list.json#manifest"));
+  auto stranger = NewWebList()->Resolve(model, {}, {});
+  ASSERT_FALSE(stranger) << "of each directory one file is asked for";
+  EXPECT_EQ(stranger.error().code, Code::kPermissionDenied);
+  EXPECT_TRUE(stranger.error().rights_may_help);
+  EXPECT_THAT(stranger.error().message, HasSubstr("the list's shut/b"));
+  EXPECT_FALSE(NewWebList()->Resolve(model, {.values = {{"HTTP_TOKEN", "wrong"}}}, {}));
+  auto listing = NewWebList()->Resolve(model, {.values = {{"HTTP_TOKEN", "right"}}}, {});
+  ASSERT_TRUE(listing) << listing.error().message;
+  EXPECT_FALSE(listing->anonymous);
+}
+
+TEST(WebListTest, AsksNotMoreThanAFewDirectoriesForRights) {
+  std::string manifest = ManifestOf(
+      100, [](int i) { return fmt::format(R"(, "size": {}, "url": "{}/w")", i + 1, i); });
+  ScriptedServer server([&](const Request& request) {
+    if (request.target == "/list.json") return Reply{HttpAnswer(200, {}, manifest)};
+    return Reply{HeadOf(4)};
+  });
+  ASSERT_TRUE(NewWebList()->Resolve(Named(server.Url("/list.json#manifest")), {}, {}));
+  EXPECT_EQ(server.Requests().size(), 65U);
+}
+
+TEST(WebListTest, AsksOtherServersForFewSizes) {
+  std::string url = "http://localhost:1/w";  // where nobody answers
+  std::string manifest;
+  ScriptedServer server([&](const Request& request) {
+    if (request.target == "/list.json") return Reply{HttpAnswer(200, {}, manifest)};
+    return Reply{HeadOf(4)};
+  });
+  ModelReference model = Named(server.Url("/list.json#manifest"));
+  manifest = ManifestOf(101, [&](int) { return fmt::format(R"(, "url": "{}")", url); });
+  auto listing = NewWebList()->Resolve(model, {}, {});
+  ASSERT_FALSE(listing);
+  EXPECT_EQ(listing.error().code, Code::kInvalidArgument) << listing.error().message;
+  EXPECT_THAT(listing.error().message, HasSubstr("101 files at other servers"));
+  EXPECT_EQ(server.Requests().size(), 1U);
+  manifest = ManifestOf(101, [](int) { return std::string(); });
+  listing = NewWebList()->Resolve(model, {}, {});
+  EXPECT_TRUE(listing) << listing.error().message;
+}
+
+TEST(WebListTest, ASumsFileMayNotNameTooManyFiles) {
+  std::string sums;
+  for (size_t i = 0; i <= WebList::kMostUnsized; ++i) sums += fmt::format("{}  {}\n", kShaA, i);
+  ScriptedServer server([&](const Request&) { return Reply{HttpAnswer(200, {}, sums)}; });
+  auto listing = NewWebList()->Resolve(Named(server.Url("/m/")), {}, {});
+  ASSERT_FALSE(listing);
+  EXPECT_EQ(listing.error().code, Code::kInvalidArgument) << listing.error().message;
+  EXPECT_EQ(server.Requests().size(), 1U);
+}
+
 TEST(WebListTest, ReadsTheListOncePerFill) {
   ScriptedServer server(ServeDirectory);
   auto source = NewWebList();
@@ -198,10 +284,8 @@ TEST(WebListTest, RefusesASecretThatIsAmbiguousOrHalf) {
 }
 
 TEST(WebListTest, SendsNoCredentialsOverPlainHttp) {
-  WebList source(PlainHttp::kAllowed,
-                 std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()}));
   auto listing =
-      source.Resolve(Named("http://192.0.2.1/m/"), {.values = {{"HTTP_TOKEN", "t"}}}, {});
+      NewWebList()->Resolve(Named("http://192.0.2.1/m/"), {.values = {{"HTTP_TOKEN", "t"}}}, {});
   ASSERT_FALSE(listing);
   EXPECT_EQ(listing.error().code, Code::kInvalidArgument);
   EXPECT_THAT(listing.error().message, HasSubstr("not sent over plain http"));
