@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "cache-daemon/fill/layers/whole_listing.h"
 #include "cache-daemon/source/time_limit.h"
 
 namespace weighhouse {
@@ -54,11 +55,31 @@ Result<Listing> AskSource(const EngineParts& parts, source::Source& source,
     if (cached) may_read = TRY(source.MayRead(model, caller.credentials, parts.stop));
     if (may_read) return *std::move(cached);
   }
-  Listing listing = TRY(source::ResolveInTime(source, model, caller.credentials, parts.stop));
+  Listing listing = TRY(ListFiles(parts, source, model, caller.credentials));
+  if (!listing.packed.empty()) return listing;
   return parts.sources.Select(listing, model);
 }
 
 }  // namespace
+
+Result<Listing> ListFiles(const EngineParts& parts, source::Source& source,
+                          const ModelReference& model, const Credentials& credentials) {
+  Listing listing = TRY(source::ResolveInTime(source, model, credentials, parts.stop));
+  return fill::WithLayers(parts.store, std::move(listing));
+}
+
+fill::LayerRequest LayersOf(const EngineParts& parts, const ModelReference& model,
+                            const Credentials& credentials, Resolved resolved,
+                            fill::FillPriority priority) {
+  return {.reference = model,
+          .listing = std::move(resolved.listing),
+          .credentials = credentials,
+          .source = std::move(resolved.source),
+          .priority = priority,
+          .choose = [&sources = parts.sources, model](const Listing& whole) {
+            return sources.Select(whole, model);
+          }};
+}
 
 Listing ListingOf(const store::Snapshot& snapshot) {
   Listing listing{.origin = snapshot.origin,

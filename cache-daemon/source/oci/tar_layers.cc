@@ -20,11 +20,8 @@ constexpr std::chrono::minutes kKeptLife{10};
 constexpr size_t kMostKept = 10'000;
 
 std::unexpected<Error> SeveralFiles(const std::string& path) {
-  return Fail(
-      Code::kUnimplemented,
-      fmt::format("the layer is a tar of several files ('{}' and more), which is not served "
-                  "yet: package each file in a layer of its own, or as a raw layer",
-                  Printable(path)));
+  return Fail(Code::kUnimplemented, fmt::format("the layer is a tar of several files ('{}' and more)",
+                                                Printable(path)));
 }
 
 }  // namespace
