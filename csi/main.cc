@@ -49,8 +49,10 @@ sigset_t BlockSignals() {
 }
 
 /// A core dump would hold the pods' secrets. (Not by PR_SET_DUMPABLE: making id maps needs /proc.)
+/// One byte, and not none: to a program that core_pattern pipes into the kernel writes whatever the
+/// limit, but for this one (core(5) names no reason; fs/coredump.c takes it for a loop of dumps).
 void ForbidCoreDumps() {
-  const rlimit none{.rlim_cur = 0, .rlim_max = 0};
+  const rlimit none{.rlim_cur = 1, .rlim_max = 1};
   setrlimit(RLIMIT_CORE, &none);
 }
 

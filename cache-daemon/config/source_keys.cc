@@ -40,7 +40,8 @@ constexpr std::array kSourceKeys = {
         }},
     ConfigKey{"sources.huggingface.offline", kAtOnce, "true or false", "false",
               "Whether the Hub and its mirrors are never asked: hf:// models are then served if "
-              "they are cached and public, a branch as the commit that it last was.",
+              "they are cached, and public or granted (`rights.grantTtl`), a branch as the commit "
+              "that it last was.",
               [](const ConfigValue& value, Config& config) {
                 return TakeSwitch(value, config.hub_offline);
               }},

@@ -93,10 +93,12 @@ std::string Keeper::Meant(const ModelReference& reference) const {
   ModelReference named = unnamed;
   named.revision = unnamed.RevisionOrDefault();
   bool by_default = reference.revision.empty() || reference.revision == named.revision;
-  auto record = parts_.store.FindReference(reference.Fingerprint());
-  if (!record && by_default) record = parts_.store.FindReference(unnamed.Fingerprint());
-  if (!record && by_default) record = parts_.store.FindReference(named.Fingerprint());
-  return record ? record->snapshot_id : "";
+  Result<std::shared_ptr<source::Source>> source = parts_.sources.For(reference);
+  if (!source) return "";
+  std::optional<store::Snapshot> snapshot = LastSnapshotOf(parts_, **source, reference, {});
+  if (!snapshot && by_default) snapshot = LastSnapshotOf(parts_, **source, unnamed, {});
+  if (!snapshot && by_default) snapshot = LastSnapshotOf(parts_, **source, named, {});
+  return snapshot ? snapshot->id : "";
 }
 
 void Keeper::Publish() {

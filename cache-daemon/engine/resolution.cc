@@ -10,12 +10,11 @@
 namespace weighhouse {
 namespace {
 
-/// The complete snapshot that `model` last meant, to whomever.
-std::optional<store::Snapshot> KnownSnapshotOf(const store::Store& store,
-                                               const ModelReference& model) {
-  std::optional<store::ReferenceRecord> reference = store.FindReference(model.Fingerprint());
-  if (!reference) return std::nullopt;
-  std::optional<store::Snapshot> snapshot = store.FindSnapshot(reference->snapshot_id);
+std::optional<store::Snapshot> CompleteSnapshotOf(const EngineParts& parts,
+                                                  const source::Source& source,
+                                                  const ModelReference& model,
+                                                  const Credentials& credentials) {
+  std::optional<store::Snapshot> snapshot = LastSnapshotOf(parts, source, model, credentials);
   if (!snapshot || !snapshot->complete) return std::nullopt;
   return snapshot;
 }
@@ -46,9 +45,7 @@ Result<std::optional<Listing>> WholeListingOf(const EngineParts& parts,
 Result<Listing> AskSource(const EngineParts& parts, source::Source& source,
                           const ModelReference& model, const Caller& caller,
                           const std::optional<store::Snapshot>& known) {
-  // (A Hub of another address may have other ideas of who may read it.)
-  bool is_here = known && model.IsCommit(model.revision) && !known->anonymous &&
-                 known->origin == source.OriginFor(model);
+  bool is_here = known && model.IsCommit(model.revision) && !known->anonymous;
   if (is_here && !caller.credentials.empty()) {
     std::optional<Listing> cached = TRY(WholeListingOf(parts, *known));
     bool may_read = false;
@@ -81,6 +78,18 @@ fill::LayerRequest LayersOf(const EngineParts& parts, const ModelReference& mode
           }};
 }
 
+std::optional<store::Snapshot> LastSnapshotOf(const EngineParts& parts,
+                                              const source::Source& source,
+                                              const ModelReference& model,
+                                              const Credentials& credentials) {
+  std::optional<store::ReferenceRecord> reference = parts.store.FindReference(model.Fingerprint());
+  if (!reference) return std::nullopt;
+  std::optional<store::Snapshot> snapshot = parts.store.FindSnapshot(reference->snapshot_id);
+  std::string origin = source.OriginFor(model, credentials);
+  if (snapshot && !origin.empty() && snapshot->origin != origin) return std::nullopt;
+  return snapshot;
+}
+
 Listing ListingOf(const store::Snapshot& snapshot) {
   Listing listing{.origin = snapshot.origin,
                   .revision = snapshot.revision,
@@ -95,7 +104,7 @@ Result<std::optional<Resolved>> ResolveUnasked(const EngineParts& parts,
                                                const ModelReference& model, const Caller& caller) {
   std::shared_ptr<source::Source> source = TRY(parts.sources.For(model));
   if (!model.IsCommit(model.revision)) return std::nullopt;
-  std::optional<store::Snapshot> known = KnownSnapshotOf(parts.store, model);
+  std::optional<store::Snapshot> known = CompleteSnapshotOf(parts, *source, model, caller.credentials);
   if (!known || !parts.rights.MayHaveUnasked(*known, model, caller)) return std::nullopt;
   std::optional<Listing> cached = TRY(WholeListingOf(parts, *known));
   if (!cached) return std::nullopt;
@@ -107,8 +116,8 @@ Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& mo
   std::optional<Resolved> unasked = TRY(ResolveUnasked(parts, model, caller));
   if (unasked) return *std::move(unasked);
   std::shared_ptr<source::Source> source = TRY(parts.sources.For(model));
-  std::optional<store::Snapshot> known = KnownSnapshotOf(parts.store, model);
-  auto asked = parts.clock.Now();
+  std::optional<store::Snapshot> known = CompleteSnapshotOf(parts, *source, model, caller.credentials);
+  auto asked = parts.clock.Steady();
   Result<Listing> listing = AskSource(parts, *source, model, caller, known);
   if (listing) {
     if (!listing->anonymous) parts.rights.Allowed(listing->origin, model, caller, asked);
@@ -116,7 +125,7 @@ Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& mo
   }
   Error error = std::move(listing).error();
   if (Rights::IsRefusal(error.code)) {
-    parts.rights.Refused(source->OriginFor(model), model, caller);
+    parts.rights.Refused(source->OriginFor(model, caller.credentials), model, caller);
     if (known) parts.rights.Refused(known->origin, model, caller);
   }
   if (!known || !parts.rights.MayHaveAfter(error.code, *known, model, caller)) {

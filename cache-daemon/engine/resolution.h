@@ -60,6 +60,14 @@ fill::LayerRequest LayersOf(const EngineParts& parts, const ModelReference& mode
                             const Credentials& credentials, Resolved resolved,
                             fill::FillPriority priority);
 
+/// The snapshot that `model` last meant, to whomever asked for the same origin by that name: a
+/// secret may name a service of its tenant's own, and a Hub of another address may have other
+/// models, and other ideas of who may read them.
+std::optional<store::Snapshot> LastSnapshotOf(const EngineParts& parts,
+                                              const source::Source& source,
+                                              const ModelReference& model,
+                                              const Credentials& credentials);
+
 /// The listing that a snapshot's record holds.
 Listing ListingOf(const store::Snapshot& snapshot);
 

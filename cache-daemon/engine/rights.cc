@@ -13,8 +13,6 @@ namespace weighhouse {
 namespace {
 
 constexpr std::chrono::hours kSweepEvery{1};
-/// A clock that is set right by so little takes nobody's rights away.
-constexpr std::chrono::seconds kClockSlack{60};
 
 /// All that a source can go by: the secret, and the query of a URL, which may be a signature. With
 /// their lengths: no two sets give the same text. Empty: nobody's.
@@ -34,7 +32,9 @@ std::string CredentialOf(const ModelReference& model, const Credentials& credent
 /// Servers and curl take `/a/../b` for `/b`: such a name says nothing of what it means.
 bool IsPlain(const std::string& uri) {
   std::string path = ToLower(uri) + "/";
-  return !path.contains("/../") && !path.contains("/./") && !path.contains("%2e");
+  bool dots = path.contains("/../") || path.contains("/./") || path.contains("%2e");
+  bool slashes = path.contains("%2f") || path.contains("%5c") || path.contains('\\');
+  return !dots && !slashes;
 }
 
 bool IsAllowlisted(const RightsOptions& options, const ModelReference& model) {
@@ -50,7 +50,7 @@ bool IsAllowlisted(const RightsOptions& options, const ModelReference& model) {
 
 Rights::Rights(store::Store& store, const Clock& clock, RightsOptions options)
     : store_(store), clock_(clock), options_(std::move(options)), swept_(clock.Steady()) {
-  store_.DropGrantsBefore(clock_.Now() - Options().grant_ttl);
+  store_.DropGrantsBefore(clock_.Steady() - Options().grant_ttl);
 }
 
 void Rights::SetOptions(RightsOptions options) {
@@ -82,14 +82,14 @@ bool Rights::MayHaveAfter(Code failure, const store::Snapshot& snapshot,
 }
 
 void Rights::Allowed(const std::string& origin, const ModelReference& model, const Caller& caller,
-                     std::chrono::system_clock::time_point asked) {
+                     std::chrono::steady_clock::time_point asked) {
   std::string credential = CredentialOf(model, caller.credentials);
   // Nobody's are everybody's: what they may have is public, and its snapshot says so.
   if (credential.empty()) return;
   Result<> recorded = store_.RecordGrant({.origin = origin,
                                           .credential = credential,
                                           .pod_namespace = caller.pod_namespace,
-                                          .checked = asked});
+                                          .asked = asked});
   // Its source is asked again then.
   if (!recorded) spdlog::warn("a grant is not recorded: {}", recorded.error().message);
   std::chrono::seconds ttl{0};
@@ -99,7 +99,7 @@ void Rights::Allowed(const std::string& origin, const ModelReference& model, con
     swept_ = clock_.Steady();
     ttl = options_.grant_ttl;
   }
-  store_.DropGrantsBefore(clock_.Now() - ttl);
+  store_.DropGrantsBefore(clock_.Steady() - ttl);
 }
 
 void Rights::Refused(const std::string& origin, const ModelReference& model, const Caller& caller) {
@@ -120,11 +120,8 @@ bool Rights::HasGrant(const std::string& origin, const ModelReference& model, co
                       std::chrono::seconds at_most) const {
   std::string credential = CredentialOf(model, caller.credentials);
   if (credential.empty()) return false;
-  auto checked = store_.GrantChecked(origin, credential);
-  if (!checked) return false;
-  // One from the future is none: whoever sets the clock back makes no grant live longer.
-  auto age = clock_.Now() - *checked;
-  return age < at_most && age > -kClockSlack;
+  auto asked = store_.GrantAsked(origin, credential);
+  return asked && clock_.Steady() - *asked < at_most;
 }
 
 }  // namespace weighhouse

@@ -42,7 +42,7 @@ class Rights {
 
   /// The source gave this caller a listing of the origin; it was asked at `asked`.
   void Allowed(const std::string& origin, const ModelReference& model, const Caller& caller,
-               std::chrono::system_clock::time_point asked) EXCLUDES(mutex_);
+               std::chrono::steady_clock::time_point asked) EXCLUDES(mutex_);
   /// The source refused this caller: what it said before holds no more, from this moment on.
   void Refused(const std::string& origin, const ModelReference& model, const Caller& caller);
 

@@ -156,9 +156,9 @@ std::optional<Volumes::Meaning> Volumes::Known(const ModelReference& model,
                                                const std::string& held) {
   Result<std::shared_ptr<source::Source>> source = parts_.sources.For(model);
   if (!source) return std::nullopt;
-  std::optional<store::ReferenceRecord> reference = parts_.store.FindReference(model.Fingerprint());
-  std::string meant = !held.empty() ? held : reference ? reference->snapshot_id : "";
-  std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(meant);
+  std::optional<store::Snapshot> snapshot =
+      held.empty() ? LastSnapshotOf(parts_, **source, model, credentials)
+                   : parts_.store.FindSnapshot(held);
   std::optional<SourceAnswers::Said> said = answers_.Last(model, credentials);
   // Else the reference came to mean another one since, which somebody else was told.
   bool newest =

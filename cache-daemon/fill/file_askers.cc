@@ -74,7 +74,9 @@ bool FileAskers::MoveOnIfSlow(Time now, Bytes fetched) {
 std::optional<Error> FileAskers::FailureOf(const std::string& snapshot_id) const {
   std::optional<Error> failure;
   for (const Asker& asker : askers_) {
-    if (asker.request->snapshot_id == snapshot_id && asker.failure) failure = asker.failure;
+    if (asker.request->snapshot_id != snapshot_id || !asker.failure) continue;
+    // What one is refused isn't said to another who wasn't: it would lose its rights by it.
+    if (!failure || IsRefusal(*failure)) failure = asker.failure;
   }
   return failure;
 }

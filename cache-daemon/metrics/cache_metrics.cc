@@ -49,6 +49,7 @@ std::string_view Warmth(Lookup lookup) { return lookup == Lookup::kHit ? "warm" 
 
 SourceKind SourceKindOf(std::string_view scheme) {
   if (scheme == "hf") return SourceKind::kHuggingFace;
+  if (scheme == "modelscope") return SourceKind::kModelScope;
   if (scheme == "oci") return SourceKind::kOci;
   if (scheme == "s3") return SourceKind::kS3;
   if (scheme == "gs") return SourceKind::kGcs;
@@ -59,6 +60,8 @@ std::string_view SourceKindName(SourceKind source) {
   switch (source) {
     case SourceKind::kHuggingFace:
       return "huggingface";
+    case SourceKind::kModelScope:
+      return "modelscope";
     case SourceKind::kOci:
       return "oci";
     case SourceKind::kHttp:

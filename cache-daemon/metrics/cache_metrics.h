@@ -20,10 +20,10 @@ std::string_view CodeLabel(const Result<T>& outcome) {
 }
 
 /// Where a model comes from, as the configuration's `sources` are called.
-enum class SourceKind { kHuggingFace, kOci, kHttp, kS3, kGcs, kLocal };
-inline constexpr std::array kSourceKinds = {SourceKind::kHuggingFace, SourceKind::kOci,
-                                            SourceKind::kHttp,        SourceKind::kS3,
-                                            SourceKind::kGcs,         SourceKind::kLocal};
+enum class SourceKind { kHuggingFace, kModelScope, kOci, kHttp, kS3, kGcs, kLocal };
+inline constexpr std::array kSourceKinds = {
+    SourceKind::kHuggingFace, SourceKind::kModelScope, SourceKind::kOci,  SourceKind::kHttp,
+    SourceKind::kS3,          SourceKind::kGcs,        SourceKind::kLocal};
 /// Of ModelReference::Scheme().
 SourceKind SourceKindOf(std::string_view scheme);
 std::string_view SourceKindName(SourceKind source);

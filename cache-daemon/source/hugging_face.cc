@@ -49,12 +49,12 @@ Result<Listing> HuggingFace::Resolve(const ModelReference& reference,
   Listing listing =
       TRY(Ask<Listing>([&](HubEndpoint& endpoint) { return endpoint.List(asker, stop); }));
   listing.repository = asker.question.repository;
-  listing.origin = OriginFor(reference);
+  listing.origin = OriginFor(reference, credentials);
   listing.anonymous = asker.credentials.empty();
   return listing;
 }
 
-std::string HuggingFace::OriginFor(const ModelReference& reference) const {
+std::string HuggingFace::OriginFor(const ModelReference& reference, const Credentials&) const {
   return fmt::format("hf+{}/{}", endpoints_.front()->name(),
                      reference.uri.substr(kHubScheme.size()));
 }
@@ -81,7 +81,7 @@ Result<> HuggingFace::CheckOnline() const {
   if (!offline_) return {};
   return Fail(Code::kUnavailable,
               "the Hub is not asked, because sources.huggingface.offline is true: only what is "
-              "cached here and public is served");
+              "cached here, and public or granted to these credentials, is served");
 }
 
 Result<HubAsker> HuggingFace::MakeAsker(const ModelReference& reference,

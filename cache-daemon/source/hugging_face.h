@@ -31,7 +31,7 @@ class HuggingFace final : public Source {
 
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
-  std::string OriginFor(const ModelReference& reference) const override;
+  std::string OriginFor(const ModelReference& reference, const Credentials&) const override;
   /// By one question for the commit, where the repository isn't gated.
   Result<bool> MayRead(const ModelReference& reference, const Credentials& credentials,
                        std::stop_token stop) override;

@@ -49,8 +49,9 @@ class Source {
   virtual Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                                   std::stop_token stop) = 0;
 
-  /// The origin that listings of `reference` have, where that is known without asking; else empty.
-  virtual std::string OriginFor(const ModelReference&) const { return ""; }
+  /// The origin that listings of `reference` have where these credentials ask (they may name a
+  /// service of their own), if that is known without asking; else empty.
+  virtual std::string OriginFor(const ModelReference&, const Credentials&) const { return ""; }
 
   /// Whether these credentials may read all of the reference's origin, where one cheap request
   /// tells; false: only Resolve does. For a commit that was listed before. Errors as Resolve's, for

@@ -15,15 +15,27 @@
 namespace weighhouse::store {
 namespace {
 
+using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
 constexpr Bytes kMaxGrantsFile = kMiB;
 /// A time that is recorded may be so much older than the true one.
 constexpr std::chrono::minutes kWorthAWrite{5};
+/// A wall clock that is set right by so little takes nobody's rights away.
+constexpr std::chrono::seconds kClockSlack{60};
+/// Longer than any source may take to answer (source::kLongestResolve): what it was asked before a
+/// refusal, and answers after it, is known for old.
+constexpr std::chrono::minutes kRefusalLife{10};
+constexpr size_t kMostRefusals = 10'000;
 /// Kubernetes' limit of a namespace's name.
 constexpr size_t kMaxNamespace = 63;
 
-Result<Grant> ParseGrant(const nlohmann::json& object) {
+struct RecordedGrant {
+  Grant grant;
+  system_clock::time_point checked;
+};
+
+Result<RecordedGrant> ParseGrant(const nlohmann::json& object) {
   auto mac = StringField(object, "mac");
   auto checked = NumberField(object, "checked");
   const nlohmann::json* namespaces = ArrayField(object, "namespaces");
@@ -31,18 +43,17 @@ Result<Grant> ParseGrant(const nlohmann::json& object) {
       namespaces->size() > kMostGrantNamespaces) {
     return Fail(Code::kDataLoss, "a field of a grant is missing or wrong");
   }
-  Grant grant{
-      .mac = *mac, .checked = FromUnixSeconds(*checked), .recorded = FromUnixSeconds(*checked)};
+  RecordedGrant recorded{.grant = {.mac = *mac}, .checked = FromUnixSeconds(*checked)};
   for (const nlohmann::json& name : *namespaces) {
     if (!name.is_string()) return Fail(Code::kDataLoss, "a grant's namespace is no text");
-    grant.namespaces.push_back(name.get<std::string>());
+    recorded.grant.namespaces.push_back(name.get<std::string>());
   }
-  return grant;
+  return recorded;
 }
 
-system_clock::time_point NewestCheck(const OriginGrants& grants) {
-  auto newest = std::ranges::max_element(grants.grants, {}, &Grant::checked);
-  return newest == grants.grants.end() ? system_clock::time_point() : newest->checked;
+steady_clock::time_point NewestAsked(const OriginGrants& grants) {
+  auto newest = std::ranges::max_element(grants.grants, {}, &Grant::asked);
+  return newest == grants.grants.end() ? steady_clock::time_point::min() : newest->asked;
 }
 
 /// True: it wasn't there.
@@ -56,21 +67,54 @@ bool AddNamespace(Grant& grant, const std::string& pod_namespace) {
   return true;
 }
 
+/// In constant time, as far as what is found goes.
+template <class Grants>
+auto FindGrant(Grants& grants, std::string_view mac) {
+  decltype(grants.grants.data()) found = nullptr;
+  for (auto& grant : grants.grants) {
+    if (EqualInConstantTime(grant.mac, mac)) found = &grant;
+  }
+  return found;
+}
+
+/// The namespace whose pod brought it first.
+std::string_view OwnerOf(const Grant& grant) {
+  return grant.namespaces.empty() ? std::string_view() : grant.namespaces.front();
+}
+
+/// Of the namespace that has most of them, the one that was asked for least lately.
+void MakeRoom(std::vector<Grant>& grants) {
+  std::map<std::string_view, size_t> counts;
+  for (const Grant& grant : grants) ++counts[OwnerOf(grant)];
+  grants.erase(std::ranges::min_element(grants, {}, [&](const Grant& grant) {
+    return std::pair(-static_cast<int64_t>(counts[OwnerOf(grant)]), grant.asked);
+  }));
+}
+
 }  // namespace
 
 std::string GrantsKey(const std::string& origin) { return Digest::Of(origin).Hex(); }
 
-std::string GrantsToJson(const OriginGrants& grants) {
+system_clock::time_point ClockPair::ToWall(steady_clock::time_point time) const {
+  return wall - std::chrono::duration_cast<system_clock::duration>(steady - time);
+}
+
+steady_clock::time_point ClockPair::ToSteady(system_clock::time_point time) const {
+  return steady - std::max<steady_clock::duration>(wall - time, {});
+}
+
+std::string GrantsToJson(const OriginGrants& grants, const ClockPair& now) {
   nlohmann::json list = nlohmann::json::array();
   for (const Grant& grant : grants.grants) {
     list.push_back({{"mac", grant.mac},
-                    {"checked", ToUnixSeconds(grant.checked)},
+                    {"checked", ToUnixSeconds(now.ToWall(grant.asked))},
                     {"namespaces", grant.namespaces}});
   }
   return ToText({{"origin", grants.origin}, {"grants", std::move(list)}});
 }
 
-Result<OriginGrants> ParseGrants(std::string_view json, const std::string& key) {
+Result<OriginGrants> ParseGrants(std::string_view json, const std::string& key,
+                                 const ClockPair& now) {
   nlohmann::json object = TRY(ParseObject(json));
   auto origin = StringField(object, "origin");
   const nlohmann::json* list = ArrayField(object, "grants");
@@ -80,54 +124,75 @@ Result<OriginGrants> ParseGrants(std::string_view json, const std::string& key) 
   if (GrantsKey(*origin) != key) return Fail(Code::kDataLoss, "it is of another origin");
   OriginGrants grants{.origin = *origin};
   for (const nlohmann::json& each : *list) {
-    Grant grant = TRY(ParseGrant(each));
-    grants.grants.push_back(std::move(grant));
+    RecordedGrant recorded = TRY(ParseGrant(each));
+    if (recorded.checked > now.wall + kClockSlack) continue;
+    recorded.grant.asked = now.ToSteady(recorded.checked);
+    recorded.grant.recorded = recorded.grant.asked;
+    grants.grants.push_back(std::move(recorded.grant));
   }
   return grants;
 }
 
-const Grant* FindGrant(const OriginGrants& grants, std::string_view mac) {
-  const Grant* found = nullptr;
-  for (const Grant& grant : grants.grants) {
-    if (EqualInConstantTime(grant.mac, mac)) found = &grant;
-  }
-  return found;
+void GrantBook::Load(const std::string& key, OriginGrants grants) {
+  if (!grants.grants.empty()) origins_.insert_or_assign(key, std::move(grants));
 }
 
-bool PutGrant(OriginGrants& grants, const std::string& mac, const GrantUse& use) {
+bool GrantBook::Put(const std::string& key, const std::string& mac, const GrantUse& use) {
+  auto refused = refused_.find({key, mac});
+  if (refused != refused_.end() && use.asked <= refused->second) return false;
+  OriginGrants& grants = origins_[key];
   grants.origin = use.origin;
-  if (const Grant* known = FindGrant(grants, mac)) {
-    Grant& grant = grants.grants[static_cast<size_t>(known - grants.grants.data())];
-    bool other = AddNamespace(grant, use.pod_namespace);
-    // An answer that was on its way for longer takes nothing back; a clock that was set back does.
-    bool newer = use.checked > grant.checked || use.checked + kWorthAWrite < grant.checked;
-    if (newer) grant.checked = use.checked;
-    return other || grant.checked >= grant.recorded + kWorthAWrite ||
-           grant.checked < grant.recorded;
+  if (Grant* grant = FindGrant(grants, mac)) {
+    bool other = AddNamespace(*grant, use.pod_namespace);
+    // An answer that was on its way for longer takes nothing back.
+    grant->asked = std::max(grant->asked, use.asked);
+    return other || !grant->recorded || grant->asked >= *grant->recorded + kWorthAWrite;
   }
-  if (grants.grants.size() >= kMostGrants) {
-    grants.grants.erase(std::ranges::min_element(grants.grants, {}, &Grant::checked));
-  }
-  Grant grant{.mac = mac, .checked = use.checked};
+  if (grants.grants.size() >= kMostGrants) MakeRoom(grants.grants);
+  Grant grant{.mac = mac, .asked = use.asked};
   AddNamespace(grant, use.pod_namespace);
   grants.grants.push_back(std::move(grant));
   return true;
 }
 
-void MarkRecorded(OriginGrants& grants) {
-  for (Grant& grant : grants.grants) grant.recorded = grant.checked;
+bool GrantBook::Refuse(const std::string& key, const std::string& mac,
+                       steady_clock::time_point now) {
+  ForgetOldRefusals(now);
+  refused_.insert_or_assign({key, mac}, now);
+  auto origin = origins_.find(key);
+  if (origin != origins_.end()) {
+    size_t gone = std::erase_if(origin->second.grants, [&](const Grant& grant) {
+      return EqualInConstantTime(grant.mac, mac);
+    });
+    if (gone > 0) stale_.insert(key);
+    if (origin->second.grants.empty()) origins_.erase(origin);
+  }
+  return stale_.contains(key);
 }
 
-bool RemoveGrant(OriginGrants& grants, std::string_view mac) {
-  return std::erase_if(grants.grants,
-                       [&](const Grant& grant) { return EqualInConstantTime(grant.mac, mac); }) > 0;
+void GrantBook::ForgetOldRefusals(steady_clock::time_point now) {
+  std::erase_if(refused_, [&](const auto& entry) { return entry.second + kRefusalLife < now; });
+  if (refused_.size() < kMostRefusals) return;
+  refused_.erase(
+      std::ranges::min_element(refused_, {}, [](const auto& entry) { return entry.second; }));
 }
 
-void GrantBook::Put(const std::string& key, OriginGrants grants) {
-  if (grants.grants.empty()) {
-    origins_.erase(key);
-  } else {
-    origins_.insert_or_assign(key, std::move(grants));
+void GrantBook::RemoveBefore(const std::string& key, steady_clock::time_point time) {
+  auto origin = origins_.find(key);
+  if (origin == origins_.end()) return;
+  std::erase_if(origin->second.grants, [&](const Grant& grant) { return grant.asked < time; });
+  stale_.insert(key);
+  if (origin->second.grants.empty()) origins_.erase(origin);
+}
+
+void GrantBook::MarkRecorded(const std::string& key, const OriginGrants& written) {
+  stale_.erase(key);
+  auto origin = origins_.find(key);
+  if (origin == origins_.end()) return;
+  for (Grant& grant : origin->second.grants) {
+    auto same = std::ranges::find(written.grants, grant.mac, &Grant::mac);
+    grant.recorded.reset();
+    if (same != written.grants.end()) grant.recorded = same->asked;
   }
 }
 
@@ -136,18 +201,23 @@ const OriginGrants* GrantBook::Find(const std::string& key) const {
   return found == origins_.end() ? nullptr : &found->second;
 }
 
+const Grant* GrantBook::Find(const std::string& key, std::string_view mac) const {
+  auto origin = origins_.find(key);
+  return origin == origins_.end() ? nullptr : FindGrant(origin->second, mac);
+}
+
 std::optional<std::string> GrantBook::Surplus(size_t most) const {
   if (origins_.size() <= most) return std::nullopt;
   auto oldest = std::ranges::min_element(
-      origins_, {}, [](const auto& origin) { return NewestCheck(origin.second); });
+      origins_, {}, [](const auto& origin) { return NewestAsked(origin.second); });
   return oldest->first;
 }
 
-std::vector<std::string> GrantBook::CheckedBefore(system_clock::time_point time) const {
+std::vector<std::string> GrantBook::AskedBefore(steady_clock::time_point time) const {
   std::vector<std::string> keys;
   for (const auto& [key, grants] : origins_) {
     bool old = std::ranges::any_of(grants.grants,
-                                   [&](const Grant& grant) { return grant.checked < time; });
+                                   [&](const Grant& grant) { return grant.asked < time; });
     if (old) keys.push_back(key);
   }
   return keys;
@@ -160,7 +230,7 @@ size_t GrantBook::count() const {
 }
 
 Result<GrantBook> ReadGrants(io::Filesystem& filesystem, const RootLayout& layout,
-                             bool key_is_new) {
+                             bool key_is_new, const ClockPair& now) {
   constexpr std::string_view kSuffix = ".json";
   GrantBook book;
   std::vector<io::DirectoryEntry> entries = TRY(filesystem.List(layout.GrantsDirectory()));
@@ -170,10 +240,10 @@ Result<GrantBook> ReadGrants(io::Filesystem& filesystem, const RootLayout& layou
     Result<OriginGrants> grants = Fail(Code::kDataLoss, "its name is no key");
     if (IsHex(key, 64) && entry.name == key + std::string(kSuffix)) {
       Result<std::string> text = filesystem.ReadFile(path, kMaxGrantsFile);
-      grants = text ? ParseGrants(*text, key) : std::unexpected(std::move(text).error());
+      grants = text ? ParseGrants(*text, key, now) : std::unexpected(std::move(text).error());
     }
     if (grants && !key_is_new) {
-      book.Put(key, *std::move(grants));
+      book.Load(key, *std::move(grants));
       continue;
     }
     bool unfinished = RootLayout::IsTemporary(entry.name);

@@ -1,11 +1,15 @@
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "cache-daemon/io/filesystem.h"
 #include "cache-daemon/store/grant_record.h"
@@ -13,7 +17,8 @@
 
 namespace weighhouse::store {
 
-/// Of one origin, and of all of them: what is too much goes, the longest unchecked first.
+/// Of one origin, and of all of them. What is too much goes, the longest unasked first; of an
+/// origin's that of the namespace that has most of them, so that no tenant drives out another's.
 inline constexpr size_t kMostGrants = 100;
 inline constexpr size_t kMostGrantedOrigins = 10'000;
 inline constexpr size_t kMostGrantNamespaces = 16;
@@ -21,39 +26,63 @@ inline constexpr size_t kMostGrantNamespaces = 16;
 /// 64 hexadecimal digits: what an origin's grants are called on the disk.
 std::string GrantsKey(const std::string& origin);
 
-std::string GrantsToJson(const OriginGrants& grants);
-/// kDataLoss says what is wrong, also where it is another origin's than `key` says.
-Result<OriginGrants> ParseGrants(std::string_view json, const std::string& key);
+/// Both clocks at one moment: what turns one's times into the other's.
+struct ClockPair {
+  std::chrono::system_clock::time_point wall;
+  std::chrono::steady_clock::time_point steady;
 
-/// The grant with that mac; null: none. Compares in constant time.
-const Grant* FindGrant(const OriginGrants& grants, std::string_view mac);
-/// Takes the source's word down. Whether the disk should have it: no, where all that is new is a
-/// time by less than five minutes.
-bool PutGrant(OriginGrants& grants, const std::string& mac, const GrantUse& use);
-/// The disk has them as they are.
-void MarkRecorded(OriginGrants& grants);
-/// False: there was none.
-bool RemoveGrant(OriginGrants& grants, std::string_view mac);
+  static ClockPair Of(const Clock& clock) { return {clock.Now(), clock.Steady()}; }
+  std::chrono::system_clock::time_point ToWall(std::chrono::steady_clock::time_point time) const;
+  /// At most `steady`: a time from the wall's future is now.
+  std::chrono::steady_clock::time_point ToSteady(std::chrono::system_clock::time_point time) const;
+};
 
-/// The grants by GrantsKey. Guarded by the store's mutex; does no I/O.
+std::string GrantsToJson(const OriginGrants& grants, const ClockPair& now);
+/// kDataLoss says what is wrong, also where it is another origin's than `key` says. Without those
+/// from the future, but for a minute of it: whoever sets the clock back makes none live longer.
+Result<OriginGrants> ParseGrants(std::string_view json, const std::string& key,
+                                 const ClockPair& now);
+
+/// The grants by GrantsKey, and what sources refused lately. Guarded by the store's mutex; does no
+/// I/O.
 class GrantBook {
  public:
-  /// Without grants: forgets the origin.
-  void Put(const std::string& key, OriginGrants grants);
+  /// What the disk has.
+  void Load(const std::string& key, OriginGrants grants);
+  /// Takes the source's word down, unless it refused since it was asked for it. Whether the disk
+  /// should have it: no, where all that is new is a time by less than five minutes.
+  bool Put(const std::string& key, const std::string& mac, const GrantUse& use);
+  /// The source refused at `now`. Whether the disk may have the grant.
+  bool Refuse(const std::string& key, const std::string& mac,
+              std::chrono::steady_clock::time_point now);
+  /// Forgets those of an origin that were asked for before `time`.
+  void RemoveBefore(const std::string& key, std::chrono::steady_clock::time_point time);
+  /// The disk has `written`, or nothing of the origin.
+  void MarkRecorded(const std::string& key, const OriginGrants& written);
+  /// Whether the disk may say more of the origin than is true.
+  bool IsStale(const std::string& key) const { return stale_.contains(key); }
   /// Null: none.
   const OriginGrants* Find(const std::string& key) const;
-  /// The origin to forget while there are too many: the one that was checked least lately.
+  /// Null: there is none with that mac. Compares in constant time.
+  const Grant* Find(const std::string& key, std::string_view mac) const;
+  /// The origin to forget while there are too many: the one that was asked for least lately.
   std::optional<std::string> Surplus(size_t most) const;
-  /// The keys of origins with a grant that was checked before `time`.
-  std::vector<std::string> CheckedBefore(std::chrono::system_clock::time_point time) const;
+  /// The keys of origins with a grant that was asked for before `time`.
+  std::vector<std::string> AskedBefore(std::chrono::steady_clock::time_point time) const;
   size_t count() const;  ///< of grants
 
  private:
+  using Refusal = std::pair<std::string, std::string>;  ///< key and mac
+  void ForgetOldRefusals(std::chrono::steady_clock::time_point now);
+
   std::map<std::string, OriginGrants> origins_;
+  std::set<std::string> stale_;  ///< keys of origins of which the disk may say too much
+  std::map<Refusal, std::chrono::steady_clock::time_point> refused_;
 };
 
 /// Reads what is in grants/, and removes what says nothing: a grant that can't be read is none.
 /// With a new key none says anything.
-Result<GrantBook> ReadGrants(io::Filesystem& filesystem, const RootLayout& layout, bool key_is_new);
+Result<GrantBook> ReadGrants(io::Filesystem& filesystem, const RootLayout& layout, bool key_is_new,
+                             const ClockPair& now);
 
 }  // namespace weighhouse::store

@@ -1,4 +1,4 @@
-#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include <spdlog/spdlog.h>
@@ -10,92 +10,88 @@
 namespace weighhouse::store {
 namespace {
 
+using std::chrono::steady_clock;
+
 std::string GrantsName(const std::string& key) { return "grants/" + key; }
 
 }  // namespace
 
-OriginGrants StoreImpl::GrantsOf(const std::string& key) const {
-  MutexLock lock(state_->mutex);
-  const OriginGrants* known = state_->index.grants.Find(key);
-  return known == nullptr ? OriginGrants() : *known;
-}
-
+// In memory first: nobody is served by what goes, from that moment on, and whoever writes next
+// writes the newest.
 Result<> StoreImpl::RecordGrant(const GrantUse& use) {
   const std::string key = GrantsKey(use.origin);
+  const std::string mac = grant_key_.MacOf(use.origin, use.credential);
+  bool due = false;
   std::optional<std::string> surplus;
   {
-    BusyScope busy = TRY(BusyScope::Take(*state_, GrantsName(key)));
-    OriginGrants grants = GrantsOf(key);
-    bool due = PutGrant(grants, grant_key_.MacOf(use.origin, use.credential), use);
-    Result<> written;
-    if (due) written = WriteGrants(key, grants);
-    {
-      // Also where that failed: it may be on the disk, and who takes it back must find it.
-      if (due && written) MarkRecorded(grants);
-      MutexLock lock(state_->mutex);
-      state_->index.grants.Put(key, std::move(grants));
-      surplus = state_->index.grants.Surplus(kMostGrantedOrigins);
-    }
-    TRY(std::move(written));
+    MutexLock lock(state_->mutex);
+    due = state_->index.grants.Put(key, mac, use);
+    surplus = state_->index.grants.Surplus(kMostGrantedOrigins);
+    if (surplus) state_->index.grants.RemoveBefore(*surplus, steady_clock::time_point::max());
   }
-  if (!surplus) return {};
-  return ChangeGrants(*surplus, [](OriginGrants& grants) {
-    grants.grants.clear();
-    return true;
-  });
+  if (due) TRY(SaveGrants(key));
+  if (surplus) TRY(SaveGrants(*surplus));
+  return {};
 }
 
-std::optional<std::chrono::system_clock::time_point> StoreImpl::GrantChecked(
-    const std::string& origin, std::string_view credential) const {
+std::optional<steady_clock::time_point> StoreImpl::GrantAsked(const std::string& origin,
+                                                              std::string_view credential) const {
   const std::string mac = grant_key_.MacOf(origin, credential);
   MutexLock lock(state_->mutex);
-  const OriginGrants* grants = state_->index.grants.Find(GrantsKey(origin));
-  const Grant* grant = grants == nullptr ? nullptr : FindGrant(*grants, mac);
+  const Grant* grant = state_->index.grants.Find(GrantsKey(origin), mac);
   if (grant == nullptr) return std::nullopt;
-  return grant->checked;
+  return grant->asked;
 }
 
 Result<> StoreImpl::DropGrant(const std::string& origin, std::string_view credential) {
+  const std::string key = GrantsKey(origin);
   const std::string mac = grant_key_.MacOf(origin, credential);
-  return ChangeGrants(GrantsKey(origin),
-                      [&](OriginGrants& grants) { return RemoveGrant(grants, mac); });
+  {
+    MutexLock lock(state_->mutex);
+    if (!state_->index.grants.Refuse(key, mac, clock_.Steady())) return {};
+  }
+  return SaveGrants(key);
 }
 
-void StoreImpl::DropGrantsBefore(std::chrono::system_clock::time_point time) {
+void StoreImpl::DropGrantsBefore(steady_clock::time_point time) {
   std::vector<std::string> old;
   {
     MutexLock lock(state_->mutex);
-    old = state_->index.grants.CheckedBefore(time);
+    old = state_->index.grants.AskedBefore(time);
+    for (const std::string& key : old) state_->index.grants.RemoveBefore(key, time);
   }
   for (const std::string& key : old) {
-    Result<> dropped = ChangeGrants(key, [&](OriginGrants& grants) {
-      return std::erase_if(grants.grants,
-                           [&](const Grant& grant) { return grant.checked < time; }) > 0;
-    });
-    if (!dropped) spdlog::warn("store: {}", dropped.error().message);
+    Result<> saved = SaveGrants(key);
+    if (!saved) spdlog::warn("store: {}", saved.error().message);
   }
 }
 
-// In memory first: from then on nobody is served by what goes.
-Result<> StoreImpl::ChangeGrants(const std::string& key,
-                                 const std::function<bool(OriginGrants&)>& take) {
+Result<> StoreImpl::SaveGrants(const std::string& key) {
   BusyScope busy = TRY(BusyScope::Take(*state_, GrantsName(key)));
-  OriginGrants grants = GrantsOf(key);
-  if (!take(grants)) return {};
+  OriginGrants grants;
+  bool says_too_much = false;
   {
     MutexLock lock(state_->mutex);
-    state_->index.grants.Put(key, grants);
+    says_too_much = state_->index.grants.IsStale(key);
+    const OriginGrants* known = state_->index.grants.Find(key);
+    if (known != nullptr) grants = *known;
   }
   Result<> written = WriteGrants(key, grants);
-  if (written || grants.grants.empty()) return written;
   // Rather none of them than one that was taken back.
-  return WriteGrants(key, {});
+  if (!written && says_too_much && !grants.grants.empty()) {
+    grants.grants.clear();
+    written = WriteGrants(key, grants);
+  }
+  TRY(std::move(written));
+  MutexLock lock(state_->mutex);
+  state_->index.grants.MarkRecorded(key, grants);
+  return {};
 }
 
 Result<> StoreImpl::WriteGrants(const std::string& key, const OriginGrants& grants) {
   const std::string path = layout_.Grants(key);
   if (!grants.grants.empty()) {
-    return WriteDurably(filesystem_, path, GrantsToJson(grants),
+    return WriteDurably(filesystem_, path, GrantsToJson(grants, ClockPair::Of(clock_)),
                         {.written = "grant.written", .renamed = "grant.renamed"});
   }
   Result<> removed = filesystem_.Unlink(path);

@@ -92,10 +92,10 @@ class StoreImpl final : public Store {
                                        const PackedLayer& layer) const override;
 
   Result<> RecordGrant(const GrantUse& use) override;
-  std::optional<std::chrono::system_clock::time_point> GrantChecked(
+  std::optional<std::chrono::steady_clock::time_point> GrantAsked(
       const std::string& origin, std::string_view credential) const override;
   Result<> DropGrant(const std::string& origin, std::string_view credential) override;
-  void DropGrantsBefore(std::chrono::system_clock::time_point time) override;
+  void DropGrantsBefore(std::chrono::steady_clock::time_point time) override;
 
   Result<> TakeLease(const LeaseRecord& lease) override {
     return PutLease(lease, LeaseFor::kPublish);
@@ -205,9 +205,8 @@ class StoreImpl final : public Store {
   bool RemoveQuarantined(const Digest& sha256, Sweep sweep);
 
   // Grants
-  OriginGrants GrantsOf(const std::string& key) const;
-  /// Takes grants of one origin away; `take` says whether it did.
-  Result<> ChangeGrants(const std::string& key, const std::function<bool(OriginGrants&)>& take);
+  /// Has the disk say of one origin's grants what memory does, or nothing.
+  Result<> SaveGrants(const std::string& key);
   Result<> WriteGrants(const std::string& key, const OriginGrants& grants);
 
   // Leases

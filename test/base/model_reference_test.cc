@@ -207,7 +207,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Bad{"", "", {"no model is named", kHubForm}},
                     Bad{"org/name", "", {"'org/name'", "did you mean hf://org/name?"}},
                     Bad{"name", "", {"'name'", kHubForm}},
-                    Bad{"s3://bucket/x", "", {"'s3://bucket/x'", kHubForm}},
+                    Bad{"ftp://host/x", "", {"'ftp://host/x'", kHubForm}},
                     Bad{"HF://org/name", "", {"'HF://org/name'", kHubForm}},
                     Bad{"/models/a", "", {"'/models/a'", "file:///absolute/path"}},
                     Bad{std::string(3000, 'x'), "", {"3000 bytes", "at most 2000"}}));

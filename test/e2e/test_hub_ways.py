@@ -100,7 +100,7 @@ def test_fills_share_a_small_budget_and_are_never_refused(models: Path, new_daem
         few.stop()
 
 
-def test_offline_serves_what_is_cached_and_public_and_says_so(new_daemon: Callable[..., CacheDaemon], hub: Hub) -> None:
+def test_offline_serves_what_is_cached_and_public_or_granted_and_says_so(new_daemon: Callable[..., CacheDaemon], hub: Hub) -> None:
     daemon = new_daemon()
     daemon.start()
     tiny = acquire(daemon, "hf://acme/tiny@main")
@@ -112,7 +112,9 @@ def test_offline_serves_what_is_cached_and_public_and_says_so(new_daemon: Callab
     ready = acquire(daemon, "hf://acme/tiny@main")
     assert (ready.served_from, ready.revision, ready.tree) == ("cache", tiny.revision, tiny.tree)
     assert f"serving revision {tiny.revision}, which is cached and public" in daemon.log.read_text()
-    for model, credentials in (("hf://acme/other", {}), ("hf://acme/private", {"HF_TOKEN": TOKEN})):
+    assert acquire(daemon, "hf://acme/private", HF_TOKEN=TOKEN).served_from == "cache", "it was granted to them before"
+    for model, credentials in (("hf://acme/other", {}), ("hf://acme/private", {"HF_TOKEN": "hf_another_token"}),
+                               ("hf://acme/private", {})):
         refused = refusal(daemon, model, **credentials)
         assert refused.code() == grpc.StatusCode.UNAVAILABLE
         assert "sources.huggingface.offline is true" in refused.details()

@@ -104,7 +104,7 @@ sources:
             (std::vector<std::string>{"https://mirror.example/hub", "http://10.0.0.1:8080"}));
   EXPECT_TRUE(config.hub_offline);
   EXPECT_EQ(config.modelscope_endpoint, "https://modelscope.ai");
-  for (const char* mirrors : {"https://a", "[a]", "[https://a?b]", "[https://u@a]"}) {
+  for (const char* mirrors : {"https://a", "[a]", R"(["https://a?b"])", R"(["https://u@a"])"}) {
     EXPECT_THAT(ErrorOf(std::string("sources: {huggingface: {mirrors: ") + mirrors + "}}"),
                 HasSubstr("a list of at most 10"))
         << mirrors;

@@ -55,6 +55,7 @@ void EngineTest::StartHub(std::vector<std::string> arguments) {
   auto hub = FixtureHub::Start(models_.string(), std::move(arguments));
   ASSERT_TRUE(hub) << hub.error().message;
   hub_ = std::move(*hub);
+  hub_url_ = hub_->hub_url();
 }
 
 EngineOptions EngineTest::Options() const {
@@ -64,7 +65,7 @@ EngineOptions EngineTest::Options() const {
   options.fill.backoff_limit = std::chrono::milliseconds(40);
   options.fill.range_size = 4 * kMiB;
   options.transport.stall_timeout = std::chrono::milliseconds(700);
-  options.hub_endpoint = hub_ ? hub_->hub_url() : "http://127.0.0.1:9";
+  options.hub_endpoint = hub_url_;
   options.allow_addresses = LoopbackAddresses();
   options.local_roots = {directory_.path().string()};
   return options;

@@ -77,6 +77,7 @@ class EngineTest : public ::testing::Test {
   std::filesystem::path models_;
   std::string root_;
   std::unique_ptr<FixtureHub> hub_;
+  std::string hub_url_ = "http://127.0.0.1:9";  ///< the last one's
   std::unique_ptr<Engine> engine_;
 };
 

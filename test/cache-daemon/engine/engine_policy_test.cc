@@ -116,12 +116,14 @@ TEST_F(EnginePolicyTest, PicklesAreLeftOutBesideSafetensorsOrRefused) {
 TEST_F(EnginePolicyTest, ACachedModelWithPicklesIsNotServedWithThemWhileItsSourceIsAway) {
   ASSERT_TRUE(Acquire(Whole(kModel)));
   hub_.reset();
+  options_.pickle = source::PicklePolicy::kRefuse;
+  Reconfigure();
+  Result<AcquiredTree> refused = Acquire(Whole(kModel));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kPermissionDenied);
   options_.pickle = source::PicklePolicy::kLeaveOutBesideSafetensors;
   Reconfigure();
   EXPECT_THAT(FilesOf(Acquire(Whole(kModel))), ElementsAre("config.json", "model.safetensors"));
-  options_.pickle = source::PicklePolicy::kRefuse;
-  Reconfigure();
-  EXPECT_EQ(Acquire(Whole(kModel)).error().code, Code::kPermissionDenied);
 }
 
 TEST_F(EnginePolicyTest, TheHubThatIsConfiguredMayBeAtTheLoopbackAndWhereItSendsToMayNot) {

@@ -107,10 +107,18 @@ TEST_F(EngineVolumeRightsTest, OfAFileOutsideOfTheAllowedDirectoriesIsRefused) {
   ExpectRefused(Of("volume", model, kMiB), Code::kPermissionDenied);
 }
 
-TEST_F(EngineVolumeRightsTest, OfAFileThatItsServerRefusesIsRefused) {
+TEST_F(EngineVolumeRightsTest, OfAFileThatWantsCredentialsWaitsForThePods) {
   Start();
   std::string model = hub_->hub_url() + "/org/private/resolve/main/private.bin";
-  ExpectRefused(Of("volume", model, kMiB), Code::kUnauthenticated);
+  ASSERT_OK_AND_ASSIGN(volume, engine_->CreateVolume(Of("volume", model, kMiB)));
+  EXPECT_EQ(volume.commit, "");
+  EXPECT_EQ(HoldCount(), 1u);
+}
+
+TEST_F(EngineVolumeRightsTest, OfAFileThatThereIsNotIsRefused) {
+  Start();
+  std::string model = hub_->hub_url() + "/org/nothing.bin";
+  ExpectRefused(Of("volume", model, kMiB), Code::kNotFound);
 }
 
 TEST_F(EngineVolumeRightsTest, OfAModelThatItsHubContradictsIsRefusedAndNotForSpace) {

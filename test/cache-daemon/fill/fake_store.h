@@ -96,12 +96,12 @@ class FakeStore final : public store::Store {
     return {};
   }
   Result<> RecordGrant(const store::GrantUse&) override { return Refused(); }
-  std::optional<std::chrono::system_clock::time_point> GrantChecked(
+  std::optional<std::chrono::steady_clock::time_point> GrantAsked(
       const std::string&, std::string_view) const override {
     return {};
   }
   Result<> DropGrant(const std::string&, std::string_view) override { return Refused(); }
-  void DropGrantsBefore(std::chrono::system_clock::time_point) override {}
+  void DropGrantsBefore(std::chrono::steady_clock::time_point) override {}
   Result<store::ListingFit> FitOf(const Listing&) const override { return Refused(); }
   Result<store::SpaceSums> Space() const override { return Refused(); }
   void SetKept(std::set<std::string>) override {}

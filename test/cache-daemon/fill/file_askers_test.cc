@@ -43,6 +43,14 @@ TEST_F(FileAskersTest, NamesTheFileAsEachListingDoes) {
   EXPECT_EQ(askers_.FailureOf("s2"), std::nullopt);
 }
 
+TEST_F(FileAskersTest, WhatOneIsRefusedIsNotSaidToAnotherOfTheSameFill) {
+  Add("one", "s1");
+  Add("two", "s1");
+  ASSERT_TRUE(askers_.MoveOn({Code::kUnavailable, "away"}));
+  EXPECT_FALSE(askers_.MoveOn({Code::kPermissionDenied, "no"}));
+  EXPECT_EQ(askers_.FailureOf("s1")->code, Code::kUnavailable);
+}
+
 TEST_F(FileAskersTest, ARefusalConcernsOneAskerAndOtherFailuresTheOrigin) {
   Add("one", "s1");
   Add("one", "s2");

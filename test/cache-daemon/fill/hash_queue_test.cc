@@ -44,7 +44,7 @@ TEST(HashQueueTest, GivesGitsBlobId) {
 TEST(HashQueueTest, HashesWhatAFileLiesInToo) {
   HashQueue queue(1);
   const std::string text = "the file";
-  HashStream stream(queue, FileIdentity::Kind::kVersionToken, text.size());
+  HashStream stream(queue, {.identity = {}, .size = text.size(), .checksum = {}});
   stream.Enclose("before ");
   std::latch done(1);
   stream.Add(std::as_bytes(std::span(text)), [&done] { done.count_down(); });

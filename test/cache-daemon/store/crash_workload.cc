@@ -106,8 +106,8 @@ bool IsKept(Store& store, const std::string& promise, CrashOf crash) {
   if (kind == "quarantined") return IsQuarantined(store, what);
   if (kind == "held") return IsHeld(store, what);
   if (kind == "volume") return store.FindVolume(what).has_value();
-  if (kind == "granted") return store.GrantChecked(kOrigin, what).has_value();
-  if (kind == "refused") return !store.GrantChecked(kOrigin, what).has_value();
+  if (kind == "granted") return store.GrantAsked(kOrigin, what).has_value();
+  if (kind == "refused") return !store.GrantAsked(kOrigin, what).has_value();
   if (kind == "no-volume") return !store.FindVolume(what).has_value();
   // A power cut may bring it back, until the time at which it ends.
   if (kind == "unheld") return crash == CrashOf::kMachine || !IsHeld(store, what);
@@ -211,8 +211,8 @@ Result<> CrashWorkload::Leave(const std::string& pod) {
 }
 
 Result<> CrashWorkload::Hold(const Listing& listing) {
-  auto now = std::chrono::system_clock::time_point(std::chrono::seconds(1'800'000'000));
   promises_.Withdraw("unheld", kHeld);
+  auto now = std::chrono::system_clock::time_point(std::chrono::seconds(1'800'000'000));
   TRY(store_.TakeHold(HoldFor(kHeld, listing.SnapshotId(), 0, now)));
   promises_.Make("held", kHeld);
   promises_.Withdraw("no-volume", kHeld);
@@ -236,9 +236,8 @@ Result<> CrashWorkload::EndHold() {
 
 Result<> CrashWorkload::Grant(const std::string& credential) {
   promises_.Withdraw("refused", credential);
-  auto now = std::chrono::system_clock::time_point(std::chrono::seconds(1'800'000'000));
   TRY(store_.RecordGrant(
-      {.origin = kOrigin, .credential = credential, .pod_namespace = "default", .checked = now}));
+      {.origin = kOrigin, .credential = credential, .pod_namespace = "default", .asked = std::chrono::steady_clock::now()}));
   promises_.Make("granted", credential);
   return {};
 }

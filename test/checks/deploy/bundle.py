@@ -19,7 +19,7 @@ def bind(source, destination, *options):
 def image(directory, programs):
     """A root filesystem like the image's: this machine's Debian, our programs in /programs, the shipped profile."""
     rootfs = pathlib.Path(directory) / "rootfs"
-    for name in ("usr/share/weighhouse/seccomp", "proc", "dev", "etc", "programs"):
+    for name in ("usr/share/weighhouse/seccomp", "proc", "dev", "etc/ssl/certs", "programs"):
         (rootfs / name).mkdir(parents=True)
     for link, target in MERGED.items():
         (rootfs / link).symlink_to(target)
@@ -30,6 +30,7 @@ def image(directory, programs):
         {"destination": "/proc", "type": "proc", "source": "proc"},
         {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]},
         *libraries,
+        bind("/etc/ssl/certs", "/etc/ssl/certs", "ro"),
         bind(programs, "/programs", "ro"),
     ]
 

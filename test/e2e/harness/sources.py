@@ -6,13 +6,14 @@ with the members of `Origin` and a line to SOURCES.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness.buckets import GcsServer, S3Server
 from harness.hub import TOKEN, Hub
+from harness.registry_origins import REGISTRY_SOURCES
+from harness.web_origins import WEB_SOURCES
 
 
 class Origin(Protocol):
@@ -102,15 +103,6 @@ class S3CrcOrigin(S3Origin):
         self.wrong |= {"AWS_ENDPOINT_URL": self.server.url}
 
 
-def sums_of(model: Path) -> bytes:
-    """What sha256sum(1) would say of a model's directory."""
-    lines = []
-    for path in sorted(model.rglob("*")):
-        if path.is_file() and path.name != ".fixture.json":
-            lines.append(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(model)}\n")
-    return "".join(lines).encode()
-
-
 class GcsOrigin:
     """fake-gcs-server."""
 
@@ -138,4 +130,6 @@ SOURCES: dict[str, type[Origin]] = {
     "s3": S3Origin,
     "s3 by the secret's endpoint": S3CrcOrigin,
     "gcs": GcsOrigin,
+    **REGISTRY_SOURCES,
+    **WEB_SOURCES,
 }
