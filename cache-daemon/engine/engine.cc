@@ -317,10 +317,11 @@ Result<StatView> EngineImpl::Stat(const ModelReference& model, const Credentials
   StatView view;
   view.listing = TRY(ListFiles(Parts(), *source, model, credentials));
   if (!view.listing.packed.empty()) {
-    return Fail(Code::kFailedPrecondition,
-                fmt::format("{}: which files it has shows when its {} packed layers have been read: "
-                            "pull or prefetch it once",
-                            model.ToString(), view.listing.packed.size()));
+    return Fail(
+        Code::kFailedPrecondition,
+        fmt::format("{}: which files it has shows when its {} packed layers have been read: "
+                    "pull or prefetch it once",
+                    model.ToString(), view.listing.packed.size()));
   }
   Listing selected = TRY(sources_->Select(view.listing, model));
   view.snapshot_id = selected.SnapshotId();

@@ -33,7 +33,7 @@ struct EngineOptions {
   fill::FillerOptions fill;
   source::TransportOptions transport;
   io::IoEngineChoice write_engine = io::IoEngineChoice::kAuto;
-  Bytes buffer_bytes = 128 * kMiB;       ///< what is read back from the disk takes 16 MiB beside it
+  Bytes buffer_bytes = 128 * kMiB;  ///< what is read back from the disk takes 16 MiB beside it
   RightsOptions rights;
   std::string hub_endpoint;              ///< empty: HF_ENDPOINT, else https://huggingface.co
   std::vector<std::string> hub_mirrors;  ///< these and the next two: as SourceOptions'

@@ -6,7 +6,6 @@
 
 #include <spdlog/spdlog.h>
 
-
 namespace weighhouse {
 
 /// Brings the end of a fill, which may not be worked on where it is heard of.
@@ -154,7 +153,8 @@ Result<> Keeper::Begin(const Attempt& attempt) {
   const ModelReference& reference = attempt.reference;
   std::shared_ptr<source::Source> source = TRY(parts_.sources.For(reference));
   Listing all = TRY(ListFiles(parts_, *source, reference, {}));
-  if (!all.packed.empty()) return ReadLayers(attempt, {.listing = std::move(all), .source = source});
+  if (!all.packed.empty())
+    return ReadLayers(attempt, {.listing = std::move(all), .source = source});
   Listing listing = TRY(parts_.sources.Select(all, reference));
   std::shared_ptr<Watch> watch = Want(attempt, listing.SnapshotId());
   if (!watch) return {};
@@ -184,9 +184,9 @@ Result<> Keeper::ReadLayers(const Attempt& attempt, Resolved resolved) {
       if (!begun) keeper->Failed(attempt, begun.error());
     });
   };
-  parts_.filler.ReadLayers(LayersOf(parts_, attempt.reference, {}, std::move(resolved),
-                                    fill::FillPriority::kPrefetch),
-                           {}, std::move(done));
+  parts_.filler.ReadLayers(
+      LayersOf(parts_, attempt.reference, {}, std::move(resolved), fill::FillPriority::kPrefetch),
+      {}, std::move(done));
   return {};
 }
 

@@ -10,8 +10,8 @@ Result<std::string> Prefetches::Begin(const ModelReference& model, const Credent
                                       Resolved resolved, Known known) {
   if (resolved.listing.packed.empty()) return Fill(model, credentials, std::move(resolved));
   std::shared_ptr<source::Source> source = resolved.source;
-  auto then = [this, model, credentials, source, known = std::move(known)](
-                  const fill::LayersRead& read) {
+  auto then = [this, model, credentials, source,
+               known = std::move(known)](const fill::LayersRead& read) {
     if (known) known(read.listing.SnapshotId());
     return Fill(model, credentials, {.listing = read.listing, .source = source});
   };

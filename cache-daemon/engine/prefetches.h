@@ -18,8 +18,8 @@ class Prefetches {
   /// Called when the layers of a model were read, before its fill begins, with its snapshot's id.
   using Known = std::function<void(const std::string& snapshot_id)>;
   /// Has `model`, which was found to be `resolved`, fetched: its reference means the snapshot from
-  /// then on. Returns the snapshot's id; "" where it is not known before layers have been read, which
-  /// is begun: what fails of that is logged.
+  /// then on. Returns the snapshot's id; "" where it is not known before layers have been read,
+  /// which is begun: what fails of that is logged.
   Result<std::string> Begin(const ModelReference& model, const Credentials& credentials,
                             Resolved resolved, Known known);
 

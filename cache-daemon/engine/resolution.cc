@@ -104,7 +104,8 @@ Result<std::optional<Resolved>> ResolveUnasked(const EngineParts& parts,
                                                const ModelReference& model, const Caller& caller) {
   std::shared_ptr<source::Source> source = TRY(parts.sources.For(model));
   if (!model.IsCommit(model.revision)) return std::nullopt;
-  std::optional<store::Snapshot> known = CompleteSnapshotOf(parts, *source, model, caller.credentials);
+  std::optional<store::Snapshot> known =
+      CompleteSnapshotOf(parts, *source, model, caller.credentials);
   if (!known || !parts.rights.MayHaveUnasked(*known, model, caller)) return std::nullopt;
   std::optional<Listing> cached = TRY(WholeListingOf(parts, *known));
   if (!cached) return std::nullopt;
@@ -116,7 +117,8 @@ Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& mo
   std::optional<Resolved> unasked = TRY(ResolveUnasked(parts, model, caller));
   if (unasked) return *std::move(unasked);
   std::shared_ptr<source::Source> source = TRY(parts.sources.For(model));
-  std::optional<store::Snapshot> known = CompleteSnapshotOf(parts, *source, model, caller.credentials);
+  std::optional<store::Snapshot> known =
+      CompleteSnapshotOf(parts, *source, model, caller.credentials);
   auto asked = parts.clock.Steady();
   Result<Listing> listing = AskSource(parts, *source, model, caller, known);
   if (listing) {

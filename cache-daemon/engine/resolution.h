@@ -50,8 +50,8 @@ Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& mo
 Result<std::optional<Resolved>> ResolveUnasked(const EngineParts& parts,
                                                const ModelReference& model, const Caller& caller);
 
-/// What `source` lists, with the files of layers that the store knows (fill::WithLayers): all of it,
-/// where nothing is `packed`.
+/// What `source` lists, with the files of layers that the store knows (fill::WithLayers): all of
+/// it, where nothing is `packed`.
 Result<Listing> ListFiles(const EngineParts& parts, source::Source& source,
                           const ModelReference& model, const Credentials& credentials);
 

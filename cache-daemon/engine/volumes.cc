@@ -187,7 +187,8 @@ Result<> Volumes::PromisePacked(const VolumeRequest& request, const Meaning& mea
                                 const store::VolumeRecord& record) {
   Bytes bytes = std::max(request.required_bytes, meaning.listing->TotalBytes());
   Bytes packed = 0;
-  for (const PackedLayer& layer : meaning.listing->packed) packed += std::min(layer.size, kMostBytes);
+  for (const PackedLayer& layer : meaning.listing->packed)
+    packed += std::min(layer.size, kMostBytes);
   TRY(PromiseBytes(request, std::max(bytes, packed), record));
   if (!meaning.source) return {};
   store::Store& store = parts_.store;

@@ -113,8 +113,9 @@ class Filler {
   virtual void Fill(FillRequest request, std::weak_ptr<FillObserver> observer) = 0;
   /// Reads layers, as far as the store doesn't know what they hold: writes that down, has the
   /// snapshot begun that they turn out to be, and their files committed to it (not those of other
-  /// layers, which are Fill's). Single flight: each layer is read once at a time. It goes on without
-  /// those who asked; the observer, which hears nothing but its progress, is called while it lives.
+  /// layers, which are Fill's). Single flight: each layer is read once at a time. It goes on
+  /// without those who asked; the observer, which hears nothing but its progress, is called while
+  /// it lives.
   virtual void ReadLayers(LayerRequest request, std::weak_ptr<FillObserver> observer,
                           LayersDone done) = 0;
   /// Takes over what can change while it runs: connections, connections_per_host, bandwidth_limit

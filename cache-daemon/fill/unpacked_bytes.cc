@@ -1,13 +1,13 @@
 #include "cache-daemon/fill/unpacked_bytes.h"
 
+#include <archive.h>
+#include <archive_entry.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <string_view>
 #include <utility>
-
-#include <archive.h>
-#include <archive_entry.h>
 
 #include <fmt/format.h>
 
@@ -55,7 +55,7 @@ struct UnpackedBytes::State {
   Bytes most = 0;
   bool opened = false;
   std::optional<Block> peeked;
-  std::optional<Error> failure;  // of `packed`, which libarchive can't carry
+  std::optional<Error> failure;                    // of `packed`, which libarchive can't carry
   std::unique_ptr<archive, FreeArchive> unpacker;  // null: nothing is compressed
   Bytes count = 0;
   Hasher hasher{Hasher::Algorithm::kSha256};
@@ -94,9 +94,9 @@ Result<> UnpackedBytes::State::Open() {
   if (!unpacker) return Fail(Code::kUnavailable, "there is no memory to unpack a layer");
   ::archive_read_support_format_raw(unpacker.get());
   // This filter and no other: nothing is unpacked twice.
-  bool ready = ::archive_read_append_filter(unpacker.get(), filter) == ARCHIVE_OK &&
-               ::archive_read_open(unpacker.get(), this, nullptr, &State::Call, nullptr) ==
-                   ARCHIVE_OK;
+  bool ready =
+      ::archive_read_append_filter(unpacker.get(), filter) == ARCHIVE_OK &&
+      ::archive_read_open(unpacker.get(), this, nullptr, &State::Call, nullptr) == ARCHIVE_OK;
   archive_entry* whole = nullptr;
   if (ready && ::archive_read_next_header(unpacker.get(), &whole) == ARCHIVE_OK) return {};
   return std::unexpected(Failure());

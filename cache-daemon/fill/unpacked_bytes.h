@@ -21,8 +21,8 @@ class UnpackedBytes {
   UnpackedBytes(const UnpackedBytes&) = delete;
   UnpackedBytes& operator=(const UnpackedBytes&) = delete;
 
-  /// As a ByteSource. Errors: those of `packed`; kInvalidArgument for what is broken or cut off, and
-  /// for more than `most` bytes.
+  /// As a ByteSource. Errors: those of `packed`; kInvalidArgument for what is broken or cut off,
+  /// and for more than `most` bytes.
   Result<std::span<const std::byte>> Next();
   /// Reads both streams to their ends and returns the sha256 of all that Next gave: the diff_id.
   Result<std::string> Finish();

@@ -52,8 +52,7 @@ Result<LayerEntry> ParseEntry(const nlohmann::json& object) {
 std::string LayerRecordToText(const LayerRecord& record) {
   nlohmann::json entries = nlohmann::json::array();
   for (const LayerEntry& entry : record.entries) {
-    entries.push_back(
-        {{"kind", KindName(entry.kind)}, {"path", entry.path}, {"size", entry.size}});
+    entries.push_back({{"kind", KindName(entry.kind)}, {"path", entry.path}, {"size", entry.size}});
   }
   std::string text = ToText({{"version", kVersion},
                              {"digest", record.digest},

@@ -1,5 +1,5 @@
-// A layer of an image or an archive: what comes out of it for the tree, and that its record is read as it was written.
-// The first byte says which of the two it is.
+// A layer of an image or an archive: what comes out of it for the tree, and that its record is read
+// as it was written. The first byte says which of the two it is.
 
 #include <filesystem>
 

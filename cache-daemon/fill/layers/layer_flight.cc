@@ -48,8 +48,7 @@ std::set<std::string> LayersOf(const Listing& listing) {
 LayerFlight::LayerFlight(std::shared_ptr<FillContext> context, LayerAsker first)
     : context_(std::move(context)),
       id_(first.request.listing.SnapshotId()),
-      origin_{.origin = first.request.listing.origin,
-              .anonymous = first.request.listing.anonymous},
+      origin_{.origin = first.request.listing.origin, .anonymous = first.request.listing.anonymous},
       layers_(LayersOf(first.request.listing)),
       room_(context_->parts.store, id_) {
   askers_.push_back(std::make_shared<const LayerAsker>(std::move(first)));
@@ -164,8 +163,7 @@ Result<> LayerFlight::ReadAll(const LayerRequest& request) {
   return {};
 }
 
-Result<> LayerFlight::ReadOne(const LayerRequest& request, const Task& task,
-                              StagedWriter& writer) {
+Result<> LayerFlight::ReadOne(const LayerRequest& request, const Task& task, StagedWriter& writer) {
   auto locate = [&]() -> Result<source::FileLocation> {
     Result<source::FileLocation> location =
         request.source->Locate(request.reference, request.listing, BlobOf(task.layer),

@@ -25,8 +25,8 @@ struct LayerAsker {
   LayersDone done;
 };
 
-/// The layers of one listing on their way, read one after another on one thread, for all who ask for
-/// them: with the first one's credentials, and with the next one's where those are refused.
+/// The layers of one listing on their way, read one after another on one thread, for all who ask
+/// for them: with the first one's credentials, and with the next one's where those are refused.
 class LayerFlight {
  public:
   LayerFlight(std::shared_ptr<FillContext> context, LayerAsker first);

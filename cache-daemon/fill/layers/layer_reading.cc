@@ -70,10 +70,8 @@ Result<> LayerReading::Take(const store::LayerEntry& entry, TarReader& tar) {
                             FormatBytes(size), FormatBytes(layer_.size)));
   }
   TRY(parts_.room.Take(size));
-  LayerPlace place{.digest = layer_.digest,
-                   .size = layer_.size,
-                   .prefix = layer_.prefix,
-                   .path = entry.path};
+  LayerPlace place{
+      .digest = layer_.digest, .size = layer_.size, .prefix = layer_.prefix, .path = entry.path};
   ListedFile file{.path = entry.path,
                   .size = size,
                   .identity = {FileIdentity::Kind::kVersionToken, place.ToToken()}};
@@ -107,10 +105,11 @@ Result<> LayerReading::CheckDigests(const std::string& blob, const std::string& 
                                              layer_.digest, blob));
   }
   if (layer_.diff_id.empty() || layer_.diff_id == diff_id) return {};
-  return Fail(Code::kDataLoss,
-              fmt::format("layer sha256:{} unpacks to sha256:{}, and the model's configuration says "
-                          "sha256:{}",
-                          layer_.digest, diff_id, layer_.diff_id));
+  return Fail(
+      Code::kDataLoss,
+      fmt::format("layer sha256:{} unpacks to sha256:{}, and the model's configuration says "
+                  "sha256:{}",
+                  layer_.digest, diff_id, layer_.diff_id));
 }
 
 }  // namespace weighhouse::fill

@@ -30,9 +30,10 @@ struct ReadLayer {
   std::map<std::string, StagedEntry> staged;  ///< by LayerEntry::path
 };
 
-/// Reads one layer from its first byte to its last: bytes, sha256, decompression, sha256 again, tar,
-/// and from there each file straight into its ingest. No file is kept that is not asked for, nothing
-/// else is stored, and no more of the layer is in memory than a few buffers. One thread's, once.
+/// Reads one layer from its first byte to its last: bytes, sha256, decompression, sha256 again,
+/// tar, and from there each file straight into its ingest. No file is kept that is not asked for,
+/// nothing else is stored, and no more of the layer is in memory than a few buffers. One thread's,
+/// once.
 class LayerReading {
  public:
   struct Parts {
@@ -51,8 +52,8 @@ class LayerReading {
 
   /// `bytes`: the blob's; the first are at least four. What failed leaves nothing. Errors: the
   /// stream's and the store's; kDataLoss where the blob or what it unpacks to has another digest
-  /// than the model says; kInvalidArgument for what JudgeEntry refuses, for what is no such archive,
-  /// and for one that unpacks to more than 256 times its size and 64 MiB.
+  /// than the model says; kInvalidArgument for what JudgeEntry refuses, for what is no such
+  /// archive, and for one that unpacks to more than 256 times its size and 64 MiB.
   Result<ReadLayer> Run(const ByteSource& bytes);
 
  private:

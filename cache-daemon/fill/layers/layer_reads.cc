@@ -11,9 +11,8 @@ namespace {
 constexpr size_t kThreads = 2;
 
 bool HaveOneInCommon(const LayerFlight& one, const LayerFlight& other) {
-  return std::ranges::any_of(one.layers(), [&](const std::string& digest) {
-    return other.layers().contains(digest);
-  });
+  return std::ranges::any_of(
+      one.layers(), [&](const std::string& digest) { return other.layers().contains(digest); });
 }
 
 }  // namespace
@@ -23,8 +22,7 @@ LayerReads::LayerReads(std::shared_ptr<FillContext> context, FillOn fill_on)
 
 LayerReads::~LayerReads() { threads_.Stop(); }
 
-void LayerReads::Read(LayerRequest request, std::weak_ptr<FillObserver> observer,
-                      LayersDone done) {
+void LayerReads::Read(LayerRequest request, std::weak_ptr<FillObserver> observer, LayersDone done) {
   Add({.request = std::move(request), .observer = std::move(observer), .done = std::move(done)});
 }
 
@@ -88,9 +86,7 @@ std::vector<LayerReads::Flight> LayerReads::TakeTurns() {
 
 void LayerReads::Begin(const std::vector<Flight>& flights) {
   for (const Flight& flight : flights) {
-    threads_.Post([this, flight] {
-      flight->Run([&] { Ended(flight); });
-    });
+    threads_.Post([this, flight] { flight->Run([&] { Ended(flight); }); });
   }
 }
 

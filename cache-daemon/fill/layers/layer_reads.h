@@ -29,8 +29,8 @@ class LayerReads {
   /// As Filler::ReadLayers.
   void Read(LayerRequest request, std::weak_ptr<FillObserver> observer, LayersDone done)
       EXCLUDES(mutex_);
-  /// As Filler::Fill: first has the layers read that the snapshot's files lie in, if it lacks any of
-  /// them.
+  /// As Filler::Fill: first has the layers read that the snapshot's files lie in, if it lacks any
+  /// of them.
   void Fill(FillRequest request, std::weak_ptr<FillObserver> observer) EXCLUDES(mutex_);
 
   /// As Filler's.

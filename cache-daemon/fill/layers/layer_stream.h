@@ -12,9 +12,9 @@
 namespace weighhouse::fill {
 
 /// The bytes of a blob, one after another, on the thread that asks for them: one connection, which
-/// brings no more than is asked for (what waits lies in the sockets). Where it is cut, the blob goes
-/// on at the byte where it stopped, with a location that is asked for anew when that is needed. Under
-/// the limit of bandwidth as fills are.
+/// brings no more than is asked for (what waits lies in the sockets). Where it is cut, the blob
+/// goes on at the byte where it stopped, with a location that is asked for anew when that is
+/// needed. Under the limit of bandwidth as fills are.
 class LayerStream {
  public:
   /// Where the blob is now. Blocks on the network.

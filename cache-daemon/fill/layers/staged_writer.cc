@@ -38,7 +38,7 @@ Result<> StagedWriter::Write(std::span<const std::byte> bytes) {
     std::memcpy(space.data(), bytes.data(), some);
     filled_ += some;
     bytes = bytes.subspan(some);
-    if (some == space.size()) TRY(Submit(filled_));
+    if (some == space.size()) Submit(filled_);
   }
   return {};
 }
@@ -49,13 +49,15 @@ Result<Digest> StagedWriter::End() {
     size_t blocks = (filled_ + io::BufferPool::kAlignment - 1) / io::BufferPool::kAlignment *
                     io::BufferPool::kAlignment;
     std::memset(buffers_[half_].memory().data() + filled_, 0, blocks - filled_);
-    TRY(Submit(blocks));
+    Submit(blocks);
   }
-  for (size_t half = 0; half < kHalves; ++half) TRY(Await(half));
+  for (size_t half = 0; half < kHalves; ++half) {
+    TRY(Await(half));
+  }
   return Digest::FromHex(hasher_->FinishHex());
 }
 
-Result<> StagedWriter::Submit(size_t size) {
+void StagedWriter::Submit(size_t size) {
   size_t half = std::exchange(half_, (half_ + 1) % kHalves);
   {
     MutexLock lock(mutex_);
@@ -69,7 +71,6 @@ Result<> StagedWriter::Submit(size_t size) {
   });
   offset_ += size;
   filled_ = 0;
-  return {};
 }
 
 Result<> StagedWriter::Await(size_t half) {

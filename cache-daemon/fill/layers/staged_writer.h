@@ -34,7 +34,7 @@ class StagedWriter {
  private:
   static constexpr size_t kHalves = 2;
   explicit StagedWriter(io::IoEngine& io) : io_(io) {}
-  Result<> Submit(size_t size);
+  void Submit(size_t size);
   /// Waits until nothing is being written out of that buffer.
   Result<> Await(size_t half) EXCLUDES(mutex_);
 

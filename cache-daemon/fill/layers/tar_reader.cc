@@ -82,9 +82,8 @@ Result<std::optional<TarEntry>> TarReader::Next() {
     Bytes size = header.HasContent() ? extended.size.value_or(header.size) : 0;
     left_ = size;
     padding_ = source::TarBlocks(size) - size;
-    return TarEntry{.type = TypeOf(header),
-                    .path = extended.path.value_or(header.name),
-                    .size = size};
+    return TarEntry{
+        .type = TypeOf(header), .path = extended.path.value_or(header.name), .size = size};
   }
 }
 

@@ -12,8 +12,8 @@
 namespace weighhouse::fill {
 
 /// Reads a tar as it streams by (source/tar_header.h says which kinds). libarchive's own reader
-/// isn't used: of a sparse file it builds a map in memory that is as long as a stranger likes. Sparse
-/// files are refused wherever they are. One thread's.
+/// isn't used: of a sparse file it builds a map in memory that is as long as a stranger likes.
+/// Sparse files are refused wherever they are. One thread's.
 class TarReader {
  public:
   /// At most `most_entries`.

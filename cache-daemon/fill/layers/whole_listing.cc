@@ -46,10 +46,8 @@ std::vector<ListedFile> Overlay(const std::vector<KnownLayer>& layers) {
     for (const store::LayerEntry& entry : record.entries) {
       Hide(tree, entry);
       if (entry.kind != store::LayerEntry::Kind::kFile) continue;
-      LayerPlace place{.digest = layer.digest,
-                       .size = layer.size,
-                       .prefix = layer.prefix,
-                       .path = entry.path};
+      LayerPlace place{
+          .digest = layer.digest, .size = layer.size, .prefix = layer.prefix, .path = entry.path};
       own[entry.path] = {.path = entry.path,
                          .size = entry.size,
                          .identity = {FileIdentity::Kind::kVersionToken, place.ToToken()}};

@@ -105,10 +105,10 @@ Result<std::optional<ListedFile>> OciRegistry::OneFileOf(const RegistryAsker& as
                 fmt::format("layer {} has {} bytes by the manifest, and {} at the registry", digest,
                             layer.size, tar->LayerBytes()));
   }
-  return ListedFile{.path = tar->place.path,
-                    .size = tar->place.bytes.size(),
-                    .identity = {FileIdentity::Kind::kVersionToken,
-                                 fmt::format("{}{}", kLayerToken, digest)}};
+  return ListedFile{
+      .path = tar->place.path,
+      .size = tar->place.bytes.size(),
+      .identity = {FileIdentity::Kind::kVersionToken, fmt::format("{}{}", kLayerToken, digest)}};
 }
 
 Result<std::vector<std::string>> OciRegistry::FindDiffIds(const RegistryAsker& asker,

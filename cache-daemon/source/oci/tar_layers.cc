@@ -20,8 +20,8 @@ constexpr std::chrono::minutes kKeptLife{10};
 constexpr size_t kMostKept = 10'000;
 
 std::unexpected<Error> SeveralFiles(const std::string& path) {
-  return Fail(Code::kUnimplemented, fmt::format("the layer is a tar of several files ('{}' and more)",
-                                                Printable(path)));
+  return Fail(Code::kUnimplemented,
+              fmt::format("the layer is a tar of several files ('{}' and more)", Printable(path)));
 }
 
 }  // namespace

@@ -32,9 +32,9 @@ class TarWalk {
 Result<TarHeader> TarWalk::Header() {
   if (size_ - at_ < kTarBlock) return RefuseTar("holds no file");
   if (head_.size() < at_ + kTarBlock) {
-    return Fail(Code::kUnimplemented,
-                fmt::format("the layer is a tar whose first file begins after {} bytes",
-                            head_.size()));
+    return Fail(
+        Code::kUnimplemented,
+        fmt::format("the layer is a tar whose first file begins after {} bytes", head_.size()));
   }
   std::string_view block = head_.substr(at_, kTarBlock);
   if (IsEndOfTar(block)) return RefuseTar("holds no file");
@@ -57,7 +57,8 @@ Result<TarPlace> TarWalk::FirstFile() {
   TarExtended extended;
   while (true) {
     TarHeader header = TRY(Header());
-    if (header.IsExtension()) {
+    // (K tells where a link leads.)
+    if (header.IsExtension() && header.type != 'K') {
       std::string_view content = TRY(Content(header.size));
       TRY(ReadTarExtension(header.type, content, extended));
       continue;

@@ -1,5 +1,5 @@
-// Kills an engine at every fault point of layers that are read whole, and looks at what the next one
-// makes of it: of all that the process did, and of what a power cut at that moment leaves.
+// Kills an engine at every fault point of layers that are read whole, and looks at what the next
+// one makes of it: of all that the process did, and of what a power cut at that moment leaves.
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>

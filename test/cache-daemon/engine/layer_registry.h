@@ -46,8 +46,8 @@ class LayerRegistry {
     using source::HttpAnswer;
     if (request.target == "/v2/") return {HttpAnswer(200, {}, "{}")};
     if (request.target.contains("/manifests/")) {
-      return {HttpAnswer(200, {"Content-Type: application/vnd.oci.image.manifest.v1+json"},
-                         manifest_)};
+      return {
+          HttpAnswer(200, {"Content-Type: application/vnd.oci.image.manifest.v1+json"}, manifest_)};
     }
     auto blob = blobs_.find(request.target.substr(request.target.rfind('/') + 1));
     if (blob == blobs_.end()) return {HttpAnswer(404, {}, "{}")};

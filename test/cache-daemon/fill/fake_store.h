@@ -96,8 +96,8 @@ class FakeStore final : public store::Store {
     return {};
   }
   Result<> RecordGrant(const store::GrantUse&) override { return Refused(); }
-  std::optional<std::chrono::steady_clock::time_point> GrantAsked(
-      const std::string&, std::string_view) const override {
+  std::optional<std::chrono::steady_clock::time_point> GrantAsked(const std::string&,
+                                                                  std::string_view) const override {
     return {};
   }
   Result<> DropGrant(const std::string&, std::string_view) override { return Refused(); }

@@ -116,7 +116,8 @@ TEST_F(LayerTest, SealedIngestsWaitForTheirCommit) {
   EXPECT_EQ((*ingest)->fd(), -1);
   auto snapshot = store_->BeginSnapshot(listing);
   ASSERT_TRUE(snapshot);
-  ASSERT_TRUE((*ingest)->Commit(snapshot->id, Sha256Of(content), content.size(), Digest::Of(content)));
+  ASSERT_TRUE(
+      (*ingest)->Commit(snapshot->id, Sha256Of(content), content.size(), Digest::Of(content)));
   EXPECT_TRUE(store_->CompleteSnapshot(snapshot->id));
   EXPECT_TRUE(BlobExists(content));
 }

@@ -212,8 +212,8 @@ TEST_F(StoreCrashTest, EveryCrashLeavesACacheThatGoesOn) {
   size_t kills = 0;
   for (std::string_view point : kFaultPoints) {
     // Of fills, and of what is read whole.
-    bool others = point.starts_with("fill.") || point.starts_with("unpack.") ||
-                  point.starts_with("layer.");
+    bool others =
+        point.starts_with("fill.") || point.starts_with("unpack.") || point.starts_with("layer.");
     if (others) continue;
     ++points;
     int passages = 0;

@@ -29,7 +29,8 @@ TEST(LayerEntryTest, OfAnImageOnlyTheModelCounts) {
   EXPECT_EQ(InImage("./models/a"), "file a");
   for (const char* path : {"etc/passwd", "modelsa", "model", "a/models/b", "models"}) {
     EXPECT_EQ(InImage(path, Type::kDirectory), "-") << path;
-    if (std::string(path) != "models") EXPECT_EQ(InImage(path), "-") << path;
+    if (std::string(path) == "models") continue;
+    EXPECT_EQ(InImage(path), "-") << path;
   }
   for (Type type : {Type::kHardLink, Type::kSymbolicLink, Type::kOther}) {
     EXPECT_EQ(InImage("bin/sh", type), "-");
@@ -51,9 +52,8 @@ TEST(LayerEntryTest, OfAnArchiveAllCounts) {
 }
 
 TEST(LayerEntryTest, NoNameLeavesTheTree) {
-  for (const char* path :
-       {"../a", "a/../../b", "models/../a", "models/..", "..", "/a", "/models/a", ".//models/a",
-        "./../a", "etc/../models/a"}) {
+  for (const char* path : {"../a", "a/../../b", "models/../a", "models/..", "..", "/a", "/models/a",
+                           ".//models/a", "./../a", "etc/../models/a"}) {
     EXPECT_THAT(InImage(path), testing::HasSubstr("refused")) << path;
     EXPECT_THAT(InArchive(path), testing::HasSubstr("refused")) << path;
     EXPECT_THAT(InImage(path, Type::kDirectory), testing::HasSubstr("refused")) << path;

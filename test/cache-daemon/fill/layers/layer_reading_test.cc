@@ -33,7 +33,8 @@ class LayerReadingTest : public store::StoreTest {
     LayerRoom room(*store_, std::string(64, 'f'));
     TRY(room.Begin(layer.size));
     LayerReading reading({.store = *store_, .writer = *writer_, .room = room},
-                         {.origin = "oci+https://r/m", .anonymous = true}, layer, std::move(wanted));
+                         {.origin = "oci+https://r/m", .anonymous = true}, layer,
+                         std::move(wanted));
     return reading.Run(Pieces(blob, 50'000));
   }
   Error Refusal(const PackedLayer& layer, const std::string& blob) {
@@ -65,8 +66,8 @@ TEST_F(LayerReadingTest, StagesTheModelsFilesAndNothingElse) {
     EXPECT_EQ(read->record.diff_id, layer.diff_id);
     EXPECT_EQ(read->record.entries.size(), 4U);
     ASSERT_EQ(read->staged.size(), 3U);
-    for (const auto& [path, content] : std::map<std::string, std::string>{
-             {"a.json", "{}"}, {"w.bin", weights_}, {"empty", ""}}) {
+    for (const auto& [path, content] :
+         std::map<std::string, std::string>{{"a.json", "{}"}, {"w.bin", weights_}, {"empty", ""}}) {
       const StagedEntry& staged = read->staged.at(path);
       EXPECT_EQ(staged.size, content.size());
       EXPECT_EQ(staged.sha256, Digest::Of(content));
@@ -102,7 +103,8 @@ TEST_F(LayerReadingTest, RefusesLiesAndLeavesNothing) {
   Error longer = Refusal(layer, packed + "more");
   EXPECT_EQ(longer.code, Code::kDataLoss);
   EXPECT_THAT(longer.message, HasSubstr("want sha256:" + layer.digest));
-  Error another = Refusal(layer, Compressed(FileEntry("models/a", "x") + kTarEnd, ARCHIVE_FILTER_GZIP));
+  Error another =
+      Refusal(layer, Compressed(FileEntry("models/a", "x") + kTarEnd, ARCHIVE_FILTER_GZIP));
   EXPECT_EQ(another.code, Code::kDataLoss);
   layer.diff_id = Digest::Of("another").Hex();
   Error unpacked = Refusal(layer, packed);

@@ -1,12 +1,12 @@
 #pragma once
 
+#include <archive.h>
+#include <archive_entry.h>
+
 #include <cstddef>
 #include <span>
 #include <string>
 #include <utility>
-
-#include <archive.h>
-#include <archive_entry.h>
 
 #include "base/error.h"
 #include "cache-daemon/fill/byte_source.h"
@@ -36,8 +36,8 @@ inline std::string Compressed(const std::string& text, int filter) {
 
 /// `text` in pieces of so many bytes.
 inline ByteSource Pieces(std::string text, size_t size) {
-  return [text = std::move(text), size, at = size_t{0}]() mutable
-             -> Result<std::span<const std::byte>> {
+  return [text = std::move(text), size,
+          at = size_t{0}]() mutable -> Result<std::span<const std::byte>> {
     std::string_view piece = std::string_view(text).substr(at, size);
     at += piece.size();
     return std::as_bytes(std::span(piece));

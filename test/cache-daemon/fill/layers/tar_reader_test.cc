@@ -38,8 +38,8 @@ std::string ReadAll(const std::string& tar, size_t piece = 7, size_t most = 1000
 
 TEST(TarReaderTest, GivesEntriesAndTheirContents) {
   std::string tar = Entry("d/", "", '5') + Entry("d/a", "one") + Entry("b", std::string(600, 'b')) +
-                    Entry("l", "", '2') + Entry("h", "", '1') + Entry("c", "", '3') + Entry("e", "") +
-                    kTarEnd;
+                    Entry("l", "", '2') + Entry("h", "", '1') + Entry("c", "", '3') +
+                    Entry("e", "") + kTarEnd;
   std::string all = "dd/=;fd/a=one;fb=" + std::string(600, 'b') + ";sl=;hh=;oc=;fe=;";
   for (size_t piece : {1UL, 7UL, 512UL, 4096UL}) EXPECT_EQ(ReadAll(tar, piece), all);
   // What is not read is passed over, and the end may be missing.
@@ -69,7 +69,8 @@ TEST(TarReaderTest, RefusesWhatIsBroken) {
   EXPECT_THAT(ReadAll(Entry("s", "", 'S')), testing::HasSubstr("sparse"));
   EXPECT_THAT(ReadAll(Entry("x", PaxRecord("GNU.sparse.major", "1"), 'x') + good),
               testing::HasSubstr("sparse"));
-  EXPECT_THAT(ReadAll(Entry("g", PaxRecord("path", "all"), 'g') + good), testing::HasSubstr("alike"));
+  EXPECT_THAT(ReadAll(Entry("g", PaxRecord("path", "all"), 'g') + good),
+              testing::HasSubstr("alike"));
   EXPECT_THAT(ReadAll(Entry("x", "12 path=", 'x') + good), testing::HasSubstr("broken"));
   EXPECT_THAT(ReadAll(Entry("x", std::string(2 * kMiB, 'x'), 'x') + good),
               testing::HasSubstr("describes"));

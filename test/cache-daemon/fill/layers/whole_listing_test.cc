@@ -45,9 +45,12 @@ TEST(OverlayTest, FilesAndDirectoriesTakeEachOthersPlace) {
 
 TEST(OverlayTest, WhiteoutsHideLowerLayersOnly) {
   EXPECT_EQ(Shown({{File("a"), File("b/c"), File("b/d")},
-                   {File("b/e"), {.kind = Kind::kWhiteout, .path = "b"}, {.kind = Kind::kWhiteout, .path = "a"}}}),
+                   {File("b/e"),
+                    {.kind = Kind::kWhiteout, .path = "b"},
+                    {.kind = Kind::kWhiteout, .path = "a"}}}),
             (Files{"b/e@1"}));
-  EXPECT_EQ(Shown({{File("b/c"), File("b/d"), File("ba")}, {{.kind = Kind::kOpaque, .path = "b"}, File("b/c")}}),
+  EXPECT_EQ(Shown({{File("b/c"), File("b/d"), File("ba")},
+                   {{.kind = Kind::kOpaque, .path = "b"}, File("b/c")}}),
             (Files{"b/c@1", "ba@0"}));
   EXPECT_EQ(Shown({{File("a")}, {File("b"), {.kind = Kind::kOpaque, .path = ""}}, {File("c")}}),
             (Files{"b@1", "c@2"}));

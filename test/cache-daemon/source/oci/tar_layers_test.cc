@@ -120,8 +120,9 @@ TEST_F(TarLayersTest, TarsOfSeveralFilesMustBeReadWhole) {
     auto listing = Resolve();
     ASSERT_TRUE(listing) << listing.error().message;
     EXPECT_TRUE(listing->files.empty());
-    EXPECT_EQ(listing->packed, (std::vector<PackedLayer>{
-                                   {.digest = Digest::Of(layer_).Hex(), .size = layer_.size()}}));
+    EXPECT_EQ(
+        listing->packed,
+        (std::vector<PackedLayer>{{.digest = Digest::Of(layer_).Hex(), .size = layer_.size()}}));
     // By its digest the layer is found as a raw one is.
     ListedFile blob{.path = "layer",
                     .size = layer_.size(),
