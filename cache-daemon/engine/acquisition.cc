@@ -78,6 +78,7 @@ void Acquisition::ReadLayers(Resolved resolved) {
     if (!self) return;  // its caller left: the next call finds what was read
     self->parts_.resolvers.Post([self, source, read] {
       if (!read) return self->Finish(std::unexpected(read.error()));
+      self->bytes_fetched_ = read->bytes_fetched;
       self->Go(self->Hold({.listing = read->listing, .source = source}));
     });
   };
@@ -114,7 +115,8 @@ Acquisition::Step Acquisition::Hold(Resolved resolved) {
                          .listing = std::move(resolved.listing),
                          .credentials = request_.credentials,
                          .source = std::move(resolved.source),
-                         .priority = fill::FillPriority::kWaitedFor};
+                         .priority = fill::FillPriority::kWaitedFor,
+                         .fetched_before = bytes_fetched_};
   parts_.filler.Fill(std::move(fill), weak_from_this());
   return std::nullopt;
 }

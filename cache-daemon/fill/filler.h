@@ -86,6 +86,7 @@ struct FillRequest {
       source;  ///< shared with the engine: a fill outlives the call that began it
   /// Of the fill that it starts; joining one can only raise it.
   FillPriority priority = FillPriority::kWaitedFor;
+  Bytes fetched_before = 0;  ///< for this snapshot, by the reading of its layers
 
   metrics::SourceKind source_kind() const { return metrics::SourceKindOf(reference.Scheme()); }
 };

@@ -26,6 +26,7 @@ struct LayerRequest {
 struct LayersRead {
   Listing listing;             ///< what `choose` made of it; the store knows it as a snapshot
   std::shared_ptr<void> hold;  ///< keeps that from being evicted
+  Bytes bytes_fetched = 0;     ///< over the network, packed
 };
 /// Called once, on a thread of the reading's. Must not block.
 using LayersDone = std::function<void(const Result<LayersRead>&)>;

@@ -129,8 +129,10 @@ std::vector<LayerFlight::Task> LayerFlight::Plan(const LayerRequest& request) co
   if (!snapshot) return tasks;
   std::map<PackedLayer, std::set<std::string>> lacking;
   for (const store::SnapshotFile& file : snapshot->files) {
-    std::optional<LayerPlace> place = LayerPlace::Parse(file.listed.identity.value);
-    if (file.blob || !place) continue;
+    const std::string& token = file.listed.identity.value;
+    std::optional<LayerPlace> place = LayerPlace::Parse(token);
+    // Somebody's credentials may have been good for a part of them.
+    if (file.blob || !place || staged_.contains(token)) continue;
     PackedLayer layer{.digest = place->digest, .size = place->size, .prefix = place->prefix};
     lacking[std::move(layer)].insert(std::move(place->path));
   }
@@ -202,7 +204,7 @@ Result<> LayerFlight::ReadOne(const LayerRequest& request, const Task& task, Sta
 
 Result<LayersRead> LayerFlight::Finish(const LayerRequest& request) {
   store::Store& store = context_->parts.store;
-  LayersRead read;
+  LayersRead read{.bytes_fetched = progress().bytes_fetched};
   Listing whole = TRY(WithLayers(store, request.listing));
   if (!whole.packed.empty()) {
     return Fail(Code::kAborted, "what a layer holds was forgotten as it was read: try again");

@@ -35,7 +35,9 @@ void LayerReads::Fill(FillRequest request, std::weak_ptr<FillObserver> observer)
                       .priority = request.priority,
                       .choose = [](const Listing& whole) -> Result<Listing> { return whole; }};
   auto done = [this, request = std::move(request), observer](const Result<LayersRead>& read) {
-    if (read) return fill_on_(request, observer);
+    FillRequest rest = request;
+    if (read) rest.fetched_before += read->bytes_fetched;
+    if (read) return fill_on_(std::move(rest), observer);
     std::shared_ptr<FillObserver> listening = observer.lock();
     if (listening) listening->OnFillDone(std::unexpected(read.error()));
   };

@@ -34,12 +34,15 @@ class EngineLayersTest : public VolumeFixture {
 };
 
 TEST_F(EngineLayersTest, AcquireReadsThemAndLeavesOutWhatPatternsDo) {
-  ExpectModel(Acquire(LeasedRequest(registry_.uri(), "pod")));
+  ASSERT_OK_AND_ASSIGN(first, Acquire(LeasedRequest(registry_.uri(), "pod")));
+  EXPECT_EQ(first.bytes_fetched, tar_.size());
+  ExpectModel(first);
   // The pattern that leaves nothing out finds the others by reading again, and no blob twice.
   AcquireRequest all = LeasedRequest(registry_.uri(), "other");
   all.model.ignore_patterns.emplace();
   ASSERT_OK_AND_ASSIGN(tree, Acquire(all));
   EXPECT_EQ(tree.files, 3U);
+  EXPECT_EQ(tree.bytes_fetched, tar_.size());
   EXPECT_EQ(Read(tree, "w.bin"), "left out, as safetensors are there");
   EXPECT_THAT(Names("ingests"), IsEmpty());
 }

@@ -74,13 +74,18 @@ def push_layers(registry: Registry, name: str, tars: list[bytes], **how: Any) ->
 
 def push_archive(registry: Registry, name: str, files: dict[str, bytes], family: str, compressed: bool) -> str:
     """All files in one tar, as KitOps packs a directory, and as ModelPack may."""
+    return push_archives(registry, name, [files], family, compressed)
+
+
+def push_archives(registry: Registry, name: str, parts: list[dict[str, bytes]], family: str, compressed: bool) -> str:
+    """The same, in several."""
     layout = Layout(_new(registry))
-    media_type = f"{family}.{'weight' if family == MODELPACK else 'model'}.v1.tar"
-    tar = tar_of(files)
-    data = gzip.compress(tar, 1) if compressed else tar
-    layer = layout.add(data, media_type + ("+gzip" if compressed else ""))
-    config = {"descriptor": {}, "modelfs": {"type": "layers", "diffIds": [sha256_of(tar)]}} if family == MODELPACK else {}
-    layout.tag(layout.manifest(f"{family}.config.v1+json", json.dumps(config).encode(), [layer]))
+    media_type = f"{family}.{'weight' if family == MODELPACK else 'model'}.v1.tar" + ("+gzip" if compressed else "")
+    tars = [tar_of(files) for files in parts]
+    layers = [layout.add(gzip.compress(tar, 1) if compressed else tar, media_type) for tar in tars]
+    modelfs = {"type": "layers", "diffIds": [sha256_of(tar) for tar in tars]}
+    config = {"descriptor": {}, "modelfs": modelfs} if family == MODELPACK else {}
+    layout.tag(layout.manifest(f"{family}.config.v1+json", json.dumps(config).encode(), layers))
     return registry.push_layout(name, layout)
 
 
@@ -102,4 +107,4 @@ def _new(registry: Registry) -> Path:
 
 
 __all__ = ["KITOPS", "MODELPACK", "content_of", "below_models", "tar_with", "entry_of", "image_layout", "push_image",
-           "push_layers", "push_archive", "push_directory", "layers_of"]
+           "push_layers", "push_archive", "push_archives", "push_directory", "layers_of"]
