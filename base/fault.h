@@ -68,6 +68,9 @@ inline constexpr std::array kFaultPoints = {
     std::string_view("quarantine.marked"),
     std::string_view("quarantine.recorded"),
     std::string_view("quarantine.dropped"),
+    // store: which files a layer holds
+    std::string_view("layer.written"),
+    std::string_view("layer.renamed"),
     // store: how far the scrub is
     std::string_view("scrub.written"),
     std::string_view("scrub.recorded"),
@@ -80,6 +83,11 @@ inline constexpr std::array kFaultPoints = {
     std::string_view("fill.hashed"),
     std::string_view("fill.file_done"),
     std::string_view("fill.snapshot_filled"),
+    // fill: layers that are read whole
+    std::string_view("unpack.first_file"),
+    std::string_view("unpack.staged"),
+    std::string_view("unpack.recorded"),
+    std::string_view("unpack.committed"),
 };
 
 /// The name of a fault point, checked when compiled.

@@ -140,6 +140,11 @@ std::string Listing::SnapshotId() const {
     hasher.Add(IdentityKindName(file.identity.kind));
     hasher.Add(file.identity.value);
   }
+  for (const PackedLayer& layer : packed) {
+    hasher.Add(layer.digest);
+    hasher.Add(layer.diff_id);
+    hasher.Add(layer.prefix);
+  }
   return hasher.FinishHex();
 }
 

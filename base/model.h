@@ -8,6 +8,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/packed_layer.h"
 #include "base/units.h"
 
 namespace weighhouse {
@@ -131,7 +132,11 @@ struct Listing {
   bool anonymous = false;
   /// Sorted by path.
   std::vector<ListedFile> files;
+  /// Layers, the lowest first, whose files aren't among `files` yet: what they are shows when the
+  /// layers have been read.
+  std::vector<PackedLayer> packed = {};
 
+  /// Of `files`.
   Bytes TotalBytes() const;
   /// The snapshot's id: 64 hex digits of a digest over {origin, revision, [path, size, identity]}.
   std::string SnapshotId() const;

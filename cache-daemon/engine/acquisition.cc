@@ -32,7 +32,10 @@ void Acquisition::Start() {
 void Acquisition::Run(Step (Acquisition::*step)()) {
   // Its caller left while it waited for its turn: the next call does it again.
   if (observer_.expired()) return finished_(shared_from_this());
-  Step outcome = (this->*step)();
+  Go((this->*step)());
+}
+
+void Acquisition::Go(Step outcome) {
   if (!outcome) return Finish(std::unexpected(std::move(outcome).error()));
   if (*outcome) Finish(std::move(**outcome));
 }
@@ -57,10 +60,36 @@ Acquisition::Step Acquisition::Resolve() {
   if (request_.layout == Layout::kHub && resolved.listing.repository.empty()) {
     return Fail(Code::kInvalidArgument, "layout hub needs a Hugging Face model: use layout files");
   }
+  revision_ = resolved.listing.revision;
+  served_from_ = resolved.served_from;
+  if (resolved.listing.packed.empty()) return Hold(std::move(resolved));
+  ReadLayers(std::move(resolved));
+  return std::nullopt;
+}
+
+void Acquisition::ReadLayers(Resolved resolved) {
+  if (!request_.lease_id.empty()) {
+    // Its room is what the layers' files take, until their snapshot is known.
+    parts_.store.ArriveForHold(request_.holder.volume_id, resolved.listing.SnapshotId());
+  }
+  std::shared_ptr<source::Source> source = resolved.source;
+  auto done = [weak = weak_from_this(), source](const Result<fill::LayersRead>& read) {
+    std::shared_ptr<Acquisition> self = weak.lock();
+    if (!self) return;  // its caller left: the next call finds what was read
+    self->parts_.resolvers.Post([self, source, read] {
+      if (!read) return self->Finish(std::unexpected(read.error()));
+      self->bytes_fetched_ = read->bytes_fetched;
+      self->Go(self->Hold({.listing = read->listing, .source = source}));
+    });
+  };
+  parts_.filler.ReadLayers(LayersOf(parts_, asked_, request_.credentials, std::move(resolved),
+                                    fill::FillPriority::kWaitedFor),
+                           weak_from_this(), std::move(done));
+}
+
+Acquisition::Step Acquisition::Hold(Resolved resolved) {
   store::Snapshot snapshot = TRY(parts_.store.BeginSnapshot(resolved.listing));
   snapshot_id_ = snapshot.id;
-  revision_ = snapshot.revision;
-  served_from_ = resolved.served_from;
   // Where the tree is made already, one lease on it will do. Else it holds the snapshot until then.
   std::optional<std::string> tree =
       parts_.store.FindTree(snapshot.id, request_.layout, request_.model.RevisionOrDefault());
@@ -86,7 +115,8 @@ Acquisition::Step Acquisition::Resolve() {
                          .listing = std::move(resolved.listing),
                          .credentials = request_.credentials,
                          .source = std::move(resolved.source),
-                         .priority = fill::FillPriority::kWaitedFor};
+                         .priority = fill::FillPriority::kWaitedFor,
+                         .fetched_before = bytes_fetched_};
   parts_.filler.Fill(std::move(fill), weak_from_this());
   return std::nullopt;
 }

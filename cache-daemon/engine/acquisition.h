@@ -35,8 +35,14 @@ class Acquisition final : public fill::FillObserver,
   using Step = Result<std::optional<AcquiredTree>>;  // nothing: it goes on elsewhere
 
   void Run(Step (Acquisition::*step)());
+  /// Ends with what a step came to, if it is the end.
+  void Go(Step outcome);
   Step Begin();
   Step Resolve();
+  /// Has the layers read that don't tell yet which files the model has; goes on in Hold.
+  void ReadLayers(Resolved resolved);
+  /// Takes the lease on what the model is now, and has it filled.
+  Step Hold(Resolved resolved);
   Result<std::optional<AcquiredTree>> FromOwnLease();
   Result<AcquiredTree> ReadyTree(const store::Snapshot& snapshot);
   bool IsComplete(const std::string& snapshot_id) const;

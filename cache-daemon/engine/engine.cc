@@ -17,11 +17,11 @@
 #include "cache-daemon/engine/holds.h"
 #include "cache-daemon/engine/lease_gate.h"
 #include "cache-daemon/engine/lease_policy.h"
+#include "cache-daemon/engine/prefetches.h"
 #include "cache-daemon/engine/source_answers.h"
 #include "cache-daemon/engine/upkeep.h"
 #include "cache-daemon/engine/volumes.h"
 #include "cache-daemon/io/buffer_pool.h"
-#include "cache-daemon/source/time_limit.h"
 
 namespace weighhouse {
 namespace {
@@ -143,6 +143,7 @@ class EngineImpl final : public Engine {
   std::unique_ptr<Upkeep> upkeep_;
   std::shared_ptr<Holds> holds_;            // shared: its timers refer to it
   std::shared_ptr<SourceAnswers> answers_;  // shared: its jobs refer to it
+  std::unique_ptr<Prefetches> prefetches_;
   std::unique_ptr<Volumes> volumes_;
 
   Mutex mutex_;
@@ -197,7 +198,8 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
   holds_ = std::make_shared<Holds>(*store_, clock_, std::move(run_after), options.hold_timeout);
   holds_->Start();
   answers_ = std::make_shared<SourceAnswers>(Parts(), *askers_);
-  volumes_ = std::make_unique<Volumes>(Parts(), *holds_, *answers_);
+  prefetches_ = std::make_unique<Prefetches>(Parts());
+  volumes_ = std::make_unique<Volumes>(Parts(), *holds_, *answers_, *prefetches_);
   return {};
 }
 
@@ -289,18 +291,7 @@ Result<> EngineImpl::Recreate(const SyncRequest::Live& live,
 Result<std::string> EngineImpl::Prefetch(const ModelReference& model,
                                          const Credentials& credentials) {
   Resolved resolved = TRY(ResolveModel(Parts(), model, {.credentials = credentials}));
-  store::Snapshot snapshot = TRY(store_->BeginSnapshot(resolved.listing));
-  TRY(store_->RecordReference(
-      {.fingerprint = model.Fingerprint(), .text = model.ToString(), .snapshot_id = snapshot.id}));
-  if (snapshot.complete) return snapshot.id;
-  fill::FillRequest fill{.snapshot_id = snapshot.id,
-                         .reference = model,
-                         .listing = std::move(resolved.listing),
-                         .credentials = credentials,
-                         .source = std::move(resolved.source),
-                         .priority = fill::FillPriority::kPrefetch};
-  filler_->Fill(std::move(fill), {});
-  return snapshot.id;
+  return prefetches_->Begin(model, credentials, std::move(resolved), {});
 }
 
 std::vector<SnapshotView> EngineImpl::List() const {
@@ -327,7 +318,14 @@ std::vector<SnapshotView> EngineImpl::List() const {
 Result<StatView> EngineImpl::Stat(const ModelReference& model, const Credentials& credentials) {
   std::shared_ptr<source::Source> source = TRY(sources_->For(model));
   StatView view;
-  view.listing = TRY(source::ResolveInTime(*source, model, credentials, stop_.get_token()));
+  view.listing = TRY(ListFiles(Parts(), *source, model, credentials));
+  if (!view.listing.packed.empty()) {
+    return Fail(
+        Code::kFailedPrecondition,
+        fmt::format("{}: which files it has shows when its {} packed layers have been read: "
+                    "pull or prefetch it once",
+                    model.ToString(), view.listing.packed.size()));
+  }
   Listing selected = TRY(sources_->Select(view.listing, model));
   view.snapshot_id = selected.SnapshotId();
   std::set<std::string> chosen;

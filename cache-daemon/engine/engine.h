@@ -33,7 +33,7 @@ struct EngineOptions {
   fill::FillerOptions fill;
   source::TransportOptions transport;
   io::IoEngineChoice write_engine = io::IoEngineChoice::kAuto;
-  Bytes buffer_bytes = 128 * kMiB;       ///< what is read back from the disk takes 16 MiB beside it
+  Bytes buffer_bytes = 128 * kMiB;  ///< what is read back from the disk takes 16 MiB beside it
   RightsOptions rights;
   std::string hub_endpoint;              ///< empty: HF_ENDPOINT, else https://huggingface.co
   std::vector<std::string> hub_mirrors;  ///< these and the next two: as SourceOptions'
@@ -245,7 +245,8 @@ class Engine {
   virtual void Acquire(AcquireRequest request, std::weak_ptr<AcquireObserver> observer) = 0;
   virtual Result<> Release(const std::string& lease_id) = 0;
   virtual Result<SyncOutcome> SyncLeases(const SyncRequest& request) = 0;
-  /// Blocks while the source is asked; returns the snapshot's id once its fill has begun.
+  /// Blocks while the source is asked; returns the snapshot's id once its fill has begun, or
+  /// nothing where only layers that are read now tell which files it has.
   virtual Result<std::string> Prefetch(const ModelReference& model,
                                        const Credentials& credentials) = 0;
   /// Keeps room for a volume until the first Acquire with a lease for it that succeeds,

@@ -8,7 +8,6 @@
 #include <spdlog/spdlog.h>
 
 #include "base/web_reference.h"
-#include "cache-daemon/source/time_limit.h"
 
 namespace weighhouse {
 namespace {
@@ -139,7 +138,7 @@ Result<bool> FillResumer::Begin(const Model& model) {
   std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(model.snapshot_id);
   if (!snapshot || snapshot->complete) return false;  // evicted, or filled by a publish
   std::shared_ptr<source::Source> source = TRY(parts_.sources.For(model.reference));
-  Listing now = TRY(source::ResolveInTime(*source, model.reference, {}, parts_.stop));
+  Listing now = TRY(ListFiles(parts_, *source, model.reference, {}));
   Listing known = ListingOf(*snapshot);
   if (!StillLists(now, known)) {
     return Fail(Code::kFailedPrecondition, "its source lists other files now");

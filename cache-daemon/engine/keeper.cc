@@ -6,8 +6,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include "cache-daemon/source/time_limit.h"
-
 namespace weighhouse {
 
 /// Brings the end of a fill, which may not be worked on where it is heard of.
@@ -154,7 +152,9 @@ Result<> Keeper::Begin(const Attempt& attempt) {
   if (HoldsWhatNeverMoves(attempt)) return {};
   const ModelReference& reference = attempt.reference;
   std::shared_ptr<source::Source> source = TRY(parts_.sources.For(reference));
-  Listing all = TRY(source::ResolveInTime(*source, reference, {}, parts_.stop));
+  Listing all = TRY(ListFiles(parts_, *source, reference, {}));
+  if (!all.packed.empty())
+    return ReadLayers(attempt, {.listing = std::move(all), .source = source});
   Listing listing = TRY(parts_.sources.Select(all, reference));
   std::shared_ptr<Watch> watch = Want(attempt, listing.SnapshotId());
   if (!watch) return {};
@@ -169,6 +169,24 @@ Result<> Keeper::Begin(const Attempt& attempt) {
                       .source = std::move(source),
                       .priority = fill::FillPriority::kPrefetch},
                      watch);
+  return {};
+}
+
+Result<> Keeper::ReadLayers(const Attempt& attempt, Resolved resolved) {
+  // What it takes is kept from its first byte on.
+  std::shared_ptr<Watch> watch = Want(attempt, resolved.listing.SnapshotId());
+  if (!watch) return {};
+  auto done = [weak = weak_from_this(), attempt](const Result<fill::LayersRead>& read) {
+    std::shared_ptr<Keeper> keeper = weak.lock();
+    if (!keeper) return;
+    keeper->parts_.resolvers.Post([keeper, attempt, read] {
+      Result<> begun = read ? keeper->Begin(attempt) : std::unexpected(read.error());
+      if (!begun) keeper->Failed(attempt, begun.error());
+    });
+  };
+  parts_.filler.ReadLayers(
+      LayersOf(parts_, attempt.reference, {}, std::move(resolved), fill::FillPriority::kPrefetch),
+      {}, std::move(done));
   return {};
 }
 

@@ -75,6 +75,8 @@ class Keeper final : public std::enable_shared_from_this<Keeper> {
 
   void PostNext();
   void Next() EXCLUDES(mutex_);
+  /// Has layers read that tell which files the model has, and begins again then.
+  Result<> ReadLayers(const Attempt& attempt, Resolved resolved);
   Result<> Begin(const Attempt& attempt) EXCLUDES(mutex_);
   /// Settles a model of a commit that is complete here: there is nothing to ask.
   bool HoldsWhatNeverMoves(const Attempt& attempt) EXCLUDES(mutex_);

@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "cache-daemon/fill/layers/whole_listing.h"
 #include "cache-daemon/source/time_limit.h"
 
 namespace weighhouse {
@@ -51,11 +52,31 @@ Result<Listing> AskSource(const EngineParts& parts, source::Source& source,
     if (cached) may_read = TRY(source.MayRead(model, caller.credentials, parts.stop));
     if (may_read) return *std::move(cached);
   }
-  Listing listing = TRY(source::ResolveInTime(source, model, caller.credentials, parts.stop));
+  Listing listing = TRY(ListFiles(parts, source, model, caller.credentials));
+  if (!listing.packed.empty()) return listing;
   return parts.sources.Select(listing, model);
 }
 
 }  // namespace
+
+Result<Listing> ListFiles(const EngineParts& parts, source::Source& source,
+                          const ModelReference& model, const Credentials& credentials) {
+  Listing listing = TRY(source::ResolveInTime(source, model, credentials, parts.stop));
+  return fill::WithLayers(parts.store, std::move(listing));
+}
+
+fill::LayerRequest LayersOf(const EngineParts& parts, const ModelReference& model,
+                            const Credentials& credentials, Resolved resolved,
+                            fill::FillPriority priority) {
+  return {.reference = model,
+          .listing = std::move(resolved.listing),
+          .credentials = credentials,
+          .source = std::move(resolved.source),
+          .priority = priority,
+          .choose = [&sources = parts.sources, model](const Listing& whole) {
+            return sources.Select(whole, model);
+          }};
+}
 
 std::optional<store::Snapshot> LastSnapshotOf(const EngineParts& parts,
                                               const source::Source& source,
@@ -83,7 +104,8 @@ Result<std::optional<Resolved>> ResolveUnasked(const EngineParts& parts,
                                                const ModelReference& model, const Caller& caller) {
   std::shared_ptr<source::Source> source = TRY(parts.sources.For(model));
   if (!model.IsCommit(model.revision)) return std::nullopt;
-  std::optional<store::Snapshot> known = CompleteSnapshotOf(parts, *source, model, caller.credentials);
+  std::optional<store::Snapshot> known =
+      CompleteSnapshotOf(parts, *source, model, caller.credentials);
   if (!known || !parts.rights.MayHaveUnasked(*known, model, caller)) return std::nullopt;
   std::optional<Listing> cached = TRY(WholeListingOf(parts, *known));
   if (!cached) return std::nullopt;
@@ -95,7 +117,8 @@ Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& mo
   std::optional<Resolved> unasked = TRY(ResolveUnasked(parts, model, caller));
   if (unasked) return *std::move(unasked);
   std::shared_ptr<source::Source> source = TRY(parts.sources.For(model));
-  std::optional<store::Snapshot> known = CompleteSnapshotOf(parts, *source, model, caller.credentials);
+  std::optional<store::Snapshot> known =
+      CompleteSnapshotOf(parts, *source, model, caller.credentials);
   auto asked = parts.clock.Steady();
   Result<Listing> listing = AskSource(parts, *source, model, caller, known);
   if (listing) {

@@ -30,7 +30,9 @@ struct EngineParts {
 
 /// What a reference means now, as far as this caller may know it.
 struct Resolved {
-  Listing listing;  ///< the selected files
+  /// The selected files. Where it has `packed` layers, all files that are known before those have
+  /// been read.
+  Listing listing;
   std::shared_ptr<source::Source> source;
   AcquiredTree::ServedFrom served_from = AcquiredTree::ServedFrom::kSource;
 };
@@ -47,6 +49,16 @@ Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& mo
 /// The answers of ResolveModel for which nobody need be asked. Nothing: its source must be.
 Result<std::optional<Resolved>> ResolveUnasked(const EngineParts& parts,
                                                const ModelReference& model, const Caller& caller);
+
+/// What `source` lists, with the files of layers that the store knows (fill::WithLayers): all of
+/// it, where nothing is `packed`.
+Result<Listing> ListFiles(const EngineParts& parts, source::Source& source,
+                          const ModelReference& model, const Credentials& credentials);
+
+/// What reads the `packed` layers of `resolved`.
+fill::LayerRequest LayersOf(const EngineParts& parts, const ModelReference& model,
+                            const Credentials& credentials, Resolved resolved,
+                            fill::FillPriority priority);
 
 /// The snapshot that `model` last meant, to whomever asked for the same origin by that name: a
 /// secret may name a service of its tenant's own, and a Hub of another address may have other

@@ -12,6 +12,9 @@ Bytes SizeOf(const Listing& listing) {
   for (const ListedFile& file : listing.files) {
     bytes += sizeof(file) + file.path.size() + file.identity.value.size();
   }
+  for (const PackedLayer& layer : listing.packed) {
+    bytes += sizeof(layer) + layer.digest.size() + layer.diff_id.size() + layer.prefix.size();
+  }
   return bytes;
 }
 

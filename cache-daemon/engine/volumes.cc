@@ -91,7 +91,7 @@ Result<store::VolumeRecord> Volumes::CreateNew(const VolumeRequest& request) {
                              .capacity_bytes = request.required_bytes,
                              .created = parts_.clock.Now()};
   if (meaning.listing) {
-    record.model_bytes = meaning.listing->TotalBytes();
+    if (!meaning.IsPacked()) record.model_bytes = meaning.listing->TotalBytes();
     record.capacity_bytes = std::max(record.capacity_bytes, record.model_bytes);
     bool has_commit = request.model.IsCommit(meaning.listing->revision);
     if (meaning.source && has_commit) record.commit = meaning.listing->revision;
@@ -107,7 +107,9 @@ Result<store::VolumeRecord> Volumes::CreateNew(const VolumeRequest& request) {
   for (int tries = 0; tries < kTries && !promised; ++tries) {
     if (promised.error().code != Code::kAborted) break;
     if (tries > 0 && parts_.clock.Steady() >= request.deadline) break;
-    promised = meaning.listing ? Promise(request, meaning, record) : PromiseBytes(request, record);
+    promised = meaning.IsPacked() ? PromisePacked(request, meaning, record)
+               : meaning.listing  ? Promise(request, meaning, record)
+                                  : PromiseBytes(request, request.required_bytes, record);
   }
   if (promised) return record;
   return std::unexpected(NoRoomHere(std::move(promised).error()));
@@ -175,15 +177,42 @@ std::optional<Volumes::Meaning> Volumes::Known(const ModelReference& model,
 }
 
 Result<> Volumes::CheckCached(const Meaning& meaning) const {
-  if (!meaning.listing) return NotCached();
+  if (!meaning.listing || meaning.IsPacked()) return NotCached();
   store::ListingFit fit = TRY(parts_.store.FitOf(*meaning.listing));
   if (!fit.cached) return NotCached();
   return {};
 }
 
-Result<> Volumes::PromiseBytes(const VolumeRequest& request, const store::VolumeRecord& record) {
+Result<> Volumes::PromisePacked(const VolumeRequest& request, const Meaning& meaning,
+                                const store::VolumeRecord& record) {
+  Bytes bytes = std::max(request.required_bytes, meaning.listing->TotalBytes());
+  Bytes packed = 0;
+  for (const PackedLayer& layer : meaning.listing->packed)
+    packed += std::min(layer.size, kMostBytes);
+  TRY(PromiseBytes(request, std::max(bytes, packed), record));
+  if (!meaning.source) return {};
+  store::Store& store = parts_.store;
+  store.ArriveForHold(request.volume_id, meaning.listing->SnapshotId());
+  // From then on the hold keeps the snapshot, and its publish finds it at the commit.
+  auto known = [&store, volume_id = request.volume_id,
+                pinned = AtCommit(request, record)](const std::string& snapshot_id) {
+    store.ArriveForHold(volume_id, snapshot_id);
+    Result<> named = store.RecordReference({.fingerprint = pinned.Fingerprint(),
+                                            .text = pinned.ToString(),
+                                            .snapshot_id = snapshot_id});
+    if (!named) spdlog::warn("volume {}: {}", Printable(volume_id), named.error().message);
+  };
+  Result<std::string> begun =
+      prefetches_.Begin(request.model, request.credentials,
+                        {.listing = *meaning.listing, .source = meaning.source}, std::move(known));
+  if (!begun) spdlog::warn("volume {}: {}", Printable(request.volume_id), begun.error().message);
+  return {};
+}
+
+Result<> Volumes::PromiseBytes(const VolumeRequest& request, Bytes bytes,
+                               const store::VolumeRecord& record) {
   TRY(Hold({.volume_id = request.volume_id,
-            .bytes = std::min(request.required_bytes, kMostBytes),
+            .bytes = std::min(bytes, kMostBytes),
             .model = record.model,
             .request_fingerprint = request.request_digest}));
   Result<> recorded = parts_.store.RecordVolume(record);
@@ -312,7 +341,8 @@ Result<ModelFit> Volumes::FitOf(const FitRequest& request) {
   if (!parts_.sources.For(request.model)) return ModelFit();
   answers_.Refresh(request.model);
   std::optional<Meaning> known = Known(request.model, {}, "");
-  if (!known) return ModelFit();
+  // By its packed layers alone nobody can say what it takes.
+  if (!known || known->IsPacked()) return ModelFit();
   store::ListingFit fit = TRY(parts_.store.FitOf(*known->listing));
   return ModelFit{.known = true,
                   .fits = fit.fits && (fit.cached || !request.cached_only),

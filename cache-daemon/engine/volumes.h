@@ -8,6 +8,7 @@
 #include "base/mutex.h"
 #include "cache-daemon/engine/acquisition.h"
 #include "cache-daemon/engine/holds.h"
+#include "cache-daemon/engine/prefetches.h"
 #include "cache-daemon/engine/source_answers.h"
 
 namespace weighhouse {
@@ -18,8 +19,8 @@ namespace weighhouse {
 class Volumes {
  public:
   /// All outlive it.
-  Volumes(const EngineParts& parts, Holds& holds, SourceAnswers& answers)
-      : parts_(parts), holds_(holds), answers_(answers) {}
+  Volumes(const EngineParts& parts, Holds& holds, SourceAnswers& answers, Prefetches& prefetches)
+      : parts_(parts), holds_(holds), answers_(answers), prefetches_(prefetches) {}
 
   Result<store::VolumeRecord> Create(const VolumeRequest& request) EXCLUDES(mutex_);
   Result<> Delete(const std::string& volume_id) EXCLUDES(mutex_);
@@ -32,6 +33,9 @@ class Volumes {
     std::optional<Listing> listing;  ///< nothing: room for the bytes asked for is kept
     /// The caller may have it: its commit is told, and it is fetched.
     std::shared_ptr<source::Source> source;
+
+    /// What its layers hold, and so what it takes, shows when they have been read.
+    bool IsPacked() const { return listing && !listing->packed.empty(); }
   };
   class Turn;
 
@@ -45,7 +49,11 @@ class Volumes {
   /// promised.
   Result<> Promise(const VolumeRequest& request, const Meaning& meaning,
                    const store::VolumeRecord& record);
-  Result<> PromiseBytes(const VolumeRequest& request, const store::VolumeRecord& record);
+  Result<> PromiseBytes(const VolumeRequest& request, Bytes bytes,
+                        const store::VolumeRecord& record);
+  /// Promises as much as what is packed takes at least, and has it read.
+  Result<> PromisePacked(const VolumeRequest& request, const Meaning& meaning,
+                         const store::VolumeRecord& record);
   Result<> HoldAndRecord(const VolumeRequest& request, const store::Snapshot& snapshot,
                          const store::VolumeRecord& record);
   /// What comes after the record: has the references mean the snapshot, in their order, and its
@@ -66,6 +74,7 @@ class Volumes {
   const EngineParts parts_;
   Holds& holds_;
   SourceAnswers& answers_;
+  Prefetches& prefetches_;
   Mutex mutex_;
   std::set<std::string> busy_ GUARDED_BY(mutex_);  // volumes that are being created or deleted
 };

@@ -6,6 +6,7 @@
 
 #include "cache-daemon/fill/file_assembly.h"
 #include "cache-daemon/fill/fill_scheduler.h"
+#include "cache-daemon/fill/layers/layer_reads.h"
 #include "cache-daemon/fill/warmer.h"
 
 namespace weighhouse::fill {
@@ -17,7 +18,11 @@ class FillerImpl final : public Filler {
       : context_(std::make_shared<FillContext>(options, parts)),
         hashes_(std::make_unique<HashQueue>(options.hash_threads)),
         workers_(std::make_unique<WorkerPool>("fill", static_cast<int>(options.max_active_files))),
-        scheduler_(std::make_shared<FillScheduler>(context_)) {
+        scheduler_(std::make_shared<FillScheduler>(context_)),
+        layers_(std::make_unique<LayerReads>(
+            context_, [this](FillRequest request, std::weak_ptr<FillObserver> observer) {
+              Join(std::move(request), std::move(observer));
+            })) {
     context_->hashes = hashes_.get();
     context_->workers = workers_.get();
     if (options.warm) warmer_ = std::make_unique<Warmer>(parts.store);
@@ -29,6 +34,7 @@ class FillerImpl final : public Filler {
 
   ~FillerImpl() override {
     context_->stop.request_stop();
+    layers_.reset();
     std::vector<std::shared_ptr<StagedFile>> staged;
     RunOnLoop([&] {
       for (const std::weak_ptr<FileAssembly>& weak : context_->assemblies) {
@@ -48,11 +54,12 @@ class FillerImpl final : public Filler {
   }
 
   void Fill(FillRequest request, std::weak_ptr<FillObserver> observer) override {
-    auto shared = std::make_shared<FillRequest>(std::move(request));
-    context_->parts.transport.Post(
-        [scheduler = scheduler_, shared, observer = std::move(observer)]() mutable {
-          scheduler->Join(std::move(*shared), std::move(observer));
-        });
+    layers_->Fill(std::move(request), std::move(observer));
+  }
+
+  void ReadLayers(LayerRequest request, std::weak_ptr<FillObserver> observer,
+                  LayersDone done) override {
+    layers_->Read(std::move(request), std::move(observer), std::move(done));
   }
 
   void Reconfigure(const FillerOptions& options) override {
@@ -67,16 +74,24 @@ class FillerImpl final : public Filler {
   }
 
   Activity CurrentActivity() const override {
-    return {.fills = scheduler_->FillCount(),
+    return {.fills = scheduler_->FillCount() + layers_->FlightCount(),
             .bytes_fetched = context_->bytes_fetched.load(std::memory_order_relaxed),
             .hosts = scheduler_->Hosts()};
   }
 
   std::optional<FillProgress> ProgressOf(const std::string& snapshot_id) const override {
-    return scheduler_->ProgressOf(snapshot_id);
+    std::optional<FillProgress> filling = scheduler_->ProgressOf(snapshot_id);
+    return filling ? filling : layers_->ProgressOf(snapshot_id);
   }
 
  private:
+  void Join(FillRequest request, std::weak_ptr<FillObserver> observer) {
+    auto shared = std::make_shared<FillRequest>(std::move(request));
+    context_->parts.transport.Post(
+        [scheduler = scheduler_, shared, observer = std::move(observer)]() mutable {
+          scheduler->Join(std::move(*shared), std::move(observer));
+        });
+  }
   void RunOnLoop(const std::function<void()>& task) {
     std::promise<void> done;
     context_->parts.transport.Post([&] {
@@ -91,6 +106,7 @@ class FillerImpl final : public Filler {
   std::unique_ptr<WorkerPool> workers_;
   std::unique_ptr<Warmer> warmer_;                  // null: nothing is warmed
   const std::shared_ptr<FillScheduler> scheduler_;  // shared: timers and workers keep it
+  std::unique_ptr<LayerReads> layers_;
 };
 
 }  // namespace

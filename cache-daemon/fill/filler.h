@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/model.h"
+#include "cache-daemon/fill/layer_request.h"
 #include "cache-daemon/io/buffer_pool.h"
 #include "cache-daemon/io/io_engine.h"
 #include "cache-daemon/metrics/cache_metrics.h"
@@ -16,9 +17,6 @@
 #include "cache-daemon/store/store.h"
 
 namespace weighhouse::fill {
-
-/// Fills that somebody waits for go before those that nobody does.
-enum class FillPriority { kPrefetch, kWaitedFor };
 
 /// The connections to one host.
 struct HostConnections {
@@ -88,6 +86,7 @@ struct FillRequest {
       source;  ///< shared with the engine: a fill outlives the call that began it
   /// Of the fill that it starts; joining one can only raise it.
   FillPriority priority = FillPriority::kWaitedFor;
+  Bytes fetched_before = 0;  ///< for this snapshot, by the reading of its layers
 
   metrics::SourceKind source_kind() const { return metrics::SourceKindOf(reference.Scheme()); }
 };
@@ -113,6 +112,13 @@ class Filler {
   /// Starts or joins the fill of a snapshot that BeginSnapshot recorded. The observer is called
   /// while it lives.
   virtual void Fill(FillRequest request, std::weak_ptr<FillObserver> observer) = 0;
+  /// Reads layers, as far as the store doesn't know what they hold: writes that down, has the
+  /// snapshot begun that they turn out to be, and their files committed to it (not those of other
+  /// layers, which are Fill's). Single flight: each layer is read once at a time. It goes on
+  /// without those who asked; the observer, which hears nothing but its progress, is called while
+  /// it lives.
+  virtual void ReadLayers(LayerRequest request, std::weak_ptr<FillObserver> observer,
+                          LayersDone done) = 0;
   /// Takes over what can change while it runs: connections, connections_per_host, bandwidth_limit
   /// and warm. One call at a time.
   virtual void Reconfigure(const FillerOptions& options) = 0;

@@ -7,7 +7,10 @@ namespace weighhouse::fill {
 
 SnapshotFill::SnapshotFill(std::shared_ptr<const FillRequest> request,
                            std::chrono::steady_clock::time_point begun)
-    : requests_{std::move(request)}, begun_(begun), priority_(requests_.front()->priority) {}
+    : requests_{std::move(request)},
+      begun_(begun),
+      priority_(requests_.front()->priority),
+      bytes_fetched_(requests_.front()->fetched_before) {}
 
 bool SnapshotFill::AddRequest(std::shared_ptr<const FillRequest> request) {
   bool known = std::ranges::any_of(requests_, [&](const auto& other) {

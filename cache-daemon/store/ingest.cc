@@ -196,6 +196,13 @@ Result<> StagedIngest::Commit(const std::string& snapshot_id, const FileIdentity
   return {};
 }
 
+Result<> StagedIngest::Seal() {
+  if (step_ != Step::kWriting) return {};
+  TRY(SyncStaged());
+  file_.fd.reset();
+  return {};
+}
+
 Result<> StagedIngest::SyncStaged() {
   io::Filesystem& filesystem = store_.filesystem_;
   TRY(filesystem.Truncate(fd(), size_, path_));

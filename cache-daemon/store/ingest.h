@@ -36,6 +36,7 @@ class StagedIngest final : public Ingest {
   Result<Bytes> ShareBlocks(int from) override;
   Result<> RecordDurable(const std::vector<ByteRange>& written) override;
   void Discard() override { discarded_ = true; }
+  Result<> Seal() override;
   Result<> Commit(const std::string& snapshot_id, const FileIdentity& identity, Bytes size,
                   const Digest& sha256) override;
 

@@ -340,6 +340,7 @@ void Recovery::DropStrayLeases() {
 }
 
 Result<> Recovery::ReadReferences() {
+  TRY(TidyNames(filesystem_, layout_.LayersDirectory()));
   return ReadEach(layout_.ReferencesDirectory(), ".json", ParseReference,
                   [&](const std::string& id, const ReferenceRecord& reference) {
                     if (records_.contains(reference.snapshot_id)) {

@@ -184,6 +184,7 @@ Result<> EnsureDirectories(io::Filesystem& filesystem, const RootLayout& layout)
                                   layout.IngestsDirectory(),
                                   layout.SnapshotsDirectory(),
                                   layout.ReferencesDirectory(),
+                                  layout.LayersDirectory(),
                                   layout.Absolute(RootLayout::kFilesTrees),
                                   layout.Absolute(RootLayout::kHubTrees),
                                   layout.LeasesDirectory(),

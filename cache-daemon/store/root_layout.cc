@@ -56,6 +56,10 @@ std::string RootLayout::Reference(const std::string& fingerprint) const {
   return fmt::format("{}/{}.json", ReferencesDirectory(), fingerprint);
 }
 
+std::string RootLayout::Layer(const std::string& id) const {
+  return fmt::format("{}/{}.json", LayersDirectory(), id);
+}
+
 std::string RootLayout::Hold(const std::string& id) const {
   return fmt::format("{}/{}.json", HoldsDirectory(), id);
 }

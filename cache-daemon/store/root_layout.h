@@ -45,6 +45,9 @@ class RootLayout {
   std::string ReferencesDirectory() const { return Absolute("references"); }
   std::string Reference(const std::string& fingerprint) const;
 
+  std::string LayersDirectory() const { return Absolute("layers"); }
+  std::string Layer(const std::string& id) const;
+
   std::string LeasesDirectory() const { return Absolute("leases"); }
   std::string Lease(const std::string& id) const { return Absolute("leases/" + id); }
 

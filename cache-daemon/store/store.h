@@ -15,6 +15,7 @@
 #include "cache-daemon/metrics/cache_metrics.h"
 #include "cache-daemon/store/grant_record.h"
 #include "cache-daemon/store/hold_record.h"
+#include "cache-daemon/store/layer_record.h"
 #include "cache-daemon/store/scrub_state.h"
 #include "cache-daemon/store/volume_record.h"
 
@@ -154,6 +155,10 @@ class Ingest {
   /// The staged bytes are wrong: nothing of them may be resumed, they go with this object. Nothing
   /// more is recorded.
   virtual void Discard() = 0;
+  /// All bytes are written: cuts the file to its size, makes it read-only and syncs it, and closes
+  /// it. Commit, which else does that, may follow; nothing is written or recorded any more. So that
+  /// many can wait for their commit.
+  virtual Result<> Seal() = 0;
   /// Publishes the bytes as the blob `sha256`, which the caller computed over all of them and
   /// checked against the file's identity; records that `snapshot_id`'s files with this identity are
   /// that blob. Durable when it returns. If the blob is there already, ours is dropped.
@@ -282,6 +287,17 @@ class Store {
   virtual Result<> RecordReference(const ReferenceRecord& record) = 0;
   virtual std::optional<ReferenceRecord> FindReference(const std::string& fingerprint) const = 0;
   virtual std::vector<ReferenceRecord> References() const = 0;
+
+  // Layers
+  /// Takes down which files a layer holds, which has proved to be what its digest, and the diff_id
+  /// that was given for it, name; durable when it returns. `origin` is whose it is. The ones that
+  /// were recorded longest ago are forgotten where there are too many.
+  virtual Result<> RecordLayer(const LayerOrigin& origin, const LayerRecord& record) = 0;
+  /// What was recorded of the layer as `origin` or a public one had it. Nothing: none, one that
+  /// can't be read, or another diff_id. It grants nothing: ask for layers of manifests only that
+  /// the caller was served.
+  virtual std::optional<LayerRecord> FindLayer(const LayerOrigin& origin,
+                                               const PackedLayer& layer) const = 0;
 
   // Grants
   /// Takes down that a credential may use an origin, as the origin's source just said; durable when

@@ -87,6 +87,10 @@ class StoreImpl final : public Store {
   std::optional<ReferenceRecord> FindReference(const std::string& fingerprint) const override;
   std::vector<ReferenceRecord> References() const override;
 
+  Result<> RecordLayer(const LayerOrigin& origin, const LayerRecord& record) override;
+  std::optional<LayerRecord> FindLayer(const LayerOrigin& origin,
+                                       const PackedLayer& layer) const override;
+
   Result<> RecordGrant(const GrantUse& use) override;
   std::optional<std::chrono::steady_clock::time_point> GrantAsked(
       const std::string& origin, std::string_view credential) const override;

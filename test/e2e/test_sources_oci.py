@@ -269,16 +269,12 @@ def test_a_tar_whose_surroundings_lie_is_never_shown(registry: Registry, daemon:
 
 
 def test_what_is_not_served_says_so(registry: Registry, daemon: CacheDaemon, models: Path) -> None:
-    registry.oras("push", f"{registry.address}/tar/dir:v1", ".", cwd=models / "acme/tiny")
-    code, message = refusal(daemon, f"oci://{registry.address}/tar/dir:v1")
-    assert code == Code.UNIMPLEMENTED and "raw layers" in message
-    layout = Layout(workspace.directory() / "several-layout")
-    files = {path: (models / "acme/tiny" / path).read_bytes() for path in files_of(models / "acme/tiny")}
-    layer = layout.add(tar_of(files), f"{KITOPS}.model.v1.tar")
-    layout.tag(layout.manifest(f"{KITOPS}.config.v1+json", b"{}", [layer]))
-    registry.push_layout("tar/several:v1", layout)
-    code, message = refusal(daemon, f"oci://{registry.address}/tar/several:v1")
-    assert code == Code.UNIMPLEMENTED and "several files" in message
+    layout = Layout(workspace.directory() / "nameless-layout")
+    layer = layout.add((models / "acme/tiny/config.json").read_bytes(), f"{MODELPACK}.doc.v1.raw")
+    layout.tag(layout.manifest(f"{MODELPACK}.config.v1+json", b"{}", [layer]))
+    registry.push_layout("raw/nameless:v1", layout)
+    code, message = refusal(daemon, f"oci://{registry.address}/raw/nameless:v1")
+    assert code == Code.INVALID_ARGUMENT and "has no file name" in message
     code, message = refusal(daemon, f"oci://{registry.address}/Upper/case:v1")
     assert code == Code.INVALID_ARGUMENT and "oci://registry" in message
 

@@ -31,7 +31,12 @@ bool BeginsWithOneOf(std::string_view text, const std::array<std::string_view, k
                              [&](std::string_view prefix) { return text.starts_with(prefix); });
 }
 
-enum class Packing { kFile, kTar, kOther };
+enum class Packing {
+  kFile,
+  kTar,
+  kCompressed,  ///< a tar that may be compressed: its bytes tell
+  kImage,       ///< an image's tar, compressed or not
+};
 
 /// By the media type: `….tar`, `….tar+gzip`, `….tar.gzip`, or none of them.
 Packing ArchiveOf(std::string_view media_type) {
@@ -39,7 +44,7 @@ Packing ArchiveOf(std::string_view media_type) {
   size_t tar = media_type.rfind(".tar");
   bool packed = tar != std::string_view::npos && tar + 4 < media_type.size() &&
                 std::string_view("+.").contains(media_type[tar + 4]);
-  return packed ? Packing::kOther : Packing::kFile;
+  return packed ? Packing::kCompressed : Packing::kFile;
 }
 
 Packing PackingOf(const Descriptor& layer) {
@@ -49,9 +54,9 @@ Packing PackingOf(const Descriptor& layer) {
   // `oras push` gives files the media type of an image's layer: what it names is a file.
   if (!layer.Annotation(kTitle).empty()) {
     if (layer.Annotation(kUnpack) != "true") return Packing::kFile;
-    return ArchiveOf(layer.media_type) == Packing::kTar ? Packing::kTar : Packing::kOther;
+    return ArchiveOf(layer.media_type) == Packing::kTar ? Packing::kTar : Packing::kCompressed;
   }
-  return BeginsWithOneOf(layer.media_type, kImageLayers) ? Packing::kOther : Packing::kFile;
+  return BeginsWithOneOf(layer.media_type, kImageLayers) ? Packing::kImage : Packing::kFile;
 }
 
 std::string PathOf(const Descriptor& layer) {
@@ -64,23 +69,27 @@ std::string PathOf(const Descriptor& layer) {
   return path;
 }
 
+std::string HexOf(const Descriptor& layer) {
+  constexpr size_t kAlgorithm = std::string_view("sha256:").size();
+  return layer.digest.substr(kAlgorithm);
+}
+
 }  // namespace
+
+const char* const kImagePrefix = "models/";
 
 Result<Layers> LayersOf(const Manifest& manifest) {
   Layers layers;
-  for (const Descriptor& layer : manifest.layers) {
+  for (size_t i = 0; i < manifest.layers.size(); ++i) {
+    const Descriptor& layer = manifest.layers[i];
     if (layer.media_type == kEmptyLayer) continue;
     Packing packing = PackingOf(layer);
-    if (packing == Packing::kOther) {
-      return Fail(
-          Code::kUnimplemented,
-          fmt::format("layer {} ({}) is compressed, or of an image, which is not served yet: "
-                      "package the model with its files as raw layers (`modctl build "
-                      "--raw`, or `oras push` with files in place of directories)",
-                      layer.digest, Printable(layer.media_type, 100)));
-    }
-    if (packing == Packing::kTar) {
-      layers.tars.push_back(layer);
+    if (packing != Packing::kFile) {
+      std::string prefix = packing == Packing::kImage ? kImagePrefix : "";
+      layers.archives.push_back(
+          {.layer = {.digest = HexOf(layer), .size = layer.size, .diff_id = {}, .prefix = prefix},
+           .index = i,
+           .plain = packing == Packing::kTar});
       continue;
     }
     std::string path = PathOf(layer);
@@ -91,11 +100,9 @@ Result<Layers> LayersOf(const Manifest& manifest) {
                       "there; package the model with a tool that names its files",
                       layer.digest, Printable(layer.media_type, 100), kPathAnnotations[0], kTitle));
     }
-    constexpr size_t kAlgorithm = std::string_view("sha256:").size();
-    layers.files.push_back(
-        {.path = std::move(path),
-         .size = layer.size,
-         .identity = {FileIdentity::Kind::kSha256, layer.digest.substr(kAlgorithm)}});
+    layers.files.push_back({.path = std::move(path),
+                            .size = layer.size,
+                            .identity = {FileIdentity::Kind::kSha256, HexOf(layer)}});
   }
   return layers;
 }

@@ -142,7 +142,11 @@ Result<Document> ParseDocument(std::string_view text, std::string_view content_t
   }
   document.manifest.emplace();
   document.manifest->artifact_type = TextAt(*json, "artifactType");
-  if (config != nullptr) document.manifest->config_media_type = TextAt(*config, "mediaType");
+  if (config != nullptr) {
+    document.manifest->config_media_type = TextAt(*config, "mediaType");
+    std::string digest = TextAt(*config, "digest");
+    if (IsManifestDigest(digest)) document.manifest->config_digest = std::move(digest);
+  }
   if (layers == nullptr) return document;
   document.manifest->layers = TRY(ReadDescriptors(*layers, kMaxFiles));
   return document;
@@ -167,6 +171,28 @@ Result<Descriptor> Choose(const Index& index, std::string_view architecture) {
                           "name one of them by its digest, oci://registry/repository@sha256:<hex>",
                           real.size(), Printable(fmt::format("{}", fmt::join(platforms, ", "))),
                           architecture));
+}
+
+Result<std::vector<std::string>> ParseDiffIds(std::string_view config, size_t layers) {
+  std::vector<std::string> digests;
+  std::optional<Json> json = ParseObject(config);
+  if (!json) return digests;
+  const Json* rootfs = ValueAt(*json, "rootfs");
+  const Json* modelfs = ValueAt(*json, "modelfs");
+  const Json* list = rootfs != nullptr ? ValueAt(*rootfs, "diff_ids") : nullptr;
+  if (list == nullptr && modelfs != nullptr) list = ValueAt(*modelfs, "diffIds");
+  if (list == nullptr || !list->is_array() || list->empty()) return digests;
+  constexpr size_t kAlgorithm = std::string_view("sha256:").size();
+  for (const Json& each : *list) {
+    std::string digest = each.is_string() ? each.get<std::string>() : "";
+    if (!IsManifestDigest(digest)) {
+      return BadDocument("has a configuration with a diff_id that is no sha256 digest: refused");
+    }
+    digests.push_back(digest.substr(kAlgorithm));
+  }
+  if (digests.size() == layers) return digests;
+  return BadDocument(fmt::format("has {} layers, and its configuration tells of {}: refused",
+                                 layers, digests.size()));
 }
 
 bool IsModelType(std::string_view artifact_type) {

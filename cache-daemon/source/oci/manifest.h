@@ -27,6 +27,7 @@ struct Descriptor {
 struct Manifest {
   std::string artifact_type;      ///< "" if none is named
   std::string config_media_type;  ///< "" without a config
+  std::string config_digest;      ///< of the configuration; "" where it has none that can be read
   std::vector<Descriptor> layers;
 };
 
@@ -53,6 +54,11 @@ Result<Document> ParseDocument(std::string_view text, std::string_view content_t
 /// a model's; else the only one that there is, whatever it is for (weights are the same for all).
 /// What only attests another manifest is passed over. kNotFound names what there is.
 Result<Descriptor> Choose(const Index& index, std::string_view architecture);
+
+/// The sha256 of each layer's tar, in the layers' order, as a configuration tells: an image's
+/// (image-spec, config.md: `rootfs`) or a ModelPack's (`modelfs`); 64 digits. Empty: it doesn't.
+/// kInvalidArgument for a list that can't be that of so many layers.
+Result<std::vector<std::string>> ParseDiffIds(std::string_view config, size_t layers);
 
 /// Whether `artifact_type` is that of a packaged model.
 bool IsModelType(std::string_view artifact_type);

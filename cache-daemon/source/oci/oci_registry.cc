@@ -18,6 +18,9 @@ constexpr Bytes kManifestLimit = 4 * kMiB;
 /// An index in an index in an index.
 constexpr int kDeepestIndex = 3;
 
+/// The type of a configuration that stands where there is none.
+constexpr std::string_view kEmptyConfig = "application/vnd.oci.empty.v1+json";
+
 /// Begins the identity of a file that is a part of a layer; the layer's digest follows.
 constexpr std::string_view kLayerToken = "layer ";
 /// Each costs a request or two of every listing.
@@ -54,35 +57,75 @@ Result<Listing> OciRegistry::Resolve(const ModelReference& reference,
   Listing listing{.origin = fmt::format("oci+{}/{}", asker.registry.Origin(), image.repository),
                   .revision = found.digest,
                   .anonymous = asker.login.empty()};
-  listing.files = TRY(ListLayers(asker, found.manifest, std::move(stop)));
+  TRY(ListLayers(asker, found.manifest, listing, std::move(stop)));
   std::ranges::sort(listing.files);
-  TRY(CheckListing(listing));
+  // What other layers hold is checked when it is known.
+  bool has_files = listing.packed.empty() || !listing.files.empty();
+  if (has_files) TRY(CheckListing(listing));
   return listing;
 }
 
-Result<std::vector<ListedFile>> OciRegistry::ListLayers(const RegistryAsker& asker,
-                                                        const Manifest& manifest,
-                                                        std::stop_token stop) {
+Result<> OciRegistry::ListLayers(const RegistryAsker& asker, const Manifest& manifest,
+                                 Listing& listing, std::stop_token stop) {
   Layers layers = TRY(LayersOf(manifest));
-  if (layers.tars.size() > kMostTars) {
+  if (layers.archives.size() > kMostTars) {
     return Fail(
         Code::kUnimplemented,
         fmt::format("the model has {} tar layers: at most {} are served; raw layers have no limit",
-                    layers.tars.size(), kMostTars));
+                    layers.archives.size(), kMostTars));
   }
-  for (const Descriptor& layer : layers.tars) {
-    TarLayer tar = TRY(tars_.Find(asker, layer.digest, stop));
-    if (tar.LayerBytes() != layer.size) {
-      return Fail(Code::kInvalidArgument,
-                  fmt::format("layer {} has {} bytes by the manifest, and {} at the registry",
-                              layer.digest, layer.size, tar.LayerBytes()));
+  listing.files = std::move(layers.files);
+  std::vector<size_t> indexes;
+  for (Layers::Archive& archive : layers.archives) {
+    std::optional<ListedFile> only;
+    if (archive.plain) only = TRY(OneFileOf(asker, archive.layer, stop));
+    if (only) {
+      listing.files.push_back(*std::move(only));
+      continue;
     }
-    std::string token = fmt::format("{}{}", kLayerToken, layer.digest);
-    layers.files.push_back({.path = tar.place.path,
-                            .size = tar.place.bytes.size(),
-                            .identity = {FileIdentity::Kind::kVersionToken, std::move(token)}});
+    indexes.push_back(archive.index);
+    listing.packed.push_back(std::move(archive.layer));
   }
-  return std::move(layers.files);
+  if (listing.packed.empty()) return {};
+  std::vector<std::string> diff_ids = TRY(FindDiffIds(asker, manifest, std::move(stop)));
+  if (diff_ids.empty()) return {};
+  for (size_t i = 0; i < indexes.size(); ++i) listing.packed[i].diff_id = diff_ids[indexes[i]];
+  return {};
+}
+
+Result<std::optional<ListedFile>> OciRegistry::OneFileOf(const RegistryAsker& asker,
+                                                         const PackedLayer& layer,
+                                                         std::stop_token stop) {
+  std::string digest = "sha256:" + layer.digest;
+  Result<TarLayer> tar = tars_.Find(asker, digest, std::move(stop));
+  if (!tar && tar.error().code == Code::kUnimplemented) return std::nullopt;
+  if (!tar) return std::unexpected(std::move(tar).error());
+  if (tar->LayerBytes() != layer.size) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("layer {} has {} bytes by the manifest, and {} at the registry", digest,
+                            layer.size, tar->LayerBytes()));
+  }
+  return ListedFile{
+      .path = tar->place.path,
+      .size = tar->place.bytes.size(),
+      .identity = {FileIdentity::Kind::kVersionToken, fmt::format("{}{}", kLayerToken, digest)}};
+}
+
+Result<std::vector<std::string>> OciRegistry::FindDiffIds(const RegistryAsker& asker,
+                                                          const Manifest& manifest,
+                                                          std::stop_token stop) {
+  const std::string& digest = manifest.config_digest;
+  if (digest.empty() || manifest.config_media_type == kEmptyConfig) {
+    return std::vector<std::string>();
+  }
+  RegistryClient::Request request{.path = "/blobs/" + digest,
+                                  .what = "configuration " + digest,
+                                  .headers = {},
+                                  .body_limit = kManifestLimit};
+  RegistryClient::Answer answer = TRY(registry_.Get(asker, request, std::move(stop)));
+  const std::string& config = answer.reply.response.body;
+  TRY(CheckNamed(digest, config));
+  return ParseDiffIds(config, manifest.layers.size());
 }
 
 Result<OciRegistry::Found> OciRegistry::FindManifest(const RegistryAsker& asker,

@@ -11,11 +11,12 @@
 namespace weighhouse::source::oci {
 
 /// Models in OCI registries (facts/model-sources.md 5): ModelPack, ORAS files, Docker Model Runner,
-/// KitOps (layer_files.h). A raw layer is a file, by its digest; of a tar of one file, the file is
-/// a range of the layer, and proves right with all of the layer. The revision of a listing is its
-/// manifest's digest, also where an index led to it, so that every node gets the same bytes. The
-/// login is the credentials' `.dockerconfigjson`, else `username` and `password` (login.h).
-/// Thread-safe.
+/// KitOps, and images with a model in /models (layer_files.h). A raw layer is a file, by its
+/// digest; of a tar of one file, the file is a range of the layer, and proves right with all of the
+/// layer; all other tars, and what is compressed, are the listing's `packed` layers. The revision
+/// of a listing is its manifest's digest, also where an index led to it, so that every node gets
+/// the same bytes. The login is the credentials' `.dockerconfigjson`, else `username` and
+/// `password` (login.h). Thread-safe.
 ///
 /// Every manifest's bytes are compared with the digest that led to them (kDataLoss); what the
 /// registry says of a digest is not believed.
@@ -36,8 +37,14 @@ class OciRegistry final : public Source {
     Manifest manifest;
     std::string digest;
   };
-  Result<std::vector<ListedFile>> ListLayers(const RegistryAsker& asker, const Manifest& manifest,
-                                             std::stop_token stop);
+  /// Fills in what the manifest's layers are.
+  Result<> ListLayers(const RegistryAsker& asker, const Manifest& manifest, Listing& listing,
+                      std::stop_token stop);
+  /// The one file of a tar; nothing where it holds more.
+  Result<std::optional<ListedFile>> OneFileOf(const RegistryAsker& asker, const PackedLayer& layer,
+                                              std::stop_token stop);
+  Result<std::vector<std::string>> FindDiffIds(const RegistryAsker& asker, const Manifest& manifest,
+                                               std::stop_token stop);
   /// Where `file` begins in its layer; of a raw layer nothing.
   Result<std::optional<TarLayer>> FindInTar(const RegistryAsker& asker, const ListedFile& file,
                                             std::stop_token stop);

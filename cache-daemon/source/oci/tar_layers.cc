@@ -16,11 +16,8 @@ namespace {
 constexpr Bytes kMostAround = 64 * kKiB;
 
 std::unexpected<Error> SeveralFiles(const std::string& path) {
-  return Fail(
-      Code::kUnimplemented,
-      fmt::format("the layer is a tar of several files ('{}' and more), which is not served "
-                  "yet: package each file in a layer of its own, or as a raw layer",
-                  Printable(path)));
+  return Fail(Code::kUnimplemented,
+              fmt::format("the layer is a tar of several files ('{}' and more)", Printable(path)));
 }
 
 std::unexpected<Error> IgnoresRange(const RegistryAsker& asker) {

@@ -32,7 +32,7 @@ class TarLayers {
   explicit TarLayers(RegistryClient& registry) : registry_(registry) {}
 
   /// `digest`: the layer's, `sha256:` and 64 digits. Errors: RegistryClient::Get's,
-  /// FindFirstFile's; kUnimplemented for more than one file, with the way out.
+  /// FindFirstFile's; kUnimplemented for more than one file: it must be read whole.
   Result<TarLayer> Find(const RegistryAsker& asker, const std::string& digest,
                         std::stop_token stop);
 

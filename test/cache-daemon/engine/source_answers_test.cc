@@ -16,6 +16,8 @@ using namespace std::chrono_literals;
 class NoFiller final : public fill::Filler {
  public:
   void Fill(fill::FillRequest, std::weak_ptr<fill::FillObserver>) override {}
+  void ReadLayers(fill::LayerRequest, std::weak_ptr<fill::FillObserver>,
+                  fill::LayersDone) override {}
   void Reconfigure(const fill::FillerOptions&) override {}
   Activity CurrentActivity() const override { return {}; }
   std::optional<fill::FillProgress> ProgressOf(const std::string&) const override { return {}; }

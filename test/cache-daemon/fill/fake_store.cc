@@ -35,6 +35,7 @@ class FakeStore::StagedIngest final : public store::Ingest {
     store_.recorded_.clear();
     ++store_.discards_;
   }
+  Result<> Seal() override { return {}; }
   Result<> Commit(const std::string&, const FileIdentity&, Bytes size,
                   const Digest& sha256) override {
     EXPECT_EQ(::ftruncate(fd_.get(), static_cast<off_t>(size)), 0);

@@ -88,9 +88,16 @@ class FakeStore final : public store::Store {
   Result<> ForgetVolume(const std::string&) override { return Refused(); }
   std::optional<store::VolumeRecord> FindVolume(const std::string&) const override { return {}; }
   void ForgetOldVolumes() override {}
+  Result<> RecordLayer(const store::LayerOrigin&, const store::LayerRecord&) override {
+    return Refused();
+  }
+  std::optional<store::LayerRecord> FindLayer(const store::LayerOrigin&,
+                                              const PackedLayer&) const override {
+    return {};
+  }
   Result<> RecordGrant(const store::GrantUse&) override { return Refused(); }
-  std::optional<std::chrono::steady_clock::time_point> GrantAsked(
-      const std::string&, std::string_view) const override {
+  std::optional<std::chrono::steady_clock::time_point> GrantAsked(const std::string&,
+                                                                  std::string_view) const override {
     return {};
   }
   Result<> DropGrant(const std::string&, std::string_view) override { return Refused(); }

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.canary import canary
-from harness.registry import MODELPACK, PASSWORD, USER, Registry, TokenServer
+from harness.layers import below_models, content_of, push_archives, push_image, tar_with
+from harness.registry import KITOPS, MODELPACK, PASSWORD, USER, Registry, TokenServer
 
 
 class ModelPackOrigin:
@@ -67,7 +68,47 @@ class OrasOrigin(ModelPackOrigin):
         self._tokens.close()
 
 
+class ModelcarOrigin(ModelPackOrigin):
+    """An image with the model in /models, a layer for each file, which skopeo compresses; whoever asks may have it."""
+
+    packed = True
+    compression = "gzip"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.secret, self.wrong = {}, {}
+
+    def _registry(self, directory: Path) -> Registry:
+        return Registry(directory / "registry")
+
+    def upload(self, name: str, model: Path) -> str:
+        base = tar_with({"etc/os-release": self.compression.encode()})
+        tars = [tar_with({path: data}) for path, data in below_models(content_of(model)).items()]
+        return push_image(self.registry, name, [base, *tars], self.compression)
+
+
+class ModelcarZstdOrigin(ModelcarOrigin):
+    """The same, by zstd."""
+
+    compression = "zstd"
+
+
+class KitOpsOrigin(ModelPackOrigin):
+    """KitOps-shaped: the weights in one compressed tar, all else in another."""
+
+    packed = True
+
+    def upload(self, name: str, model: Path) -> str:
+        files = content_of(model)
+        weights = {path: data for path, data in files.items() if path.endswith(".safetensors")}
+        return push_archives(self.registry, name, [weights, {path: files[path] for path in files.keys() - weights.keys()}],
+                             KITOPS, True)
+
+
 REGISTRY_SOURCES = {
+    "modelcar, gzip": ModelcarOrigin,
+    "modelcar, zstd": ModelcarZstdOrigin,
+    "kitops, gzip": KitOpsOrigin,
     "modelpack": ModelPackOrigin,
     "modelpack, in tars": ModelPackTarOrigin,
     "oras": OrasOrigin,

@@ -142,7 +142,7 @@ TEST(LayerFilesTest, NamesRawLayersByTheirAnnotations) {
                                    R"("org.opencontainers.image.title": "./t/config.json")", '4') +
                          "," + LayerJson("application/vnd.oci.empty.v1+json", "", '5'));
   ASSERT_TRUE(layers) << layers.error().message;
-  EXPECT_TRUE(layers->tars.empty());
+  EXPECT_TRUE(layers->archives.empty());
   const std::vector<ListedFile>& files = layers->files;
   ASSERT_EQ(files.size(), 4U);
   const char* kPaths[] = {"a/w.safetensors", "README.md", "m.gguf", "t/config.json"};
@@ -166,28 +166,52 @@ TEST(LayerFilesTest, KnowsTarsByTheirTypes) {
     auto layers = LayersIn(tar);
     ASSERT_TRUE(layers) << layers.error().message;
     EXPECT_TRUE(layers->files.empty());
-    EXPECT_EQ(layers->tars.size(), 1U);
+    ASSERT_EQ(layers->archives.size(), 1U);
+    EXPECT_TRUE(layers->archives[0].plain);
+    EXPECT_EQ(layers->archives[0].layer, (PackedLayer{.digest = Hex('a'), .size = 7}));
   }
 }
 
-TEST(LayerFilesTest, SaysWhatItDoesNotServe) {
+TEST(LayerFilesTest, KnowsWhatMustBeReadWhole) {
   const std::string kTitled = R"("org.opencontainers.image.title": "d")";
-  for (const std::string& archive :
-       {LayerJson("application/vnd.cncf.model.weight.v1.tar+zstd", kTitled),
-        LayerJson("application/vnd.kitops.modelkit.model.v1.tar+gzip", ""),
-        LayerJson("application/vnd.oci.image.layer.v1.tar", ""),
-        LayerJson("application/vnd.oci.image.layer.v1.tar+gzip", ""),
-        LayerJson("application/vnd.docker.image.rootfs.diff.tar.gzip", ""),
-        LayerJson("application/x", kTitled + R"(, "io.deis.oras.content.unpack": "true")")}) {
+  const std::string kUnpacked = kTitled + R"(, "io.deis.oras.content.unpack": "true")";
+  for (const auto& [archive, prefix] : std::vector<std::pair<std::string, std::string>>{
+           {LayerJson("application/vnd.cncf.model.weight.v1.tar+zstd", kTitled), ""},
+           {LayerJson("application/vnd.kitops.modelkit.model.v1.tar+gzip", ""), ""},
+           {LayerJson("application/vnd.oci.image.layer.v1.tar+gzip", kUnpacked), ""},
+           {LayerJson("application/x", kUnpacked), ""},
+           {LayerJson("application/vnd.oci.image.layer.v1.tar", ""), "models/"},
+           {LayerJson("application/vnd.oci.image.layer.v1.tar+gzip", ""), "models/"},
+           {LayerJson("application/vnd.docker.image.rootfs.diff.tar.gzip", ""), "models/"}}) {
     auto layers = LayersIn(archive);
-    ASSERT_FALSE(layers) << archive;
-    EXPECT_EQ(layers.error().code, Code::kUnimplemented);
-    EXPECT_THAT(layers.error().message, HasSubstr("raw layers"));
+    ASSERT_TRUE(layers) << archive;
+    ASSERT_EQ(layers->archives.size(), 1U) << archive;
+    EXPECT_FALSE(layers->archives[0].plain) << archive;
+    EXPECT_EQ(layers->archives[0].layer.prefix, prefix) << archive;
   }
+}
+
+TEST(LayerFilesTest, ALayerNeedsAName) {
   auto nameless = LayersIn(LayerJson("application/vnd.docker.ai.license", ""));
   ASSERT_FALSE(nameless);
   EXPECT_EQ(nameless.error().code, Code::kInvalidArgument);
   EXPECT_THAT(nameless.error().message, HasSubstr("has no file name"));
+}
+
+TEST(DiffIdsTest, AreThoseOfImagesAndOfModelPacks) {
+  std::string one = "sha256:" + Hex('1');
+  for (const char* form : {R"({{"rootfs": {{"type": "layers", "diff_ids": ["{}"]}}}})",
+                           R"({{"modelfs": {{"type": "layers", "diffIds": ["{}"]}}}})"}) {
+    auto ids = ParseDiffIds(fmt::format(fmt::runtime(form), one), 1);
+    ASSERT_TRUE(ids);
+    EXPECT_EQ(*ids, std::vector{Hex('1')});
+    EXPECT_FALSE(ParseDiffIds(fmt::format(fmt::runtime(form), one), 2));
+    EXPECT_FALSE(ParseDiffIds(fmt::format(fmt::runtime(form), "md5:1"), 1));
+  }
+  for (const char* none : {"", "{}", "[]", R"({"rootfs": {"diff_ids": []}})", R"({"rootfs": 5})"}) {
+    auto ids = ParseDiffIds(none, 3);
+    EXPECT_TRUE(ids && ids->empty()) << none;
+  }
 }
 
 }  // namespace

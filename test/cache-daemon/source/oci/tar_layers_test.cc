@@ -59,6 +59,7 @@ class TarLayersTest : public testing::Test {
                             "digest": "{}", "size": {}}}]}})",
                       DigestName("{}"), DigestName(layer_), layer_.size()))};
     }
+    if (request.target.contains(DigestName("{}"))) return {HttpAnswer(200, {}, "{}")};
     const std::string& bytes = sent_.empty() ? layer_ : sent_;
     size_t at = request.head.find("Range: bytes=");
     size_t begin = 0, end = bytes.size();
@@ -114,18 +115,28 @@ TEST_F(TarLayersTest, ATransferBringsTheFilesBytes) {
   }
 }
 
-TEST_F(TarLayersTest, SaysWhatItDoesNotServe) {
-  layer_ = TarEntry("a", "1") + TarEntry("b", "2") + std::string(1024, '\0');
-  auto listing = Resolve();
-  ASSERT_FALSE(listing);
-  EXPECT_EQ(listing.error().code, Code::kUnimplemented);
-  EXPECT_THAT(listing.error().message, HasSubstr("several files"));
-  layer_ = TarEntry("a", "1") + TarEntry("b", std::string(100'000, '2')) + std::string(1024, '\0');
-  listing = Resolve();
-  ASSERT_FALSE(listing);
-  EXPECT_THAT(listing.error().message, HasSubstr("several files"));
+TEST_F(TarLayersTest, TarsOfSeveralFilesMustBeReadWhole) {
+  for (size_t size : {1UL, 100'000UL}) {
+    layer_ = TarEntry("a", "1") + TarEntry("b", std::string(size, '2')) + std::string(1024, '\0');
+    auto listing = Resolve();
+    ASSERT_TRUE(listing) << listing.error().message;
+    EXPECT_TRUE(listing->files.empty());
+    EXPECT_EQ(
+        listing->packed,
+        (std::vector<PackedLayer>{{.digest = Digest::Of(layer_).Hex(), .size = layer_.size()}}));
+    // By its digest the layer is found as a raw one is.
+    ListedFile blob{.path = "layer",
+                    .size = layer_.size(),
+                    .identity = {FileIdentity::Kind::kSha256, Digest::Of(layer_).Hex()}};
+    auto location = source_.Locate(Model(), *listing, blob, {}, {});
+    ASSERT_TRUE(location) << location.error().message;
+    EXPECT_FALSE(location->enclosure);
+  }
+}
+
+TEST_F(TarLayersTest, RefusesWhatIsNoFile) {
   layer_ = TarEntry("../a", "1") + std::string(1024, '\0');
-  listing = Resolve();
+  auto listing = Resolve();
   ASSERT_FALSE(listing);
   EXPECT_EQ(listing.error().code, Code::kInvalidArgument);
   layer_ = TarEntry("a", "", '2') + std::string(1024, '\0');

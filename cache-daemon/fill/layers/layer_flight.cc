@@ -1,0 +1,256 @@
+#include "cache-daemon/fill/layers/layer_flight.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/fault.h"
+#include "cache-daemon/fill/file_askers.h"
+#include "cache-daemon/fill/layers/layer_stream.h"
+#include "cache-daemon/fill/layers/whole_listing.h"
+
+namespace weighhouse::fill {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kBetweenReports{200};
+
+std::string NameOf(const PackedLayer& layer) { return "layer sha256:" + layer.digest; }
+
+/// As a raw layer is listed: whoever knows where such a file is knows where this blob is.
+ListedFile BlobOf(const PackedLayer& layer) {
+  return {.path = NameOf(layer),
+          .size = layer.size,
+          .identity = {FileIdentity::Kind::kSha256, layer.digest}};
+}
+
+/// The source contradicts itself: to callers kOutOfRange means that a model is larger than may be.
+Error OfLayerSource(Error error) {
+  if (error.code == Code::kOutOfRange) error.code = Code::kFailedPrecondition;
+  return error;
+}
+
+std::set<std::string> LayersOf(const Listing& listing) {
+  std::set<std::string> digests;
+  for (const PackedLayer& layer : listing.packed) digests.insert(layer.digest);
+  for (const ListedFile& file : listing.files) {
+    std::optional<LayerPlace> place = LayerPlace::Parse(file.identity.value);
+    if (place) digests.insert(std::move(place->digest));
+  }
+  return digests;
+}
+
+}  // namespace
+
+LayerFlight::LayerFlight(std::shared_ptr<FillContext> context, LayerAsker first)
+    : context_(std::move(context)),
+      id_(first.request.listing.SnapshotId()),
+      origin_{.origin = first.request.listing.origin, .anonymous = first.request.listing.anonymous},
+      layers_(LayersOf(first.request.listing)),
+      room_(context_->parts.store, id_) {
+  askers_.push_back(std::make_shared<const LayerAsker>(std::move(first)));
+}
+
+bool LayerFlight::Join(LayerAsker& asker) {
+  MutexLock lock(mutex_);
+  if (closed_) return false;
+  askers_.push_back(std::make_shared<const LayerAsker>(std::move(asker)));
+  return true;
+}
+
+FillProgress LayerFlight::progress() const {
+  MutexLock lock(mutex_);
+  return progress_;
+}
+
+LayerFlight::Asker LayerFlight::First() {
+  MutexLock lock(mutex_);
+  return askers_.front();
+}
+
+LayerFlight::Asker LayerFlight::DropFirst() {
+  MutexLock lock(mutex_);
+  if (askers_.size() < 2) return nullptr;
+  Asker first = std::move(askers_.front());
+  askers_.pop_front();
+  return first;
+}
+
+std::vector<LayerFlight::Asker> LayerFlight::Close() {
+  MutexLock lock(mutex_);
+  closed_ = true;
+  return {askers_.begin(), askers_.end()};
+}
+
+FillPriority LayerFlight::priority() const {
+  MutexLock lock(mutex_);
+  bool awaited = std::ranges::any_of(askers_, [](const Asker& asker) {
+    return asker->request.priority == FillPriority::kWaitedFor;
+  });
+  return awaited ? FillPriority::kWaitedFor : FillPriority::kPrefetch;
+}
+
+void LayerFlight::Run(const std::function<void()>& ended) {
+  Result<> outcome;
+  while (true) {
+    outcome = ReadAll(First()->request);
+    // Of the credentials alone; a registry that hides a layer from one may show it to another.
+    Asker refused = !outcome && IsRefusal(outcome.error()) ? DropFirst() : nullptr;
+    if (!refused) break;
+    refused->done(std::unexpected(std::move(outcome).error()));
+  }
+  room_.End();
+  std::vector<Asker> askers = Close();
+  if (context_->stop.stop_requested()) return;
+  for (const Asker& asker : askers) {
+    if (!outcome) {
+      asker->done(std::unexpected(outcome.error()));
+      continue;
+    }
+    asker->done(Finish(asker->request));
+  }
+  staged_.clear();
+  ended();
+}
+
+std::vector<LayerFlight::Task> LayerFlight::Plan(const LayerRequest& request) const {
+  std::vector<Task> tasks;
+  const Listing& listing = request.listing;
+  for (const PackedLayer& layer : listing.packed) {
+    bool twice = std::ranges::any_of(tasks, [&](const Task& task) { return task.layer == layer; });
+    if (twice || context_->parts.store.FindLayer(origin_, layer)) continue;
+    tasks.push_back({.layer = layer, .wanted = {}});
+  }
+  if (!listing.packed.empty()) return tasks;
+  std::optional<store::Snapshot> snapshot = context_->parts.store.FindSnapshot(id_);
+  if (!snapshot) return tasks;
+  std::map<PackedLayer, std::set<std::string>> lacking;
+  for (const store::SnapshotFile& file : snapshot->files) {
+    const std::string& token = file.listed.identity.value;
+    std::optional<LayerPlace> place = LayerPlace::Parse(token);
+    // Somebody's credentials may have been good for a part of them.
+    if (file.blob || !place || staged_.contains(token)) continue;
+    PackedLayer layer{.digest = place->digest, .size = place->size, .prefix = place->prefix};
+    lacking[std::move(layer)].insert(std::move(place->path));
+  }
+  for (auto& [layer, paths] : lacking) tasks.push_back({layer, std::move(paths)});
+  return tasks;
+}
+
+Result<> LayerFlight::ReadAll(const LayerRequest& request) {
+  std::vector<Task> tasks = Plan(request);
+  Bytes packed = 0;
+  for (const Task& task : tasks) packed += task.layer.size;
+  {
+    MutexLock lock(mutex_);
+    progress_ = {.bytes_total = packed};
+  }
+  if (tasks.empty()) return {};
+  TRY(room_.Begin(packed));
+  {
+    MutexLock lock(mutex_);
+    progress_.files_total = tasks.size();
+    progress_.connections = 1;
+  }
+  std::unique_ptr<StagedWriter> writer = TRY(StagedWriter::Create(context_->parts.io));
+  for (const Task& task : tasks) {
+    Result<> read = ReadOne(request, task, *writer);
+    if (!read) return std::unexpected(std::move(read).error().Within(NameOf(task.layer)));
+    MutexLock lock(mutex_);
+    ++progress_.files_done;
+  }
+  return {};
+}
+
+Result<> LayerFlight::ReadOne(const LayerRequest& request, const Task& task, StagedWriter& writer) {
+  auto locate = [&]() -> Result<source::FileLocation> {
+    Result<source::FileLocation> location =
+        request.source->Locate(request.reference, request.listing, BlobOf(task.layer),
+                               request.credentials, context_->stop.get_token());
+    if (location) return location;
+    return std::unexpected(OfLayerSource(std::move(location).error()));
+  };
+  LayerStream stream(context_,
+                     {.size = task.layer.size,
+                      .fill = id_,
+                      .priority = priority(),
+                      .source = metrics::SourceKindOf(request.reference.Scheme())},
+                     locate, context_->stop.get_token());
+  auto bytes = [&]() -> Result<std::span<const std::byte>> {
+    Result<std::span<const std::byte>> next = stream.Next();
+    if (!next) return std::unexpected(OfLayerSource(std::move(next).error()));
+    Report(next->size());
+    return next;
+  };
+  LayerReading reading({.store = context_->parts.store, .writer = writer, .room = room_}, origin_,
+                       task.layer, task.wanted);
+  ReadLayer read = TRY(reading.Run(bytes));
+  for (auto& [path, staged] : read.staged) {
+    LayerPlace place{.digest = task.layer.digest,
+                     .size = task.layer.size,
+                     .prefix = task.layer.prefix,
+                     .path = path};
+    staged_.insert_or_assign(place.ToToken(), std::move(staged));
+  }
+  TRY(context_->parts.store.RecordLayer(origin_, read.record));
+  FaultPoint("unpack.recorded");
+  spdlog::info("{}: read, {} of {} files kept", NameOf(task.layer), read.staged.size(),
+               read.record.entries.size());
+  return {};
+}
+
+Result<LayersRead> LayerFlight::Finish(const LayerRequest& request) {
+  store::Store& store = context_->parts.store;
+  LayersRead read{.bytes_fetched = progress().bytes_fetched};
+  Listing whole = TRY(WithLayers(store, request.listing));
+  if (!whole.packed.empty()) {
+    return Fail(Code::kAborted, "what a layer holds was forgotten as it was read: try again");
+  }
+  read.listing = TRY(request.choose(whole));
+  read.hold = store.HoldForFill(read.listing.SnapshotId());
+  store::Snapshot snapshot = TRY(store.BeginSnapshot(read.listing));
+  TRY(Commit(request, snapshot));
+  return read;
+}
+
+Result<> LayerFlight::Commit(const LayerRequest& request, const store::Snapshot& snapshot) {
+  metrics::SourceKind kind = metrics::SourceKindOf(request.reference.Scheme());
+  std::set<std::string> committed;
+  for (const store::SnapshotFile& file : snapshot.files) {
+    const FileIdentity& identity = file.listed.identity;
+    auto found = staged_.find(identity.value);
+    if (file.blob || found == staged_.end() || !committed.insert(identity.value).second) continue;
+    StagedEntry& staged = found->second;
+    TRY(staged.ingest->Commit(snapshot.id, identity, staged.size, staged.sha256));
+    context_->parts.metrics.OnVerified(kind, staged.size);
+    staged_.erase(found);
+    FaultPoint("unpack.committed");
+  }
+  return {};
+}
+
+void LayerFlight::Report(Bytes more) {
+  FillProgress progress;
+  std::vector<Asker> askers;
+  {
+    MutexLock lock(mutex_);
+    progress_.bytes_done += more;
+    progress_.bytes_fetched += more;
+    auto now = context_->parts.clock.Steady();
+    if (now - reported_ < kBetweenReports) return;
+    reported_ = now;
+    progress_.bytes_per_second = rate_.Sample(now, progress_.bytes_fetched);
+    progress = progress_;
+    askers.assign(askers_.begin(), askers_.end());
+  }
+  for (const Asker& asker : askers) {
+    if (std::shared_ptr<FillObserver> observer = asker->observer.lock()) {
+      observer->OnFillProgress(progress);
+    }
+  }
+}
+
+}  // namespace weighhouse::fill

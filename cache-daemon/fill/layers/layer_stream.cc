@@ -1,0 +1,207 @@
+#include "cache-daemon/fill/layers/layer_stream.h"
+
+#include <algorithm>
+#include <future>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+namespace weighhouse::fill {
+namespace {
+
+using std::chrono::steady_clock;
+
+/// So much is taken from the connection before somebody asks for it.
+constexpr size_t kAhead = 4 * kMiB;
+/// So much is worth waking somebody up.
+constexpr size_t kWorthwhile = 256 * kKiB;
+
+}  // namespace
+
+/// One request and what it brought. What isn't said otherwise is used on the strand.
+class LayerStream::Transfer final : public source::TransferSink,
+                                    public BandwidthUser,
+                                    public std::enable_shared_from_this<Transfer> {
+ public:
+  Transfer(std::shared_ptr<FillContext> context, Blob blob, Bytes skip)
+      : context_(std::move(context)), blob_(std::move(blob)), skip_(skip) {}
+
+  void Start(const source::FileLocation& location, std::optional<ByteRange> range) {
+    if (!context_->stopped) id_ = context_->parts.transport.Start(location, range, *this);
+  }
+  void Cancel() {
+    context_->parts.transport.Cancel(id_);
+    context_->bandwidth.Leave(*this);
+  }
+  void Resume() {
+    if (std::exchange(paused_, false)) context_->parts.transport.Resume(id_);
+  }
+
+  bool OnBytes(std::span<const std::byte> bytes) override EXCLUDES(mutex_);
+  void OnEnd(const source::TransferEnd& end) override EXCLUDES(mutex_);
+  void OnBandwidth() override { Resume(); }
+
+  struct Received {
+    std::vector<std::byte> bytes;
+    std::optional<Result<>> end;  ///< how the transfer ended, where no bytes are left of it
+  };
+  /// Any thread. Waits for bytes, or the end; nothing once `stop` is asked for.
+  std::optional<Received> Wait(const std::stop_token& stop) EXCLUDES(mutex_);
+
+ private:
+  const std::shared_ptr<FillContext> context_;  // shared: see FillContext
+  const Blob blob_;
+  Bytes skip_;  // bytes that came before
+  source::TransferId id_ = 0;
+  bool paused_ = false;
+
+  Mutex mutex_;
+  ConditionVariable changed_;
+  std::vector<std::byte> received_ GUARDED_BY(mutex_);
+  std::optional<Result<>> end_ GUARDED_BY(mutex_);
+};
+
+bool LayerStream::Transfer::OnBytes(std::span<const std::byte> bytes) {
+  BandwidthLimit::Claim claim{.fill = blob_.fill, .priority = blob_.priority};
+  bool full = false;
+  {
+    MutexLock lock(mutex_);
+    full = !received_.empty() && received_.size() + bytes.size() > kAhead;
+  }
+  if (full || !context_->bandwidth.MayTake(*this, claim)) {
+    paused_ = true;
+    return false;
+  }
+  context_->bandwidth.Took(*this, claim, bytes.size());
+  context_->bytes_fetched += bytes.size();
+  context_->parts.metrics.OnReceived(blob_.source, bytes.size());
+  auto skipped = std::min<Bytes>(skip_, bytes.size());
+  skip_ -= skipped;
+  MutexLock lock(mutex_);
+  received_.insert(received_.end(), bytes.begin() + static_cast<std::ptrdiff_t>(skipped),
+                   bytes.end());
+  if (received_.size() >= kWorthwhile) changed_.NotifyAll();
+  return true;
+}
+
+void LayerStream::Transfer::OnEnd(const source::TransferEnd& end) {
+  context_->bandwidth.Leave(*this);
+  MutexLock lock(mutex_);
+  end_ = end.status;
+  changed_.NotifyAll();
+}
+
+std::optional<LayerStream::Transfer::Received> LayerStream::Transfer::Wait(
+    const std::stop_token& stop) {
+  std::stop_callback wake(stop, [this] {
+    MutexLock lock(mutex_);
+    changed_.NotifyAll();
+  });
+  Received got;
+  {
+    MutexLock lock(mutex_);
+    while (received_.size() < kWorthwhile && !end_ && !stop.stop_requested()) changed_.Wait(lock);
+    if (stop.stop_requested()) return std::nullopt;
+    got.bytes = std::exchange(received_, {});
+    if (got.bytes.empty()) got.end = end_;
+  }
+  context_->parts.transport.Post([self = shared_from_this()] { self->Resume(); });
+  return got;
+}
+
+LayerStream::LayerStream(std::shared_ptr<FillContext> context, Blob blob, Locate locate,
+                         std::stop_token stop)
+    : context_(std::move(context)),
+      blob_(std::move(blob)),
+      locate_(std::move(locate)),
+      stop_(std::move(stop)) {}
+
+LayerStream::~LayerStream() { EndTransfer(); }
+
+void LayerStream::EndTransfer() {
+  if (!transfer_) return;
+  // Until then the transport may call it.
+  std::promise<void> ended;
+  context_->parts.transport.Post([&] {
+    transfer_->Cancel();
+    ended.set_value();
+  });
+  ended.get_future().wait();
+  transfer_.reset();
+}
+
+Result<std::span<const std::byte>> LayerStream::Next() {
+  given_.clear();
+  while (given_.empty() && position_ < blob_.size) {
+    if (!transfer_) {
+      Result<> begun = Begin();
+      if (!begun) {
+        TRY(Recover(std::move(begun).error()));
+        continue;
+      }
+    }
+    std::optional<Transfer::Received> got = transfer_->Wait(stop_);
+    if (!got) return Fail(Code::kCancelled, "the reading of a layer was stopped");
+    if (got->bytes.empty()) {
+      EndTransfer();
+      Error cut{.code = Code::kUnavailable, .message = "the connection ended early"};
+      TRY(Recover(*got->end ? cut : got->end->error()));
+      continue;
+    }
+    failures_ = 0;
+    given_ = std::move(got->bytes);
+    // The transport bounds a transfer by its range; this is for a file that has no end.
+    given_.resize(std::min<Bytes>(given_.size(), blob_.size - position_));
+    position_ += given_.size();
+  }
+  if (position_ == blob_.size) EndTransfer();
+  return std::span<const std::byte>(given_);
+}
+
+Result<> LayerStream::Begin() {
+  bool known = location_ && location_->expires_at > steady_clock::now();
+  if (!known) {
+    location_ = TRY(locate_());
+    location_->size = blob_.size;
+  }
+  bool whole = position_ == 0 || ignores_range_;
+  std::optional<ByteRange> range;
+  if (!whole) range = ByteRange{.begin = position_, .end = blob_.size};
+  transfer_ = std::make_shared<Transfer>(context_, blob_, whole ? position_ : 0);
+  context_->parts.transport.Post(
+      [transfer = transfer_, location = *location_, range] { transfer->Start(location, range); });
+  return {};
+}
+
+Result<> LayerStream::Recover(Error error) {
+  ++failures_;
+  bool refused = error.code == Code::kUnauthenticated || error.code == Code::kPermissionDenied;
+  bool stale = refused && location_.has_value() && failures_ == 1;
+  // What came of the old location says nothing of a new one.
+  location_.reset();
+  bool no_ranges = error.code == Code::kUnimplemented && !std::exchange(ignores_range_, true);
+  if (stale || no_ranges) return {};
+  std::optional<std::chrono::milliseconds> delay =
+      NextDelay(error, failures_,
+                {.max_attempts = context_->options.max_attempts,
+                 .backoff_start = context_->options.backoff_start,
+                 .backoff_limit = context_->options.backoff_limit},
+                1.0);
+  if (!delay) return std::unexpected(std::move(error));
+  spdlog::info("fill {}: a layer goes on at {} of {} in {}: {}", blob_.fill, FormatBytes(position_),
+               FormatBytes(blob_.size), FormatDuration(*delay), error.message);
+  Mutex mutex;
+  ConditionVariable stopped;
+  std::stop_callback wake(stop_, [&] {
+    MutexLock lock(mutex);
+    stopped.NotifyAll();
+  });
+  auto until = steady_clock::now() + *delay;
+  MutexLock lock(mutex);
+  while (!stop_.stop_requested()) {
+    if (!stopped.WaitUntil(lock, until)) return {};
+  }
+  return Fail(Code::kCancelled, "the reading of a layer was stopped");
+}
+
+}  // namespace weighhouse::fill
