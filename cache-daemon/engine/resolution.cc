@@ -10,6 +10,13 @@
 namespace weighhouse {
 namespace {
 
+std::string WithoutSlash(const std::string& origin) { return origin.substr(0, origin.size() - 1); }
+
+/// Of a bucket: Source::OriginFor doesn't tell a prefix from an object.
+bool IsSameOrigin(const std::string& of_listing, const std::string& expected) {
+  return of_listing == expected || of_listing + "/" == expected;
+}
+
 std::optional<store::Snapshot> CompleteSnapshotOf(const EngineParts& parts,
                                                   const source::Source& source,
                                                   const ModelReference& model,
@@ -86,7 +93,7 @@ std::optional<store::Snapshot> LastSnapshotOf(const EngineParts& parts,
   if (!reference) return std::nullopt;
   std::optional<store::Snapshot> snapshot = parts.store.FindSnapshot(reference->snapshot_id);
   std::string origin = source.OriginFor(model, credentials);
-  if (snapshot && !origin.empty() && snapshot->origin != origin) return std::nullopt;
+  if (snapshot && !origin.empty() && !IsSameOrigin(snapshot->origin, origin)) return std::nullopt;
   return snapshot;
 }
 
@@ -127,8 +134,10 @@ Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& mo
   }
   Error error = std::move(listing).error();
   if (Rights::IsRefusal(error.code)) {
-    parts.rights.Refused(source->OriginFor(model, caller.credentials), model, caller);
-    if (known) parts.rights.Refused(known->origin, model, caller);
+    std::string origin = source->OriginFor(model, caller.credentials);
+    parts.rights.Refused(origin, model, caller);
+    if (origin.ends_with('/')) parts.rights.Refused(WithoutSlash(origin), model, caller);
+    if (known && !IsSameOrigin(known->origin, origin)) parts.rights.Refused(known->origin, model, caller);
   }
   if (!known || !parts.rights.MayHaveAfter(error.code, *known, model, caller)) {
     return std::unexpected(OfSource(std::move(error)));

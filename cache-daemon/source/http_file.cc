@@ -43,11 +43,16 @@ Result<FileIdentity> IdentityOf(const ModelReference& reference, const WebFile& 
 
 }  // namespace
 
+std::string HttpFile::OriginFor(const ModelReference& reference, const Credentials&) const {
+  Result<Url> url = Url::Parse(reference.uri);
+  return url ? WebOrigin(*url, secret_digest_) : "";
+}
+
 Result<Listing> HttpFile::Resolve(const ModelReference& reference, const Credentials& credentials,
                                   std::stop_token stop) {
   WebQuestion question = TRY(QuestionOf(reference, credentials));
   Found found = TRY(Look(reference, question, std::move(stop)));
-  Listing listing{.origin = WebOrigin(question.url, secret_digest_),
+  Listing listing{.origin = OriginFor(reference, credentials),
                   .revision = Digest::Of(found.file.identity.value).Hex(),
                   .anonymous = question.url.query.empty() && question.credentials.empty(),
                   .files = {std::move(found.file)}};

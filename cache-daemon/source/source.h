@@ -52,7 +52,8 @@ class Source {
                                   std::stop_token stop) = 0;
 
   /// The origin that listings of `reference` have where these credentials ask (they may name a
-  /// service of their own), if that is known without asking; else empty.
+  /// service of their own), if that is known without asking; else empty. Of a bucket it ends with a
+  /// slash, as a prefix's: that of a single object doesn't.
   virtual std::string OriginFor(const ModelReference&, const Credentials&) const { return ""; }
 
   /// Whether these credentials may read all of the reference's origin, where one cheap request

@@ -170,6 +170,33 @@ def test_a_public_bucket_is_everybodys(new_daemon: NewDaemon, model: Path) -> No
         public.stop()
 
 
+def test_a_tenants_own_endpoint_names_nothing_for_others(new_daemon: NewDaemon, model: Path) -> None:
+    """A model's name leads to whatever endpoint a secret names: for those with that secret only, and never while the
+    node's endpoint is away."""
+    own, tenants = (S3Server(workspace.directory() / name) for name in ("s3-own", "s3-tenants"))
+    try:
+        uri = own.push(model, "named")
+        other = make_model(workspace.directory() / "tenants-s3", "acme/other", (3 * MIB,), seed=79)
+        assert tenants.push(other, "named") == uri
+        for server in (own, tenants):
+            server.let_everybody("GetObject", "ListBucket")
+        daemon = new_daemon()
+        daemon.change("sources", s3={"endpoint": own.url})
+        daemon.start()
+        with daemon.client() as cache:
+            of_tenants = {"AWS_ENDPOINT_URL": tenants.url}
+            assert digests(daemon.root / cache.acquire(uri, credentials=of_tenants).tree) == digests(other)
+            own.stop()
+            with pytest.raises(grpc.RpcError) as refused:
+                cache.acquire(uri)
+            assert refused.value.code() == Code.UNAVAILABLE
+            tenants.stop()
+            assert digests(daemon.root / cache.acquire(uri, credentials=of_tenants).tree) == digests(other)
+    finally:
+        own.stop()
+        tenants.stop()
+
+
 def test_a_public_list_opens_no_private_object(new_daemon: NewDaemon, model: Path) -> None:
     listed = S3Server(workspace.directory() / "s3-listed")
     try:

@@ -51,12 +51,17 @@ GcsSource::GcsSource(Url endpoint, GcsTokenOptions options, std::shared_ptr<Http
       http_(std::move(http)),
       tokens_(std::move(tokens)) {}
 
+std::string GcsSource::OriginFor(const ModelReference& reference, const Credentials&) const {
+  BucketPath place = BucketPath::Of(reference);
+  return fmt::format("gs+{}/{}/{}", endpoint_text_, place.bucket, place.Prefix());
+}
+
 Result<Listing> GcsSource::Resolve(const ModelReference& reference, const Credentials& credentials,
                                    std::stop_token stop) {
   BucketPath place = BucketPath::Of(reference);
   Asker asker = TRY(MakeAsker(place.bucket, credentials, stop));
   const std::string prefix = place.Prefix();
-  Listing listing{.origin = fmt::format("gs+{}/{}/{}", endpoint_text_, place.bucket, prefix),
+  Listing listing{.origin = OriginFor(reference, credentials),
                   .anonymous = !asker.token || asker.token->of_node};
   Result<std::vector<ListedFile>> files = List(asker, prefix, stop);
   // Whoever may not list may still be allowed to read the one object.

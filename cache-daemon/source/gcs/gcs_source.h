@@ -23,6 +23,8 @@ class GcsSource final : public Source {
   GcsSource(Url endpoint, GcsTokenOptions options, std::shared_ptr<HttpClient> http,
             std::shared_ptr<GcsTokens> tokens);
 
+  std::string OriginFor(const ModelReference& reference,
+                        const Credentials& credentials) const override;
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
   /// kOutOfRange if that generation of the object is gone.

@@ -80,11 +80,16 @@ Result<WebQuestion> ModelScope::Question(const Asker& asker,
   return question;
 }
 
+std::string ModelScope::OriginFor(const ModelReference& reference, const Credentials&) const {
+  return fmt::format("modelscope+{}/{}", endpoint_text_,
+                     reference.uri.substr(kScopeScheme.size()));
+}
+
 Result<Listing> ModelScope::Resolve(const ModelReference& reference, const Credentials& credentials,
                                     std::stop_token stop) {
   Asker asker = TRY(MakeAsker(reference, credentials));
   ScopeFiles files = TRY(List(asker, stop));
-  Listing listing{.origin = fmt::format("modelscope+{}/{}", endpoint_text_, asker.repository),
+  Listing listing{.origin = OriginFor(reference, credentials),
                   .anonymous = asker.credentials.empty()};
   for (const auto& [path, file] : files) {
     listing.files.push_back({.path = path, .size = file.size, .identity = file.Identity(path)});

@@ -23,6 +23,8 @@ class ModelScope final : public Source {
   ModelScope(Url endpoint, std::shared_ptr<HttpClient> client);
 
   /// Reads a byte of the largest file, too: listing and reading are two rights.
+  std::string OriginFor(const ModelReference& reference,
+                        const Credentials& credentials) const override;
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
   /// kOutOfRange if the file is no longer the one that was listed.

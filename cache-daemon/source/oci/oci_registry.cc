@@ -49,6 +49,13 @@ std::optional<Bytes> BlobSize(const HttpHeaders& headers) {
 OciRegistry::OciRegistry(PlainHttp plain_http, std::shared_ptr<HttpClient> client)
     : registry_(plain_http, std::move(client)) {}
 
+std::string OciRegistry::OriginFor(const ModelReference& reference, const Credentials&) const {
+  Result<ImageName> image = ImageName::Of(reference);
+  if (!image) return "";
+  std::optional<Url> registry = registry_.LastReached(image->registry);
+  return registry ? fmt::format("oci+{}/{}", registry->Origin(), image->repository) : "";
+}
+
 Result<Listing> OciRegistry::Resolve(const ModelReference& reference,
                                      const Credentials& credentials, std::stop_token stop) {
   ImageName image = TRY(ImageName::Of(reference));

@@ -24,6 +24,8 @@ class OciRegistry final : public Source {
  public:
   OciRegistry(PlainHttp plain_http, std::shared_ptr<HttpClient> client);
 
+  std::string OriginFor(const ModelReference& reference,
+                        const Credentials& credentials) const override;
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
   /// The location ends with the token that it was asked with. kOutOfRange if the registry has a

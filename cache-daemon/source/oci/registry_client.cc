@@ -44,6 +44,17 @@ bool RegistryClient::IsRegistry(const Url& url, std::stop_token stop) {
   return status == 200 || status == 401 || status == 403 || status == 429;
 }
 
+std::optional<Url> RegistryClient::LastReached(const std::string& registry) const {
+  Result<Url> plain = Url::Parse("http://" + registry);
+  Result<Url> secure = Url::Parse("https://" + registry);
+  if (!plain || !secure) return std::nullopt;
+  if (!MayBePlain(*plain, plain_http_)) return *std::move(secure);
+  MutexLock lock(mutex_);
+  auto known = reached_.find(registry);
+  if (known == reached_.end()) return std::nullopt;
+  return known->second.url;
+}
+
 Result<Url> RegistryClient::Reach(const std::string& registry, std::stop_token stop) {
   Url secure = TRY(Url::Parse("https://" + registry));
   Url plain = TRY(Url::Parse("http://" + registry));

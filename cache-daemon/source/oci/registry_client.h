@@ -37,6 +37,8 @@ class RegistryClient {
   };
   /// The answer to a GET: 200 or 206, or (with kStop) a redirect to another origin. Else
   /// RegistryFailure's, Authorizer::Answer's and SendRedirected's errors.
+  /// Where that registry was reached last, if it was lately, or can be at one place only.
+  std::optional<Url> LastReached(const std::string& registry) const EXCLUDES(mutex_);
   Result<Answer> Get(const RegistryAsker& asker, const Request& request, std::stop_token stop);
 
  private:
@@ -54,7 +56,7 @@ class RegistryClient {
   const PlainHttp plain_http_;
   const std::shared_ptr<HttpClient> client_;  // shared with the other sources: connections are
   Authorizer authorizer_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::map<std::string, Reached> reached_ GUARDED_BY(mutex_);
 };
 

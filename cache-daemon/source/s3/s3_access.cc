@@ -60,23 +60,32 @@ Result<std::optional<Url>> EndpointIn(const Credentials& credentials, bool allow
 
 }  // namespace
 
-Result<S3Access> S3AccessFor(const S3Settings& settings, const std::string& bucket,
-                             const Credentials& credentials, AwsNodeKeys* node_keys,
-                             std::stop_token stop) {
+Result<S3Access> S3PlaceFor(const S3Settings& settings, const std::string& bucket,
+                            const Credentials& credentials) {
   S3Access access{
       .place = {.endpoint = settings.endpoint, .addressing = settings.addressing, .bucket = bucket},
       .region = settings.region,
       .keys = {}};
   std::optional<Url> own = TRY(EndpointIn(credentials, settings.allow_plain_http));
-  if (own) access.place = {.endpoint = own, .addressing = S3Addressing::kPath, .bucket = bucket};
+  if (own) {
+    access.place = {.endpoint = own, .addressing = S3Addressing::kPath, .bucket = bucket};
+    access.of_tenants_choice = true;
+  }
   std::string region = credentials.First({"AWS_REGION", "AWS_DEFAULT_REGION"});
   if (!region.empty()) access.region = region;
   if (!IsS3Region(access.region)) {
     return Fail(Code::kInvalidArgument,
                 "AWS_REGION is no region: give one such as eu-central-1");  // a key, perhaps
   }
+  return access;
+}
+
+Result<S3Access> S3AccessFor(const S3Settings& settings, const std::string& bucket,
+                             const Credentials& credentials, AwsNodeKeys* node_keys,
+                             std::stop_token stop) {
+  S3Access access = TRY(S3PlaceFor(settings, bucket, credentials));
   access.keys = TRY(KeysIn(credentials));
-  if (!access.keys && !own && node_keys != nullptr) {
+  if (!access.keys && !access.of_tenants_choice && node_keys != nullptr) {
     std::optional<ExpiringAwsKeys> keys = TRY(node_keys->Get(stop));
     if (keys) {
       access.keys = std::move(keys->keys);

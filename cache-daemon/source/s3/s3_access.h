@@ -18,6 +18,10 @@ struct S3Settings {
   bool allow_plain_http = false;  ///< to endpoints that a secret names, beside the loopback
 };
 
+/// The way of a caller with `credentials` to `bucket`, but for the keys: see S3AccessFor.
+Result<S3Access> S3PlaceFor(const S3Settings& settings, const std::string& bucket,
+                            const Credentials& credentials);
+
 /// The way of a caller with `credentials` to `bucket`: with the keys in them, else with the node's
 /// own (null: it has none to give), else unsigned. An endpoint that the credentials name is the
 /// tenant's own choice: the node's keys are never used there. kInvalidArgument for an endpoint or

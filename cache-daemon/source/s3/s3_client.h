@@ -19,6 +19,7 @@ namespace weighhouse::source {
 /// One caller's way to one bucket.
 struct S3Access {
   S3Place place;
+  bool of_tenants_choice = false;  ///< the credentials name the service
   std::string region;           ///< to begin with; the service may name another
   std::optional<AwsKeys> keys;  ///< nothing: unsigned requests
   /// When `keys` end.

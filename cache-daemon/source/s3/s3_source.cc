@@ -88,6 +88,15 @@ S3Source::S3Source(S3Settings settings, std::shared_ptr<S3Client> client,
       http_(std::move(http)),
       node_keys_(std::move(node_keys)) {}
 
+std::string S3Source::OriginFor(const ModelReference& reference,
+                                const Credentials& credentials) const {
+  BucketPath place = BucketPath::Of(reference);
+  Result<S3Access> access = S3PlaceFor(settings_, place.bucket, credentials);
+  // Nothing is of an endpoint that can't be used.
+  if (!access) return "s3+";
+  return access->place.Origin(access->region) + place.Prefix();
+}
+
 Result<Listing> S3Source::Resolve(const ModelReference& reference, const Credentials& credentials,
                                   std::stop_token stop) {
   BucketPath place = BucketPath::Of(reference);

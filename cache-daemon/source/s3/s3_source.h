@@ -21,6 +21,8 @@ class S3Source final : public Source {
   S3Source(S3Settings settings, std::shared_ptr<S3Client> client, std::shared_ptr<HttpClient> http,
            std::shared_ptr<AwsNodeKeys> node_keys);
 
+  std::string OriginFor(const ModelReference& reference,
+                        const Credentials& credentials) const override;
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
   /// kOutOfRange if the object is no longer the one that was listed. The location makes the server

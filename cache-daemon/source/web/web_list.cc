@@ -51,6 +51,13 @@ Result<WebList::Question> WebList::QuestionOf(const ModelReference& reference,
   return question;
 }
 
+std::string WebList::OriginFor(const ModelReference& reference, const Credentials&) const {
+  Result<Url> url = Url::Parse(reference.uri);
+  if (!url) return "";
+  bool is_manifest = WebFormOf(reference.uri) == WebForm::kManifest;
+  return WebOrigin(*url, secret_digest_) + (is_manifest ? "#manifest" : "");
+}
+
 Result<Listing> WebList::Resolve(const ModelReference& reference, const Credentials& credentials,
                                  std::stop_token stop) {
   Question question = TRY(QuestionOf(reference, credentials));
@@ -58,9 +65,8 @@ Result<Listing> WebList::Resolve(const ModelReference& reference, const Credenti
   Entries entries = TRY(Read(question, stop));
   TRY(ShowRights(question, entries, stop));
   TRY(AskSizes(question, entries, std::move(stop)));
-  Listing listing{.origin = WebOrigin(url, secret_digest_),
+  Listing listing{.origin = OriginFor(reference, credentials),
                   .anonymous = url.query.empty() && question.list.credentials.empty()};
-  if (question.form == WebForm::kManifest) listing.origin += "#manifest";
   for (const auto& [path, entry] : entries) {
     listing.files.push_back({.path = path,
                              .size = entry.size.value_or(0),

@@ -37,6 +37,8 @@ class WebList final : public Source {
 
   /// kInvalidArgument: no list or a hostile one, or too many files without a size;
   /// kFailedPrecondition: the list isn't the one that the reference's digest names.
+  std::string OriginFor(const ModelReference& reference,
+                        const Credentials& credentials) const override;
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
   /// kOutOfRange if the list names the file no longer, or with other content or size.
