@@ -212,6 +212,7 @@ Result<> WebList::ShowRights(const Question& question, const Entries& entries,
     if (known == nullptr || *each.second.size > *known->second.size) known = &each;
   }
   std::vector<const Entries::value_type*> shown;
+  shown.reserve(largest.size());
   for (const auto& [directory, entry] : largest) shown.push_back(entry);
   std::ranges::sort(shown, std::ranges::greater(),
                     [](const auto* entry) { return *entry->second.size; });
