@@ -218,9 +218,10 @@ Result<> WebList::ShowRights(const Question& question, const Entries& entries,
     if (known == nullptr || *each.second.size > *known->second.size) known = &each;
   }
   std::vector<const Entries::value_type*> shown;
+  shown.reserve(largest.size());
   for (const auto& [directory, entry] : largest) shown.push_back(entry);
-  std::ranges::stable_sort(shown, std::ranges::greater(),
-                           [](const auto* entry) { return *entry->second.size; });
+  std::ranges::sort(shown, std::ranges::greater(),
+                    [](const auto* entry) { return *entry->second.size; });
   shown.resize(std::min(shown.size(), kMostShown));
   return ForEachInParallel(shown.size(), kAskers, stop, [&](size_t index) -> Result<> {
     TRY(Look(question, *shown[index], stop));
