@@ -22,8 +22,10 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def model(_namespace: None) -> Path:
-    """What all sources hold: shards of several ranges, small files, a directory."""
-    return make_model(workspace.directory() / "pushed", "acme/model", (9 * MIB, 3 * MIB), seed=77)
+    """What all sources hold: shards of several ranges, small files, a directory, an empty file."""
+    made = make_model(workspace.directory() / "pushed", "acme/model", (9 * MIB, 3 * MIB), seed=77)
+    (made / "empty.txt").touch()
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -69,10 +69,7 @@ Result<RedirectedResponse> WebReader::Ask(RedirectedRequest request, std::stop_t
   bool final = status == 404 || status == 410 || status == 429 || status >= 500;
   if (status != 501 && (final || (status == 200 && SizeOf(head.response.headers)))) return head;
   // HEAD isn't served everywhere, and a URL that is signed for GET refuses it.
-  RedirectedResponse get = TRY(AskForByte(std::move(request), std::move(stop)));
-  // An empty file has no byte 0.
-  if (get.response.status() == 416 && status == 200) return head;
-  return get;
+  return AskForByte(std::move(request), std::move(stop));
 }
 
 Result<RedirectedResponse> WebReader::AskForByte(RedirectedRequest request,
@@ -80,6 +77,10 @@ Result<RedirectedResponse> WebReader::AskForByte(RedirectedRequest request,
   request.method = HttpMethod::kGet;
   request.headers = {"Range: bytes=0-0"};
   request.body_limit = 0;
+  RedirectedResponse answer = TRY(SendRedirected(*client_, request, stop));
+  if (answer.response.status() != 416) return answer;
+  // An empty file has no byte 0.
+  request.headers.clear();
   return SendRedirected(*client_, request, std::move(stop));
 }
 
