@@ -27,7 +27,7 @@ void CheckLayers(const Manifest& manifest) {
     CHECK(layers.error().message.size() < 2000);
     return;
   }
-  CHECK(layers->files.size() + layers->tars.size() <= manifest.layers.size());
+  CHECK(layers->files.size() + layers->archives.size() <= manifest.layers.size());
   for (const ListedFile& file : layers->files) {
     CHECK(!file.path.empty() && file.identity.kind == FileIdentity::Kind::kSha256);
     // The layer's digest is the file's: nobody else's is taken for it.
