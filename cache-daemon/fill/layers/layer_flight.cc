@@ -105,14 +105,14 @@ void LayerFlight::Run(const std::function<void()>& ended) {
   room_.End();
   std::vector<Asker> askers = Close();
   if (context_->stop.stop_requested()) return;
+  std::vector<Result<LayersRead>> results;
   for (const Asker& asker : askers) {
-    if (!outcome) {
-      asker->done(std::unexpected(outcome.error()));
-      continue;
-    }
-    asker->done(Finish(asker->request));
+    if (outcome) results.push_back(Finish(asker->request));
+    if (!outcome) results.emplace_back(std::unexpected(outcome.error()));
   }
+  // What is not committed by now goes before anybody hears how it ended.
   staged_.clear();
+  for (size_t i = 0; i < askers.size(); ++i) askers[i]->done(results[i]);
   ended();
 }
 

@@ -133,29 +133,30 @@ void LayerStream::EndTransfer() {
 Result<std::span<const std::byte>> LayerStream::Next() {
   given_.clear();
   while (given_.empty() && position_ < blob_.size) {
-    if (!transfer_) {
-      Result<> begun = Begin();
-      if (!begun) {
-        TRY(Recover(std::move(begun).error()));
-        continue;
-      }
-    }
-    std::optional<Transfer::Received> got = transfer_->Wait(stop_);
-    if (!got) return Fail(Code::kCancelled, "the reading of a layer was stopped");
-    if (got->bytes.empty()) {
-      EndTransfer();
-      Error cut{.code = Code::kUnavailable, .message = "the connection ended early"};
-      TRY(Recover(*got->end ? cut : got->end->error()));
-      continue;
-    }
-    failures_ = 0;
-    given_ = std::move(got->bytes);
-    // The transport bounds a transfer by its range; this is for a file that has no end.
-    given_.resize(std::min<Bytes>(given_.size(), blob_.size - position_));
-    position_ += given_.size();
+    TRY(Advance());
   }
   if (position_ == blob_.size) EndTransfer();
   return std::span<const std::byte>(given_);
+}
+
+Result<> LayerStream::Advance() {
+  if (!transfer_) {
+    Result<> begun = Begin();
+    if (!begun) return Recover(std::move(begun).error());
+  }
+  std::optional<Transfer::Received> got = transfer_->Wait(stop_);
+  if (!got) return Fail(Code::kCancelled, "the reading of a layer was stopped");
+  if (got->bytes.empty()) {
+    EndTransfer();
+    Error cut{.code = Code::kUnavailable, .message = "the connection ended early"};
+    return Recover(*got->end ? cut : got->end->error());
+  }
+  failures_ = 0;
+  given_ = std::move(got->bytes);
+  // The transport bounds a transfer by its range; this is for a file that has no end.
+  given_.resize(std::min<Bytes>(given_.size(), blob_.size - position_));
+  position_ += given_.size();
+  return {};
 }
 
 Result<> LayerStream::Begin() {

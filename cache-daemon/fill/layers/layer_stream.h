@@ -35,8 +35,8 @@ class LayerStream {
 
  private:
   class Transfer;
-  /// What has come; begins a transfer where there is none.
-  Result<std::vector<std::byte>> Receive();
+  /// Waits for bytes, or for the end of a transfer; begins one where there is none.
+  Result<> Advance();
   Result<> Begin();
   /// Waits before the next try, or says that there is none.
   Result<> Recover(Error error);
