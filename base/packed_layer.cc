@@ -26,8 +26,10 @@ std::optional<LayerPlace> LayerPlace::Parse(std::string_view token) {
   token.remove_prefix(kDigits + 1);
   size_t mark = token.find('#');
   if (!IsHex(place.digest, kDigits) || mark == std::string_view::npos) return std::nullopt;
-  auto [end, error] = std::from_chars(token.data(), token.data() + mark, place.size);
-  if (error != std::errc() || end != token.data() + mark) return std::nullopt;
+  const std::string digits(token.substr(0, mark));
+  const char* last = digits.c_str() + digits.size();
+  auto [end, error] = std::from_chars(digits.c_str(), last, place.size);
+  if (error != std::errc() || end != last) return std::nullopt;
   token.remove_prefix(mark + 1);
   mark = token.find('#');
   if (mark == std::string_view::npos || mark + 1 == token.size()) return std::nullopt;
