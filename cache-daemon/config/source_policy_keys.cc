@@ -1,10 +1,9 @@
-#include "cache-daemon/config/key_tables.h"
-
 #include <algorithm>
 #include <array>
 #include <utility>
 
 #include "base/error.h"
+#include "cache-daemon/config/key_tables.h"
 #include "cache-daemon/config/value_readers.h"
 #include "cache-daemon/source/file_filter.h"
 

@@ -137,7 +137,8 @@ Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& mo
     std::string origin = source->OriginFor(model, caller.credentials);
     parts.rights.Refused(origin, model, caller);
     if (origin.ends_with('/')) parts.rights.Refused(WithoutSlash(origin), model, caller);
-    if (known && !IsSameOrigin(known->origin, origin)) parts.rights.Refused(known->origin, model, caller);
+    if (known && !IsSameOrigin(known->origin, origin))
+      parts.rights.Refused(known->origin, model, caller);
   }
   if (!known || !parts.rights.MayHaveAfter(error.code, *known, model, caller)) {
     return std::unexpected(OfSource(std::move(error)));

@@ -84,10 +84,9 @@ int HexValue(char c) {
 }  // namespace
 
 std::string ShownUrl(std::string_view text) {
-  // A password may hold any character: all up to the last '@' goes, one in a path included.
-  std::string_view shown = text.substr(0, text.find_first_of("?#"));
-  if (text.substr(shown.size()).contains('@')) shown = text.substr(0, text.rfind('@') + 1);
-  return Printable(WithoutUser(shown));
+  // The user first: a password may have what looks like the beginning of a query.
+  std::string shown = WithoutUser(text);
+  return Printable(std::string_view(shown).substr(0, shown.find_first_of("?#")));
 }
 
 Result<Url> Url::Parse(std::string_view text) {

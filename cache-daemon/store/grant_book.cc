@@ -216,8 +216,8 @@ std::optional<std::string> GrantBook::Surplus(size_t most) const {
 std::vector<std::string> GrantBook::AskedBefore(steady_clock::time_point time) const {
   std::vector<std::string> keys;
   for (const auto& [key, grants] : origins_) {
-    bool old = std::ranges::any_of(grants.grants,
-                                   [&](const Grant& grant) { return grant.asked < time; });
+    bool old =
+        std::ranges::any_of(grants.grants, [&](const Grant& grant) { return grant.asked < time; });
     if (old) keys.push_back(key);
   }
   return keys;
@@ -229,8 +229,8 @@ size_t GrantBook::count() const {
   return count;
 }
 
-Result<GrantBook> ReadGrants(io::Filesystem& filesystem, const RootLayout& layout,
-                             bool key_is_new, const ClockPair& now) {
+Result<GrantBook> ReadGrants(io::Filesystem& filesystem, const RootLayout& layout, bool key_is_new,
+                             const ClockPair& now) {
   constexpr std::string_view kSuffix = ".json";
   GrantBook book;
   std::vector<io::DirectoryEntry> entries = TRY(filesystem.List(layout.GrantsDirectory()));

@@ -35,7 +35,8 @@ Result<std::unique_ptr<Store>> Store::Open(io::Filesystem& filesystem, const Clo
   auto started = clock.Steady();
   LoadedGrantKey grant_key = TRY(LoadGrantKey(filesystem, layout));
   Recovered recovered = TRY(Recover(filesystem, layout));
-  recovered.index.grants = TRY(ReadGrants(filesystem, layout, grant_key.is_new, ClockPair::Of(clock)));
+  recovered.index.grants =
+      TRY(ReadGrants(filesystem, layout, grant_key.is_new, ClockPair::Of(clock)));
   recovered.summary.grants = recovered.index.grants.count();
   recovered.summary.took =
       std::chrono::duration_cast<std::chrono::milliseconds>(clock.Steady() - started);

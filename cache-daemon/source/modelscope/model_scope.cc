@@ -81,8 +81,7 @@ Result<WebQuestion> ModelScope::Question(const Asker& asker,
 }
 
 std::string ModelScope::OriginFor(const ModelReference& reference, const Credentials&) const {
-  return fmt::format("modelscope+{}/{}", endpoint_text_,
-                     reference.uri.substr(kScopeScheme.size()));
+  return fmt::format("modelscope+{}/{}", endpoint_text_, reference.uri.substr(kScopeScheme.size()));
 }
 
 Result<Listing> ModelScope::Resolve(const ModelReference& reference, const Credentials& credentials,

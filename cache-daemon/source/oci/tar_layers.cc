@@ -21,12 +21,8 @@ std::unexpected<Error> SeveralFiles(const std::string& path) {
 }
 
 std::unexpected<Error> IgnoresRange(const RegistryAsker& asker) {
-  return Fail(
-      Code::kUnimplemented,
-      fmt::format("{} ignores Range and sends whole layers only, so no file can be found in "
-                  "a tar: package each file as a raw layer, or use a registry that serves "
-                  "parts of layers",
-                  asker.registry.Origin()));
+  return Fail(Code::kUnimplemented, fmt::format("{} ignores Range, and sends whole layers only",
+                                                asker.registry.Origin()));
 }
 
 }  // namespace

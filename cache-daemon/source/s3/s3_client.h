@@ -20,8 +20,8 @@ namespace weighhouse::source {
 struct S3Access {
   S3Place place;
   bool of_tenants_choice = false;  ///< the credentials name the service
-  std::string region;           ///< to begin with; the service may name another
-  std::optional<AwsKeys> keys;  ///< nothing: unsigned requests
+  std::string region;              ///< to begin with; the service may name another
+  std::optional<AwsKeys> keys;     ///< nothing: unsigned requests
   /// When `keys` end.
   std::chrono::steady_clock::time_point keys_end = std::chrono::steady_clock::time_point::max();
   bool of_node = false;  ///< `keys` aren't the caller's own: what they may read is for all tenants

@@ -139,8 +139,8 @@ TEST_F(RightsTest, ToTheAllowlistedAreEverybodysWithThatPolicyOnly) {
   EXPECT_FALSE(After(Code::kInvalidArgument)) << "a listing that is hostile";
   model_.uri = "hf://other/private";
   EXPECT_FALSE(Unasked());
-  for (const char* uri : {"hf://org/../other", "hf://org/%2e%2E/other", "hf://org/./a", "hf://org/..%2fother",
-                          "hf://org/..\\other"}) {
+  for (const char* uri : {"hf://org/../other", "hf://org/%2e%2E/other", "hf://org/./a",
+                          "hf://org/..%2fother", "hf://org/..\\other"}) {
     model_.uri = uri;
     EXPECT_FALSE(Unasked()) << uri;
   }

@@ -236,8 +236,10 @@ Result<> CrashWorkload::EndHold() {
 
 Result<> CrashWorkload::Grant(const std::string& credential) {
   promises_.Withdraw("refused", credential);
-  TRY(store_.RecordGrant(
-      {.origin = kOrigin, .credential = credential, .pod_namespace = "default", .asked = std::chrono::steady_clock::now()}));
+  TRY(store_.RecordGrant({.origin = kOrigin,
+                          .credential = credential,
+                          .pod_namespace = "default",
+                          .asked = std::chrono::steady_clock::now()}));
   promises_.Make("granted", credential);
   return {};
 }

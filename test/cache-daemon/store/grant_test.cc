@@ -62,10 +62,11 @@ TEST_F(GrantTest, KeepsNothingOfTheCredential) {
     EXPECT_THAT(content, testing::Not(testing::HasSubstr(kSecretToken))) << name;
     EXPECT_THAT(content, testing::Not(testing::HasSubstr(Digest::Of(kSecretToken).Hex()))) << name;
     if (!name.starts_with("grants/")) continue;
-    auto grants = ParseGrants(content, GrantsKey(name.contains(GrantsKey(kModelOrigin))
-                                                     ? kModelOrigin
-                                                     : "hf+https://hub.test/org/other"),
-                              ClockPair::Of(clock_));
+    auto grants = ParseGrants(
+        content,
+        GrantsKey(name.contains(GrantsKey(kModelOrigin)) ? kModelOrigin
+                                                         : "hf+https://hub.test/org/other"),
+        ClockPair::Of(clock_));
     ASSERT_TRUE(grants.has_value()) << grants.error().message;
     EXPECT_THAT(grants->grants[0].namespaces, testing::ElementsAre("team-a"));
     macs.insert(grants->grants[0].mac);

@@ -145,9 +145,8 @@ TEST(GcsSourceTest, RefusesHostileLists) {
   std::string deep = std::string(1000, '[') + std::string(1000, ']'), many = "[";
   for (int i = 0; i < 100'000; ++i) many += "0,";
   std::string items = R"(","items":[)" + ObjectOf("m/a").dump() + "]}";
-  for (const std::string& body :
-       {std::string("<html>"), R"({"x":)" + deep + R"(,"y":")" + items,
-        R"({"x":)" + many + R"(0],"y":")" + items}) {
+  for (const std::string& body : {std::string("<html>"), R"({"x":)" + deep + R"(,"y":")" + items,
+                                  R"({"x":)" + many + R"(0],"y":")" + items}) {
     ScriptedServer page([&](const Request&) { return Reply{HttpAnswer(200, {}, body)}; });
     auto listing = GcsCaller(page).Resolve("gs://bucket/m");
     ASSERT_FALSE(listing) << body.substr(0, 20);
