@@ -93,6 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(404, f"no file {path}")
         content = file.read_bytes()
         asked = _RANGE.fullmatch(self.headers.get("Range", ""))
+        if asked and int(asked[1]) >= len(content):
+            return self._refuse(416, "no such range")
         begin, end = (int(asked[1]), min(int(asked[2]) + 1, len(content))) if asked else (0, len(content))
         self.send_response(206 if asked else 200)
         if asked:

@@ -58,21 +58,31 @@ std::string WebList::OriginFor(const ModelReference& reference, const Credential
   return WebOrigin(*url, secret_digest_) + (is_manifest ? "#manifest" : "");
 }
 
+std::vector<ListedFile> WebList::FilesOf(const Entries& entries) {
+  std::vector<ListedFile> files;
+  files.reserve(entries.size());
+  for (const auto& [path, entry] : entries) {
+    files.push_back({.path = path,
+                     .size = entry.size.value_or(0),
+                     .identity = {FileIdentity::Kind::kSha256, entry.sha256.Hex()}});
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
 Result<Listing> WebList::Resolve(const ModelReference& reference, const Credentials& credentials,
                                  std::stop_token stop) {
   Question question = TRY(QuestionOf(reference, credentials));
   const Url& url = question.list.url;
   Entries entries = TRY(Read(question, stop));
-  TRY(ShowRights(question, entries, stop));
-  TRY(AskSizes(question, entries, std::move(stop)));
   Listing listing{.origin = OriginFor(reference, credentials),
                   .anonymous = url.query.empty() && question.list.credentials.empty()};
-  for (const auto& [path, entry] : entries) {
-    listing.files.push_back({.path = path,
-                             .size = entry.size.value_or(0),
-                             .identity = {FileIdentity::Kind::kSha256, entry.sha256.Hex()}});
-  }
-  std::ranges::sort(listing.files);
+  // Before anybody is asked for anything that it names.
+  listing.files = FilesOf(entries);
+  TRY(CheckListing(listing));
+  TRY(ShowRights(question, entries, stop));
+  TRY(AskSizes(question, entries, std::move(stop)));
+  listing.files = FilesOf(entries);
   TRY(CheckListing(listing));
   listing.revision = RevisionOf(listing.files);
   Bytes bytes = BytesOf(entries);

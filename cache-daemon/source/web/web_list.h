@@ -77,6 +77,8 @@ class WebList final : public Source {
   Result<> AskSizes(const Question& question, Entries& entries, std::stop_token stop) const;
   Result<> ShowRights(const Question& question, const Entries& entries, std::stop_token stop) const;
   static Bytes BytesOf(const Entries& entries);
+  /// Sorted; a size that isn't known yet is 0.
+  static std::vector<ListedFile> FilesOf(const Entries& entries);
 
   const WebReader reader_;
   const SecretDigest secret_digest_;
