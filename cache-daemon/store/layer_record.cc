@@ -14,9 +14,9 @@
 namespace weighhouse::store {
 namespace {
 
-constexpr uint64_t kVersion = 1;
+constexpr uint64_t kLayerVersion = 1;
 constexpr size_t kDigits = 64;
-constexpr size_t kChecksumLine = kDigits + 1;  // and a line feed
+constexpr size_t kLayerChecksumLine = kDigits + 1;  // and a line feed
 
 std::unexpected<Error> DamagedLayer(std::string_view what) {
   return Fail(Code::kDataLoss, fmt::format("the field '{}' is missing or wrong", what));
@@ -54,7 +54,7 @@ std::string LayerRecordToText(const LayerRecord& record) {
   for (const LayerEntry& entry : record.entries) {
     entries.push_back({{"kind", KindName(entry.kind)}, {"path", entry.path}, {"size", entry.size}});
   }
-  std::string text = ToText({{"version", kVersion},
+  std::string text = ToText({{"version", kLayerVersion},
                              {"digest", record.digest},
                              {"diff_id", record.diff_id},
                              {"prefix", record.prefix},
@@ -63,13 +63,13 @@ std::string LayerRecordToText(const LayerRecord& record) {
 }
 
 Result<LayerRecord> ParseLayerRecord(std::string_view text) {
-  if (text.size() < kChecksumLine) return Fail(Code::kDataLoss, "it is cut off");
-  std::string_view body = text.substr(0, text.size() - kChecksumLine);
+  if (text.size() < kLayerChecksumLine) return Fail(Code::kDataLoss, "it is cut off");
+  std::string_view body = text.substr(0, text.size() - kLayerChecksumLine);
   if (text.substr(body.size()) != Digest::Of(body).Hex() + "\n") {
     return Fail(Code::kDataLoss, "its checksum is wrong");
   }
   nlohmann::json object = TRY(ParseObject(body));
-  if (NumberField(object, "version") != kVersion) return DamagedLayer("version");
+  if (NumberField(object, "version") != kLayerVersion) return DamagedLayer("version");
   auto digest = StringField(object, "digest");
   auto diff_id = StringField(object, "diff_id");
   auto prefix = StringField(object, "prefix");
