@@ -41,7 +41,7 @@ class Records:
                 self._counters["cdn_active_peak"] = max(self._counters["cdn_active_peak"], self._cdn_active)
 
     def sent(self, entry: Entry, count: int) -> None:
-        """Adds body bytes that went out."""
+        """Adds body bytes that go out; a negative count takes back what did not."""
         with self._lock:
             entry["bytes"] += count
             self._counters[f"{entry['side']}_bytes"] += count

@@ -176,13 +176,18 @@ class Handler(BaseHTTPRequestHandler):
         """A large file without touching its bytes."""
         position = response.begin
         while position < response.end:
-            sent = os.sendfile(self.connection.fileno(), descriptor, position,
-                               min(response.end - position, _SENDFILE_PIECE))
+            wanted = min(response.end - position, _SENDFILE_PIECE)
+            self._account(entry, wanted)
+            sent = 0
+            try:
+                sent = os.sendfile(self.connection.fileno(), descriptor, position, wanted)
+            finally:
+                if sent != wanted:
+                    self._account(entry, sent - wanted)
             if sent == 0:
                 self.close_connection = True  # the file shrank: the promise can't be kept
                 return
             position += sent
-            self._account(entry, sent)
         if response.surplus:
             self._write_framed(response.surplus, False, entry)
 
@@ -191,13 +196,13 @@ class Handler(BaseHTTPRequestHandler):
         waiting = head
         for offset in range(response.begin, response.end, 1 << 20):
             piece = response.content.read(offset, min(1 << 20, response.end - offset))
+            self._account(entry, len(piece))
             self.wfile.write(waiting + (b"%x\r\n%s\r\n" % (len(piece), piece) if response.chunked else piece))
             waiting = b""
-            self._account(entry, len(piece))
         waiting += response.surplus + (b"0\r\n\r\n" if response.chunked else b"")
         if waiting:
-            self.wfile.write(waiting)
             self._account(entry, len(response.surplus))
+            self.wfile.write(waiting)
 
     def _send_slowly(self, response: Response, plan: Plan, entry: Entry | None) -> None:
         """Piece by piece, with everything the plan wants done to the bytes."""
@@ -231,10 +236,11 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.close()
 
     def _write_framed(self, piece: bytes, chunked: bool, entry: Entry | None) -> None:
-        self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
         self._account(entry, len(piece))
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
 
     def _account(self, entry: Entry | None, count: int) -> None:
+        """Counts body bytes before they leave: a client that has them may ask for the counters at once."""
         if entry is not None:
             self.server.records.sent(entry, count)
 
