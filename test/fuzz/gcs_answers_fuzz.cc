@@ -45,9 +45,10 @@ WEIGHHOUSE_FUZZ_TARGET(gcs_answers, bytes) {
     case 'e': {
       HttpResponse response{.headers = {}, .body = std::string(json)};
       CHECK(response.headers.AddLine("HTTP/1.1 403 Forbidden\r\n"));
-      Error error = GcsFailure(response, "gs://bucket/name", true, {});
+      Error error = GcsFailure(response, "gs://bucket/name", {"Authorization: Bearer t0ken"}, {});
       CHECK(error.code == Code::kPermissionDenied);
       CHECK(error.message.size() < 2000 && Printable(error.message, 2000) == error.message);
+      CHECK(error.message.find("t0ken") == std::string::npos);
       return;
     }
     default:

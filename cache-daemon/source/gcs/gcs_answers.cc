@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "cache-daemon/source/curl_handle.h"
 #include "cache-daemon/source/file_name.h"
 #include "cache-daemon/source/json_text.h"
 
@@ -102,8 +103,10 @@ Result<GcsObject> ParseGcsObject(std::string_view json) {
   return ToObject(*document);
 }
 
-Error GcsFailure(const HttpResponse& response, std::string_view subject, bool with_token,
+Error GcsFailure(const HttpResponse& response, std::string_view subject,
+                 const std::vector<std::string>& authorization,
                  std::chrono::system_clock::time_point now) {
+  bool with_token = !authorization.empty();
   int status = response.status();
   Error error;
   std::string_view what;
@@ -132,7 +135,7 @@ Error GcsFailure(const HttpResponse& response, std::string_view subject, bool wi
     error.code = Code::kFailedPrecondition;
     what = "it refuses the request";
   }
-  std::string said = SaidBy(response);
+  std::string said = WithoutSecrets(SaidBy(response), "", authorization);
   error.message = fmt::format("{}: {} (HTTP {}){}{}", Printable(subject), what, status,
                               said.empty() ? "" : "; it says: ", said);
   return error;

@@ -34,8 +34,10 @@ Result<GcsPage> ParseGcsPage(std::string_view json);
 /// One object's metadata; errors as ParseGcsPage's.
 Result<GcsObject> ParseGcsObject(std::string_view json);
 
-/// What an answer other than success means; `subject` is gs://bucket/name.
-Error GcsFailure(const HttpResponse& response, std::string_view subject, bool with_token,
+/// What an answer other than success means; `subject` is gs://bucket/name. `authorization`: the
+/// headers that it was asked with, empty for anybody; what they hold isn't repeated.
+Error GcsFailure(const HttpResponse& response, std::string_view subject,
+                 const std::vector<std::string>& authorization,
                  std::chrono::system_clock::time_point now);
 
 }  // namespace weighhouse::source

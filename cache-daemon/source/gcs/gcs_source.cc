@@ -134,8 +134,8 @@ Result<std::string> GcsSource::Ask(const Asker& asker, const std::string& rest,
       TRY(http_->Send({.url = UrlOf(asker, rest), .headers = asker.Headers(), .body_limit = limit},
                       std::move(stop)));
   if (response.status() == 200) return std::move(response.body);
-  return std::unexpected(GcsFailure(response, SubjectOf(asker.bucket, name),
-                                    asker.token.has_value(), std::chrono::system_clock::now()));
+  return std::unexpected(GcsFailure(response, SubjectOf(asker.bucket, name), asker.Headers(),
+                                    std::chrono::system_clock::now()));
 }
 
 Result<std::vector<ListedFile>> GcsSource::List(const Asker& asker, const std::string& prefix,
@@ -212,8 +212,8 @@ Result<> GcsSource::ReadByte(const Asker& asker, const std::string& name, std::s
   }
   if (!response) return std::unexpected(std::move(response).error());
   if (HasContent(response->status())) return {};
-  return std::unexpected(GcsFailure(*response, SubjectOf(asker.bucket, name),
-                                    asker.token.has_value(), std::chrono::system_clock::now()));
+  return std::unexpected(GcsFailure(*response, SubjectOf(asker.bucket, name), asker.Headers(),
+                                    std::chrono::system_clock::now()));
 }
 
 }  // namespace weighhouse::source

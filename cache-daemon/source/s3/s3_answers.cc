@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "cache-daemon/source/curl_handle.h"
 #include "cache-daemon/source/file_name.h"
 #include "cache-daemon/source/url.h"
 
@@ -206,7 +207,10 @@ Error S3Failure(const HttpResponse& response, const S3Question& question,
   S3Meaning meaning =
       named ? *std::move(named) : MeaningOfStatus(response.status(), question.with_keys);
   std::string said;
-  if (!body.code.empty()) said = fmt::format("; it says: {}: {}", body.code, body.message);
+  if (!body.code.empty()) {
+    said = "; it says: " +
+           WithoutSecrets(fmt::format("{}: {}", body.code, body.message), "", question.headers);
+  }
   Error error{.code = meaning.code,
               .message = fmt::format("{}: {} (HTTP {}){}", Printable(question.subject),
                                      meaning.text, response.status(), said),

@@ -48,8 +48,9 @@ bool IsArchived(const HttpResponse& response);
 
 /// What a failure is about, for its message.
 struct S3Question {
-  std::string subject;     ///< s3://bucket/key
-  bool with_keys = false;  ///< it was asked with credentials
+  std::string subject;               ///< s3://bucket/key
+  bool with_keys = false;            ///< it was asked with credentials
+  std::vector<std::string> headers;  ///< that it was signed with: what they hold isn't repeated
 };
 
 /// What an answer other than success means.

@@ -54,11 +54,12 @@ Result<S3Client::Answer> S3Client::Send(const S3Access& access, const Request& r
   std::string region = RegionOf(access);
   for (int tried = 1;; ++tried) {
     Url url = TRY(access.place.UrlOf(region, request.key, request.query));
-    std::vector<std::string> headers = Sign(access, region,
-                                            {.method = MethodName(request.method),
-                                             .url = url,
-                                             .headers = request.amz_headers,
-                                             .payload_sha256 = std::string(kEmptyPayload)});
+    std::vector<std::string> signed_headers = Sign(access, region,
+                                                   {.method = MethodName(request.method),
+                                                    .url = url,
+                                                    .headers = request.amz_headers,
+                                                    .payload_sha256 = std::string(kEmptyPayload)});
+    std::vector<std::string> headers = signed_headers;
     headers.insert(headers.end(), request.headers.begin(), request.headers.end());
     HttpResponse response = TRY(http_->Send({.method = request.method,
                                              .url = url.ToString(),
@@ -67,7 +68,9 @@ Result<S3Client::Answer> S3Client::Send(const S3Access& access, const Request& r
                                             stop));
     std::optional<std::string> named = RegionNamedBy(response);
     if (!named || *named == region || tried == kMaxRegions) {
-      return Answer{.response = std::move(response), .url = std::move(url)};
+      return Answer{.response = std::move(response),
+                    .url = std::move(url),
+                    .signed_headers = std::move(signed_headers)};
     }
     region = *std::move(named);
     Remember(access, region);

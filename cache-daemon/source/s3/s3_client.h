@@ -47,6 +47,7 @@ class S3Client {
   struct Answer {
     HttpResponse response;
     Url url;
+    std::vector<std::string> signed_headers;
   };
   /// The bucket's answer, whatever its status, at the third region at last. Errors:
   /// HttpClient::Send's; kInvalidArgument for names that give no URL.

@@ -49,7 +49,9 @@ std::string EtagOf(const ListedFile& file) {
 }
 
 Error FailureOf(const S3Client::Answer& answer, const S3Access& access, const std::string& key) {
-  return S3Failure(answer.response, access.QuestionAbout(key), system_clock::now());
+  S3Question question = access.QuestionAbout(key);
+  question.headers = answer.signed_headers;
+  return S3Failure(answer.response, question, system_clock::now());
 }
 
 Error Changed(const ListedFile& file, const S3Object& found) {

@@ -130,6 +130,18 @@ TEST_P(S3FailureTest, SaysWhatToDo) {
   EXPECT_EQ(error.retry_after.has_value(), each.expected == Code::kUnavailable);
 }
 
+TEST(S3SecretsTest, DoesNotRepeatWhatItWasSignedWith) {
+  HttpResponse response;
+  response.headers.AddLine("HTTP/1.1 400 X");
+  response.body =
+      "<Error><Code>InvalidToken</Code><Message>no: s3ss10n of 51gn4tur3</Message></Error>";
+  std::vector<std::string> headers = {
+      "x-amz-security-token: s3ss10n",
+      "Authorization: AWS4-HMAC-SHA256 Credential=id/a, SignedHeaders=host, Signature=51gn4tur3"};
+  Error error = S3Failure(response, {.subject = "s3://b/k", .headers = headers}, {});
+  EXPECT_THAT(error.message, HasSubstr("no: [secret] of [secret]"));
+}
+
 INSTANTIATE_TEST_SUITE_P(
     All, S3FailureTest,
     testing::Values(S3Case{403, "AccessDenied", false, Code::kUnauthenticated, "AWS_ACCESS_KEY_ID"},
