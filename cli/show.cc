@@ -214,13 +214,12 @@ std::string InspectText(const pb::StatResponse& stat) {
     if (file.selected() && file.identity().starts_with("version:")) ++without_digest;
     if (!file.selected()) left_out += file.size();
   }
-  std::string trust =
-      without_digest == 0
-          ? ""
-          : fmt::format(
-                "no digest   of {} from their source: what came first is trusted, and must "
-                "be that from then on\n",
-                without_digest);
+  std::string trust = without_digest == 0 ? ""
+                                          : fmt::format(
+                                                "no digest   of {} in the source's list: they are "
+                                                "held to what IDENTITY says, and to "
+                                                "a checksum where the source has one\n",
+                                                without_digest);
   return fmt::format(
       "origin      {}\nrevision    {}\nsnapshot    {}\n\n{}\n"
       "selected    {} in {} of {} files\nleft out    {} by the patterns (--allow and --ignore "

@@ -85,8 +85,8 @@ nothing.
 Registries and object stores of a cluster or a company have private addresses, and so have those of a cloud behind its
 private endpoints: over https only a server that proves to have the URL's name gets a request, so a stranger's name that
 leads to somebody else's service ends at its certificate. Plain http proves nothing: there an admin says where.
-What this configuration names itself (`sources.huggingface.endpoint`) may be anywhere, and be plain http; where it redirects
-to, may not.
+What this configuration names itself (endpoints and mirrors, and the hosts of buckets below an S3 endpoint whose addressing is
+`virtual`) may be anywhere, and be plain http; where it redirects to, may not.
 
 ```yaml
 sources:

@@ -117,12 +117,14 @@ constexpr std::array kPolicyKeys = {
         [](const ConfigValue& value, Config& config) {
           return TakeAddresses(value, config.allow_addresses);
         }},
-    ConfigKey{"sources.http.allowPlain", kAtOnce, "true or false", "false",
-              "Whether plain http:// may be used, by any source and after any redirect, elsewhere "
-              "than at the loopback and at the endpoints that this configuration names.",
-              [](const ConfigValue& value, Config& config) {
-                return TakeSwitch(value, config.allow_plain_http);
-              }},
+    ConfigKey{
+        "sources.http.allowPlain", kAtOnce, "true or false", "false",
+        "Whether plain http:// may be used, by any source, elsewhere than at the loopback and "
+        "at the endpoints that this configuration names. Redirects from https to http are "
+        "never followed.",
+        [](const ConfigValue& value, Config& config) {
+          return TakeSwitch(value, config.allow_plain_http);
+        }},
     ConfigKey{"sources.local.roots", kAtOnce, "a list of absolute paths, such as [/models]", "[]",
               "file:// models must lie below one of these directories.",
               [](const ConfigValue& value, Config& config) {

@@ -46,6 +46,7 @@ Result<PreparedFile> PrepareFile(const FillContext& context, const FileAskers::A
 std::string TrustOnFirstUse(const ListedFile& file, const source::FileLocation& location) {
   const std::optional<ContentChecksum>& checksum = location.checksum;
   bool has_digest = file.identity.kind != FileIdentity::Kind::kVersionToken ||
+                    location.enclosure ||  // whose digest is checked
                     (checksum && checksum->kind == ContentChecksum::Kind::kSha256);
   if (has_digest) return "";
   std::string but = checksum ? fmt::format(", only a {}", ChecksumKindName(checksum->kind)) : "";

@@ -90,6 +90,11 @@ std::vector<Url> BucketSources::Endpoints() const {
   return endpoints;
 }
 
+std::optional<Url> BucketSources::BucketHosts() const {
+  if (s3_settings_.addressing != S3Addressing::kVirtual) return std::nullopt;
+  return s3_settings_.endpoint;
+}
+
 std::shared_ptr<Source> BucketSources::S3(bool allow_plain_http) const {
   S3Settings settings = s3_settings_;
   settings.allow_plain_http = allow_plain_http;

@@ -33,6 +33,8 @@ class BucketSources {
 
   /// What the configuration names itself, or the environment.
   std::vector<Url> Endpoints() const;
+  /// Of these, below which each bucket has a host.
+  std::optional<Url> BucketHosts() const;
   std::shared_ptr<Source> S3(bool allow_plain_http) const;
   std::shared_ptr<Source> Gcs(bool allow_plain_http) const;
 

@@ -9,7 +9,10 @@
 namespace weighhouse::source {
 
 bool IsEndpoint(const ConnectionRules& rules, const Url& url) {
-  return std::ranges::find(rules.endpoints, url.Origin()) != rules.endpoints.end();
+  if (std::ranges::find(rules.endpoints, url.Origin()) != rules.endpoints.end()) return true;
+  const std::optional<Url>& buckets = rules.bucket_endpoint;
+  return buckets && url.scheme == buckets->scheme && url.port == buckets->port &&
+         url.host.ends_with("." + buckets->host);
 }
 
 Result<> CheckScheme(const ConnectionRules& rules, const Url& url) {

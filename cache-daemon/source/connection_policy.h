@@ -22,6 +22,8 @@ struct ConnectionRules {
   /// Url::Origin of what the configuration names itself: neither their scheme nor their address is
   /// judged.
   std::vector<std::string> endpoints;
+  /// Such an endpoint too, each of whose buckets has a host of its own below its host.
+  std::optional<Url> bucket_endpoint;
   Proxies proxies;
 };
 

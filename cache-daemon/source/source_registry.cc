@@ -120,6 +120,7 @@ Result<> SourceRegistry::Allow(const SourceOptions& options) {
   policy_->Set({.allow_addresses = options.allow_addresses,
                 .allow_plain_http = options.allow_plain_http,
                 .endpoints = endpoints_,
+                .bucket_endpoint = buckets_->BucketHosts(),
                 .proxies = std::move(proxies)});
   MutexLock lock(mutex_);
   rules_ = {.allow = options.allow,

@@ -140,7 +140,8 @@ TEST_F(ProgramTest, InspectSaysWhatHasNoDigest) {
   EXPECT_THAT(Run({"inspect", "s3://bucket/m"}).out, Not(HasSubstr("no digest")));
   FileIdentity version{.kind = FileIdentity::Kind::kVersionToken, .value = "etag e of a"};
   for (auto& file : engine_.stat_outcome->files) file.listed.identity = version;
-  EXPECT_THAT(Run({"inspect", "s3://bucket/m"}).out, HasSubstr("no digest   of 1 from"));
+  EXPECT_THAT(Run({"inspect", "s3://bucket/m"}).out,
+              HasSubstr("no digest   of 1 in the source's list"));
 }
 
 TEST_F(ProgramTest, TakesTheTokenFromAFile) {

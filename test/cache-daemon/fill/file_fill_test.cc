@@ -237,6 +237,9 @@ TEST(TrustOnFirstUseTest, IsSaidWhereNothingButACrcIsKnown) {
   location.checksum->kind = ContentChecksum::Kind::kSha256;
   EXPECT_EQ(TrustOnFirstUse(file, location), "");
   location.checksum.reset();
+  location.enclosure = std::make_shared<source::Enclosure>();
+  EXPECT_EQ(TrustOnFirstUse(file, location), "");
+  location.enclosure.reset();
   file.identity = {FileIdentity::Kind::kSha256, std::string(64, 'a')};
   EXPECT_EQ(TrustOnFirstUse(file, location), "");
 }

@@ -63,6 +63,16 @@ TEST(ConnectionPolicyTest, WhatTheConfigurationNamesItselfMayBeAnywhere) {
   }
 }
 
+TEST(ConnectionPolicyTest, BucketsMayHaveHostsBelowTheEndpointThatTheConfigurationNames) {
+  ConnectionRules rules{.bucket_endpoint = Url::Parse("http://minio.svc:9000").value()};
+  EXPECT_EQ(AddressCode(rules, "http://my.bucket.minio.svc:9000/key", "10.0.0.1"), Code{});
+  EXPECT_TRUE(CheckScheme(rules, Url::Parse("http://bucket.minio.svc:9000/key").value()));
+  for (const char* other :
+       {"http://bucket.minio.svc/", "http://evilminio.svc:9000/", "http://minio.svc.evil:9000/"}) {
+    EXPECT_EQ(AddressCode(rules, other, "10.0.0.1"), Code::kPermissionDenied) << other;
+  }
+}
+
 TEST(ConnectionPolicyTest, PlainHttpMustBeAllowed) {
   Url elsewhere = Url::Parse("http://models.example/f").value();
   Result<> refused = CheckScheme({}, elsewhere);
