@@ -25,12 +25,16 @@ bool InitialiseCurl() {
   return initialised;
 }
 
+/// In whatever case: in a host's name there is only one.
 void ReplaceAll(std::string& text, std::string_view secret, std::string_view replacement) {
   if (secret.size() < 8) return;  // too short for a secret; replacing it would garble the text
-  for (size_t at = text.find(secret); at != std::string::npos;
-       at = text.find(secret, at + replacement.size())) {
-    text.replace(at, secret.size(), replacement);
+  std::string lower = ToLower(text), needle = ToLower(secret), replaced;
+  size_t begin = 0;
+  for (size_t at = lower.find(needle); at != std::string::npos; at = lower.find(needle, begin)) {
+    replaced.append(text, begin, at - begin).append(replacement);
+    begin = at + needle.size();
   }
+  if (begin > 0) text = replaced.append(text, begin);
 }
 
 std::string ShownDetail(const char* detail, CURLcode code) {
