@@ -12,6 +12,7 @@
 #include <openssl/rsa.h>
 
 #include "base/checksum.h"
+#include "cache-daemon/source/gcs/service_account.h"
 #include "test/cache-daemon/source/scripted_server.h"
 #include "test/support/loopback_policy.h"
 
