@@ -28,6 +28,8 @@ struct S3Access {
 
   /// `s3://bucket/key` and what else a message about it needs.
   S3Question QuestionAbout(const std::string& key) const;
+  /// Whoever asks has this way: without keys, or with ones that are every tenant's.
+  bool IsEverybodys() const { return !keys || of_node; }
 };
 
 /// Sends signed requests to buckets and finds the region that a bucket is in, which it remembers.

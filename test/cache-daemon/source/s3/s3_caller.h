@@ -1,12 +1,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "cache-daemon/source/file_filter.h"
 #include "cache-daemon/source/s3/s3_source.h"
 #include "test/cache-daemon/source/scripted_server.h"
 #include "test/support/loopback_policy.h"
@@ -54,6 +56,18 @@ class S3Caller {
   }
   Result<FileLocation> Locate(const std::string& uri, const Listing& listing) {
     return source_->Locate({.uri = uri}, listing, listing.files.at(0), credentials, {});
+  }
+  /// The rights to all of it, or to what `patterns` leave.
+  Result<bool> ShowRights(const std::string& uri,
+                          std::optional<std::vector<std::string>> patterns = {}) {
+    ModelReference reference{.uri = uri, .allow_patterns = std::move(patterns)};
+    Result<Listing> listing = source_->Resolve(reference, credentials, {});
+    if (listing) listing = ApplyPatterns(*listing, reference);
+    if (!listing) return std::unexpected(std::move(listing).error());
+    return source_->ShowRights(reference, credentials, *listing, {});
+  }
+  std::string OriginFor(const std::string& uri) const {
+    return source_->OriginFor({.uri = uri}, credentials);
   }
   Credentials credentials{{{"AWS_ACCESS_KEY_ID", "AKIA1"}, {"AWS_SECRET_ACCESS_KEY", "secret"}}};
 

@@ -23,18 +23,39 @@ TEST(S3RightsTest, WhoMayListAndNotReadGetsNothing) {
     bool open = request.target.ends_with("README.md");
     return Reply{open ? HttpAnswer(206, {}, "x") : Refused(403, "AccessDenied")};
   });
-  auto listing = S3Caller(server).Resolve("s3://bucket/m");
-  ASSERT_FALSE(listing);
-  EXPECT_EQ(listing.error().code, Code::kPermissionDenied);
-  EXPECT_THAT(listing.error().message, HasSubstr("s3://bucket/m/shards/a"));
+  auto shown = S3Caller(server).ShowRights("s3://bucket/m");
+  ASSERT_FALSE(shown);
+  EXPECT_EQ(shown.error().code, Code::kPermissionDenied);
+  EXPECT_THAT(shown.error().message, HasSubstr("s3://bucket/m/shards/a"));
   S3Caller nobody(server);
   nobody.credentials = {};
-  listing = nobody.Resolve("s3://bucket/m");
-  ASSERT_FALSE(listing) << "the list is public, the weights aren't";
-  EXPECT_EQ(listing.error().code, Code::kUnauthenticated);
+  shown = nobody.ShowRights("s3://bucket/m");
+  ASSERT_FALSE(shown) << "the list is public, the weights aren't";
+  EXPECT_EQ(shown.error().code, Code::kUnauthenticated);
   S3Caller node(server, NodeKeys());
   node.credentials = {};
-  EXPECT_FALSE(node.Resolve("s3://bucket/m"));
+  EXPECT_FALSE(node.ShowRights("s3://bucket/m"));
+}
+
+TEST(S3RightsTest, EachFileThatIsServedIsReadAndNoOther) {
+  std::vector<std::string> keys = {"m/shut"};
+  for (int i = 0; i < 100; ++i) keys.push_back(fmt::format("m/{}/open", i));
+  ScriptedServer server([&](const Request& request) {
+    if (IsList(request)) return Reply{Listed(keys)};
+    bool open = request.target.ends_with("/open");
+    return Reply{open ? HttpAnswer(206, {}, "x") : Refused(403, "AccessDenied")};
+  });
+  S3Caller caller(server);
+  EXPECT_EQ(caller.ShowRights("s3://bucket/m").error().code, Code::kPermissionDenied)
+      << "the one of a hundred and one";
+  EXPECT_FALSE(caller.ShowRights("s3://bucket/m", {{"shut"}}))
+      << "nobody reads another in its place";
+  size_t before = server.Requests().size();
+  EXPECT_EQ(caller.ShowRights("s3://bucket/m", {{"1/*", "2/*"}}), false)
+      << "a part of it is theirs";
+  EXPECT_EQ(server.Requests().size(), before + 3);
+  caller.credentials = {};
+  EXPECT_EQ(caller.ShowRights("s3://bucket/m", {{"*/open"}}), true) << "anybody has read all of it";
 }
 
 TEST(S3RightsTest, TheRightToReadIsShownWhereTheBytesLie) {
@@ -47,9 +68,9 @@ TEST(S3RightsTest, TheRightToReadIsShownWhereTheBytesLie) {
     return Reply{HttpAnswer(302, {"Location: " + cdn.Url("/object", "localhost")}, "")};
   });
   S3Caller caller(server);
-  EXPECT_EQ(caller.Resolve("s3://bucket/m").error().code, Code::kPermissionDenied);
+  EXPECT_EQ(caller.ShowRights("s3://bucket/m").error().code, Code::kPermissionDenied);
   open = true;
-  EXPECT_TRUE(caller.Resolve("s3://bucket/m"));
+  EXPECT_TRUE(caller.ShowRights("s3://bucket/m"));
   for (const Request& request : cdn.Requests()) {
     EXPECT_THAT(request.head, Not(HasSubstr("uthorization")));
     EXPECT_THAT(request.head, HasSubstr("Range: bytes=0-0"));
@@ -61,7 +82,7 @@ TEST(S3RightsTest, AServiceThatIgnoresRangeShowsTheRightToo) {
     if (IsList(request)) return Reply{Listed({"m/a"})};
     return Reply{HttpAnswer(200, {}, std::string(200'000, 'x'))};
   });
-  EXPECT_TRUE(S3Caller(server).Resolve("s3://bucket/m"));
+  EXPECT_TRUE(S3Caller(server).ShowRights("s3://bucket/m"));
 }
 
 TEST(S3RightsTest, AnArchivedObjectShowsTheRightOfWhoHasKeys) {
@@ -69,9 +90,9 @@ TEST(S3RightsTest, AnArchivedObjectShowsTheRightOfWhoHasKeys) {
     return Reply{IsList(request) ? Listed({"m/a"}) : Refused(403, "InvalidObjectState")};
   });
   S3Caller caller(server);
-  EXPECT_TRUE(caller.Resolve("s3://bucket/m"));
+  EXPECT_TRUE(caller.ShowRights("s3://bucket/m"));
   caller.credentials = {};
-  EXPECT_FALSE(caller.Resolve("s3://bucket/m")) << "nobody read a byte of it";
+  EXPECT_FALSE(caller.ShowRights("s3://bucket/m")) << "nobody read a byte of it";
 }
 
 TEST(S3RightsTest, ALocationEndsBeforeItsKeys) {
