@@ -48,7 +48,9 @@ GcsSource::GcsSource(Url endpoint, GcsTokenOptions options, std::shared_ptr<Http
                      std::shared_ptr<GcsTokens> tokens)
     : endpoint_(std::move(endpoint)),
       endpoint_text_(endpoint_.path == "/" ? endpoint_.Origin() : endpoint_.ToPublicString()),
-      options_(options),
+      options_{.node_credentials = options.node_credentials,
+               .allow_plain_http = options.allow_plain_http,
+               .endpoint = endpoint_.Origin()},
       http_(std::move(http)),
       tokens_(std::move(tokens)) {}
 
@@ -83,8 +85,6 @@ Result<Listing> GcsSource::Resolve(const ModelReference& reference, const Creden
   return listing;
 }
 
-Result<FileLocation> GcsSource::Locate(const ModelReference& reference, const Listing& listing,
-                                       const ListedFile& file, const Credentials& credentials,
 Result<bool> GcsSource::ShowRights(const ModelReference& reference, const Credentials& credentials,
                                    const Listing& selected, std::stop_token stop) {
   BucketPath place = BucketPath::Of(reference);
@@ -95,6 +95,8 @@ Result<bool> GcsSource::ShowRights(const ModelReference& reference, const Creden
   return asker.IsEverybodys();
 }
 
+Result<FileLocation> GcsSource::Locate(const ModelReference& reference, const Listing& listing,
+                                       const ListedFile& file, const Credentials& credentials,
                                        std::stop_token stop) {
   BucketPath place = BucketPath::Of(reference);
   Asker asker = TRY(MakeAsker(place.bucket, credentials, stop));

@@ -288,6 +288,20 @@ TEST(GcsSourceTest, WhoMayListAndNotReadGetsNothing) {
   EXPECT_EQ(caller.ShowRights("gs://bucket/m", {{"README.md"}}), false) << "by their own token";
 }
 
+TEST(GcsSourceTest, TroubleAtATokenEndpointThatTheCallerNamesIsNotGcsAway) {
+  ScriptedServer theirs([](const Request&) { return Reply{HttpAnswer(503, {}, "")}; });
+  ScriptedServer server([](const Request&) { return Reply{HttpAnswer(503, {}, "")}; });
+  auto code_for = [&](const std::string& token_uri) {
+    GcsCaller caller(server);
+    caller.credentials = {{{"gcloud-application-credentials.json", AccountOf(token_uri)}}};
+    return caller.Resolve("gs://bucket/m").error().code;
+  };
+  EXPECT_EQ(code_for(theirs.Url("/token")), Code::kFailedPrecondition);
+  EXPECT_EQ(code_for("http://127.0.0.1:1/token"), Code::kFailedPrecondition) << "nobody is there";
+  EXPECT_EQ(code_for(server.Url("/token")), Code::kUnavailable) << "an emulator's own";
+  EXPECT_TRUE(theirs.Requests().size() == 1 && server.Requests().size() == 1);
+}
+
 TEST(GcsSourceTest, GzipThatIsStoredComesAsItIsStored) {
   Json packed = ObjectOf("m/a");
   packed["contentEncoding"] = "gzip";
