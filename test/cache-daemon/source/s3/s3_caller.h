@@ -48,14 +48,14 @@ class S3Caller {
     auto http = std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()});
     S3Settings settings;
     settings.endpoint = Url::Parse(server.Url("")).value();
+    settings.secret_digest = [](std::string_view secret) {
+      return "digest-of-" + std::string(secret);
+    };
     source_ = std::make_unique<S3Source>(settings, std::make_shared<S3Client>(http), http,
                                          std::move(node_keys));
   }
   Result<Listing> Resolve(const std::string& uri) {
     return source_->Resolve({.uri = uri}, credentials, {});
-  }
-  Result<FileLocation> Locate(const std::string& uri, const Listing& listing) {
-    return source_->Locate({.uri = uri}, listing, listing.files.at(0), credentials, {});
   }
   /// The rights to all of it, or to what `patterns` leave.
   Result<bool> ShowRights(const std::string& uri,
@@ -68,6 +68,9 @@ class S3Caller {
   }
   std::string OriginFor(const std::string& uri) const {
     return source_->OriginFor({.uri = uri}, credentials);
+  }
+  Result<FileLocation> Locate(const std::string& uri, const Listing& listing) {
+    return source_->Locate({.uri = uri}, listing, listing.files.at(0), credentials, {});
   }
   Credentials credentials{{{"AWS_ACCESS_KEY_ID", "AKIA1"}, {"AWS_SECRET_ACCESS_KEY", "secret"}}};
 

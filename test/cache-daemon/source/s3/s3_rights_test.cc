@@ -95,6 +95,60 @@ TEST(S3RightsTest, AnArchivedObjectShowsTheRightOfWhoHasKeys) {
   EXPECT_FALSE(caller.ShowRights("s3://bucket/m")) << "nobody read a byte of it";
 }
 
+TEST(S3RightsTest, ABucketOfATenantsOwnServiceIsItsAccountsOwn) {
+  ScriptedServer ours([](const Request&) { return Reply{Listed({"m/a"})}; });
+  ScriptedServer theirs([](const Request&) { return Reply{Listed({"m/a"})}; });
+  S3Caller caller(ours);
+  const std::string at_ours = "s3+" + ours.Url("") + "/bucket/m/";
+  EXPECT_EQ(caller.OriginFor("s3://bucket/m"), at_ours);
+  caller.credentials.values["AWS_ENDPOINT_URL"] = ours.Url("/");
+  EXPECT_EQ(caller.OriginFor("s3://bucket/m"), at_ours) << "the one that is configured";
+  caller.credentials.values["AWS_ENDPOINT_URL"] = theirs.Url("");
+  const std::string of_a = "s3+" + theirs.Url("") + "#digest-of-AKIA1/bucket/m/";
+  EXPECT_EQ(caller.OriginFor("s3://bucket/m"), of_a);
+  EXPECT_EQ(caller.Resolve("s3://bucket/m")->origin, of_a);
+  caller.credentials.values["AWS_ACCESS_KEY_ID"] = "AKIA2";
+  EXPECT_EQ(caller.OriginFor("s3://bucket/m"),
+            "s3+" + theirs.Url("") + "#digest-of-AKIA2/bucket/m/");
+  caller.credentials.values.erase("AWS_ACCESS_KEY_ID");
+  caller.credentials.values.erase("AWS_SECRET_ACCESS_KEY");
+  EXPECT_EQ(caller.OriginFor("s3://bucket/m"), "s3+" + theirs.Url("") + "/bucket/m/");
+}
+
+TEST(S3PlaceTest, NamesOfBucketsAreThoseOfAPartition) {
+  S3Place place{.endpoint = {}, .bucket = "b"};
+  EXPECT_EQ(place.Origin("eu-central-1"), "s3+https://s3.amazonaws.com/b/");
+  EXPECT_EQ(place.Origin("cn-north-1"), "s3+https://s3.amazonaws.com.cn/b/");
+  EXPECT_EQ(place.Origin("us-gov-east-1"), "s3+https://s3.us-gov.amazonaws.com/b/");
+  EXPECT_EQ(FallbackRegion("foo-1", "eu-west-1"), "eu-west-1");
+  EXPECT_EQ(FallbackRegion("foo-1", "cn-north-1"), "us-east-1");
+  EXPECT_EQ(FallbackRegion("cn-foo", "eu-west-1"), "cn-north-1");
+  EXPECT_EQ(FallbackRegion("us-gov-foo", "eu-west-1"), "us-gov-west-1");
+}
+
+TEST(S3ClientTest, ARegionThatIsMadeUpIsNotAServiceThatIsAway) {
+  // As far as the proxy: nothing of AWS' is asked.
+  ScriptedServer proxy([](const Request&) { return Reply{HttpAnswer(502, {}, "")}; });
+  auto policy = std::make_shared<ConnectionPolicy>(
+      ConnectionRules{.allow_addresses = LoopbackAddresses(), .proxies = {.https = proxy.Url("")}});
+  auto http = std::make_shared<HttpClient>(HttpClientOptions{.policy = policy});
+  S3Source source({.region = "eu-west-1"}, std::make_shared<S3Client>(http), http, nullptr);
+  auto hosts_for = [&](const char* region) {
+    size_t before = proxy.Requests().size();
+    auto listing = source.Resolve({.uri = "s3://bucket/m"}, {{{"AWS_REGION", region}}}, {});
+    EXPECT_EQ(listing.error().code, Code::kUnavailable) << listing.error().message;
+    std::vector<std::string> hosts;
+    std::vector<Request> requests = proxy.Requests();
+    for (size_t i = before; i < requests.size(); ++i) hosts.push_back(requests[i].target);
+    return hosts;
+  };
+  EXPECT_THAT(hosts_for("cn-made-up"),
+              testing::ElementsAre("bucket.s3.cn-made-up.amazonaws.com.cn:443",
+                                   "bucket.s3.cn-north-1.amazonaws.com.cn:443"));
+  EXPECT_THAT(hosts_for("made-up"), testing::ElementsAre("bucket.s3.made-up.amazonaws.com:443",
+                                                         "bucket.s3.eu-west-1.amazonaws.com:443"));
+}
+
 TEST(S3RightsTest, ALocationEndsBeforeItsKeys) {
   ScriptedServer server([](const Request& request) {
     if (request.target == "/keys") {
