@@ -58,9 +58,9 @@ WebForm WebFormOf(std::string_view uri) {
 Result<ModelReference> ParseWebReference(std::string_view model) {
   size_t mark = model.find('#');
   ModelReference reference{.uri = std::string(model.substr(0, mark))};
-  std::string_view path = PathOf(reference.uri);
-  std::string_view host = std::string_view(reference.uri).substr(reference.uri.find("://") + 3);
-  host = host.substr(0, host.find_first_of("/?"));
+  std::string_view path = PathOf(model);
+  std::string_view host = model.substr(model.find("://") + 3);
+  host = host.substr(0, host.find_first_of("/?#"));
   // A backslash is read as a slash by some and as part of the host's name by others.
   bool printable =
       std::ranges::all_of(reference.uri, [](char c) { return c > 0x20 && c < 0x7F && c != '\\'; });

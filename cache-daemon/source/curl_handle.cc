@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -25,12 +26,15 @@ bool InitialiseCurl() {
   return initialised;
 }
 
+/// In whatever case: in a host's name there is only one.
 void ReplaceAll(std::string& text, std::string_view secret, std::string_view replacement) {
-  if (secret.size() < 8) return;  // too short for a secret; replacing it would garble the text
-  for (size_t at = text.find(secret); at != std::string::npos;
-       at = text.find(secret, at + replacement.size())) {
-    text.replace(at, secret.size(), replacement);
+  std::string lower = ToLower(text), needle = ToLower(secret), replaced;
+  size_t begin = 0;
+  for (size_t at = lower.find(needle); at != std::string::npos; at = lower.find(needle, begin)) {
+    replaced.append(text, begin, at - begin).append(replacement);
+    begin = at + needle.size();
   }
+  if (begin > 0) text = replaced.append(text, begin);
 }
 
 std::string ShownDetail(const char* detail, CURLcode code) {
@@ -139,6 +143,18 @@ Error CurlFailure(CURLcode code, const char* detail) {
 
 namespace {
 
+constexpr size_t kLeastSecretBytes = 8;
+/// Of a longer text no more is looked at: a server may have filled it with what is taken out.
+constexpr size_t kMostLookedAt = 64 * 1024;
+constexpr std::string_view kSecretHere = "[secret]";
+constexpr std::string_view kEllipsis = "…";
+
+struct Secret {
+  std::string text;
+  size_t telling =
+      kLeastSecretBytes;  ///< a beginning of so many bytes holds some of what is secret
+};
+
 /// What a server decodes `header` to, if it is one of Basic (RFC 7617): user and password.
 std::vector<std::string> BasicSecrets(std::string_view header) {
   constexpr std::string_view kBasic = "Authorization: Basic ";
@@ -149,31 +165,64 @@ std::vector<std::string> BasicSecrets(std::string_view header) {
   return {both.substr(0, colon), both.substr(colon + 1)};
 }
 
+void AppendHeaderSecrets(const std::string& header, std::vector<Secret>& out) {
+  out.push_back({header, std::min(header.find(':'), header.size()) + kLeastSecretBytes});
+  for (std::string& secret : BasicSecrets(header)) out.push_back({std::move(secret)});
+  for (const std::string& word : SplitAndTrim(header, ' ')) {
+    if (word.ends_with(':')) continue;
+    out.push_back({word});
+    // Of `Credential=id/…,` and `Signature=…` a server repeats the values alone.
+    size_t value = word.find('=') + 1;
+    if (value > 0) out.push_back({word.substr(value, word.find_first_of("/,") - value)});
+  }
+}
+
+/// Those of a request in all the forms that servers repeat, the longest first: a part that is taken
+/// out would leave what stands around it unrecognised.
+std::vector<Secret> SecretsOf(const std::string& url, const std::vector<std::string>& headers) {
+  std::vector<Secret> secrets;
+  for (const std::string& header : headers) AppendHeaderSecrets(header, secrets);
+  size_t mark = url.find('?');
+  std::string_view query = mark == std::string::npos ? "" : std::string_view(url).substr(mark + 1);
+  for (const std::string& parameter : SplitAndTrim(query, '&')) {
+    std::string value = parameter.substr(parameter.find('=') + 1);
+    secrets.push_back({PercentDecode(value).value_or("")});
+    secrets.push_back({std::move(value)});
+  }
+  // A shorter one is none, and replacing it would garble the text.
+  std::erase_if(secrets, [](const Secret& each) { return each.text.size() < kLeastSecretBytes; });
+  std::ranges::sort(secrets, std::ranges::greater{},
+                    [](const Secret& each) { return each.text.size(); });
+  return secrets;
+}
+
+/// Takes what is left of `secret` out of where `text` was cut off: before the byte `end`.
+void DropBeginning(const Secret& secret, std::string& text, size_t end) {
+  for (size_t size = std::min(secret.text.size(), end); size >= secret.telling; --size) {
+    if (text.compare(end - size, size, secret.text, 0, size) != 0) continue;
+    text.replace(end - size, size, kSecretHere);
+    return;
+  }
+}
+
+/// The same at the end of all and before each ellipsis.
+void DropCutOff(const Secret& secret, std::string& text) {
+  DropBeginning(secret, text, text.size());
+  for (size_t at = text.rfind(kEllipsis); at != std::string::npos;) {
+    DropBeginning(secret, text, at);
+    if (at == 0) return;
+    at = text.rfind(kEllipsis, at - 1);
+  }
+}
+
 }  // namespace
 
 std::string WithoutSecrets(std::string text, const std::string& url,
                            const std::vector<std::string>& headers) {
-  for (const std::string& header : headers) {
-    ReplaceAll(text, header, "[secret]");
-    for (const std::string& secret : BasicSecrets(header)) ReplaceAll(text, secret, "[secret]");
-    for (const std::string& word : SplitAndTrim(header, ' ')) {
-      if (word.ends_with(':')) continue;
-      ReplaceAll(text, word, "[secret]");
-      // Of `Credential=id/…,` and `Signature=…` a server repeats the values alone.
-      size_t value = word.find('=') + 1;
-      if (value == 0) continue;
-      ReplaceAll(text, std::string_view(word).substr(value, word.find_first_of("/,") - value),
-                 "[secret]");
-    }
-  }
-  size_t query = url.find('?');
-  if (query != std::string::npos) {
-    for (const std::string& parameter : SplitAndTrim(url.substr(query + 1), '&')) {
-      std::string value = parameter.substr(parameter.find('=') + 1);
-      ReplaceAll(text, value, "[secret]");
-      // As a server repeats it.
-      ReplaceAll(text, PercentDecode(value).value_or(""), "[secret]");
-    }
+  text.resize(std::min(text.size(), kMostLookedAt));
+  for (const Secret& secret : SecretsOf(url, headers)) {
+    ReplaceAll(text, secret.text, kSecretHere);
+    DropCutOff(secret, text);
   }
   return Printable(text, kShownBytes);
 }

@@ -64,7 +64,8 @@ Error CurlFailure(CURLcode code, const char* detail);
 
 /// `text` of a server, printable and at most 500 bytes, without what was secret in the request:
 /// `headers` and their values, the user and password that Basic encodes, and the query values of
-/// `url`.
+/// `url`; nor the beginnings of such (of 8 bytes and more) where the text was cut off, at its end
+/// or before an ellipsis.
 std::string WithoutSecrets(std::string text, const std::string& url,
                            const std::vector<std::string>& headers);
 

@@ -19,7 +19,7 @@ using Event = nlohmann::json::parse_event_t;
 
 /// Parses `json`; discarded if it is none. Never throws. `filter` returns false for what shall not
 /// be kept.
-Json Parse(std::string_view json, const Json::parser_callback_t& filter = nullptr) {
+Json Parse(std::string_view json, const Json::parser_callback_t& filter) {
   if (IsTooDeep(json)) return Json(Json::value_t::discarded);
   return Json::parse(json, filter, /*allow_exceptions=*/false);
 }
@@ -122,6 +122,7 @@ std::unexpected<Error> NotTheHub(std::string_view json) {
 Result<HubRevision> ParseHubRevision(std::string_view json) {
   // The answer also lists every file, which the tree says better.
   Json info = Parse(json, [](int depth, Event event, Json& parsed) {
+    if (event == Event::array_start) return false;
     if (event != Event::key || depth != 1) return depth <= 1;
     return parsed == "sha" || parsed == "gated";
   });
@@ -146,13 +147,13 @@ Result<> AppendHubTreePage(std::string_view json, std::vector<ListedFile>& files
 }
 
 std::string HubErrorText(std::string_view json) {
-  Json body = Parse(json);
-  if (!body.is_object()) return "";
-  std::string text = TextAt(body, "error");
+  std::optional<Json> body = ParseObject(json);
+  if (!body) return "";
+  std::string text = TextAt(*body, "error");
   if (!text.empty()) return text;
   for (const char* key : {"error", "errors"}) {
-    auto list = body.find(key);
-    if (list == body.end() || !list->is_array() || list->empty()) continue;
+    const Json* list = ValueAt(*body, key);
+    if (list == nullptr || !list->is_array() || list->empty()) continue;
     const Json& first = list->front();
     if (const auto* plain = first.get_ptr<const std::string*>()) return *plain;
     return TextAt(first, "message");

@@ -1,11 +1,29 @@
 #include "cache-daemon/source/json_text.h"
 
+#include <cstddef>
+
 #include <nlohmann/json.hpp>
 
 namespace weighhouse::source {
 namespace {
 
 constexpr int kMaxNesting = 64;
+constexpr std::ptrdiff_t kMaxValues = 100'000;
+
+/// By the commas and brackets that values can't do without, those in strings not counted.
+bool HasTooManyValues(std::string_view json) {
+  std::ptrdiff_t values = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < json.size(); ++i) {
+    if (in_string && json[i] == '\\')
+      ++i;
+    else if (json[i] == '"')
+      in_string = !in_string;
+    else if (!in_string && std::string_view(",[{").contains(json[i]))
+      ++values;
+  }
+  return values > kMaxValues;
+}
 
 }  // namespace
 
@@ -25,7 +43,7 @@ bool IsTooDeep(std::string_view json) {
 }
 
 std::optional<nlohmann::json> ParseObject(std::string_view text) {
-  if (IsTooDeep(text)) return std::nullopt;
+  if (IsTooDeep(text) || HasTooManyValues(text)) return std::nullopt;
   nlohmann::json parsed = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!parsed.is_object()) return std::nullopt;
   return parsed;

@@ -14,7 +14,8 @@ namespace weighhouse::source {
 /// Whether `json` nests deeper than any answer of a source does; a parser's memory grows with it.
 bool IsTooDeep(std::string_view json);
 
-/// `text` as a JSON object; nothing for anything else, and for what is too deep. Never throws.
+/// `text` as a JSON object; nothing for anything else, for what is too deep, and for more than
+/// 100,000 values: a parser takes many times the bytes of each. Never throws.
 std::optional<nlohmann::json> ParseObject(std::string_view text);
 
 /// The value at `key` of `object`; null if there is none, or if `object` is none.

@@ -4,10 +4,19 @@
 
 #include <fmt/format.h>
 
+#include "cache-daemon/source/curl_handle.h"
+
 namespace weighhouse::source {
 namespace {
 
 constexpr int kMaxRedirects = 5;
+
+/// `error` about a URL that a server sent to, which may hold what that server was asked with.
+Error AboutRedirect(Error error, const RedirectedRequest& request) {
+  error.message =
+      WithoutSecrets(std::move(error).message, request.url.ToString(), request.credentials);
+  return error;
+}
 
 }  // namespace
 
@@ -30,10 +39,14 @@ Result<RedirectedResponse> SendRedirected(HttpClient& client, const RedirectedRe
       single.headers.insert(single.headers.end(), request.credentials.begin(),
                             request.credentials.end());
     }
-    HttpResponse response = TRY(client.Send(single, stop));
+    Result<HttpResponse> sent = client.Send(single, stop);
+    if (!sent && hop > 0) return std::unexpected(AboutRedirect(std::move(sent).error(), request));
+    HttpResponse response = TRY(std::move(sent));
     if (!left_origin && request.inspect) TRY(request.inspect(response));
     if (!IsRedirect(response)) return RedirectedResponse{std::move(response), url, left_origin};
-    url = TRY(RedirectTarget(url, response.headers.Find("location")));
+    Result<Url> target = RedirectTarget(url, response.headers.Find("location"));
+    if (!target) return std::unexpected(AboutRedirect(std::move(target).error(), request));
+    url = *std::move(target);
     left_origin = left_origin || !url.SameOrigin(request.url);
     if (left_origin && request.other_origin == RedirectedRequest::OtherOrigin::kStop) {
       return RedirectedResponse{std::move(response), url, left_origin};

@@ -12,6 +12,8 @@
 namespace weighhouse::source {
 namespace {
 
+constexpr size_t kMostHostBytes = 255;  ///< RFC 1035 section 2.3.4; it is in many messages
+
 using CurlUrl = std::unique_ptr<CURLU, decltype(&curl_url_cleanup)>;
 
 /// What may stand in a URL as it is, beside the unreserved characters: reserved ones and escapes.
@@ -51,6 +53,9 @@ Result<Url> TakeApart(CURLU* parsed) {
   }
   if (url.host.empty() || !Part(parsed, CURLUPART_USER).empty()) {
     return Fail(Code::kInvalidArgument, "a URL needs a host and must not name a user");
+  }
+  if (url.host.size() > kMostHostBytes) {
+    return Fail(Code::kInvalidArgument, "a URL's host has at most 255 characters");
   }
   // libcurl decodes a host's escapes. It would also look up other names than such a host shows.
   auto is_plain = [](unsigned char c) { return c > 0x20 && c < 0x7F; };

@@ -18,9 +18,9 @@ struct Url {
   std::string path;    ///< begins with '/'
   std::string query;   ///< without '?'; may be a secret (a signature)
 
-  /// kInvalidArgument for other schemes, user names, hosts that aren't ASCII, and what isn't a URL;
-  /// its message is free of secrets. A fragment is dropped. Bytes that a URL can't hold are
-  /// percent-encoded.
+  /// kInvalidArgument for other schemes, user names, hosts that aren't ASCII or longer than a name
+  /// can be, and what isn't a URL; its message is free of secrets. A fragment is dropped. Bytes
+  /// that a URL can't hold are percent-encoded.
   static Result<Url> Parse(std::string_view text);
   /// `location` (absolute or relative: RFC 3986 section 5.2) as seen from this URL.
   Result<Url> Join(std::string_view location) const;

@@ -45,10 +45,11 @@ WEIGHHOUSE_FUZZ_TARGET(gcs_answers, bytes) {
     case 'e': {
       HttpResponse response{.headers = {}, .body = std::string(json)};
       CHECK(response.headers.AddLine("HTTP/1.1 403 Forbidden\r\n"));
-      Error error = GcsFailure(response, "gs://bucket/name", {"Authorization: Bearer t0ken"}, {});
+      Error error =
+          GcsFailure(response, "gs://bucket/name", {"Authorization: Bearer s3cr3t-t0ken"}, {});
       CHECK(error.code == Code::kPermissionDenied);
       CHECK(error.message.size() < 2000 && Printable(error.message, 2000) == error.message);
-      CHECK(error.message.find("t0ken") == std::string::npos);
+      CHECK(error.message.find("s3cr3t-t0ken") == std::string::npos);
       return;
     }
     default:

@@ -4,21 +4,18 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
 #include "base/text.h"
-#include "cache-daemon/source/json_text.h"
+#include "cache-daemon/source/gcs/service_account.h"
 
 namespace weighhouse::source {
 namespace {
 
-using Json = nlohmann::json;
 using std::chrono::minutes;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
-constexpr Bytes kTokenAnswerLimit = 64 * kKiB;
 constexpr size_t kMaxKnown = 256;
 /// A node without a metadata server is asked again after this long.
 constexpr minutes kNoServerFor{5};
@@ -40,31 +37,6 @@ Error OfNamedEndpoint(Error error, const std::string& account, const GcsTokenOpt
                std::ranges::find(kGoogleTokens, url->ToString()) != std::end(kGoogleTokens);
   if (!known) error.code = Code::kFailedPrecondition;
   return error;
-}
-
-Result<GcsToken> ParseToken(const HttpResponse& response, std::string_view from) {
-  bool busy = response.status() == 429 || response.status() >= 500;
-  if (response.status() != 200) {
-    return std::unexpected(
-        Error{.code = busy ? Code::kUnavailable : Code::kUnauthenticated,
-              .message = fmt::format("{} gives no access token (HTTP {}): is the account there and "
-                                     "its key valid?",
-                                     from, response.status()),
-              .rights_may_help = !busy});
-  }
-  Json object = IsTooDeep(response.body) ? Json() : Json::parse(response.body, nullptr, false);
-  std::string value = TextAt(object, "access_token");
-  bool clean =
-      !value.empty() && std::ranges::all_of(value, [](char c) { return c > 0x20 && c < 0x7F; });
-  if (!clean) {
-    return Fail(Code::kUnavailable, fmt::format("{} answers without an access token", from));
-  }
-  seconds left(std::min<Bytes>(SizeAt(object, "expires_in").value_or(600), 43200));
-  steady_clock::time_point end = steady_clock::now() + left;
-  // A metadata server hands the same token out until five minutes before its end.
-  return GcsToken{.value = std::move(value),
-                  .good_until = end - std::min<seconds>(seconds(60), left / 10),
-                  .renew_at = end - std::min<seconds>(minutes(4), left / 4)};
 }
 
 }  // namespace
@@ -119,22 +91,16 @@ Result<GcsToken> GcsTokens::OfAccount(HttpClient& http, const std::string& json,
 Result<GcsToken> GcsTokens::Exchange(HttpClient& http, const std::string& json,
                                      const GcsTokenOptions& options, std::stop_token stop) {
   ServiceAccount account = TRY(ServiceAccount::Parse(json));
-  Result<Url> url = Url::Parse(account.token_uri);
-  bool usable = url && (url->scheme == "https" || url->IsLoopback() || options.allow_plain_http);
-  if (!usable) {
-    return Fail(Code::kInvalidArgument,
-                fmt::format("the service account's token_uri '{}' is not usable: it must be https",
-                            ShownUrl(account.token_uri)));
-  }
+  Url url = TRY(account.TokenEndpoint(options.allow_plain_http));
   std::string assertion = TRY(account.Assertion(std::chrono::system_clock::now()));
   HttpRequest request{
       .method = HttpMethod::kPost,
       .url = account.token_uri,
-      .body_limit = kTokenAnswerLimit,
+      .body_limit = kGcsTokenAnswerLimit,
       .body = fmt::format("grant_type={}&assertion={}",
                           PercentEncode("urn:ietf:params:oauth:grant-type:jwt-bearer"), assertion)};
   HttpResponse response = TRY(http.Send(request, std::move(stop)));
-  return ParseToken(response, url->HostAndPort());
+  return ParseGcsToken(response, url.HostAndPort(), steady_clock::now());
 }
 
 Result<std::optional<GcsToken>> GcsTokens::OfMetadataServer(std::stop_token stop) {
@@ -172,14 +138,14 @@ Result<std::optional<GcsToken>> GcsTokens::AskMetadataServer(std::stop_token sto
       .url =
           fmt::format("http://{}/computeMetadata/v1/instance/service-accounts/default/token", host),
       .headers = {"Metadata-Flavor: Google"},
-      .body_limit = kTokenAnswerLimit};
+      .body_limit = kGcsTokenAnswerLimit};
   Result<HttpResponse> response = metadata_http_->Send(request, std::move(stop));
   if (!response && response.error().code == Code::kCancelled) {
     return std::unexpected(response.error());
   }
   // No node of Google's, or one without an account.
   if (!response || response->status() == 404) return std::nullopt;
-  GcsToken token = TRY(ParseToken(*response, "the metadata server"));
+  GcsToken token = TRY(ParseGcsToken(*response, "the metadata server", steady_clock::now()));
   return std::optional(std::move(token));
 }
 

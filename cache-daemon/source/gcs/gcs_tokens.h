@@ -9,20 +9,11 @@
 
 #include "base/model.h"
 #include "base/mutex.h"
-#include "cache-daemon/source/gcs/service_account.h"
+#include "cache-daemon/source/gcs/gcs_token_answers.h"
 #include "cache-daemon/source/http_client.h"
 #include "cache-daemon/source/node_environment.h"
 
 namespace weighhouse::source {
-
-/// An access token of Google's, and until when it may be used.
-struct GcsToken {
-  std::string value;  ///< a secret
-  std::chrono::steady_clock::time_point good_until = std::chrono::steady_clock::time_point::max();
-  /// When the next is asked for: `good_until` leaves time to do without it for a while.
-  std::chrono::steady_clock::time_point renew_at = std::chrono::steady_clock::time_point::max();
-  bool of_node = false;  ///< not the caller's own: what it may read is for all tenants
-};
 
 struct GcsTokenOptions {
   bool node_credentials = false;  ///< the node's own are for all tenants

@@ -1,13 +1,17 @@
 #include "cache-daemon/source/gcs/service_account.h"
 
+#include <array>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/decoder.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 
 #include "base/checksum.h"
 #include "base/text.h"
@@ -18,6 +22,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr size_t kMostAccountBytes = 64 * 1024;
+
 template <auto Free>
 struct Freed {
   template <class T>
@@ -25,8 +31,9 @@ struct Freed {
     Free(pointer);
   }
 };
-using Bio = std::unique_ptr<BIO, Freed<BIO_free>>;
 using PrivateKey = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
+using DecoderContext = std::unique_ptr<OSSL_DECODER_CTX, Freed<OSSL_DECODER_CTX_free>>;
+using Number = std::unique_ptr<BIGNUM, Freed<BN_free>>;
 using MessageDigest = std::unique_ptr<EVP_MD_CTX, Freed<EVP_MD_CTX_free>>;
 
 std::unexpected<Error> BadAccount(std::string_view what) {
@@ -41,13 +48,42 @@ std::unexpected<Error> BadAccount(std::string_view what) {
 /// No prompt for a passphrase: an encrypted key fails.
 int RefusePassphrase(char*, int, int, void*) { return -1; }
 
-Result<std::string> SignRs256(const std::string& private_key, std::string_view text) {
-  Bio pem(BIO_new_mem_buf(private_key.data(), static_cast<int>(private_key.size())));
-  PrivateKey key(pem ? PEM_read_bio_PrivateKey(pem.get(), nullptr, RefusePassphrase, nullptr)
-                     : nullptr);
-  if (!key || EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_RSA) {
-    return BadAccount("its private_key is no RSA key in PEM");
+/// The RSA key in `pem`, or null. Keys of other kinds aren't even read: OpenSSL calculates with
+/// their numbers, of any size, as it does so.
+PrivateKey ReadRsaKey(std::string_view pem) {
+  EVP_PKEY* read = nullptr;
+  DecoderContext decoder(OSSL_DECODER_CTX_new_for_pkey(&read, "PEM", nullptr, "RSA",
+                                                       EVP_PKEY_KEYPAIR, nullptr, nullptr));
+  if (!decoder) return nullptr;
+  OSSL_DECODER_CTX_set_pem_password_cb(decoder.get(), RefusePassphrase, nullptr);
+  const auto* bytes = reinterpret_cast<const unsigned char*>(pem.data());
+  size_t size = pem.size();
+  bool is_read = OSSL_DECODER_from_data(decoder.get(), &bytes, &size) == 1;
+  PrivateKey key(read);
+  return is_read ? std::move(key) : nullptr;
+}
+
+/// Whether it signs in well under a second. What it costs grows with the third power of its
+/// numbers: 11 KiB of PEM can keep a thread for a quarter of a minute.
+bool IsOfUsualSize(const EVP_PKEY* key) {
+  constexpr int kMostBits = 4096;  ///< Google's own have 2048
+  constexpr std::array kNumbers = {OSSL_PKEY_PARAM_RSA_N,         OSSL_PKEY_PARAM_RSA_E,
+                                   OSSL_PKEY_PARAM_RSA_D,         OSSL_PKEY_PARAM_RSA_FACTOR1,
+                                   OSSL_PKEY_PARAM_RSA_FACTOR2,   OSSL_PKEY_PARAM_RSA_EXPONENT1,
+                                   OSSL_PKEY_PARAM_RSA_EXPONENT2, OSSL_PKEY_PARAM_RSA_COEFFICIENT1};
+  for (const char* name : kNumbers) {
+    BIGNUM* read = nullptr;
+    bool is_there = EVP_PKEY_get_bn_param(key, name, &read) == 1;
+    Number number(read);
+    if (is_there && BN_num_bits(number.get()) > kMostBits) return false;
   }
+  return true;
+}
+
+Result<std::string> SignRs256(const std::string& private_key, std::string_view text) {
+  PrivateKey key = ReadRsaKey(private_key);
+  if (!key) return BadAccount("its private_key is no RSA key in PEM");
+  if (!IsOfUsualSize(key.get())) return BadAccount("its private_key is of over 4096 bits");
   MessageDigest context(EVP_MD_CTX_new());
   const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
   size_t size = 0;
@@ -66,16 +102,17 @@ Result<std::string> SignRs256(const std::string& private_key, std::string_view t
 }  // namespace
 
 Result<ServiceAccount> ServiceAccount::Parse(std::string_view json) {
-  Json object = IsTooDeep(json) ? Json() : Json::parse(json, nullptr, false);
-  if (!object.is_object()) return BadAccount("it is no JSON object");
-  std::string type = TextAt(object, "type");
+  if (json.size() > kMostAccountBytes) return BadAccount("it is of over 64 KiB");
+  std::optional<Json> object = ParseObject(json);
+  if (!object) return BadAccount("it is no JSON object");
+  std::string type = TextAt(*object, "type");
   if (type != "service_account") {
     return BadAccount(fmt::format("its type is '{}'", Printable(type, 40)));
   }
-  ServiceAccount account{.email = TextAt(object, "client_email"),
-                         .private_key = TextAt(object, "private_key"),
-                         .key_id = TextAt(object, "private_key_id"),
-                         .token_uri = TextAt(object, "token_uri")};
+  ServiceAccount account{.email = TextAt(*object, "client_email"),
+                         .private_key = TextAt(*object, "private_key"),
+                         .key_id = TextAt(*object, "private_key_id"),
+                         .token_uri = TextAt(*object, "token_uri")};
   if (account.token_uri.empty()) account.token_uri = "https://oauth2.googleapis.com/token";
   if (account.email.empty() || account.private_key.empty()) {
     return BadAccount("it has no client_email or no private_key");
@@ -98,6 +135,14 @@ Result<std::string> ServiceAccount::Assertion(std::chrono::system_clock::time_po
   std::string text = encoded(header) + "." + encoded(claims);
   std::string signature = TRY(SignRs256(private_key, text));
   return text + "." + EncodeBase64Url(signature);
+}
+
+Result<Url> ServiceAccount::TokenEndpoint(bool allow_plain_http) const {
+  Result<Url> url = Url::Parse(token_uri);
+  if (url && (url->scheme == "https" || url->IsLoopback() || allow_plain_http)) return url;
+  return Fail(Code::kInvalidArgument,
+              fmt::format("the service account's token_uri '{}' is not usable: it must be https",
+                          ShownUrl(token_uri)));
 }
 
 }  // namespace weighhouse::source

@@ -63,12 +63,20 @@ std::string TokenQuestion(const RegistryAsker& asker, const Challenge& challenge
   return question;
 }
 
+/// `text` of the asker's registry or of its token server, without what they were asked with.
+std::string Shown(std::string text, const RegistryAsker& asker) {
+  const Login& login = asker.login;
+  return WithoutSecrets(
+      std::move(text), "",
+      {login.user, login.password, login.identity_token, login.registry_token, BasicHeader(login)});
+}
+
 Result<Url> RealmOf(const Challenge& challenge, const RegistryAsker& asker, PlainHttp plain_http) {
   std::string text = challenge.Find("realm");
   Result<Url> realm = Url::Parse(text);
   if (!realm) {
     return Refusal(fmt::format("{} names '{}' as where it gives tokens, which is no usable URL",
-                               asker.registry.Origin(), ShownUrl(text)));
+                               asker.registry.Origin(), Shown(ShownUrl(text), asker)));
   }
   // The policy of connections lets the endpoints that an admin configures be plain. No login may
   // travel there on a registry's word.
@@ -76,7 +84,7 @@ Result<Url> RealmOf(const Challenge& challenge, const RegistryAsker& asker, Plai
   return Refusal(
       fmt::format("{} gives tokens at {}, which is plain http: refused, logins would travel "
                   "unprotected (an admin can allow plain http)",
-                  asker.registry.Origin(), realm->Origin()));
+                  asker.registry.Origin(), Shown(realm->Origin(), asker)));
 }
 
 }  // namespace
@@ -142,7 +150,7 @@ Result<Authorization> Authorizer::Answer(const RegistryAsker& asker, std::string
                     asker.registry.Origin()));
   } else {
     return Refusal(fmt::format("{} wants credentials of a kind that isn't known here: '{}'",
-                               asker.registry.Origin(), Printable(challenges, 100)));
+                               asker.registry.Origin(), Shown(Printable(challenges, 100), asker)));
   }
   Keep(asker, authorization);
   return authorization;
@@ -151,23 +159,24 @@ Result<Authorization> Authorizer::Answer(const RegistryAsker& asker, std::string
 Result<Authorization> Authorizer::FetchToken(const RegistryAsker& asker, const Challenge& challenge,
                                              std::stop_token stop) {
   Url realm = TRY(RealmOf(challenge, asker, plain_http_));
-  HttpResponse response = TRY(AskRealm(realm, asker, challenge, std::move(stop)));
-  if (response.status() == 200) {
-    Result<Authorization> token = ParseToken(response.body, steady_clock::now());
-    if (token) return token;
-    return std::unexpected(std::move(token).error().Within(realm.ToPublicString()));
+  Result<HttpResponse> answer = AskRealm(realm, asker, challenge, std::move(stop));
+  if (!answer) {
+    Error error = std::move(answer).error();
+    error.message = Shown(std::move(error).message, asker);
+    return std::unexpected(std::move(error));
   }
-  std::string said = RegistryErrorText(response.body);
-  const Login& login = asker.login;
-  said = WithoutSecrets(std::move(said), "",
-                        {login.user, login.password, login.identity_token, BasicHeader(login)});
+  if (answer->status() == 200) {
+    Result<Authorization> token = ParseToken(answer->body, steady_clock::now());
+    if (token) return token;
+    return std::unexpected(std::move(token).error().Within(Shown(realm.ToPublicString(), asker)));
+  }
   return std::unexpected(RegistryFailure(
-      response,
+      *answer,
       {.model = fmt::format("oci://{}/{}", asker.image.registry, asker.image.repository),
        .what = "token",
-       .registry = realm.Origin(),
-       .with_login = !login.empty()},
-      said, system_clock::now()));
+       .registry = Shown(realm.Origin(), asker),
+       .with_login = !asker.login.empty()},
+      Shown(RegistryErrorText(answer->body), asker), system_clock::now()));
 }
 
 Result<HttpResponse> Authorizer::AskRealm(const Url& realm, const RegistryAsker& asker,

@@ -113,7 +113,8 @@ const std::string& Descriptor::Annotation(const std::string& name) const {
 
 Result<Document> ParseDocument(std::string_view text, std::string_view content_type) {
   std::optional<Json> json = ParseObject(text);
-  if (!json) return BadDocument("is no JSON object: is this a registry?");
+  if (!json)
+    return BadDocument("is no JSON object, or has more than 100,000 values: is this a registry?");
   std::string type = TRY(TypeOf(*json, content_type));
   const Json* layers = ValueAt(*json, "layers");
   const Json* manifests = ValueAt(*json, "manifests");

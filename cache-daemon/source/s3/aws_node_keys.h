@@ -9,6 +9,7 @@
 #include "base/mutex.h"
 #include "cache-daemon/source/http_client.h"
 #include "cache-daemon/source/node_environment.h"
+#include "cache-daemon/source/s3/aws_key_answers.h"
 #include "cache-daemon/source/s3/sigv4.h"
 
 namespace weighhouse::source {
@@ -35,6 +36,8 @@ class AwsNodeKeys {
     ExpiringAwsKeys keys;
     Time renew_at = Time::max();
   };
+  /// Renewed five minutes before they end, or half-way for such as live shorter.
+  static Given GivenBy(AwsKeyAnswer answer);
   Result<std::optional<Given>> Ask(std::stop_token stop);
   Result<Given> AskSts(std::stop_token stop);
   Result<Given> AskContainer(const std::string& url, std::stop_token stop);

@@ -1,18 +1,11 @@
 #include "cache-daemon/source/s3/s3_access.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "base/text.h"
 
 namespace weighhouse::source {
 namespace {
-
-/// Keys become part of a request's text: nothing but visible ASCII may be in them.
-bool IsVisible(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; });
-}
 
 std::string KeyIdIn(const Credentials& credentials) {
   return credentials.First({"AWS_ACCESS_KEY_ID", "awsAccessKeyID"});
@@ -33,11 +26,10 @@ Result<std::optional<AwsKeys>> KeysIn(const Credentials& credentials) {
         "the secret has only a part of a key: give AWS_ACCESS_KEY_ID and "
         "AWS_SECRET_ACCESS_KEY");
   }
-  if (!IsVisible(keys.access_key_id) || !IsVisible(keys.secret_access_key) ||
-      !IsVisible(keys.session_token)) {
+  if (!AreSendable(keys)) {
     return refuse(
-        "the keys in AWS_… have characters that no key has: check the secret for line "
-        "breaks and quotes");
+        "the keys in AWS_… have characters that no key has, or are too long for one: check the "
+        "secret for line breaks and quotes");
   }
   return std::optional(std::move(keys));
 }

@@ -18,6 +18,12 @@ namespace {
 using Header = std::pair<std::string, std::string>;
 
 constexpr std::string_view kAlgorithm = "AWS4-HMAC-SHA256";
+constexpr size_t kMostAccessKeyBytes = 1024;          ///< AWS' own have at most 128
+constexpr size_t kMostSessionTokenBytes = 16 * 1024;  ///< AWS' own are of some 1,000
+
+bool IsVisible(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; });
+}
 
 std::string HmacSha256(std::string_view key, std::string_view text) {
   std::array<unsigned char, Digest::kSize> out{};
@@ -97,6 +103,13 @@ std::string Hex(std::string_view bytes) {
 }
 
 }  // namespace
+
+bool AreSendable(const AwsKeys& keys) {
+  return keys.access_key_id.size() <= kMostAccessKeyBytes && IsVisible(keys.access_key_id) &&
+         keys.secret_access_key.size() <= kMostAccessKeyBytes &&
+         IsVisible(keys.secret_access_key) && keys.session_token.size() <= kMostSessionTokenBytes &&
+         IsVisible(keys.session_token);
+}
 
 const std::string_view kEmptyPayload =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

@@ -18,6 +18,10 @@ struct AwsKeys {
   bool operator==(const AwsKeys&) const = default;
 };
 
+/// Whether `keys` may stand in requests' headers: of visible ASCII alone, and no longer than any
+/// that a service gives.
+bool AreSendable(const AwsKeys& keys);
+
 /// Keys, and until when they hold.
 struct ExpiringAwsKeys {
   AwsKeys keys;

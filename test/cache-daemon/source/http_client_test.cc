@@ -238,6 +238,20 @@ TEST(SendRedirectedTest, KeepsCredentialsOnTheSameOriginOnly) {
   EXPECT_THAT(asked[with_credentials + 2].head, Not(HasSubstr("canary"))) << "once gone, gone";
 }
 
+TEST(SendRedirectedTest, RepeatsNoCredentialsThatARedirectNames) {
+  for (const char* location : {"http://canary-token.invalid/", "gopher://canary-token/"}) {
+    ScriptedServer server([&](const Request&) {
+      return Reply{HttpAnswer(302, {fmt::format("Location: {}", location)}, "")};
+    });
+    HttpClient client({.policy = LoopbackPolicy()});
+    RedirectedRequest request = RequestFor(server.Url("/"));
+    request.credentials = {"Authorization: Bearer Canary-Token"};
+    auto answer = SendRedirected(client, request, {});
+    ASSERT_FALSE(answer);
+    EXPECT_THAT(answer.error().message, Not(HasSubstr("canary")));
+  }
+}
+
 TEST(SendRedirectedTest, EndsAfterFiveRedirects) {
   int asked = 0;
   ScriptedServer server([&](const Request&) {

@@ -141,6 +141,9 @@ TEST(HubErrorTextTest, ReadsTheThreeForms) {
                            R"({"errors":[5]})", R"({"error":5})"}) {
     EXPECT_EQ(HubErrorText(none), "") << none;
   }
+  std::string many = "0";
+  for (int i = 0; i < 100'000; ++i) many += ",0";
+  EXPECT_EQ(HubErrorText(R"({"error": "x", "more": [)" + many + "]}"), "") << "too many values";
 }
 
 }  // namespace

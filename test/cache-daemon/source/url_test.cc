@@ -45,6 +45,8 @@ TEST(UrlTest, RefusesOtherSchemesUsersAndGarbage) {
                           "gopher://h/", "https://h h/", "javascript:alert(1)"}) {
     EXPECT_FALSE(Url::Parse(bad)) << bad;
   }
+  EXPECT_TRUE(Url::Parse("https://" + std::string(255, 'h') + "/a"));
+  EXPECT_FALSE(Url::Parse("https://" + std::string(256, 'h') + "/a"));
 }
 
 TEST(UrlTest, LeavesTheQueryOutOfItsErrors) {

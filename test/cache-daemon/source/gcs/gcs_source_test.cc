@@ -13,6 +13,7 @@
 
 #include "base/checksum.h"
 #include "cache-daemon/source/file_filter.h"
+#include "cache-daemon/source/gcs/service_account.h"
 #include "test/cache-daemon/source/scripted_server.h"
 #include "test/support/loopback_policy.h"
 

@@ -53,6 +53,14 @@ Result<Layers> LayersIn(const std::string& layers) {
   return LayersOf(*document->manifest);
 }
 
+TEST(ManifestTest, RefusesMoreValuesThanAManifestHas) {
+  std::string many = "{}";
+  for (int i = 0; i < 100'000; ++i) many += ",{}";
+  auto refused = ParseDocument(R"({"layers": [)" + many + "]}", kManifestType);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, testing::HasSubstr("more than 100,000 values"));
+}
+
 TEST(ManifestTest, ReadsAManifestAndAnIndex) {
   auto manifest = ParseDocument(
       ManifestJson(LayerJson("a/b", R"("k": "v", "n": 1)"), R"(, "artifactType": "t")"),

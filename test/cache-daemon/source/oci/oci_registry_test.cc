@@ -252,6 +252,10 @@ TEST_F(RegistryTest, KeepsADecodedPasswordOutOfErrors) {
   auto listing = Resolve("", Login());
   ASSERT_FALSE(listing);
   EXPECT_THAT(listing.error().message, HasSubstr("no to user with [secret]"));
+  guard_ = [](const Request&) -> std::optional<Reply> { return Denied("X canary-password"); };
+  auto unknown = Resolve("", Login());
+  ASSERT_FALSE(unknown);
+  EXPECT_THAT(unknown.error().message, HasSubstr("isn't known here: 'X [secret]'"));
 }
 
 TEST_F(RegistryTest, AnswersBasicOnlyWhenChallenged) {

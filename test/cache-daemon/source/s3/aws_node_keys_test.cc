@@ -105,6 +105,25 @@ TEST(AwsNodeKeysTest, AsksTheContainerProviderWithTheTokenOfItsFile) {
   EXPECT_THAT(agent.Requests()[0].head, HasSubstr("\r\nAuthorization: pod-token"));
 }
 
+TEST(AwsNodeKeysTest, SendsNothingThatWouldBeAHeaderOfItsOwn) {
+  ScriptedServer agent([](const Request&) { return Reply{HttpAnswer(200, {}, kJsonKeys)}; });
+  TemporaryDirectory directory;
+  WriteTestFile(directory / "token", "pod-token\r\nX-Evil: 1\n");
+  AwsNodeKeys container =
+      With({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.Url("/v1/credentials")},
+            {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", (directory / "token").string()}});
+  AwsNodeKeys fixed = With({{"AWS_ACCESS_KEY_ID", "AKIA0"},
+                            {"AWS_SECRET_ACCESS_KEY", "s0"},
+                            {"AWS_SESSION_TOKEN", "pod-token\nX-Evil: 1"}});
+  for (AwsNodeKeys* keys : {&container, &fixed}) {
+    auto got = keys->Get({});
+    ASSERT_FALSE(got);
+    EXPECT_EQ(got.error().code, Code::kFailedPrecondition);
+    EXPECT_THAT(got.error().message, testing::Not(HasSubstr("pod-token")));
+  }
+  EXPECT_TRUE(agent.Requests().empty());
+}
+
 TEST(AwsNodeKeysTest, SendsNoContainerTokenToStrangersByPlainHttp) {
   AwsNodeKeys keys = With({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://192.0.2.1/x"},
                            {"AWS_CONTAINER_AUTHORIZATION_TOKEN", "pod-token"}});

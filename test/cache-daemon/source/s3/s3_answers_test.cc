@@ -134,9 +134,9 @@ TEST(S3SecretsTest, DoesNotRepeatWhatItWasSignedWith) {
   HttpResponse response;
   response.headers.AddLine("HTTP/1.1 400 X");
   response.body =
-      "<Error><Code>InvalidToken</Code><Message>no: s3ss10n of 51gn4tur3</Message></Error>";
+      "<Error><Code>InvalidToken</Code><Message>no: s3ss10n-t0ken of 51gn4tur3</Message></Error>";
   std::vector<std::string> headers = {
-      "x-amz-security-token: s3ss10n",
+      "x-amz-security-token: s3ss10n-t0ken",
       "Authorization: AWS4-HMAC-SHA256 Credential=id/a, SignedHeaders=host, Signature=51gn4tur3"};
   Error error = S3Failure(response, {.subject = "s3://b/k", .headers = headers}, {});
   EXPECT_THAT(error.message, HasSubstr("no: [secret] of [secret]"));
