@@ -178,7 +178,7 @@ Result<> HubEndpoint::ShowRight(const std::string& commit, const ListedFile& fil
 }
 
 Result<FileLocation> HubEndpoint::Locate(const std::string& commit, const ListedFile& file,
-                                         HubAsker asker, std::stop_token stop) {
+                                         const HubAsker& asker, std::stop_token stop) {
   RedirectedResponse answer = TRY(Find(commit, file, asker, std::move(stop)));
   if (answer.left_origin) {
     return FileLocation{.url = answer.url.ToString(), .expires_at = SignedUrlDeadline(answer.url)};

@@ -38,8 +38,8 @@ class HubEndpoint {
   /// Hub shows its commits to all and its weights to some, so that is false.
   Result<bool> MayRead(HubAsker asker, std::stop_token stop);
   /// Compares what the endpoint says of the file with the listing (kOutOfRange if they differ).
-  Result<FileLocation> Locate(const std::string& commit, const ListedFile& file, HubAsker asker,
-                              std::stop_token stop);
+  Result<FileLocation> Locate(const std::string& commit, const ListedFile& file,
+                              const HubAsker& asker, std::stop_token stop);
 
  private:
   const Url& url() const { return listed_[index_]; }

@@ -18,7 +18,10 @@ std::vector<std::string> Sign(const S3Access& access, const std::string& region,
                               SignedRequest request) {
   if (!access.keys) {
     std::vector<std::string> lines;
-    for (const auto& [name, value] : request.headers) lines.push_back(name + ": " + value);
+    lines.reserve(request.headers.size());
+    for (const auto& [name, value] : request.headers) {
+      lines.push_back(fmt::format("{}: {}", name, value));
+    }
     return lines;
   }
   return SigV4Headers(std::move(request), *access.keys,
