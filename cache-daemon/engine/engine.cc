@@ -318,7 +318,8 @@ std::vector<SnapshotView> EngineImpl::List() const {
 Result<StatView> EngineImpl::Stat(const ModelReference& model, const Credentials& credentials) {
   std::shared_ptr<source::Source> source = TRY(sources_->For(model));
   StatView view;
-  view.listing = TRY(ListFiles(Parts(), *source, model, credentials));
+  Selection files = TRY(SelectFiles(Parts(), *source, model, credentials));
+  view.listing = std::move(files.all);
   if (!view.listing.packed.empty()) {
     return Fail(
         Code::kFailedPrecondition,
@@ -326,7 +327,7 @@ Result<StatView> EngineImpl::Stat(const ModelReference& model, const Credentials
                     "pull or prefetch it once",
                     model.ToString(), view.listing.packed.size()));
   }
-  Listing selected = TRY(sources_->Select(view.listing, model));
+  const Listing& selected = files.selected;
   view.snapshot_id = selected.SnapshotId();
   std::set<std::string> chosen;
   for (const ListedFile& file : selected.files) chosen.insert(file.path);

@@ -152,10 +152,11 @@ Result<> Keeper::Begin(const Attempt& attempt) {
   if (HoldsWhatNeverMoves(attempt)) return {};
   const ModelReference& reference = attempt.reference;
   std::shared_ptr<source::Source> source = TRY(parts_.sources.For(reference));
-  Listing all = TRY(ListFiles(parts_, *source, reference, {}));
-  if (!all.packed.empty())
-    return ReadLayers(attempt, {.listing = std::move(all), .source = source});
-  Listing listing = TRY(parts_.sources.Select(all, reference));
+  Selection files = TRY(SelectFiles(parts_, *source, reference, {}));
+  Listing listing = std::move(files.selected);
+  if (!listing.packed.empty()) {
+    return ReadLayers(attempt, {.listing = std::move(listing), .source = source});
+  }
   std::shared_ptr<Watch> watch = Want(attempt, listing.SnapshotId());
   if (!watch) return {};
   store::Snapshot snapshot = TRY(parts_.store.BeginSnapshot(listing));

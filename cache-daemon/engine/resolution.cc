@@ -59,9 +59,8 @@ Result<Listing> AskSource(const EngineParts& parts, source::Source& source,
     if (cached) may_read = TRY(source.MayRead(model, caller.credentials, parts.stop));
     if (may_read) return *std::move(cached);
   }
-  Listing listing = TRY(ListFiles(parts, source, model, caller.credentials));
-  if (!listing.packed.empty()) return listing;
-  return parts.sources.Select(listing, model);
+  Selection selection = TRY(SelectFiles(parts, source, model, caller.credentials));
+  return std::move(selection.selected);
 }
 
 }  // namespace
@@ -70,6 +69,22 @@ Result<Listing> ListFiles(const EngineParts& parts, source::Source& source,
                           const ModelReference& model, const Credentials& credentials) {
   Listing listing = TRY(source::ResolveInTime(source, model, credentials, parts.stop));
   return fill::WithLayers(parts.store, std::move(listing));
+}
+
+Result<Selection> SelectFiles(const EngineParts& parts, source::Source& source,
+                              const ModelReference& model, const Credentials& credentials) {
+  Selection files;
+  auto ask = [&](const std::stop_token& stop) -> Result<> {
+    Listing all = TRY(source.Resolve(model, credentials, stop));
+    files.all = TRY(fill::WithLayers(parts.store, std::move(all)));
+    files.selected = files.all;
+    if (!files.all.packed.empty()) return {};
+    files.selected = TRY(parts.sources.Select(files.all, model));
+    files.selected.anonymous = TRY(source.ShowRights(model, credentials, files.selected, stop));
+    return {};
+  };
+  TRY(source::InTime(parts.stop, source::kLongestResolve, ask));
+  return files;
 }
 
 fill::LayerRequest LayersOf(const EngineParts& parts, const ModelReference& model,

@@ -55,6 +55,15 @@ Result<std::optional<Resolved>> ResolveUnasked(const EngineParts& parts,
 Result<Listing> ListFiles(const EngineParts& parts, source::Source& source,
                           const ModelReference& model, const Credentials& credentials);
 
+/// ListFiles, and what of it `model` asks for: `selected` is `all` where something is `packed`.
+struct Selection {
+  Listing all, selected;
+};
+/// In the same time, these credentials have shown that they may read what is selected; that is
+/// `anonymous` if anybody may.
+Result<Selection> SelectFiles(const EngineParts& parts, source::Source& source,
+                              const ModelReference& model, const Credentials& credentials);
+
 /// What reads the `packed` layers of `resolved`.
 fill::LayerRequest LayersOf(const EngineParts& parts, const ModelReference& model,
                             const Credentials& credentials, Resolved resolved,

@@ -14,8 +14,28 @@ namespace {
 
 constexpr std::chrono::hours kSweepEvery{1};
 
-/// All that a source can go by: the secret, and the query of a URL, which may be a signature. With
-/// their lengths: no two sets give the same text. Empty: nobody's.
+/// Whether each file has rights of its own (Source::ShowRights), so that what a source said of some
+/// files tells nothing of others.
+bool IsEachFilesOwn(const ModelReference& model) {
+  std::string_view scheme = model.Scheme();
+  return scheme == "s3" || scheme == "gs" || scheme == "https" || scheme == "http";
+}
+
+/// Which files are meant; empty: those that are meant by default.
+std::string ChoiceOf(const ModelReference& model) {
+  std::string text;
+  for (const auto& [name, patterns] :
+       {std::pair("allow", &model.allow_patterns), std::pair("ignore", &model.ignore_patterns)}) {
+    if (!*patterns) continue;
+    text += fmt::format(" {} {}", name, (*patterns)->size());
+    for (const std::string& each : **patterns) text += fmt::format(" {} {}", each.size(), each);
+  }
+  return text;
+}
+
+/// All that a source can go by: the secret, and the query of a URL, which may be a signature; and
+/// which files it was asked for, where that matters. With their lengths: no two sets give the same
+/// text. Empty: nobody's.
 std::string CredentialOf(const ModelReference& model, const Credentials& credentials) {
   std::string text;
   size_t query = model.uri.find('?');
@@ -26,6 +46,7 @@ std::string CredentialOf(const ModelReference& model, const Credentials& credent
   for (const auto& [name, value] : credentials.values) {
     text += fmt::format("{} {}{} {}", name.size(), name, value.size(), value);
   }
+  if (!text.empty() && IsEachFilesOwn(model)) text += ChoiceOf(model);
   return text;
 }
 

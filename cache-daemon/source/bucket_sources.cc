@@ -52,7 +52,8 @@ Result<std::optional<Url>> BucketEndpoint(std::string text, std::string_view of)
 Result<std::unique_ptr<BucketSources>> BucketSources::Create(const BucketOptions& options,
                                                              std::shared_ptr<HttpClient> http,
                                                              const std::string& ca_file,
-                                                             const Environment& environment) {
+                                                             const Environment& environment,
+                                                             SecretDigest secret_digest) {
   std::shared_ptr<HttpClient> metadata_http = MetadataClient(ca_file, http->policy());
   std::unique_ptr<BucketSources> sources(new BucketSources());
   S3Settings& s3 = sources->s3_settings_;
@@ -67,6 +68,7 @@ Result<std::unique_ptr<BucketSources>> BucketSources::Create(const BucketOptions
                 "one such as eu-central-1");
   }
   s3.addressing = options.s3_addressing;
+  s3.secret_digest = std::move(secret_digest);
   sources->s3_client_ = std::make_shared<S3Client>(http);
   if (options.s3_node_credentials) {
     sources->s3_node_keys_ = std::make_shared<AwsNodeKeys>(metadata_http, environment, s3.region);

@@ -29,7 +29,8 @@ class BucketSources {
   static Result<std::unique_ptr<BucketSources>> Create(const BucketOptions& options,
                                                        std::shared_ptr<HttpClient> http,
                                                        const std::string& ca_file,
-                                                       const Environment& environment);
+                                                       const Environment& environment,
+                                                       SecretDigest secret_digest);
 
   /// What the configuration names itself, or the environment.
   std::vector<Url> Endpoints() const;

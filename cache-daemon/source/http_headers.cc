@@ -164,6 +164,12 @@ std::optional<ContentRange> ParseContentRange(std::string_view text) {
   return ContentRange{.range = {*first, *last + 1}, .total = total};
 }
 
+std::optional<Bytes> WholeSize(const HttpHeaders& headers) {
+  if (headers.status() != 206) return ParseNumber(headers.Find("content-length"));
+  auto range = ParseContentRange(headers.Find("content-range"));
+  return range ? range->total : std::nullopt;
+}
+
 std::optional<std::string> NextLink(std::string_view link) {
   while (true) {
     size_t open = link.find('<'), close = link.find('>');

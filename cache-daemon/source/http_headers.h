@@ -65,6 +65,9 @@ struct ContentRange {
 };
 std::optional<ContentRange> ParseContentRange(std::string_view text);
 
+/// The size of all of what an answer brings, or would: of a 206 the total, else Content-Length.
+std::optional<Bytes> WholeSize(const HttpHeaders& headers);
+
 /// The target of `Link: <url>; rel="next"` (RFC 8288), as written.
 std::optional<std::string> NextLink(std::string_view link);
 

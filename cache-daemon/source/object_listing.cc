@@ -1,22 +1,13 @@
 #include "cache-daemon/source/object_listing.h"
 
-#include <algorithm>
-#include <map>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
 #include "cache-daemon/source/file_name.h"
-#include "cache-daemon/source/web/in_parallel.h"
 
 namespace weighhouse::source {
-namespace {
-
-constexpr size_t kMostShown = 64;
-constexpr size_t kShownAtATime = 8;
-
-}  // namespace
 
 std::string RevisionOf(const std::vector<ListedFile>& files) {
   Hasher hasher(Hasher::Algorithm::kSha256);
@@ -68,32 +59,6 @@ Error ObjectList::TooLong() const {
           .message = fmt::format("the list of {} doesn't end, or has over {} objects or {} of "
                                  "names: name a longer prefix",
                                  Printable(place_), kMaxFiles, FormatBytes(kMaxBytes))};
-}
-
-std::vector<const ListedFile*> FilesThatShowRights(const std::vector<ListedFile>& files) {
-  std::map<std::string_view, const ListedFile*> largest;  // by directory
-  for (const ListedFile& file : files) {
-    std::string_view path = file.path;
-    size_t slash = path.rfind('/');
-    std::string_view directory = path.substr(0, slash == std::string_view::npos ? 0 : slash);
-    const ListedFile*& known = largest[directory];
-    if (file.size > 0 && (known == nullptr || file.size > known->size)) known = &file;
-  }
-  std::vector<const ListedFile*> shown;
-  for (const auto& [directory, file] : largest) {
-    if (file != nullptr) shown.push_back(file);
-  }
-  std::ranges::sort(shown, std::ranges::greater(), &ListedFile::size);
-  shown.resize(std::min(shown.size(), kMostShown));
-  return shown;
-}
-
-Result<> ShowRights(const std::vector<ListedFile>& files, std::stop_token stop,
-                    const std::function<Result<>(const ListedFile&)>& read_byte) {
-  std::vector<const ListedFile*> shown = FilesThatShowRights(files);
-  if (shown.size() == 1) return read_byte(*shown.front());  // needs no thread
-  return ForEachInParallel(shown.size(), kShownAtATime, std::move(stop),
-                           [&](size_t index) { return read_byte(*shown[index]); });
 }
 
 }  // namespace weighhouse::source

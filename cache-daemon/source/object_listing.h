@@ -1,7 +1,5 @@
 #pragma once
 
-#include <functional>
-#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,14 +42,5 @@ class ObjectList {
   size_t bytes_ = 0;
   std::vector<ListedFile> files_;
 };
-
-/// Whose bytes show that a caller may read what it may list, which is another right: the largest
-/// file of each directory, since policies go by prefixes. At most 64, the largest first; files
-/// without bytes show nothing.
-std::vector<const ListedFile*> FilesThatShowRights(const std::vector<ListedFile>& files);
-
-/// Calls `read_byte` with each of these, some at a time, and returns the first error.
-Result<> ShowRights(const std::vector<ListedFile>& files, std::stop_token stop,
-                    const std::function<Result<>(const ListedFile&)>& read_byte);
 
 }  // namespace weighhouse::source

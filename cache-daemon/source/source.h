@@ -63,6 +63,15 @@ class Source {
     return false;
   }
 
+  /// Shows that these credentials may read each file of `selected`, a part of what Resolve has just
+  /// given to them: listing and reading are two rights. True: so may anybody, whose `anonymous`
+  /// that is. Errors as Resolve's. Here: of a source whose right is the whole origin's, which
+  /// Resolve has shown.
+  virtual Result<bool> ShowRights(const ModelReference&, const Credentials&,
+                                  const Listing& selected, std::stop_token) {
+    return selected.anonymous;
+  }
+
   /// Where `file` of `listing` can be fetched, with the caller's own rights.
   virtual Result<FileLocation> Locate(const ModelReference& reference, const Listing& listing,
                                       const ListedFile& file, const Credentials& credentials,

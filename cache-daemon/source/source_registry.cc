@@ -88,8 +88,9 @@ Result<std::unique_ptr<SourceRegistry>> SourceRegistry::Create(SourceOptions opt
                                                            : options.modelscope_endpoint));
   registry->endpoints_.push_back(scope.Origin());
   registry->modelscope_ = std::make_shared<ModelScope>(std::move(scope), registry->client_);
-  registry->buckets_ = TRY(BucketSources::Create(options.buckets, registry->client_,
-                                                 options.ca_file, ProcessEnvironment));
+  registry->buckets_ =
+      TRY(BucketSources::Create(options.buckets, registry->client_, options.ca_file,
+                                ProcessEnvironment, registry->secret_digest_));
   for (const Url& each : registry->buckets_->Endpoints()) {
     registry->endpoints_.push_back(each.Origin());
   }

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -56,17 +57,28 @@ class TimeLimit {
 
 }  // namespace
 
-Result<Listing> ResolveInTime(Source& source, const ModelReference& reference,
-                              const Credentials& credentials, const std::stop_token& stop,
-                              std::chrono::milliseconds limit) {
+Result<> InTime(const std::stop_token& stop, std::chrono::milliseconds limit,
+                const std::function<Result<>(std::stop_token)>& ask) {
   std::stop_source inner;
   std::stop_callback outer(stop, [&inner] { inner.request_stop(); });
   TimeLimit time(inner, limit);
   TRY(time.Begin());
-  Result<Listing> listing = source.Resolve(reference, credentials, inner.get_token());
-  if (listing || !time.passed()) return listing;
+  Result<> answer = ask(inner.get_token());
+  if (answer || !time.passed()) return answer;
   return Fail(Code::kUnavailable,
               fmt::format("its source has not told what it is after {}", FormatDuration(limit)));
+}
+
+Result<Listing> ResolveInTime(Source& source, const ModelReference& reference,
+                              const Credentials& credentials, const std::stop_token& stop,
+                              std::chrono::milliseconds limit) {
+  Listing listing;
+  auto resolve = [&](std::stop_token inner) -> Result<> {
+    listing = TRY(source.Resolve(reference, credentials, std::move(inner)));
+    return {};
+  };
+  TRY(InTime(stop, limit, resolve));
+  return listing;
 }
 
 }  // namespace weighhouse::source

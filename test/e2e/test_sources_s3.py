@@ -218,6 +218,45 @@ def test_a_public_list_opens_no_private_object(new_daemon: NewDaemon, model: Pat
         listed.stop()
 
 
+def test_rights_are_shown_for_what_is_served(new_daemon: NewDaemon) -> None:
+    """Everybody may list all and read what is called open: neither does a larger open object beside it open another, nor
+    does another that is shut keep anybody from it."""
+    partly = S3Server(workspace.directory() / "s3-partly")
+    try:
+        for key, size in {"flat/large-open.gguf": 2 * MIB, "flat/secret.gguf": MIB, "tree/open/a.gguf": MIB,
+                          "tree/shut/b.gguf": 2 * MIB}.items():
+            partly.put(key, key.encode().ljust(size))
+        partly.let_everybody("ListBucket", "GetObject", read="*open*")
+        daemon = new_daemon()
+        daemon.change("sources", s3={"endpoint": partly.url})
+        daemon.start()
+        flat, tree = f"s3://{S3Server.BUCKET}/flat", f"s3://{S3Server.BUCKET}/tree"
+
+        def is_public(uri: str, pattern: str, credentials: dict[str, str]) -> bool:
+            ready = cache.acquire(uri, credentials=credentials, allow={"globs": [pattern]})
+            record = (daemon.root / "snapshots" / f"{ready.snapshot_id}.json").read_text()
+            return bool(json.loads(record)["anonymous"])
+
+        def refusal(uri: str, pattern: str) -> grpc.StatusCode:
+            with pytest.raises(grpc.RpcError) as refused:
+                cache.acquire(uri, allow={"globs": [pattern]})
+            code: grpc.StatusCode = refused.value.code()
+            return code
+
+        with daemon.client() as cache:
+            assert not is_public(flat, "secret.gguf", S3Server.KEYS)
+            assert refusal(flat, "secret.gguf") == Code.UNAUTHENTICATED
+            assert not is_public(flat, "secret.gguf", S3Server.KEYS), "nobody's question made it everybody's"
+            assert is_public(flat, "large-open.gguf", {}) and is_public(tree, "open/*", {})
+            assert refusal(tree, "*") == Code.UNAUTHENTICATED
+            partly.stop()
+            assert not is_public(flat, "secret.gguf", S3Server.KEYS), "it was granted"
+            assert refusal(flat, "secret.gguf") == Code.UNAVAILABLE
+            assert is_public(tree, "open/*", {})
+    finally:
+        partly.stop()
+
+
 def test_a_content_encoding_is_a_label_of_what_is_stored(daemon: CacheDaemon, server: S3Server) -> None:
     packed = gzip.compress(b"text " * 100_000)
     server.put("labelled/vocab.json", packed, ContentEncoding="gzip")

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "cache-daemon/source/file_name.h"
+#include "cache-daemon/source/file_rights.h"
 #include "cache-daemon/source/object_listing.h"
 #include "cache-daemon/source/sha256sums.h"
 #include "cache-daemon/source/transfer_check.h"
@@ -47,7 +48,9 @@ GcsSource::GcsSource(Url endpoint, GcsTokenOptions options, std::shared_ptr<Http
                      std::shared_ptr<GcsTokens> tokens)
     : endpoint_(std::move(endpoint)),
       endpoint_text_(endpoint_.path == "/" ? endpoint_.Origin() : endpoint_.ToPublicString()),
-      options_(options),
+      options_{.node_credentials = options.node_credentials,
+               .allow_plain_http = options.allow_plain_http,
+               .endpoint = endpoint_.Origin()},
       http_(std::move(http)),
       tokens_(std::move(tokens)) {}
 
@@ -61,8 +64,7 @@ Result<Listing> GcsSource::Resolve(const ModelReference& reference, const Creden
   BucketPath place = BucketPath::Of(reference);
   Asker asker = TRY(MakeAsker(place.bucket, credentials, stop));
   const std::string prefix = place.Prefix();
-  Listing listing{.origin = OriginFor(reference, credentials),
-                  .anonymous = !asker.token || asker.token->of_node};
+  Listing listing{.origin = OriginFor(reference, credentials), .anonymous = asker.IsEverybodys()};
   Result<std::vector<ListedFile>> files = List(asker, prefix, stop);
   // Whoever may not list may still be allowed to read the one object.
   bool may_be_one = files ? files->empty() : files.error().rights_may_help;
@@ -79,11 +81,18 @@ Result<Listing> GcsSource::Resolve(const ModelReference& reference, const Creden
   }
   std::ranges::sort(listing.files);
   TRY(CheckListing(listing));
-  TRY(ShowRights(listing.files, stop, [&](const ListedFile& file) {
-    return ReadByte(asker, KeyOf(listing, place.path, file), stop);
-  }));
   listing.revision = RevisionOf(listing.files);
   return listing;
+}
+
+Result<bool> GcsSource::ShowRights(const ModelReference& reference, const Credentials& credentials,
+                                   const Listing& selected, std::stop_token stop) {
+  BucketPath place = BucketPath::Of(reference);
+  Asker asker = TRY(MakeAsker(place.bucket, credentials, stop));
+  TRY(ReadEach(selected.files, stop, [&](const ListedFile& file) {
+    return ReadByte(asker, KeyOf(selected, place.path, file), stop);
+  }));
+  return asker.IsEverybodys();
 }
 
 Result<FileLocation> GcsSource::Locate(const ModelReference& reference, const Listing& listing,

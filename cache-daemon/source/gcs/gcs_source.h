@@ -15,8 +15,8 @@ namespace weighhouse::source {
 /// `gs://bucket/prefix` by the JSON API of Google Cloud Storage (facts/model-sources.md 4):
 /// everything below a prefix, or the one object of that name. A file's identity is its sha256 where
 /// a SHA256SUMS beside the objects gives one, else its generation, which its location asks for; its
-/// crc32c goes along. Whoever may list and may not read gets no listing, and one is anonymous only
-/// if bytes came without the caller's own token. Thread-safe.
+/// crc32c goes along. Whoever may list need not be one who may read: a byte of each object shows
+/// that. Thread-safe.
 class GcsSource final : public Source {
  public:
   /// `endpoint`: its path is a prefix, without a slash at the end.
@@ -27,6 +27,8 @@ class GcsSource final : public Source {
                         const Credentials& credentials) const override;
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
+  Result<bool> ShowRights(const ModelReference& reference, const Credentials& credentials,
+                          const Listing& selected, std::stop_token stop) override;
   /// kOutOfRange if that generation of the object is gone.
   Result<FileLocation> Locate(const ModelReference& reference, const Listing& listing,
                               const ListedFile& file, const Credentials& credentials,
@@ -36,6 +38,8 @@ class GcsSource final : public Source {
   struct Asker {
     std::string bucket;
     std::optional<GcsToken> token;
+    /// Whoever asks asks so: without a token, or with one that is every tenant's.
+    bool IsEverybodys() const { return !token || token->of_node; }
     std::vector<std::string> Headers() const;
   };
   Result<Asker> MakeAsker(const std::string& bucket, const Credentials& credentials,

@@ -23,6 +23,22 @@ constexpr minutes kNoServerFor{5};
 constexpr seconds kTokenPause{30};
 constexpr const char* kServer = "metadata server";
 
+/// Where Google gives tokens for accounts: what files of keys name, old ones too.
+constexpr std::string_view kGoogleTokens[] = {"https://oauth2.googleapis.com/token",
+                                              "https://www.googleapis.com/oauth2/v4/token",
+                                              "https://accounts.google.com/o/oauth2/token"};
+
+/// The trouble of a token endpoint that the caller named.
+Error OfNamedEndpoint(Error error, const std::string& account, const GcsTokenOptions& options) {
+  Result<ServiceAccount> parsed = ServiceAccount::Parse(account);
+  Result<Url> url = Url::Parse(parsed ? parsed->token_uri : "");
+  if (error.code != Code::kUnavailable || !url) return error;
+  bool known = url->Origin() == options.endpoint ||
+               std::ranges::find(kGoogleTokens, url->ToString()) != std::end(kGoogleTokens);
+  if (!known) error.code = Code::kFailedPrecondition;
+  return error;
+}
+
 }  // namespace
 
 GcsTokens::GcsTokens(std::shared_ptr<HttpClient> http, std::shared_ptr<HttpClient> metadata_http,
@@ -37,8 +53,9 @@ Result<std::optional<GcsToken>> GcsTokens::Get(const Credentials& credentials,
   std::string account =
       credentials.First({"gcloud-application-credentials.json", "GOOGLE_APPLICATION_CREDENTIALS"});
   if (!account.empty()) {
-    GcsToken token = TRY(OfAccount(*http_, account, options, std::move(stop)));
-    return std::optional(std::move(token));
+    Result<GcsToken> token = OfAccount(*http_, account, options, std::move(stop));
+    if (token) return std::optional(*std::move(token));
+    return std::unexpected(OfNamedEndpoint(std::move(token).error(), account, options));
   }
   if (!options.node_credentials) return std::nullopt;
   std::optional<GcsToken> token = TRY(OfNode(options, std::move(stop)));

@@ -18,6 +18,7 @@ namespace weighhouse::source {
 struct GcsTokenOptions {
   bool node_credentials = false;  ///< the node's own are for all tenants
   bool allow_plain_http = false;  ///< to token endpoints that a secret names, beside the loopback
+  std::string endpoint = {};      ///< GCS' own origin: an emulator gives tokens, too
 };
 
 /// Access tokens for callers: of the service account in their credentials
@@ -32,7 +33,9 @@ class GcsTokens {
             Environment environment);
 
   /// Nothing: the caller has no credentials, and requests go without. kUnauthenticated for ones
-  /// that can't be used, kUnavailable where the token endpoint is away. One that can't be renewed
+  /// that can't be used, kUnavailable where the token endpoint is away, but kFailedPrecondition
+  /// where that is neither Google's nor GCS' own: its trouble says nothing of GCS, and who named it
+  /// could make it when they like. One that can't be renewed
   /// is used until it ends; once the node had one, it isn't without because its server has trouble.
   Result<std::optional<GcsToken>> Get(const Credentials& credentials,
                                       const GcsTokenOptions& options, std::stop_token stop)

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cache-daemon/source/curl_handle.h"
 #include "cache-daemon/source/file_name.h"
+#include "cache-daemon/source/file_rights.h"
 #include "cache-daemon/source/signed_url.h"
 
 namespace weighhouse::source {
@@ -60,7 +61,7 @@ Result<Listing> HubEndpoint::List(HubAsker asker, std::stop_token stop) {
   if (revision.may_be_gated) {
     // The largest are weights, which are gated for sure; a README may not be.
     auto largest = std::ranges::max_element(listing.files, {}, &ListedFile::size);
-    TRY(Locate(revision.commit, *largest, std::move(asker), std::move(stop)));
+    TRY(ShowRight(revision.commit, *largest, std::move(asker), std::move(stop)));
   }
   return listing;
 }
@@ -159,8 +160,39 @@ Result<RedirectedResponse> HubEndpoint::AskFile(const Url& url, const ListedFile
   return Send(std::move(request), "resolvers", asker, std::move(stop));
 }
 
+Result<> HubEndpoint::ShowRight(const std::string& commit, const ListedFile& file, HubAsker asker,
+                                std::stop_token stop) {
+  RedirectedResponse found = TRY(Find(commit, file, asker, stop));
+  // The Hub's own word for the file, which was compared.
+  if (file.size == 0 || found.response.headers.Has("x-linked-size")) return {};
+  // Without it, as mirrors answer, both a success and a redirect may lead to a page to log in.
+  std::optional<Bytes> size;
+  if (!found.left_origin) size = WholeSize(found.response.headers);
+  if (!size) {
+    RedirectedRequest request{.url = found.url, .headers = {"Range: bytes=0-0"}, .body_limit = 0};
+    found = TRY(Send(std::move(request), "resolvers", asker, std::move(stop)));
+    if (!IsSuccess(found.response.status())) return std::unexpected(Failure(found, asker));
+    size = WholeSize(found.response.headers);
+  }
+  return CheckShown(file, size, fmt::format("hf://{}: {}", asker.question.repository, file.path));
+}
+
 Result<FileLocation> HubEndpoint::Locate(const std::string& commit, const ListedFile& file,
-                                         HubAsker asker, std::stop_token stop) {
+                                         const HubAsker& asker, std::stop_token stop) {
+  RedirectedResponse answer = TRY(Find(commit, file, asker, std::move(stop)));
+  if (answer.left_origin) {
+    return FileLocation{.url = answer.url.ToString(), .expires_at = SignedUrlDeadline(answer.url)};
+  }
+  FileLocation location{.url = answer.url.ToString()};
+  if (IsListed(answer.url)) {
+    location.headers = asker.credentials;
+    location.authorised = !asker.credentials.empty();
+  }
+  return location;
+}
+
+Result<RedirectedResponse> HubEndpoint::Find(const std::string& commit, const ListedFile& file,
+                                             HubAsker asker, std::stop_token stop) {
   asker.question.web_page = fmt::format("{}/{}", text_, asker.question.repository);
   asker.question.path = file.path;
   asker.question.revision = commit;
@@ -173,16 +205,9 @@ Result<FileLocation> HubEndpoint::Locate(const std::string& commit, const Listed
   if (answer.left_origin && answer.url.path.contains(resolve_path)) {
     answer = TRY(AskFile(answer.url, file, asker, std::move(stop)));
   }
-  if (answer.left_origin) {
-    return FileLocation{.url = answer.url.ToString(), .expires_at = SignedUrlDeadline(answer.url)};
-  }
-  if (!IsSuccess(answer.response.status())) return std::unexpected(Failure(answer, asker));
-  FileLocation location{.url = answer.url.ToString()};
-  if (IsListed(answer.url)) {
-    location.headers = asker.credentials;
-    location.authorised = !asker.credentials.empty();
-  }
-  return location;
+  bool found = answer.left_origin || IsSuccess(answer.response.status());
+  if (!found) return std::unexpected(Failure(answer, asker));
+  return answer;
 }
 
 Error HubEndpoint::Failure(const RedirectedResponse& answer, const HubAsker& asker) const {

@@ -32,14 +32,14 @@ class HubEndpoint {
   const std::string& name() const { return text_; }
   /// The commit and files of a revision; origin, repository and anonymous are the caller's. Also
   /// asks for a commit id, and for a file's headers where the repository may be gated: that is how
-  /// a caller shows its rights.
+  /// a caller shows its rights (kPermissionDenied: something of another size is in its place).
   Result<Listing> List(HubAsker asker, std::stop_token stop);
   /// Whether the asker may read all of a commit, if one question tells: of a gated repository the
   /// Hub shows its commits to all and its weights to some, so that is false.
   Result<bool> MayRead(HubAsker asker, std::stop_token stop);
   /// Compares what the endpoint says of the file with the listing (kOutOfRange if they differ).
-  Result<FileLocation> Locate(const std::string& commit, const ListedFile& file, HubAsker asker,
-                              std::stop_token stop);
+  Result<FileLocation> Locate(const std::string& commit, const ListedFile& file,
+                              const HubAsker& asker, std::stop_token stop);
 
  private:
   const Url& url() const { return listed_[index_]; }
@@ -58,6 +58,12 @@ class HubEndpoint {
   /// Asks for the headers of `file`, GET in the place of HEAD where that is refused.
   Result<RedirectedResponse> AskFile(const Url& url, const ListedFile& file, const HubAsker& asker,
                                      std::stop_token stop);
+  /// The last answer about a file: where its bytes are, or a redirect to there.
+  Result<RedirectedResponse> Find(const std::string& commit, const ListedFile& file, HubAsker asker,
+                                  std::stop_token stop);
+  /// That the asker may read the file.
+  Result<> ShowRight(const std::string& commit, const ListedFile& file, HubAsker asker,
+                     std::stop_token stop);
   Error Failure(const RedirectedResponse& answer, const HubAsker& asker) const;
 
   const std::vector<Url> listed_;

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "cache-daemon/source/file_name.h"
+#include "cache-daemon/source/file_rights.h"
 #include "cache-daemon/source/object_listing.h"
 
 namespace weighhouse::source {
@@ -97,7 +98,11 @@ Result<Listing> ModelScope::Resolve(const ModelReference& reference, const Crede
   listing.revision = RevisionOf(listing.files);
   // Who may list a repository need not be let into it.
   auto largest = std::ranges::max_element(listing.files, {}, &ListedFile::size);
-  if (largest->size > 0) TRY(Find(asker, *largest, files.at(largest->path), std::move(stop)));
+  if (largest->size > 0) {
+    WebFile found = TRY(Find(asker, *largest, files.at(largest->path), std::move(stop)));
+    // It says refusals by HTTP 200, too.
+    TRY(CheckShown(*largest, found.size, reference.uri + "/" + largest->path));
+  }
   Bytes bytes = BytesOf(files);
   recent_.Remember(asker.key, std::move(files), bytes);
   return listing;

@@ -7,9 +7,13 @@
 namespace weighhouse::source {
 namespace {
 
+std::string KeyIdIn(const Credentials& credentials) {
+  return credentials.First({"AWS_ACCESS_KEY_ID", "awsAccessKeyID"});
+}
+
 Result<std::optional<AwsKeys>> KeysIn(const Credentials& credentials) {
   AwsKeys keys{
-      .access_key_id = credentials.First({"AWS_ACCESS_KEY_ID", "awsAccessKeyID"}),
+      .access_key_id = KeyIdIn(credentials),
       .secret_access_key = credentials.First({"AWS_SECRET_ACCESS_KEY", "awsSecretAccessKey"}),
       .session_token = credentials.First({"AWS_SESSION_TOKEN", "awsSessionToken"})};
   if (keys == AwsKeys{}) return std::nullopt;
@@ -62,9 +66,14 @@ Result<S3Access> S3PlaceFor(const S3Settings& settings, const std::string& bucke
   if (own) {
     access.place = {.endpoint = own, .addressing = S3Addressing::kPath, .bucket = bucket};
     access.of_tenants_choice = true;
+    bool is_configured =
+        settings.endpoint && settings.endpoint->ToPublicString() == own->ToPublicString();
+    std::string key_id = KeyIdIn(credentials);
+    if (!is_configured && !key_id.empty()) access.place.account = settings.secret_digest(key_id);
   }
   std::string region = credentials.First({"AWS_REGION", "AWS_DEFAULT_REGION"});
   if (!region.empty()) access.region = region;
+  access.fallback_region = FallbackRegion(access.region, settings.region);
   if (!IsS3Region(access.region)) {
     return Fail(Code::kInvalidArgument,
                 "AWS_REGION is no region: give one such as eu-central-1");  // a key, perhaps

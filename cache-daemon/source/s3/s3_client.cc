@@ -18,7 +18,10 @@ std::vector<std::string> Sign(const S3Access& access, const std::string& region,
                               SignedRequest request) {
   if (!access.keys) {
     std::vector<std::string> lines;
-    for (const auto& [name, value] : request.headers) lines.push_back(name + ": " + value);
+    lines.reserve(request.headers.size());
+    for (const auto& [name, value] : request.headers) {
+      lines.push_back(fmt::format("{}: {}", name, value));
+    }
     return lines;
   }
   return SigV4Headers(std::move(request), *access.keys,
@@ -53,28 +56,40 @@ Result<S3Client::Answer> S3Client::Send(const S3Access& access, const Request& r
                                         std::stop_token stop) {
   std::string region = RegionOf(access);
   for (int tried = 1;; ++tried) {
-    Url url = TRY(access.place.UrlOf(region, request.key, request.query));
-    std::vector<std::string> signed_headers = Sign(access, region,
-                                                   {.method = MethodName(request.method),
-                                                    .url = url,
-                                                    .headers = request.amz_headers,
-                                                    .payload_sha256 = std::string(kEmptyPayload)});
-    std::vector<std::string> headers = signed_headers;
-    headers.insert(headers.end(), request.headers.begin(), request.headers.end());
-    HttpResponse response = TRY(http_->Send({.method = request.method,
-                                             .url = url.ToString(),
-                                             .headers = std::move(headers),
-                                             .body_limit = request.body_limit},
-                                            stop));
-    std::optional<std::string> named = RegionNamedBy(response);
-    if (!named || *named == region || tried == kMaxRegions) {
-      return Answer{.response = std::move(response),
-                    .url = std::move(url),
-                    .signed_headers = std::move(signed_headers)};
+    Result<Answer> answer = SendTo(region, access, request, stop);
+    // A made-up region isn't a service that is away. (At an endpoint it is no part of the host.)
+    bool is_away = !answer && answer.error().code == Code::kUnavailable;
+    if (is_away && tried == 1 && !access.place.endpoint && region != access.fallback_region) {
+      region = access.fallback_region;
+      Remember(access, region);
+      continue;
     }
+    if (!answer) return answer;
+    std::optional<std::string> named = RegionNamedBy(answer->response);
+    if (!named || *named == region || tried == kMaxRegions) return answer;
     region = *std::move(named);
     Remember(access, region);
   }
+}
+
+Result<S3Client::Answer> S3Client::SendTo(const std::string& region, const S3Access& access,
+                                          const Request& request, std::stop_token stop) {
+  Url url = TRY(access.place.UrlOf(region, request.key, request.query));
+  std::vector<std::string> signed_headers = Sign(access, region,
+                                                 {.method = MethodName(request.method),
+                                                  .url = url,
+                                                  .headers = request.amz_headers,
+                                                  .payload_sha256 = std::string(kEmptyPayload)});
+  std::vector<std::string> headers = signed_headers;
+  headers.insert(headers.end(), request.headers.begin(), request.headers.end());
+  HttpResponse response = TRY(http_->Send({.method = request.method,
+                                           .url = url.ToString(),
+                                           .headers = std::move(headers),
+                                           .body_limit = request.body_limit},
+                                          std::move(stop)));
+  return Answer{.response = std::move(response),
+                .url = std::move(url),
+                .signed_headers = std::move(signed_headers)};
 }
 
 Result<S3Client::SignedGet> S3Client::SignGet(const S3Access& access, const std::string& key) {

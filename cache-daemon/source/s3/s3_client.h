@@ -21,11 +21,15 @@ struct S3Access {
   S3Place place;
   bool of_tenants_choice = false;  ///< the credentials name the service
   std::string region;              ///< to begin with; the service may name another
-  std::optional<AwsKeys> keys;     ///< nothing: unsigned requests
+  /// Asked where nobody answers in `region`: what the caller named need not be there.
+  std::string fallback_region = {};
+  std::optional<AwsKeys> keys;  ///< nothing: unsigned requests
   /// When `keys` end.
   std::chrono::steady_clock::time_point keys_end = std::chrono::steady_clock::time_point::max();
   bool of_node = false;  ///< `keys` aren't the caller's own: what they may read is for all tenants
 
+  /// Whoever asks has this way: without keys, or with ones that are every tenant's.
+  bool IsEverybodys() const { return !keys || of_node; }
   /// `s3://bucket/key` and what else a message about it needs.
   S3Question QuestionAbout(const std::string& key) const;
 };
@@ -50,7 +54,8 @@ class S3Client {
     std::vector<std::string> signed_headers;
   };
   /// The bucket's answer, whatever its status, at the third region at last. Errors:
-  /// HttpClient::Send's; kInvalidArgument for names that give no URL.
+  /// HttpClient::Send's, kUnavailable only if nobody answers at a region that there is;
+  /// kInvalidArgument for names that give no URL.
   Result<Answer> Send(const S3Access& access, const Request& request, std::stop_token stop)
       EXCLUDES(mutex_);
 
@@ -62,6 +67,9 @@ class S3Client {
   Result<SignedGet> SignGet(const S3Access& access, const std::string& key) EXCLUDES(mutex_);
 
  private:
+  /// One request, to the bucket as `region` has it.
+  Result<Answer> SendTo(const std::string& region, const S3Access& access, const Request& request,
+                        std::stop_token stop);
   std::string RegionOf(const S3Access& access) EXCLUDES(mutex_);
   void Remember(const S3Access& access, const std::string& region) EXCLUDES(mutex_);
 

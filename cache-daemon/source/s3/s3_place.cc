@@ -9,9 +9,21 @@
 namespace weighhouse::source {
 namespace {
 
-/// AWS' partitions have domains of their own, and accounts and buckets' names too.
-std::string_view DomainOf(std::string_view region) {
-  return region.starts_with("cn-") ? "amazonaws.com.cn" : "amazonaws.com";
+/// AWS' partitions have accounts and buckets' names of their own, and some a domain.
+struct Partition {
+  std::string_view regions;  ///< what their names begin with
+  std::string_view name;     ///< in origins
+  std::string_view domain;
+  std::string_view region;  ///< one that there is
+};
+constexpr Partition kPartitions[] = {
+    {"cn-", "s3.amazonaws.com.cn", "amazonaws.com.cn", "cn-north-1"},
+    {"us-gov-", "s3.us-gov.amazonaws.com", "amazonaws.com", "us-gov-west-1"},
+    {"", "s3.amazonaws.com", "amazonaws.com", "us-east-1"}};
+
+const Partition& PartitionOf(std::string_view region) {
+  return *std::ranges::find_if(
+      kPartitions, [&](const Partition& each) { return region.starts_with(each.regions); });
 }
 
 /// Whether `*.s3.region.amazonaws.com` covers the bucket: a certificate's star is one label, and
@@ -36,7 +48,7 @@ Result<Url> S3Place::UrlOf(std::string_view region, std::string_view key,
   bool by_host = addressing == S3Addressing::kVirtual ||
                  (addressing == S3Addressing::kAuto && !endpoint && IsOneLabel(bucket));
   std::string scheme = "https", path;
-  std::string host = fmt::format("s3.{}.{}", region, DomainOf(region));
+  std::string host = fmt::format("s3.{}.{}", region, PartitionOf(region).domain);
   if (endpoint) {
     scheme = endpoint->scheme;
     host = endpoint->Origin().substr(scheme.size() + 3);
@@ -55,8 +67,15 @@ Result<Url> S3Place::UrlOf(std::string_view region, std::string_view key,
 
 std::string S3Place::Origin(std::string_view region) const {
   std::string where = endpoint ? endpoint->Origin() + (endpoint->path == "/" ? "" : endpoint->path)
-                               : fmt::format("https://s3.{}", DomainOf(region));
+                               : fmt::format("https://{}", PartitionOf(region).name);
+  // No endpoint has a '#' in it.
+  if (!account.empty()) where += "#" + account;
   return fmt::format("s3+{}/{}/", where, bucket);
+}
+
+std::string FallbackRegion(std::string_view region, const std::string& first) {
+  const Partition& partition = PartitionOf(region);
+  return &PartitionOf(first) == &partition ? first : std::string(partition.region);
 }
 
 }  // namespace weighhouse::source

@@ -34,12 +34,20 @@ struct S3Place {
   std::optional<Url> endpoint;  ///< nothing: AWS itself
   S3Addressing addressing = S3Addressing::kAuto;
   std::string bucket;
+  /// Whose bucket that is, where its name means others to others (Ceph has a namespace for each
+  /// tenant): what stands for the account. Empty: the name means the same for all.
+  std::string account = {};
 
   /// The URL of `key` (raw octets; empty: of the bucket) with `query`, which is encoded already, as
   /// the service's part in `region` serves it.
   Result<Url> UrlOf(std::string_view region, std::string_view key, std::string_view query) const;
-  /// `s3+https://endpoint/bucket/`, the same in all regions of AWS' partition: buckets' names are.
+  /// `s3+https://endpoint[#account]/bucket/`, the same in all regions of AWS' partition: buckets'
+  /// names are.
   std::string Origin(std::string_view region) const;
 };
+
+/// The region that AWS' partition of `region` is asked by, where `region` itself is none: `first`,
+/// if that is one of it. (Elsewhere a bucket of that name is another.)
+std::string FallbackRegion(std::string_view region, const std::string& first);
 
 }  // namespace weighhouse::source

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "cache-daemon/source/file_name.h"
+#include "cache-daemon/source/file_rights.h"
 #include "cache-daemon/source/object_listing.h"
 #include "cache-daemon/source/redirects.h"
 #include "cache-daemon/source/sha256sums.h"
@@ -104,7 +105,7 @@ Result<Listing> S3Source::Resolve(const ModelReference& reference, const Credent
   BucketPath place = BucketPath::Of(reference);
   S3Access access = TRY(S3AccessFor(settings_, place.bucket, credentials, node_keys_.get(), stop));
   Listing listing{.origin = access.place.Origin(access.region) + place.Prefix(),
-                  .anonymous = !access.keys || access.of_node};
+                  .anonymous = access.IsEverybodys()};
   Result<std::vector<ListedFile>> files = List(access, place.Prefix(), stop);
   // Whoever may not list may still be allowed to read the one object.
   bool may_be_one = files ? files->empty() : files.error().rights_may_help;
@@ -121,11 +122,18 @@ Result<Listing> S3Source::Resolve(const ModelReference& reference, const Credent
   }
   std::ranges::sort(listing.files);
   TRY(CheckListing(listing));
-  TRY(ShowRights(listing.files, stop, [&](const ListedFile& file) {
-    return ReadByte(access, KeyOf(listing, place.path, file), stop);
-  }));
   listing.revision = RevisionOf(listing.files);
   return listing;
+}
+
+Result<bool> S3Source::ShowRights(const ModelReference& reference, const Credentials& credentials,
+                                  const Listing& selected, std::stop_token stop) {
+  BucketPath place = BucketPath::Of(reference);
+  S3Access access = TRY(S3AccessFor(settings_, place.bucket, credentials, node_keys_.get(), stop));
+  TRY(ReadEach(selected.files, stop, [&](const ListedFile& file) {
+    return ReadByte(access, KeyOf(selected, place.path, file), stop);
+  }));
+  return access.IsEverybodys();
 }
 
 Result<std::vector<ListedFile>> S3Source::List(const S3Access& access, const std::string& prefix,

@@ -12,9 +12,9 @@ namespace weighhouse::source {
 /// `s3://bucket/prefix`: everything below a prefix, or the one object of that name, of AWS or any
 /// service that speaks its protocol (facts/model-sources.md 3). A file's identity is its sha256
 /// where a SHA256SUMS beside the objects gives one, else its ETag; what the service knows of the
-/// whole object's checksum goes along with its location. Whoever may list and may not read gets no
-/// listing, and one is anonymous only if bytes came without the caller's own keys. The origin names
-/// the endpoint, because a secret may choose it, and ends with a slash for a prefix. Thread-safe.
+/// whole object's checksum goes along with its location. Whoever may list need not be one who may
+/// read: a byte of each object shows that. The origin names the endpoint, because a secret may
+/// choose it, and ends with a slash for a prefix. Thread-safe.
 class S3Source final : public Source {
  public:
   /// `node_keys` may be null: the node's own keys are not for tenants then.
@@ -25,6 +25,8 @@ class S3Source final : public Source {
                         const Credentials& credentials) const override;
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
+  Result<bool> ShowRights(const ModelReference& reference, const Credentials& credentials,
+                          const Listing& selected, std::stop_token stop) override;
   /// kOutOfRange if the object is no longer the one that was listed. The location makes the server
   /// refuse (412) once it changes, and must be renewed after ten minutes.
   Result<FileLocation> Locate(const ModelReference& reference, const Listing& listing,

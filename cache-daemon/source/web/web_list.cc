@@ -9,7 +9,9 @@
 
 #include "base/digest.h"
 #include "base/text.h"
+#include "cache-daemon/source/file_filter.h"
 #include "cache-daemon/source/file_name.h"
+#include "cache-daemon/source/file_rights.h"
 #include "cache-daemon/source/object_listing.h"
 #include "cache-daemon/source/sha256sums.h"
 #include "cache-daemon/source/web/file_manifest.h"
@@ -19,10 +21,8 @@
 namespace weighhouse::source {
 namespace {
 
-/// Files asked for at the same moment.
+/// Files whose size is asked for at the same moment.
 constexpr size_t kAskers = 8;
-/// Directories whose files are asked for to show the caller's rights, those of the largest first.
-constexpr size_t kMostShown = 64;
 
 std::string CacheKey(const ModelReference& reference, const std::vector<std::string>& headers) {
   Hasher hasher(Hasher::Algorithm::kSha256);
@@ -80,37 +80,62 @@ Result<Listing> WebList::Resolve(const ModelReference& reference, const Credenti
   // Before anybody is asked for anything that it names.
   listing.files = FilesOf(entries);
   TRY(CheckListing(listing));
-  TRY(ShowRights(question, entries, stop));
-  TRY(AskSizes(question, entries, std::move(stop)));
+  // By what the list says, which is the same for all who may read it.
+  listing.revision = RevisionOf(listing.files);
+  Listing wanted = TRY(ApplyPatterns(listing, reference));
+  TRY(AskSizes(question, wanted.files, entries, std::move(stop)));
   listing.files = FilesOf(entries);
   TRY(CheckListing(listing));
-  listing.revision = RevisionOf(listing.files);
   Bytes bytes = BytesOf(entries);
   recent_.Remember(question.cache_key, std::move(entries), bytes);
   return listing;
+}
+
+Result<bool> WebList::ShowRights(const ModelReference& reference, const Credentials& credentials,
+                                 const Listing& selected, std::stop_token stop) {
+  Question question = TRY(QuestionOf(reference, credentials));
+  std::shared_ptr<const Entries> entries = TRY(LatelyRead(question, stop));
+  auto show = [&](const ListedFile& file) -> Result<> {
+    const Entries::value_type* entry = TRY(Find(question, *entries, file));
+    if (entry->second.asked) return {};
+    WebFile found = TRY(Look(question, *entry, stop));
+    return CheckShown(file, found.size, "the list's " + file.path);
+  };
+  TRY(ReadEach(selected.files, stop, show));
+  return selected.anonymous;
 }
 
 Result<FileLocation> WebList::Locate(const ModelReference& reference, const Listing&,
                                      const ListedFile& file, const Credentials& credentials,
                                      std::stop_token stop) {
   Question question = TRY(QuestionOf(reference, credentials));
-  std::shared_ptr<const Entries> entries = recent_.Find(question.cache_key);
-  if (!entries) {
-    Entries read = TRY(Read(question, stop));
-    Bytes bytes = BytesOf(read);
-    entries = recent_.Remember(question.cache_key, std::move(read), bytes);
-  }
-  auto entry = entries->find(file.path);
-  if (entry == entries->end() || entry->second.sha256.Hex() != file.identity.value) {
-    return Fail(Code::kOutOfRange,
-                fmt::format("{}: the list at {} changed since it was read", Printable(file.path),
-                            Printable(question.list.url.ToPublicString())));
-  }
+  std::shared_ptr<const Entries> entries = TRY(LatelyRead(question, stop));
+  const Entries::value_type* entry = TRY(Find(question, *entries, file));
   WebFile found = TRY(Look(question, *entry, std::move(stop)));
   if (found.size == file.size) return std::move(found.location);
   return Fail(Code::kOutOfRange,
               fmt::format("{}: listed with {} bytes, found with {}: the file or its list changed",
                           Printable(file.path), file.size, found.size));
+}
+
+Result<std::shared_ptr<const WebList::Entries>> WebList::LatelyRead(const Question& question,
+                                                                    std::stop_token stop) {
+  std::shared_ptr<const Entries> lately = recent_.Find(question.cache_key);
+  if (lately) return lately;
+  Entries read = TRY(Read(question, std::move(stop)));
+  Bytes bytes = BytesOf(read);
+  return recent_.Remember(question.cache_key, std::move(read), bytes);
+}
+
+Result<const WebList::Entries::value_type*> WebList::Find(const Question& question,
+                                                          const Entries& entries,
+                                                          const ListedFile& file) {
+  auto entry = entries.find(file.path);
+  bool same = entry != entries.end() && entry->second.sha256.Hex() == file.identity.value;
+  if (same) return &*entry;
+  return Fail(Code::kOutOfRange,
+              fmt::format("{}: the list at {} changed since it was read", Printable(file.path),
+                          Printable(question.list.url.ToPublicString())));
 }
 
 Result<WebList::Entries> WebList::Read(const Question& question, std::stop_token stop) {
@@ -196,7 +221,8 @@ Result<WebFile> WebList::Look(const Question& question, const Entries::value_typ
   return std::unexpected(std::move(file).error().Within("the list's " + entry.first));
 }
 
-Result<> WebList::AskSizes(const Question& question, Entries& entries, std::stop_token stop) const {
+Result<> WebList::AskSizes(const Question& question, const std::vector<ListedFile>& wanted,
+                           Entries& entries, std::stop_token stop) const {
   std::vector<Entries::value_type*> unsized;
   size_t elsewhere = 0;
   for (Entries::value_type& each : entries) {
@@ -210,32 +236,17 @@ Result<> WebList::AskSizes(const Question& question, Entries& entries, std::stop
     return TooManyUnsized(elsewhere, kMostUnsizedElsewhere, " at other servers than the list's");
   }
   return ForEachInParallel(unsized.size(), kAskers, stop, [&](size_t index) -> Result<> {
-    WebFile file = TRY(Look(question, *unsized[index], stop));
-    unsized[index]->second.size = file.size;
-    return {};
-  });
-}
-
-Result<> WebList::ShowRights(const Question& question, const Entries& entries,
-                             std::stop_token stop) const {
-  std::map<std::string, const Entries::value_type*> largest;  // by directory
-  for (const Entries::value_type& each : entries) {
-    // What has no size is asked for anyway, and what has no bytes shows nothing.
-    if (each.second.size.value_or(0) == 0) continue;
-    WebQuestion where = TRY(WhereIs(question, each.first, each.second.url));
-    std::string directory = where.url.path.substr(0, where.url.path.rfind('/') + 1);
-    const Entries::value_type*& known = largest[where.url.Origin() + directory];
-    if (known == nullptr || *each.second.size > *known->second.size) known = &each;
-  }
-  std::vector<const Entries::value_type*> shown;
-  shown.reserve(largest.size());
-  for (const auto& [directory, entry] : largest) shown.push_back(entry);
-  std::ranges::sort(shown, std::ranges::greater(),
-                    [](const auto* entry) { return *entry->second.size; });
-  shown.resize(std::min(shown.size(), kMostShown));
-  return ForEachInParallel(shown.size(), kAskers, stop, [&](size_t index) -> Result<> {
-    TRY(Look(question, *shown[index], stop));
-    return {};
+    auto& [path, entry] = *unsized[index];
+    Result<WebFile> file = Look(question, *unsized[index], stop);
+    if (file) {
+      entry.size = file->size;
+      entry.asked = true;
+      return {};
+    }
+    // Who asks for a part of the list needs no right to the rest.
+    bool is_wanted = std::ranges::binary_search(wanted, path, {}, &ListedFile::path);
+    if (file.error().rights_may_help && !is_wanted) return {};
+    return std::unexpected(std::move(file).error());
   });
 }
 

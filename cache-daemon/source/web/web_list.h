@@ -16,15 +16,16 @@ namespace weighhouse::source {
 
 /// The files that a list at an https URL names with their sha256: the SHA256SUMS of a directory
 /// (`https://host/path/`), or a JSON manifest (`https://host/path/list.json#manifest`, see
-/// ParseManifest). Sizes that the list doesn't give are asked for, a few at a time.
+/// ParseManifest). Sizes that the list doesn't give are asked for, a few at a time; of what the
+/// reference doesn't select and the caller may not read they stay 0.
 ///
 /// The query of the reference's URL, which may be a signature, and the credentials go with each
 /// request to the same scheme, host and port that names no query of its own; a manifest may name
 /// files elsewhere, which get neither. A manifest's relative URLs are seen from its own URL as
 /// given, whatever that redirects to.
 ///
-/// Who may read a list need not be let into what it names: of each directory that it leads to, the
-/// largest file is asked for too, with the caller's rights. Thread-safe.
+/// Who may read a list need not be let into what it names: each file is asked for, too, with the
+/// caller's rights. Thread-safe.
 class WebList final : public Source {
  public:
   WebList(std::shared_ptr<HttpClient> client, SecretDigest secret_digest)
@@ -41,6 +42,9 @@ class WebList final : public Source {
                         const Credentials& credentials) const override;
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
+  /// kPermissionDenied, too, if something of another size comes in a file's place.
+  Result<bool> ShowRights(const ModelReference& reference, const Credentials& credentials,
+                          const Listing& selected, std::stop_token stop) override;
   /// kOutOfRange if the list names the file no longer, or with other content or size.
   Result<FileLocation> Locate(const ModelReference& reference, const Listing& listing,
                               const ListedFile& file, const Credentials& credentials,
@@ -51,6 +55,7 @@ class WebList final : public Source {
     std::string url;  ///< as a manifest writes it; empty: at its path beside the list
     std::optional<Bytes> size;
     Digest sha256;
+    bool asked = false;  ///< its server gave the size to whoever Resolve was called by
   };
   using Entries = std::map<std::string, Entry>;  // by path
   /// One caller's question about a list.
@@ -64,6 +69,11 @@ class WebList final : public Source {
   static Result<Question> QuestionOf(const ModelReference& reference,
                                      const Credentials& credentials);
   static WebQuestion Below(const Question& question, const std::string& path);
+  /// What Resolve read, if that was lately; else what there is to read now.
+  Result<std::shared_ptr<const Entries>> LatelyRead(const Question& question, std::stop_token stop);
+  /// kOutOfRange if the list has `file` no longer, or with other content.
+  static Result<const Entries::value_type*> Find(const Question& question, const Entries& entries,
+                                                 const ListedFile& file);
   Result<Entries> Read(const Question& question, std::stop_token stop);
   Result<Entries> ReadSums(const Question& question, std::stop_token stop);
   Result<Entries> ReadManifest(const Question& question, std::stop_token stop);
@@ -74,8 +84,8 @@ class WebList final : public Source {
   /// What its server says of one entry now.
   Result<WebFile> Look(const Question& question, const Entries::value_type& entry,
                        std::stop_token stop) const;
-  Result<> AskSizes(const Question& question, Entries& entries, std::stop_token stop) const;
-  Result<> ShowRights(const Question& question, const Entries& entries, std::stop_token stop) const;
+  Result<> AskSizes(const Question& question, const std::vector<ListedFile>& wanted,
+                    Entries& entries, std::stop_token stop) const;
   static Bytes BytesOf(const Entries& entries);
   /// Sorted; a size that isn't known yet is 0.
   static std::vector<ListedFile> FilesOf(const Entries& entries);

@@ -16,13 +16,6 @@ namespace {
 /// Longer ones are no change tokens but somebody's joke.
 constexpr size_t kMaxTokenBytes = 256;
 
-/// The whole file's size by `headers`: of a 206 the total, else Content-Length.
-std::optional<Bytes> SizeOf(const HttpHeaders& headers) {
-  if (headers.status() != 206) return ParseNumber(headers.Find("content-length"));
-  auto range = ParseContentRange(headers.Find("content-range"));
-  return range ? range->total : std::nullopt;
-}
-
 bool IsToken(std::string_view text) {
   return !text.empty() && text.size() <= kMaxTokenBytes &&
          Printable(text, kMaxTokenBytes + 1) == text;
@@ -67,7 +60,7 @@ Result<RedirectedResponse> WebReader::Ask(RedirectedRequest request, std::stop_t
   RedirectedResponse head = TRY(SendRedirected(*client_, request, stop));
   int status = head.response.status();
   bool final = status == 404 || status == 410 || status == 429 || status >= 500;
-  if (status != 501 && (final || (status == 200 && SizeOf(head.response.headers)))) return head;
+  if (status != 501 && (final || (status == 200 && WholeSize(head.response.headers)))) return head;
   // HEAD isn't served everywhere, and a URL that is signed for GET refuses it.
   return AskForByte(std::move(request), std::move(stop));
 }
@@ -97,7 +90,7 @@ Result<WebFile> WebReader::Look(const WebQuestion& question, std::stop_token sto
                             Printable(question.url.ToPublicString())));
   }
   if (!HasContent(answer.response.status())) return std::unexpected(WebFailure(answer, question));
-  std::optional<Bytes> size = SizeOf(answer.response.headers);
+  std::optional<Bytes> size = WholeSize(answer.response.headers);
   if (!size) {
     return Fail(
         Code::kInvalidArgument,

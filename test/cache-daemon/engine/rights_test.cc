@@ -48,6 +48,25 @@ TEST_F(RightsTest, AreNobodysToWhomTheSourceSaidNothing) {
   EXPECT_FALSE(After(Code::kUnavailable)) << "the source may look at that, too";
 }
 
+TEST_F(RightsTest, AreOfTheFilesThatWereAskedForWhereEachHasItsOwn) {
+  for (const char* uri : {"s3://bucket/m", "gs://bucket/m", "https://host/m/"}) {
+    model_ = ModelReference::Parse(uri).value();
+    model_.allow_patterns = {"a", "b"};
+    Allow();
+    EXPECT_TRUE(After(Code::kUnavailable));
+    model_.allow_patterns = {"a b"};
+    EXPECT_FALSE(After(Code::kUnavailable));
+    model_.allow_patterns.reset();
+    EXPECT_FALSE(After(Code::kUnavailable)) << "all of it is more";
+    model_.ignore_patterns = {"a", "b"};
+    EXPECT_FALSE(After(Code::kUnavailable));
+  }
+  model_ = ModelReference::Parse("hf://org/private").value();
+  Allow();
+  model_.allow_patterns = {"a"};
+  EXPECT_TRUE(After(Code::kUnavailable)) << "the repository's are one";
+}
+
 TEST_F(RightsTest, AreOfOneOrigin) {
   Allow();
   snapshot_.origin = "hf+https://hub.test/org/other";

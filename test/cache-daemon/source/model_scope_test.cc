@@ -98,6 +98,18 @@ TEST(ModelScopeTest, TheRightToListIsNotTheRightToRead) {
   EXPECT_TRUE(listing) << listing.error().message;
 }
 
+TEST(ModelScopeTest, ARefusalByHttp200ShowsNoRight) {
+  ScriptedServer server([](const Request& request) {
+    if (!request.target.contains("/repo?")) return ServeScope(request);
+    return Reply{HttpAnswer(200, {}, R"({"Code": 403, "Message": "no"})")};
+  });
+  auto listing = ScopeAt(server.Url(""))->Resolve({.uri = "modelscope://org/name"}, {}, {});
+  ASSERT_FALSE(listing);
+  EXPECT_EQ(listing.error().code, Code::kPermissionDenied) << listing.error().message;
+  EXPECT_TRUE(listing.error().rights_may_help);
+  EXPECT_THAT(listing.error().message, HasSubstr("something of 30 bytes"));
+}
+
 TEST(ModelScopeTest, FilesOfOneCommitAndSizeAreNotTheSame) {
   std::string commit = "\"Revision\": \"" + kScopeCommit + "\"";
   ScriptedServer server([&](const Request& request) {

@@ -1,7 +1,5 @@
 #include "cache-daemon/source/object_listing.h"
 
-#include <atomic>
-
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,14 +9,7 @@
 namespace weighhouse::source {
 namespace {
 
-using testing::ElementsAre;
 using testing::IsEmpty;
-
-std::vector<std::string> PathsOf(const std::vector<const ListedFile*>& files) {
-  std::vector<std::string> paths;
-  for (const ListedFile* file : files) paths.push_back(file->path);
-  return paths;
-}
 
 TEST(ObjectListTest, KeepsNoMoreThanAListingMayHave) {
   ObjectList files("s3://b/m/", "m/");
@@ -44,39 +35,6 @@ TEST(ObjectListTest, RefusesANameWhenItComes) {
     EXPECT_FALSE(files.Add(key, 1, "e")) << key;
   }
   EXPECT_THAT(files.Take(), IsEmpty());
-}
-
-TEST(ShowRightsTest, AsksForTheLargestOfEachDirectory) {
-  std::vector<ListedFile> files = {{.path = "a", .size = 1},     {.path = "b", .size = 2},
-                                   {.path = "x/a", .size = 9},   {.path = "x/b", .size = 8},
-                                   {.path = "x/y/a", .size = 3}, {.path = "empty/a", .size = 0}};
-  EXPECT_THAT(PathsOf(FilesThatShowRights(files)), ElementsAre("x/a", "x/y/a", "b"));
-  EXPECT_THAT(FilesThatShowRights({}), IsEmpty());
-  files.clear();
-  for (Bytes i = 1; i <= 200; ++i) files.push_back({.path = fmt::format("{}/f", i), .size = i});
-  std::vector<const ListedFile*> shown = FilesThatShowRights(files);
-  ASSERT_EQ(shown.size(), 64U);
-  EXPECT_EQ(shown.front()->size, 200U);
-  EXPECT_EQ(shown.back()->size, 137U);
-}
-
-TEST(ShowRightsTest, OneRefusalIsEnough) {
-  std::vector<ListedFile> files;
-  for (int i = 0; i < 20; ++i) files.push_back({.path = fmt::format("{}/f", i), .size = 1});
-  std::atomic<int> asked = 0;
-  Result<> shown = ShowRights(files, {}, [&](const ListedFile& file) -> Result<> {
-    ++asked;
-    if (file.path == "7/f") return Fail(Code::kPermissionDenied, "no");
-    return {};
-  });
-  ASSERT_FALSE(shown);
-  EXPECT_EQ(shown.error().code, Code::kPermissionDenied);
-  asked = 0;
-  EXPECT_TRUE(ShowRights(files, {}, [&](const ListedFile&) -> Result<> {
-    ++asked;
-    return {};
-  }));
-  EXPECT_EQ(asked, 20);
 }
 
 }  // namespace

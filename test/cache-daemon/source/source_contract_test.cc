@@ -250,6 +250,13 @@ TEST_P(SourceContractTest, LocatesEveryFileSoThatItsBytesCanBeBrought) {
   }
 }
 
+TEST_P(SourceContractTest, ShowsNobodysRightsToWhatIsPublic) {
+  Listing listing = Resolve().value();
+  auto everybody = source_->ShowRights(origin_->Model(), {}, listing, {});
+  ASSERT_TRUE(everybody) << everybody.error().message;
+  EXPECT_TRUE(*everybody);
+}
+
 TEST_P(SourceContractTest, SaysThatNothingIsThere) {
   auto listing = source_->Resolve(origin_->Missing(), {}, {});
   ASSERT_FALSE(listing);

@@ -91,9 +91,9 @@ class S3Server:
                 self.put(f"{prefix}/{path.relative_to(model)}", path.read_bytes(), **options)
         return f"s3://{self.BUCKET}/{prefix}"
 
-    def let_everybody(self, *actions: str) -> None:
-        """A policy of the bucket that needs no keys for s3:`actions`."""
-        whole = {"ListBucket": f"arn:aws:s3:::{self.BUCKET}", "GetObject": f"arn:aws:s3:::{self.BUCKET}/*"}
+    def let_everybody(self, *actions: str, read: str = "*") -> None:
+        """A policy of the bucket that needs no keys for s3:`actions`, of objects whose keys `read` matches."""
+        whole = {"ListBucket": f"arn:aws:s3:::{self.BUCKET}", "GetObject": f"arn:aws:s3:::{self.BUCKET}/{read}"}
         statement = {"Effect": "Allow", "Principal": "*", "Action": [f"s3:{action}" for action in actions],
                      "Resource": [whole[action] for action in actions]}
         self.client.put_bucket_policy(Bucket=self.BUCKET, Policy=json.dumps(

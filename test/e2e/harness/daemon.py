@@ -61,12 +61,12 @@ class Cache:
         return self.messages.Model(uri=uri, **fields)
 
     def acquire(self, uri: str, layout: str = "files", lease_id: str = "", timeout: float = 60,
-                credentials: dict[str, str] | None = None) -> Any:
+                credentials: dict[str, str] | None = None, **model: Any) -> Any:
         """Makes a model present and returns its `Ready`."""
         holder = self.messages.Holder(volume_id=lease_id, target_path=f"/test/{lease_id}") if lease_id else None
         value = self.messages.Layout.Value(f"LAYOUT_{layout.upper()}")
         updates: Iterator[Any] = self.call("Acquire", timeout, lease_id=lease_id, holder=holder,
-                                           model=self.model(uri), layout=value, credentials=credentials or {})
+                                           model=self.model(uri, **model), layout=value, credentials=credentials or {})
         seen = list(updates)
         note("Acquire", seen)
         return seen[-1].ready

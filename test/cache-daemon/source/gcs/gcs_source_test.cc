@@ -12,6 +12,7 @@
 #include <openssl/rsa.h>
 
 #include "base/checksum.h"
+#include "cache-daemon/source/file_filter.h"
 #include "cache-daemon/source/gcs/service_account.h"
 #include "test/cache-daemon/source/scripted_server.h"
 #include "test/support/loopback_policy.h"
@@ -81,6 +82,15 @@ class GcsCaller {
   }
   Result<Listing> Resolve(const std::string& uri) {
     return source_->Resolve({.uri = uri}, credentials, {});
+  }
+  /// The rights to all of it, or to what `patterns` leave.
+  Result<bool> ShowRights(const std::string& uri,
+                          std::optional<std::vector<std::string>> patterns = {}) {
+    ModelReference reference{.uri = uri, .allow_patterns = std::move(patterns)};
+    Result<Listing> listing = source_->Resolve(reference, credentials, {});
+    if (listing) listing = ApplyPatterns(*listing, reference);
+    if (!listing) return std::unexpected(std::move(listing).error());
+    return source_->ShowRights(reference, credentials, *listing, {});
   }
   Result<FileLocation> Locate(const std::string& uri, const Listing& listing) {
     return source_->Locate({.uri = uri}, listing, listing.files.at(0), credentials, {});
@@ -217,11 +227,12 @@ TEST(GcsSourceTest, UsesTheNodesCredentialsOnlyWhereAnAdminSaysSo) {
   auto without = GcsCaller(server, variables, false).Resolve("gs://bucket/m");
   ASSERT_TRUE(without) << without.error().message;
   EXPECT_TRUE(without->anonymous);
-  EXPECT_EQ(server.Requests().size(), 2U);
+  EXPECT_EQ(server.Requests().size(), 1U);
   auto with = GcsCaller(server, variables, true).Resolve("gs://bucket/m");
   ASSERT_TRUE(with) << with.error().message;
   EXPECT_TRUE(with->anonymous) << "they are for all tenants";
   EXPECT_THAT(server.Requests().back().head, HasSubstr("Authorization: Bearer node"));
+  EXPECT_EQ(GcsCaller(server, variables, true).ShowRights("gs://bucket/m"), true);
 }
 
 TEST(GcsSourceTest, RefusesSecretsThatCantBeUsed) {
@@ -266,14 +277,30 @@ TEST(GcsSourceTest, WhoMayListAndNotReadGetsNothing) {
     return Reply{Answer({{"items", {ObjectOf("m/README.md"), ObjectOf("m/shards/a")}}})};
   });
   GcsCaller caller(server);
-  auto listing = caller.Resolve("gs://bucket/m");
-  ASSERT_FALSE(listing) << "the list is public, the weights aren't";
-  EXPECT_EQ(listing.error().code, Code::kUnauthenticated);
+  auto shown = caller.ShowRights("gs://bucket/m");
+  ASSERT_FALSE(shown) << "the list is public, the weights aren't";
+  EXPECT_EQ(shown.error().code, Code::kUnauthenticated);
+  EXPECT_EQ(caller.ShowRights("gs://bucket/m", {{"README.md"}}), true) << "and that part is";
   caller.credentials = {{{"gcloud-application-credentials.json", AccountOf(tokens.Url("/token"))}}};
-  listing = caller.Resolve("gs://bucket/m");
-  ASSERT_FALSE(listing) << "as roles/storage.legacyBucketReader";
-  EXPECT_EQ(listing.error().code, Code::kPermissionDenied);
-  EXPECT_THAT(listing.error().message, HasSubstr("gs://bucket/m/shards/a"));
+  shown = caller.ShowRights("gs://bucket/m");
+  ASSERT_FALSE(shown) << "as roles/storage.legacyBucketReader";
+  EXPECT_EQ(shown.error().code, Code::kPermissionDenied);
+  EXPECT_THAT(shown.error().message, HasSubstr("gs://bucket/m/shards/a"));
+  EXPECT_EQ(caller.ShowRights("gs://bucket/m", {{"README.md"}}), false) << "by their own token";
+}
+
+TEST(GcsSourceTest, TroubleAtATokenEndpointThatTheCallerNamesIsNotGcsAway) {
+  ScriptedServer theirs([](const Request&) { return Reply{HttpAnswer(503, {}, "")}; });
+  ScriptedServer server([](const Request&) { return Reply{HttpAnswer(503, {}, "")}; });
+  auto code_for = [&](const std::string& token_uri) {
+    GcsCaller caller(server);
+    caller.credentials = {{{"gcloud-application-credentials.json", AccountOf(token_uri)}}};
+    return caller.Resolve("gs://bucket/m").error().code;
+  };
+  EXPECT_EQ(code_for(theirs.Url("/token")), Code::kFailedPrecondition);
+  EXPECT_EQ(code_for("http://127.0.0.1:1/token"), Code::kFailedPrecondition) << "nobody is there";
+  EXPECT_EQ(code_for(server.Url("/token")), Code::kUnavailable) << "an emulator's own";
+  EXPECT_TRUE(theirs.Requests().size() == 1 && server.Requests().size() == 1);
 }
 
 TEST(GcsSourceTest, GzipThatIsStoredComesAsItIsStored) {
@@ -325,63 +352,6 @@ TEST(GcsSourceTest, RefusesAPrefixThatIsStillUploaded) {
     return Reply{Answer({{"items", {ObjectOf("m/SHA256SUMS"), ObjectOf("m/a")}}})};
   });
   EXPECT_EQ(GcsCaller(server).Resolve("gs://bucket/m").error().code, Code::kFailedPrecondition);
-}
-
-/// A node whose metadata server answers what the test says.
-struct GcsNode {
-  std::string answer = Answer({{"access_token", "node"}, {"expires_in", 3600}});
-  ScriptedServer server{[this](const Request&) { return Reply{answer}; }};
-  GcsTokens Tokens() {
-    auto http = std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()});
-    auto host = server.Url("").substr(std::string("http://").size());
-    return {http, http, [host](const char* name) {
-              return name == std::string_view("GCE_METADATA_HOST") ? host : std::string();
-            }};
-  }
-};
-constexpr GcsTokenOptions kWithNode{.node_credentials = true};
-
-TEST(GcsTokensTest, AServerInTroubleTakesNoTokenAway) {
-  GcsNode node;
-  for (int status : {404, 403, 503}) {
-    GcsTokens tokens = node.Tokens();
-    // It has ended as it comes.
-    node.answer = Answer({{"access_token", "node"}, {"expires_in", 0}});
-    ASSERT_TRUE(*tokens.Get({}, kWithNode, {}));
-    node.answer = HttpAnswer(status, {}, "");
-    auto got = tokens.Get({}, kWithNode, {});
-    ASSERT_FALSE(got) << status;
-    EXPECT_EQ(got.error().code, Code::kUnavailable);
-    EXPECT_FALSE(got.error().rights_may_help);
-  }
-}
-
-TEST(GcsTokensTest, GoesOnWithATokenThatCantBeRenewedUntilItEnds) {
-  GcsNode node;
-  node.answer = Answer({{"access_token", "node"}, {"expires_in", 4}});
-  GcsTokens tokens = node.Tokens();
-  auto first = tokens.Get({}, kWithNode, {});
-  ASSERT_TRUE(first && *first);
-  EXPECT_LT((*first)->renew_at, (*first)->good_until);
-  node.answer = HttpAnswer(404, {}, "");
-  bool ended = false, tried = false;
-  auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!ended && std::chrono::steady_clock::now() < give_up) {
-    auto got = tokens.Get({}, kWithNode, {});
-    ended = !got;
-    ASSERT_TRUE(got || std::chrono::steady_clock::now() >= (*first)->good_until);
-    tried = tried || (got && node.server.Requests().size() == 2);
-  }
-  EXPECT_TRUE(tried && ended);
-}
-
-TEST(GcsTokensTest, OnlyANodeWithoutServerHasNone) {
-  GcsNode node;
-  GcsTokens tokens = node.Tokens();
-  node.answer = HttpAnswer(503, {}, "");
-  EXPECT_FALSE(tokens.Get({}, kWithNode, {}));
-  node.answer = HttpAnswer(404, {}, "");
-  EXPECT_FALSE(*tokens.Get({}, kWithNode, {}));
 }
 
 }  // namespace

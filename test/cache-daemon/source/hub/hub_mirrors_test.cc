@@ -1,6 +1,7 @@
 // Several endpoints of one Hub: who is asked, what is believed, and where the token goes.
 
 #include <atomic>
+#include <functional>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -125,6 +126,76 @@ TEST_F(HubMirrorsTest, RefusesAMirrorThatIsNoUrl) {
   auto registry = SourceRegistry::Create({.hub_endpoint = hub_->hub_url(), .hub_mirrors = {"x"}});
   ASSERT_FALSE(registry);
   EXPECT_EQ(registry.error().code, Code::kInvalidArgument);
+}
+
+const std::string kMirrorCommit(40, 'd');
+const std::string kMirrorEntry = fmt::format(
+    R"({{"type":"file","path":"config.json","size":2,"oid":"{}"}})", std::string(40, 'a'));
+
+Result<Listing> ListOf(const ScriptedServer& mirror, const Credentials& credentials) {
+  auto registry = SourceRegistry::Create(
+      {.hub_endpoint = mirror.Url(""), .allow_addresses = LoopbackAddresses()});
+  ModelReference model{.uri = "hf://org/name"};
+  return (*registry)->For(model).value()->Resolve(model, credentials, {});
+}
+
+/// A gated model of a mirror that says nothing of its own about files: of each it answers `file`.
+ScriptedServer::Script GatedMirror(std::function<Reply(const Request&)> file) {
+  return [file = std::move(file)](const Request& request) {
+    if (request.target.contains("/revision/")) {
+      return Reply{
+          HttpAnswer(200, {}, fmt::format(R"({{"sha":"{}","gated":"auto"}})", kMirrorCommit))};
+    }
+    if (request.target.contains("/tree/"))
+      return Reply{HttpAnswer(200, {}, "[" + kMirrorEntry + "]")};
+    return file(request);
+  };
+}
+
+TEST(GatedMirrorTest, APageInTheFilesPlaceShowsNoRightToAGatedModel) {
+  ScriptedServer elsewhere(
+      [](const Request&) { return Reply{HttpAnswer(200, {}, "log in here")}; });
+  auto login = [](const Request& request) {
+    if (request.target == "/login") {
+      return Reply{request.method == "HEAD" ? "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n"
+                                            : HttpAnswer(200, {}, "log in here")};
+    }
+    return Reply{HttpAnswer(302, {"Location: /login"}, "")};
+  };
+  auto sent_away = [&](const Request&) {
+    return Reply{HttpAnswer(302, {"Location: " + elsewhere.Url("/sso", "localhost")}, "")};
+  };
+  for (const auto& file : {std::function<Reply(const Request&)>(login), {sent_away}}) {
+    ScriptedServer mirror(GatedMirror(file));
+    auto listing = ListOf(mirror, {});
+    ASSERT_FALSE(listing);
+    EXPECT_EQ(listing.error().code, Code::kPermissionDenied) << listing.error().message;
+    EXPECT_TRUE(listing.error().rights_may_help);
+    EXPECT_THAT(listing.error().message, HasSubstr("something of 11 bytes"));
+  }
+}
+
+TEST(GatedMirrorTest, TheFilesSizeShowsTheRightToAGatedModelOfAMirror) {
+  ScriptedServer store(
+      [](const Request&) { return Reply{HttpAnswer(206, {"Content-Range: bytes 0-0/2"}, "{")}; });
+  auto here = [](const Request& request) {
+    return Reply{request.method == "HEAD" ? "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+                                          : HttpAnswer(200, {}, "{}")};
+  };
+  auto sizeless = [](const Request& request) {
+    return Reply{request.method == "HEAD" ? "HTTP/1.1 200 OK\r\n\r\n"
+                                          : HttpAnswer(206, {"Content-Range: bytes 0-0/2"}, "{")};
+  };
+  auto there = [&](const Request&) {
+    return Reply{HttpAnswer(302, {"Location: " + store.Url("/object", "localhost")}, "")};
+  };
+  for (const auto& file : {std::function<Reply(const Request&)>(here), {sizeless}, {there}}) {
+    ScriptedServer mirror(GatedMirror(file));
+    auto listing = ListOf(mirror, MirrorToken());
+    EXPECT_TRUE(listing) << listing.error().message;
+  }
+  ASSERT_FALSE(store.Requests().empty());
+  EXPECT_THAT(store.Requests().at(0).head, Not(HasSubstr("canary")));
 }
 
 /// A Hub with few requests in a window.

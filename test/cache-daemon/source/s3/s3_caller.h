@@ -1,12 +1,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "cache-daemon/source/file_filter.h"
 #include "cache-daemon/source/s3/s3_source.h"
 #include "test/cache-daemon/source/scripted_server.h"
 #include "test/support/loopback_policy.h"
@@ -46,11 +48,26 @@ class S3Caller {
     auto http = std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()});
     S3Settings settings;
     settings.endpoint = Url::Parse(server.Url("")).value();
+    settings.secret_digest = [](std::string_view secret) {
+      return "digest-of-" + std::string(secret);
+    };
     source_ = std::make_unique<S3Source>(settings, std::make_shared<S3Client>(http), http,
                                          std::move(node_keys));
   }
   Result<Listing> Resolve(const std::string& uri) {
     return source_->Resolve({.uri = uri}, credentials, {});
+  }
+  /// The rights to all of it, or to what `patterns` leave.
+  Result<bool> ShowRights(const std::string& uri,
+                          std::optional<std::vector<std::string>> patterns = {}) {
+    ModelReference reference{.uri = uri, .allow_patterns = std::move(patterns)};
+    Result<Listing> listing = source_->Resolve(reference, credentials, {});
+    if (listing) listing = ApplyPatterns(*listing, reference);
+    if (!listing) return std::unexpected(std::move(listing).error());
+    return source_->ShowRights(reference, credentials, *listing, {});
+  }
+  std::string OriginFor(const std::string& uri) const {
+    return source_->OriginFor({.uri = uri}, credentials);
   }
   Result<FileLocation> Locate(const std::string& uri, const Listing& listing) {
     return source_->Locate({.uri = uri}, listing, listing.files.at(0), credentials, {});

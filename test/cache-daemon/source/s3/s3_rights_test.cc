@@ -23,18 +23,39 @@ TEST(S3RightsTest, WhoMayListAndNotReadGetsNothing) {
     bool open = request.target.ends_with("README.md");
     return Reply{open ? HttpAnswer(206, {}, "x") : Refused(403, "AccessDenied")};
   });
-  auto listing = S3Caller(server).Resolve("s3://bucket/m");
-  ASSERT_FALSE(listing);
-  EXPECT_EQ(listing.error().code, Code::kPermissionDenied);
-  EXPECT_THAT(listing.error().message, HasSubstr("s3://bucket/m/shards/a"));
+  auto shown = S3Caller(server).ShowRights("s3://bucket/m");
+  ASSERT_FALSE(shown);
+  EXPECT_EQ(shown.error().code, Code::kPermissionDenied);
+  EXPECT_THAT(shown.error().message, HasSubstr("s3://bucket/m/shards/a"));
   S3Caller nobody(server);
   nobody.credentials = {};
-  listing = nobody.Resolve("s3://bucket/m");
-  ASSERT_FALSE(listing) << "the list is public, the weights aren't";
-  EXPECT_EQ(listing.error().code, Code::kUnauthenticated);
+  shown = nobody.ShowRights("s3://bucket/m");
+  ASSERT_FALSE(shown) << "the list is public, the weights aren't";
+  EXPECT_EQ(shown.error().code, Code::kUnauthenticated);
   S3Caller node(server, NodeKeys());
   node.credentials = {};
-  EXPECT_FALSE(node.Resolve("s3://bucket/m"));
+  EXPECT_FALSE(node.ShowRights("s3://bucket/m"));
+}
+
+TEST(S3RightsTest, EachFileThatIsServedIsReadAndNoOther) {
+  std::vector<std::string> keys = {"m/shut"};
+  for (int i = 0; i < 100; ++i) keys.push_back(fmt::format("m/{}/open", i));
+  ScriptedServer server([&](const Request& request) {
+    if (IsList(request)) return Reply{Listed(keys)};
+    bool open = request.target.ends_with("/open");
+    return Reply{open ? HttpAnswer(206, {}, "x") : Refused(403, "AccessDenied")};
+  });
+  S3Caller caller(server);
+  EXPECT_EQ(caller.ShowRights("s3://bucket/m").error().code, Code::kPermissionDenied)
+      << "the one of a hundred and one";
+  EXPECT_FALSE(caller.ShowRights("s3://bucket/m", {{"shut"}}))
+      << "nobody reads another in its place";
+  size_t before = server.Requests().size();
+  EXPECT_EQ(caller.ShowRights("s3://bucket/m", {{"1/*", "2/*"}}), false)
+      << "a part of it is theirs";
+  EXPECT_EQ(server.Requests().size(), before + 3);
+  caller.credentials = {};
+  EXPECT_EQ(caller.ShowRights("s3://bucket/m", {{"*/open"}}), true) << "anybody has read all of it";
 }
 
 TEST(S3RightsTest, TheRightToReadIsShownWhereTheBytesLie) {
@@ -47,9 +68,9 @@ TEST(S3RightsTest, TheRightToReadIsShownWhereTheBytesLie) {
     return Reply{HttpAnswer(302, {"Location: " + cdn.Url("/object", "localhost")}, "")};
   });
   S3Caller caller(server);
-  EXPECT_EQ(caller.Resolve("s3://bucket/m").error().code, Code::kPermissionDenied);
+  EXPECT_EQ(caller.ShowRights("s3://bucket/m").error().code, Code::kPermissionDenied);
   open = true;
-  EXPECT_TRUE(caller.Resolve("s3://bucket/m"));
+  EXPECT_TRUE(caller.ShowRights("s3://bucket/m"));
   for (const Request& request : cdn.Requests()) {
     EXPECT_THAT(request.head, Not(HasSubstr("uthorization")));
     EXPECT_THAT(request.head, HasSubstr("Range: bytes=0-0"));
@@ -61,7 +82,7 @@ TEST(S3RightsTest, AServiceThatIgnoresRangeShowsTheRightToo) {
     if (IsList(request)) return Reply{Listed({"m/a"})};
     return Reply{HttpAnswer(200, {}, std::string(200'000, 'x'))};
   });
-  EXPECT_TRUE(S3Caller(server).Resolve("s3://bucket/m"));
+  EXPECT_TRUE(S3Caller(server).ShowRights("s3://bucket/m"));
 }
 
 TEST(S3RightsTest, AnArchivedObjectShowsTheRightOfWhoHasKeys) {
@@ -69,9 +90,63 @@ TEST(S3RightsTest, AnArchivedObjectShowsTheRightOfWhoHasKeys) {
     return Reply{IsList(request) ? Listed({"m/a"}) : Refused(403, "InvalidObjectState")};
   });
   S3Caller caller(server);
-  EXPECT_TRUE(caller.Resolve("s3://bucket/m"));
+  EXPECT_TRUE(caller.ShowRights("s3://bucket/m"));
   caller.credentials = {};
-  EXPECT_FALSE(caller.Resolve("s3://bucket/m")) << "nobody read a byte of it";
+  EXPECT_FALSE(caller.ShowRights("s3://bucket/m")) << "nobody read a byte of it";
+}
+
+TEST(S3RightsTest, ABucketOfATenantsOwnServiceIsItsAccountsOwn) {
+  ScriptedServer ours([](const Request&) { return Reply{Listed({"m/a"})}; });
+  ScriptedServer theirs([](const Request&) { return Reply{Listed({"m/a"})}; });
+  S3Caller caller(ours);
+  const std::string at_ours = "s3+" + ours.Url("") + "/bucket/m/";
+  EXPECT_EQ(caller.OriginFor("s3://bucket/m"), at_ours);
+  caller.credentials.values["AWS_ENDPOINT_URL"] = ours.Url("/");
+  EXPECT_EQ(caller.OriginFor("s3://bucket/m"), at_ours) << "the one that is configured";
+  caller.credentials.values["AWS_ENDPOINT_URL"] = theirs.Url("");
+  const std::string of_a = "s3+" + theirs.Url("") + "#digest-of-AKIA1/bucket/m/";
+  EXPECT_EQ(caller.OriginFor("s3://bucket/m"), of_a);
+  EXPECT_EQ(caller.Resolve("s3://bucket/m")->origin, of_a);
+  caller.credentials.values["AWS_ACCESS_KEY_ID"] = "AKIA2";
+  EXPECT_EQ(caller.OriginFor("s3://bucket/m"),
+            "s3+" + theirs.Url("") + "#digest-of-AKIA2/bucket/m/");
+  caller.credentials.values.erase("AWS_ACCESS_KEY_ID");
+  caller.credentials.values.erase("AWS_SECRET_ACCESS_KEY");
+  EXPECT_EQ(caller.OriginFor("s3://bucket/m"), "s3+" + theirs.Url("") + "/bucket/m/");
+}
+
+TEST(S3PlaceTest, NamesOfBucketsAreThoseOfAPartition) {
+  S3Place place{.endpoint = {}, .bucket = "b"};
+  EXPECT_EQ(place.Origin("eu-central-1"), "s3+https://s3.amazonaws.com/b/");
+  EXPECT_EQ(place.Origin("cn-north-1"), "s3+https://s3.amazonaws.com.cn/b/");
+  EXPECT_EQ(place.Origin("us-gov-east-1"), "s3+https://s3.us-gov.amazonaws.com/b/");
+  EXPECT_EQ(FallbackRegion("foo-1", "eu-west-1"), "eu-west-1");
+  EXPECT_EQ(FallbackRegion("foo-1", "cn-north-1"), "us-east-1");
+  EXPECT_EQ(FallbackRegion("cn-foo", "eu-west-1"), "cn-north-1");
+  EXPECT_EQ(FallbackRegion("us-gov-foo", "eu-west-1"), "us-gov-west-1");
+}
+
+TEST(S3ClientTest, ARegionThatIsMadeUpIsNotAServiceThatIsAway) {
+  // As far as the proxy: nothing of AWS' is asked.
+  ScriptedServer proxy([](const Request&) { return Reply{HttpAnswer(502, {}, "")}; });
+  auto policy = std::make_shared<ConnectionPolicy>(
+      ConnectionRules{.allow_addresses = LoopbackAddresses(), .proxies = {.https = proxy.Url("")}});
+  auto http = std::make_shared<HttpClient>(HttpClientOptions{.policy = policy});
+  S3Source source({.region = "eu-west-1"}, std::make_shared<S3Client>(http), http, nullptr);
+  auto hosts_for = [&](const char* region) {
+    size_t before = proxy.Requests().size();
+    auto listing = source.Resolve({.uri = "s3://bucket/m"}, {{{"AWS_REGION", region}}}, {});
+    EXPECT_EQ(listing.error().code, Code::kUnavailable) << listing.error().message;
+    std::vector<std::string> hosts;
+    std::vector<Request> requests = proxy.Requests();
+    for (size_t i = before; i < requests.size(); ++i) hosts.push_back(requests[i].target);
+    return hosts;
+  };
+  EXPECT_THAT(hosts_for("cn-made-up"),
+              testing::ElementsAre("bucket.s3.cn-made-up.amazonaws.com.cn:443",
+                                   "bucket.s3.cn-north-1.amazonaws.com.cn:443"));
+  EXPECT_THAT(hosts_for("made-up"), testing::ElementsAre("bucket.s3.made-up.amazonaws.com:443",
+                                                         "bucket.s3.eu-west-1.amazonaws.com:443"));
 }
 
 TEST(S3RightsTest, ALocationEndsBeforeItsKeys) {

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cache-daemon/source/file_filter.h"
 #include "test/cache-daemon/source/scripted_server.h"
 #include "test/support/loopback_policy.h"
 
@@ -177,39 +178,84 @@ std::string ManifestOf(int count, const std::function<std::string(int)>& rest) {
   return fmt::format(R"({{"files": [{}]}})", rows);
 }
 
-TEST(WebListTest, AListThatMayBeReadGivesNoRightToWhatItNames) {
-  const std::string manifest = fmt::format(
-      R"({{"files": [{{"path": "open/a", "sha256": "{}", "size": 9}},
-                     {{"path": "shut/empty", "sha256": "{}", "size": 0}},
-                     {{"path": "shut/b", "sha256": "{}", "size": 4}}]}})",
-      kShaA, kShaA, kShaB);
-  ScriptedServer server([&](const Request& request) {
-    if (request.target == "/m/list.json") return Reply{HttpAnswer(200, {}, manifest)};
-    bool may = request.target == "/m/open/a" || request.head.contains("Bearer right");
-    if (may) return Reply{HeadOf(4)};
-    return Reply{HttpAnswer(403, {}, "")};
-  });
-  ModelReference model = Named(server.Url("/m/list.json#manifest"));
-  auto stranger = NewWebList()->Resolve(model, {}, {});
-  ASSERT_FALSE(stranger) << "of each directory one file is asked for";
-  EXPECT_EQ(stranger.error().code, Code::kPermissionDenied);
-  EXPECT_TRUE(stranger.error().rights_may_help);
-  EXPECT_THAT(stranger.error().message, HasSubstr("the list's shut/b"));
-  EXPECT_FALSE(NewWebList()->Resolve(model, {.values = {{"HTTP_TOKEN", "wrong"}}}, {}));
-  auto listing = NewWebList()->Resolve(model, {.values = {{"HTTP_TOKEN", "right"}}}, {});
-  ASSERT_TRUE(listing) << listing.error().message;
-  EXPECT_FALSE(listing->anonymous);
+/// The rights to all of it, or to what `patterns` leave.
+Result<bool> RightsTo(WebList& source, ModelReference model, const Credentials& credentials = {},
+                      std::optional<std::vector<std::string>> patterns = {}) {
+  model.allow_patterns = std::move(patterns);
+  Result<Listing> listing = source.Resolve(model, credentials, {});
+  if (listing) listing = ApplyPatterns(*listing, model);
+  if (!listing) return std::unexpected(std::move(listing).error());
+  return source.ShowRights(model, credentials, *listing, {});
 }
 
-TEST(WebListTest, AsksNotMoreThanAFewDirectoriesForRights) {
-  std::string manifest = ManifestOf(
-      100, [](int i) { return fmt::format(R"(, "size": {}, "url": "{}/w")", i + 1, i); });
+/// What a manifest says of a file in `directory`.
+std::string RowOf(const std::string& directory, const std::string& name, int size) {
+  return fmt::format(R"({{"path": "{}/{}", "sha256": "{}", "size": {}}})", directory, name, kShaA,
+                     size);
+}
+
+TEST(WebListTest, AListThatMayBeReadGivesNoRightToWhatItNames) {
+  std::string rows =
+      RowOf("open", "a", 4) + "," + RowOf("shut", "empty", 0) + "," + RowOf("open", "shut", 4);
+  for (int i = 0; i < 100; ++i) rows += "," + RowOf(std::to_string(i), "large", 1000);
   ScriptedServer server([&](const Request& request) {
-    if (request.target == "/list.json") return Reply{HttpAnswer(200, {}, manifest)};
-    return Reply{HeadOf(4)};
+    if (request.target == "/m/list.json")
+      return Reply{HttpAnswer(200, {}, R"({"files": [)" + rows + "]}")};
+    if (request.target.ends_with("/large")) return Reply{HeadOf(1000)};
+    bool may = request.target == "/m/open/a" || request.head.contains("Bearer right");
+    return Reply{may ? HeadOf(4) : HttpAnswer(403, {}, "")};
   });
-  ASSERT_TRUE(NewWebList()->Resolve(Named(server.Url("/list.json#manifest")), {}, {}));
-  EXPECT_EQ(server.Requests().size(), 65U);
+  ModelReference model = Named(server.Url("/m/list.json#manifest"));
+  auto source = NewWebList();
+  auto stranger = RightsTo(*source, model);
+  ASSERT_FALSE(stranger) << "neither a larger one beside it nor a hundred others speak for it";
+  EXPECT_EQ(stranger.error().code, Code::kPermissionDenied);
+  EXPECT_TRUE(stranger.error().rights_may_help);
+  EXPECT_THAT(stranger.error().message, HasSubstr("the list's open/shut"));
+  EXPECT_FALSE(RightsTo(*source, model, {.values = {{"HTTP_TOKEN", "wrong"}}}));
+  EXPECT_EQ(RightsTo(*source, model, {.values = {{"HTTP_TOKEN", "right"}}}), false);
+  EXPECT_EQ(RightsTo(*source, model, {}, {{"open/a", "*/empty"}}), true) << "that part is public";
+  EXPECT_EQ(RightsTo(*source, model, {.values = {{"HTTP_TOKEN", "wrong"}}}, {{"open/a"}}), false)
+      << "a part of it is theirs";
+}
+
+TEST(WebListTest, SomethingElseInTheFilesPlaceShowsNoRight) {
+  ScriptedServer server([&](const Request& request) {
+    if (request.target == "/m/list.json") {
+      return Reply{HttpAnswer(200, {}, R"({"files": [)" + RowOf("d", "a", 4) + "]}")};
+    }
+    if (request.target == "/login") return Reply{HeadOf(27)};
+    return Reply{HttpAnswer(302, {"Location: /login"}, "")};
+  });
+  auto shown = RightsTo(*NewWebList(), Named(server.Url("/m/list.json#manifest")));
+  ASSERT_FALSE(shown) << "who isn't logged in is sent to a page, by HTTP 200";
+  EXPECT_EQ(shown.error().code, Code::kPermissionDenied);
+  EXPECT_TRUE(shown.error().rights_may_help);
+  EXPECT_THAT(shown.error().message, HasSubstr("27 bytes"));
+}
+
+TEST(WebListTest, WhatWasAskedForItsSizeIsNotAskedForAgain) {
+  ScriptedServer server(ServeDirectory);
+  auto source = NewWebList();
+  EXPECT_EQ(RightsTo(*source, Named(server.Url("/m/"))), true);
+  EXPECT_EQ(server.Requests().size(), 3U);
+}
+
+TEST(WebListTest, WhoAsksForAPartOfAListNeedsNoRightToTheRest) {
+  ScriptedServer server([](const Request& request) {
+    if (request.target == "/m/a.json") return Reply{HttpAnswer(403, {}, "")};
+    return ServeDirectory(request);
+  });
+  auto source = NewWebList();
+  ModelReference model = Named(server.Url("/m/"));
+  EXPECT_EQ(RightsTo(*source, model).error().code, Code::kPermissionDenied);
+  EXPECT_EQ(RightsTo(*source, model, {}, {{"a.json"}}).error().code, Code::kPermissionDenied);
+  EXPECT_EQ(RightsTo(*source, model, {}, {{"sub dir/*"}}), true);
+  // One revision for all who may read the list, whatever they may read of it.
+  model.allow_patterns = {"sub dir/*"};
+  std::string of_part = source->Resolve(model, {}, {})->revision;
+  ScriptedServer open(ServeDirectory);
+  EXPECT_EQ(source->Resolve(Named(open.Url("/m/")), {}, {})->revision, of_part);
 }
 
 TEST(WebListTest, AsksOtherServersForFewSizes) {
