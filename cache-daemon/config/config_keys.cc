@@ -136,9 +136,12 @@ constexpr std::array kKeys = {
                 return TakeNumber<int>(value, 0, 32, config.transport.max_loops);
               }},
     ConfigKey{"fill.stallTimeout", kAtOnce, "seconds from 1s to 3600s, such as 30s", "30s",
-              "A connection that brings no byte for this long is given up and tried again.",
+              "A connection that brings no byte for this long is given up and tried again. A file "
+              "of which less than 1 MiB has come in twice this time, a minute at least, fails.",
               [](const ConfigValue& value, Config& config) {
-                return TakeSeconds(value, 1, 3600, config.transport.stall_timeout);
+                auto taken = TakeSeconds(value, 1, 3600, config.transport.stall_timeout);
+                config.fill.stall_timeout = config.transport.stall_timeout;
+                return taken;
               }},
     ConfigKey{"fill.warm", kAtOnce, "true or false", "false",
               "Whether a model that was filled is read ahead into the page cache where memory is "

@@ -90,6 +90,10 @@ void BandwidthLimit::Wait(BandwidthUser& user, const std::string& fill) {
   later_(std::max(kTurn, bucket_->UntilReady(clock_.Steady())));
 }
 
+bool BandwidthLimit::Waits(const BandwidthUser& user) const {
+  return std::ranges::find(waiting_, &user, &Waiter::user) != waiting_.end();
+}
+
 void BandwidthLimit::Leave(const BandwidthUser& user) {
   std::erase_if(waiting_, [&](const Waiter& waiter) { return waiter.user == &user; });
 }

@@ -45,6 +45,8 @@ class BandwidthLimit {
   /// its turn.
   bool MayTake(BandwidthUser& user, const Claim& claim);
   void Took(BandwidthUser& user, const Claim& claim, Bytes bytes);
+  /// Whether `user` was refused bytes and hasn't taken all that it was offered since.
+  bool Waits(const BandwidthUser& user) const;
   void Leave(const BandwidthUser& user);
   /// From now on. 0: no limit.
   void SetRate(Bytes bytes_per_second);

@@ -190,28 +190,6 @@ void FileFill::OnYield() {
   Pump();
 }
 
-void FileFill::Tick() {
-  if (assembly_) assembly_->Tick();
-  RangeTransfer* head = ranges_.Head();
-  bool waits_for_disk = head != nullptr && head->state() == RangeTransfer::State::kPaused;
-  bool all_here = assembly_ && received_ == file_.size;
-  if (finished_ || waits_for_disk || all_here) {
-    askers_.ExcuseSlowness();
-  } else if (!locating_ && askers_.MoveOnIfSlow(context_->parts.clock.Steady(), fetched_)) {
-    return ChangeOrigin("another origin may be faster");
-  }
-  if (finished_ || !located_ || whole_file_ || head == nullptr || head->hedged()) return;
-  bool slow = head->state() == RangeTransfer::State::kActive && head->IsLagging();
-  if (!slow || !hedge_pause_.IsOver(context_->parts.clock.Steady()) || Expired()) return;
-  std::unique_ptr<Connection> connection = context_->governor.TryTakeHedge(*this);
-  if (connection) head->StartHedge(location_, std::move(connection));
-}
-
-void FileFill::HedgeSettled(Hedge outcome) {
-  if (outcome == Hedge::kOvertook) return hedge_pause_.OnOvertook();
-  hedge_pause_.OnUseless(context_->parts.clock.Steady());
-}
-
 bool FileFill::MayTakeBytes() {
   if (context_->bandwidth.MayTake(*this, BandwidthClaim())) return true;
   context_->governor.OnLimited(*this);
@@ -235,7 +213,8 @@ bool FileFill::AcceptBytes(RangeTransfer& range, std::span<const std::byte> byte
   if (received_ == 0) FaultPoint("fill.first_bytes");
   received_ += bytes.size();
   fetched_ += bytes.size();
-  refusals_ = 0;
+  // Not by a byte: a server would be asked for ever where the file is.
+  if (fetched_ - refused_at_ >= LeastRate::kLeast) refusals_ = 0;
   waiting_for_.clear();
   context_->bytes_fetched.fetch_add(bytes.size(), std::memory_order_relaxed);
   context_->parts.metrics.OnReceived(source_kind(), bytes.size());
@@ -280,6 +259,7 @@ void FileFill::OnRangeRefused(RangeTransfer& range, Error error, int http_status
   if (range.generation() != location_generation_) return Pump();
   // Without an answer it was our own rule about connections: an admin's word, and final.
   if (http_status == 0) return GiveUp(std::move(error));
+  refused_at_ = fetched_;
   if (++refusals_ <= kMaxRefusals) {
     spdlog::warn("fill {}: {}: locating it again", file_.path, error.message);
     return Prepare(Want::kLocation);
@@ -335,6 +315,7 @@ void FileFill::GiveUp(Error error) {
 void FileFill::ChangeOrigin(std::string_view reason) {
   spdlog::warn("fill {}: {}: going on from {}", file_.path, reason, askers_.current_origin());
   refusals_ = prepare_failures_ = fresh_starts_ = 0;
+  least_rate_.Restart();
   excused_ = false;
   if (whole_file_) {
     whole_file_ = false;

@@ -11,6 +11,7 @@
 #include "cache-daemon/fill/file_preparation.h"
 #include "cache-daemon/fill/file_ranges.h"
 #include "cache-daemon/fill/hedge_pause.h"
+#include "cache-daemon/fill/least_rate.h"
 
 namespace weighhouse::fill {
 
@@ -40,7 +41,8 @@ class FileFill : public RangeOwner,
   void Stop();
   /// Lets ranges that found no buffer try again, the lowest first.
   void ResumePaused();
-  /// About every 100 ms: looks whether the range that the hasher waits for lags.
+  /// About every 100 ms: looks whether the range that the hasher waits for lags, and whether the
+  /// source brings too little.
   void Tick();
 
   /// Present so far, those from before included.
@@ -79,6 +81,8 @@ class FileFill : public RangeOwner,
     return {.fill = askers_.first().request->snapshot_id, .priority = priority_};
   }
   metrics::SourceKind source_kind() const { return askers_.current().request->source_kind(); }
+  /// Why the source isn't waited for any longer, if it brings too little.
+  std::optional<Error> TooSlow();
   bool MayTakeBytes();
   /// What is missing of the range begins with a whole piece again.
   void Rewind(RangeTransfer& range);
@@ -114,7 +118,9 @@ class FileFill : public RangeOwner,
   bool mixed_ = false;    ///< some of what is present came from another origin
   bool excused_ = false;  ///< a fresh start because of resumed or mixed bytes is not counted, once
   int prepare_failures_ = 0;
-  int refusals_ = 0;  ///< 401/403 answers since the last byte
+  int refusals_ = 0;      ///< 401/403 answers with less than LeastRate::kLeast between them
+  Bytes refused_at_ = 0;  ///< of fetched_, when the last one came
+  LeastRate least_rate_;
   source::FileLocation location_;
   int location_generation_ = 0;
   std::shared_ptr<FileAssembly> assembly_;  // shared with its writes and hashes under way

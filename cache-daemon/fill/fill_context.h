@@ -56,7 +56,8 @@ struct FillContext : std::enable_shared_from_this<FillContext> {
         governor({.total = fill_options.connections, .per_host = fill_options.connections_per_host},
                  fill_parts.clock, [this] { PostOffer(); }),
         bandwidth(fill_options.bandwidth_limit, fill_parts.clock,
-                  [this](std::chrono::milliseconds delay) { PostBandwidth(delay); }) {}
+                  [this](std::chrono::milliseconds delay) { PostBandwidth(delay); }),
+        stall_timeout(fill_options.stall_timeout) {}
 
   /// How many bytes beyond their files' heads all ranges may begin: more would find no buffers.
   Bytes WindowBytes() const { return parts.buffers.count() * parts.buffers.buffer_size() / 4 * 3; }
@@ -92,6 +93,7 @@ struct FillContext : std::enable_shared_from_this<FillContext> {
   std::stop_source stop;             // any thread
   OperationCounter disk_operations;  // any thread
   std::atomic<Bytes> bytes_fetched = 0;
+  std::atomic<std::chrono::milliseconds> stall_timeout;  // as the option of that name, now
 
  private:
   void PostOffer() {

@@ -64,6 +64,7 @@ class FillerImpl final : public Filler {
 
   void Reconfigure(const FillerOptions& options) override {
     if (options.warm && !warmer_) warmer_ = std::make_unique<Warmer>(context_->parts.store);
+    context_->stall_timeout = options.stall_timeout;
     RunOnLoop([&] {
       context_->governor.SetLimits(
           {.total = options.connections, .per_host = options.connections_per_host});

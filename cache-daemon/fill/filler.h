@@ -70,6 +70,8 @@ struct FillerOptions {
   std::chrono::milliseconds release_after{100};
   bool warm = false;          ///< read what was filled ahead into the page cache
   Bytes bandwidth_limit = 0;  ///< bytes a second, over all fills; 0: none
+  /// The transport's: LeastRate goes by it.
+  std::chrono::milliseconds stall_timeout{30000};
   /// So many bytes of one file may have come that a crash would cost; more wait until what is
   /// written is recorded.
   Bytes most_at_risk = 160 * kMiB;
@@ -119,8 +121,8 @@ class Filler {
   /// it lives.
   virtual void ReadLayers(LayerRequest request, std::weak_ptr<FillObserver> observer,
                           LayersDone done) = 0;
-  /// Takes over what can change while it runs: connections, connections_per_host, bandwidth_limit
-  /// and warm. One call at a time.
+  /// Takes over what can change while it runs: connections, connections_per_host, bandwidth_limit,
+  /// stall_timeout and warm. One call at a time.
   virtual void Reconfigure(const FillerOptions& options) = 0;
   /// Fills under way, over all snapshots, and the bytes they brought since the start.
   struct Activity {

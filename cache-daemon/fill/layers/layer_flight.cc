@@ -48,62 +48,27 @@ std::set<std::string> LayersOf(const Listing& listing) {
 LayerFlight::LayerFlight(std::shared_ptr<FillContext> context, LayerAsker first)
     : context_(std::move(context)),
       id_(first.request.listing.SnapshotId()),
-      origin_{.origin = first.request.listing.origin, .anonymous = first.request.listing.anonymous},
+      origin_(first.request.listing.origin),
       layers_(LayersOf(first.request.listing)),
-      room_(context_->parts.store, id_) {
-  askers_.push_back(std::make_shared<const LayerAsker>(std::move(first)));
-}
-
-bool LayerFlight::Join(LayerAsker& asker) {
-  MutexLock lock(mutex_);
-  if (closed_) return false;
-  askers_.push_back(std::make_shared<const LayerAsker>(std::move(asker)));
-  return true;
-}
+      room_(context_->parts.store, id_),
+      askers_(std::move(first)) {}
 
 FillProgress LayerFlight::progress() const {
   MutexLock lock(mutex_);
   return progress_;
 }
 
-LayerFlight::Asker LayerFlight::First() {
-  MutexLock lock(mutex_);
-  return askers_.front();
-}
-
-LayerFlight::Asker LayerFlight::DropFirst() {
-  MutexLock lock(mutex_);
-  if (askers_.size() < 2) return nullptr;
-  Asker first = std::move(askers_.front());
-  askers_.pop_front();
-  return first;
-}
-
-std::vector<LayerFlight::Asker> LayerFlight::Close() {
-  MutexLock lock(mutex_);
-  closed_ = true;
-  return {askers_.begin(), askers_.end()};
-}
-
-FillPriority LayerFlight::priority() const {
-  MutexLock lock(mutex_);
-  bool awaited = std::ranges::any_of(askers_, [](const Asker& asker) {
-    return asker->request.priority == FillPriority::kWaitedFor;
-  });
-  return awaited ? FillPriority::kWaitedFor : FillPriority::kPrefetch;
-}
-
 void LayerFlight::Run(const std::function<void()>& ended) {
   Result<> outcome;
   while (true) {
-    outcome = ReadAll(First()->request);
+    outcome = ReadAll(askers_.First()->request);
     // Of the credentials alone; a registry that hides a layer from one may show it to another.
-    Asker refused = !outcome && IsRefusal(outcome.error()) ? DropFirst() : nullptr;
+    Asker refused = !outcome && IsRefusal(outcome.error()) ? askers_.DropFirst() : nullptr;
     if (!refused) break;
     refused->done(std::unexpected(std::move(outcome).error()));
   }
   room_.End();
-  std::vector<Asker> askers = Close();
+  std::vector<Asker> askers = askers_.Close();
   if (context_->stop.stop_requested()) return;
   std::vector<Result<LayersRead>> results;
   for (const Asker& asker : askers) {
@@ -121,7 +86,7 @@ std::vector<LayerFlight::Task> LayerFlight::Plan(const LayerRequest& request) co
   const Listing& listing = request.listing;
   for (const PackedLayer& layer : listing.packed) {
     bool twice = std::ranges::any_of(tasks, [&](const Task& task) { return task.layer == layer; });
-    if (twice || context_->parts.store.FindLayer(origin_, layer)) continue;
+    if (twice || context_->parts.store.FindLayer(OriginOf(request), layer)) continue;
     tasks.push_back({.layer = layer, .wanted = {}});
   }
   if (!listing.packed.empty()) return tasks;
@@ -176,7 +141,7 @@ Result<> LayerFlight::ReadOne(const LayerRequest& request, const Task& task, Sta
   LayerStream stream(context_,
                      {.size = task.layer.size,
                       .fill = id_,
-                      .priority = priority(),
+                      .priority = askers_.priority(),
                       .source = metrics::SourceKindOf(request.reference.Scheme())},
                      locate, context_->stop.get_token());
   auto bytes = [&]() -> Result<std::span<const std::byte>> {
@@ -185,7 +150,8 @@ Result<> LayerFlight::ReadOne(const LayerRequest& request, const Task& task, Sta
     Report(next->size());
     return next;
   };
-  LayerReading reading({.store = context_->parts.store, .writer = writer, .room = room_}, origin_,
+  const store::LayerOrigin origin = OriginOf(request);
+  LayerReading reading({.store = context_->parts.store, .writer = writer, .room = room_}, origin,
                        task.layer, task.wanted);
   ReadLayer read = TRY(reading.Run(bytes));
   for (auto& [path, staged] : read.staged) {
@@ -195,7 +161,7 @@ Result<> LayerFlight::ReadOne(const LayerRequest& request, const Task& task, Sta
                      .path = path};
     staged_.insert_or_assign(place.ToToken(), std::move(staged));
   }
-  TRY(context_->parts.store.RecordLayer(origin_, read.record));
+  TRY(context_->parts.store.RecordLayer(origin, read.record));
   FaultPoint("unpack.recorded");
   spdlog::info("{}: read, {} of {} files kept", NameOf(task.layer), read.staged.size(),
                read.record.entries.size());
@@ -234,7 +200,6 @@ Result<> LayerFlight::Commit(const LayerRequest& request, const store::Snapshot&
 
 void LayerFlight::Report(Bytes more) {
   FillProgress progress;
-  std::vector<Asker> askers;
   {
     MutexLock lock(mutex_);
     progress_.bytes_done += more;
@@ -244,9 +209,8 @@ void LayerFlight::Report(Bytes more) {
     reported_ = now;
     progress_.bytes_per_second = rate_.Sample(now, progress_.bytes_fetched);
     progress = progress_;
-    askers.assign(askers_.begin(), askers_.end());
   }
-  for (const Asker& asker : askers) {
+  for (const Asker& asker : askers_.All()) {
     if (std::shared_ptr<FillObserver> observer = asker->observer.lock()) {
       observer->OnFillProgress(progress);
     }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -11,19 +10,11 @@
 
 #include "base/mutex.h"
 #include "cache-daemon/fill/fill_context.h"
+#include "cache-daemon/fill/layers/layer_askers.h"
 #include "cache-daemon/fill/layers/layer_reading.h"
 #include "cache-daemon/fill/rate_meter.h"
 
 namespace weighhouse::fill {
-
-/// One who wants layers read.
-struct LayerAsker {
-  /// With `packed` layers: which of them aren't known is read, whole. Without: of the snapshot that
-  /// the listing is, the files of layers that it lacks.
-  LayerRequest request;
-  std::weak_ptr<FillObserver> observer;
-  LayersDone done;
-};
 
 /// The layers of one listing on their way, read one after another on one thread, for all who ask
 /// for them: with the first one's credentials, and with the next one's where those are refused.
@@ -34,8 +25,10 @@ class LayerFlight {
   const std::string& id() const { return id_; }
   /// The digests of all layers that it may read.
   const std::set<std::string>& layers() const { return layers_; }
-  /// Any thread. False if it has ended: its outcome is found in the store.
-  bool Join(LayerAsker& asker) EXCLUDES(mutex_);
+  /// Listing::origin of what it reads.
+  const std::string& origin() const { return origin_; }
+  /// As LayerAskers::Join. Any thread. What it brought is found in the store.
+  bool Join(LayerAsker& asker) { return askers_.Join(asker); }
   /// Any thread.
   FillProgress progress() const EXCLUDES(mutex_);
 
@@ -44,15 +37,11 @@ class LayerFlight {
   void Run(const std::function<void()>& ended) EXCLUDES(mutex_);
 
  private:
-  using Asker = std::shared_ptr<const LayerAsker>;
+  using Asker = LayerAskers::Asker;
   struct Task {
     PackedLayer layer;
     std::optional<std::set<std::string>> wanted;  ///< LayerReading's
   };
-  Asker First() EXCLUDES(mutex_);
-  /// Takes the first asker out, unless it is the only one; null then.
-  Asker DropFirst() EXCLUDES(mutex_);
-  std::vector<Asker> Close() EXCLUDES(mutex_);
   std::vector<Task> Plan(const LayerRequest& request) const;
   Result<> ReadAll(const LayerRequest& request);
   Result<> ReadOne(const LayerRequest& request, const Task& task, StagedWriter& writer);
@@ -60,20 +49,18 @@ class LayerFlight {
   Result<LayersRead> Finish(const LayerRequest& request);
   Result<> Commit(const LayerRequest& request, const store::Snapshot& snapshot);
   void Report(Bytes more) EXCLUDES(mutex_);
-  FillPriority priority() const EXCLUDES(mutex_);
 
   const std::shared_ptr<FillContext> context_;  // shared: see FillContext
   const std::string id_;
-  const store::LayerOrigin origin_;
+  const std::string origin_;
   std::set<std::string> layers_;
   LayerRoom room_;
   std::map<std::string, StagedEntry> staged_;  // by the file's version token
   RateMeter rate_;
   std::chrono::steady_clock::time_point reported_;
+  LayerAskers askers_;
 
   mutable Mutex mutex_;
-  std::deque<Asker> askers_ GUARDED_BY(mutex_);  // shared: its thread works with the first
-  bool closed_ GUARDED_BY(mutex_) = false;
   FillProgress progress_ GUARDED_BY(mutex_);
 };
 

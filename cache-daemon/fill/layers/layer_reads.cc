@@ -10,7 +10,11 @@ namespace {
 /// Each decompresses on its thread: more would take the cores from what pods compute.
 constexpr size_t kThreads = 2;
 
+/// Of one origin only: another one would wait for layers that it merely says it has, and its
+/// records are others (all public ones' are the same, but that is no reason to wait for a
+/// stranger).
 bool HaveOneInCommon(const LayerFlight& one, const LayerFlight& other) {
+  if (one.origin() != other.origin()) return false;
   return std::ranges::any_of(
       one.layers(), [&](const std::string& digest) { return other.layers().contains(digest); });
 }

@@ -13,8 +13,8 @@
 
 namespace weighhouse::fill {
 
-/// Which layers are read when: a few listings' at once, and no layer for two of them at the same
-/// time; who comes second finds in the store what the first left there. Thread-safe.
+/// Which layers are read when: a few listings' at once, and no layer of one origin for two of them
+/// at the same time; who comes second finds in the store what the first left there. Thread-safe.
 class LayerReads {
  public:
   /// Goes on with a fill that lacks no files of layers any more.

@@ -16,6 +16,10 @@ constexpr size_t kAhead = 4 * kMiB;
 /// So much is worth waking somebody up.
 constexpr size_t kWorthwhile = 256 * kKiB;
 
+std::unexpected<Error> Stopped() {
+  return Fail(Code::kCancelled, "the reading of a layer was stopped");
+}
+
 }  // namespace
 
 /// One request and what it brought. What isn't said otherwise is used on the strand.
@@ -23,8 +27,8 @@ class LayerStream::Transfer final : public source::TransferSink,
                                     public BandwidthUser,
                                     public std::enable_shared_from_this<Transfer> {
  public:
-  Transfer(std::shared_ptr<FillContext> context, Blob blob, Bytes skip)
-      : context_(std::move(context)), blob_(std::move(blob)), skip_(skip) {}
+  Transfer(std::shared_ptr<FillContext> context, Blob blob, Bytes skip, Bytes brought)
+      : context_(std::move(context)), blob_(std::move(blob)), skip_(skip), brought_(brought) {}
 
   void Start(const source::FileLocation& location, std::optional<ByteRange> range) {
     if (!context_->stopped) id_ = context_->parts.transport.Start(location, range, *this);
@@ -33,8 +37,12 @@ class LayerStream::Transfer final : public source::TransferSink,
     context_->parts.transport.Cancel(id_);
     context_->bandwidth.Leave(*this);
   }
-  void Resume() {
-    if (std::exchange(paused_, false)) context_->parts.transport.Resume(id_);
+  void Resume() EXCLUDES(mutex_) {
+    {
+      MutexLock lock(mutex_);
+      if (!std::exchange(paused_, false)) return;
+    }
+    context_->parts.transport.Resume(id_);
   }
 
   bool OnBytes(std::span<const std::byte> bytes) override EXCLUDES(mutex_);
@@ -45,18 +53,25 @@ class LayerStream::Transfer final : public source::TransferSink,
     std::vector<std::byte> bytes;
     std::optional<Result<>> end;  ///< how the transfer ended, where no bytes are left of it
   };
-  /// Any thread. Waits for bytes, or the end; nothing once `stop` is asked for.
-  std::optional<Received> Wait(const std::stop_token& stop) EXCLUDES(mutex_);
+  /// Any thread. Waits for bytes, or the end. Errors: kCancelled once `stop` is asked for, and
+  /// what `least_rate` says.
+  Result<Received> Wait(const std::stop_token& stop, LeastRate& least_rate) EXCLUDES(mutex_);
+  /// Any thread: bytes, those that it was told of when it was made included.
+  Bytes brought() const EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    return brought_;
+  }
 
  private:
   const std::shared_ptr<FillContext> context_;  // shared: see FillContext
   const Blob blob_;
   Bytes skip_;  // bytes that came before
   source::TransferId id_ = 0;
-  bool paused_ = false;
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   ConditionVariable changed_;
+  bool paused_ GUARDED_BY(mutex_) = false;
+  Bytes brought_ GUARDED_BY(mutex_);
   std::vector<std::byte> received_ GUARDED_BY(mutex_);
   std::optional<Result<>> end_ GUARDED_BY(mutex_);
 };
@@ -69,6 +84,7 @@ bool LayerStream::Transfer::OnBytes(std::span<const std::byte> bytes) {
     full = !received_.empty() && received_.size() + bytes.size() > kAhead;
   }
   if (full || !context_->bandwidth.MayTake(*this, claim)) {
+    MutexLock lock(mutex_);
     paused_ = true;
     return false;
   }
@@ -78,6 +94,7 @@ bool LayerStream::Transfer::OnBytes(std::span<const std::byte> bytes) {
   auto skipped = std::min<Bytes>(skip_, bytes.size());
   skip_ -= skipped;
   MutexLock lock(mutex_);
+  brought_ += bytes.size();
   received_.insert(received_.end(), bytes.begin() + static_cast<std::ptrdiff_t>(skipped),
                    bytes.end());
   if (received_.size() >= kWorthwhile) changed_.NotifyAll();
@@ -91,8 +108,8 @@ void LayerStream::Transfer::OnEnd(const source::TransferEnd& end) {
   changed_.NotifyAll();
 }
 
-std::optional<LayerStream::Transfer::Received> LayerStream::Transfer::Wait(
-    const std::stop_token& stop) {
+Result<LayerStream::Transfer::Received> LayerStream::Transfer::Wait(const std::stop_token& stop,
+                                                                    LeastRate& least_rate) {
   std::stop_callback wake(stop, [this] {
     MutexLock lock(mutex_);
     changed_.NotifyAll();
@@ -100,8 +117,16 @@ std::optional<LayerStream::Transfer::Received> LayerStream::Transfer::Wait(
   Received got;
   {
     MutexLock lock(mutex_);
-    while (received_.size() < kWorthwhile && !end_ && !stop.stop_requested()) changed_.Wait(lock);
-    if (stop.stop_requested()) return std::nullopt;
+    bool wanted = false;  // not before, by who unpacks
+    while (received_.size() < kWorthwhile && !end_ && !stop.stop_requested()) {
+      std::optional<Error> too_slow =
+          least_rate.Look(context_->parts.clock.Steady(), brought_, wanted && !paused_,
+                          context_->stall_timeout.load());
+      if (too_slow) return std::unexpected(*std::move(too_slow));
+      changed_.WaitUntil(lock, steady_clock::now() + LeastRate::kStep);
+      wanted = true;
+    }
+    if (stop.stop_requested()) return Stopped();
     got.bytes = std::exchange(received_, {});
     if (got.bytes.empty()) got.end = end_;
   }
@@ -127,6 +152,7 @@ void LayerStream::EndTransfer() {
     ended.set_value();
   });
   ended.get_future().wait();
+  brought_ = transfer_->brought();
   transfer_.reset();
 }
 
@@ -144,15 +170,13 @@ Result<> LayerStream::Advance() {
     Result<> begun = Begin();
     if (!begun) return Recover(std::move(begun).error());
   }
-  std::optional<Transfer::Received> got = transfer_->Wait(stop_);
-  if (!got) return Fail(Code::kCancelled, "the reading of a layer was stopped");
-  if (got->bytes.empty()) {
+  Transfer::Received got = TRY(transfer_->Wait(stop_, least_rate_));
+  if (got.bytes.empty()) {
     EndTransfer();
     Error cut{.code = Code::kUnavailable, .message = "the connection ended early"};
-    return Recover(*got->end ? cut : got->end->error());
+    return Recover(*got.end ? cut : got.end->error());
   }
-  failures_ = 0;
-  given_ = std::move(got->bytes);
+  given_ = std::move(got.bytes);
   // The transport bounds a transfer by its range; this is for a file that has no end.
   given_.resize(std::min<Bytes>(given_.size(), blob_.size - position_));
   position_ += given_.size();
@@ -168,13 +192,16 @@ Result<> LayerStream::Begin() {
   bool whole = position_ == 0 || ignores_range_;
   std::optional<ByteRange> range;
   if (!whole) range = ByteRange{.begin = position_, .end = blob_.size};
-  transfer_ = std::make_shared<Transfer>(context_, blob_, whole ? position_ : 0);
+  transfer_ = std::make_shared<Transfer>(context_, blob_, whole ? position_ : 0, brought_);
   context_->parts.transport.Post(
       [transfer = transfer_, location = *location_, range] { transfer->Start(location, range); });
   return {};
 }
 
 Result<> LayerStream::Recover(Error error) {
+  // Not by a byte: one that is cut after each would be fetched for ever.
+  if (position_ - failed_at_ >= LeastRate::kLeast) failures_ = 0;
+  failed_at_ = position_;
   ++failures_;
   bool refused = error.code == Code::kUnauthenticated || error.code == Code::kPermissionDenied;
   bool stale = refused && location_.has_value() && failures_ == 1;
@@ -202,7 +229,7 @@ Result<> LayerStream::Recover(Error error) {
   while (!stop_.stop_requested()) {
     if (!stopped.WaitUntil(lock, until)) return {};
   }
-  return Fail(Code::kCancelled, "the reading of a layer was stopped");
+  return Stopped();
 }
 
 }  // namespace weighhouse::fill

@@ -8,6 +8,7 @@
 #include <stop_token>
 
 #include "cache-daemon/fill/fill_context.h"
+#include "cache-daemon/fill/least_rate.h"
 
 namespace weighhouse::fill {
 
@@ -30,7 +31,8 @@ class LayerStream {
   LayerStream(const LayerStream&) = delete;
   LayerStream& operator=(const LayerStream&) = delete;
 
-  /// As a ByteSource. Errors: Locate's; the last of several failures in a row; kCancelled.
+  /// As a ByteSource. Errors: Locate's; the last of several failures in a row, with less than
+  /// LeastRate::kLeast between them; LeastRate's; kCancelled.
   Result<std::span<const std::byte>> Next();
 
  private:
@@ -51,7 +53,10 @@ class LayerStream {
   std::vector<std::byte> given_;  // out by the last Next
   Bytes position_ = 0;            // of what comes next
   bool ignores_range_ = false;    // the server sends the whole blob, however it is asked
-  int failures_ = 0;              // since the last byte
+  int failures_ = 0;              // in a row
+  Bytes failed_at_ = 0;           // the position at the last of them
+  Bytes brought_ = 0;             // by all transfers that ended
+  LeastRate least_rate_;
 };
 
 }  // namespace weighhouse::fill

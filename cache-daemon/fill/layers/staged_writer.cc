@@ -14,13 +14,13 @@ Result<std::unique_ptr<StagedWriter>> StagedWriter::Create(io::IoEngine& io) {
 }
 
 StagedWriter::~StagedWriter() {
-  for (size_t half = 0; half < kHalves; ++half) static_cast<void>(Await(half));
+  static_cast<void>(AwaitAll());
   buffers_ = {};
 }
 
 void StagedWriter::Begin(const store::Ingest& ingest) {
   // Of a file before that failed and was left something may still be on its way.
-  for (size_t half = 0; half < kHalves; ++half) static_cast<void>(Await(half));
+  static_cast<void>(AwaitAll());
   fd_ = ingest.fd();
   filled_ = 0;
   offset_ = 0;
@@ -51,9 +51,7 @@ Result<Digest> StagedWriter::End() {
     std::memset(buffers_[half_].memory().data() + filled_, 0, blocks - filled_);
     Submit(blocks);
   }
-  for (size_t half = 0; half < kHalves; ++half) {
-    TRY(Await(half));
-  }
+  TRY(AwaitAll());
   return Digest::FromHex(hasher_->FinishHex());
 }
 
@@ -78,6 +76,13 @@ Result<> StagedWriter::Await(size_t half) {
   while (writing_[half]) changed_.Wait(lock);
   if (failed_ != 0) return FailErrno(failed_, "write a file of a layer");
   return {};
+}
+
+Result<> StagedWriter::AwaitAll() {
+  // Also after a failure: a number of a closed file may be another file's by the time it is used.
+  Result<> outcome;
+  for (size_t half = 0; half < kHalves; ++half) outcome = Await(half);
+  return outcome;
 }
 
 }  // namespace weighhouse::fill

@@ -28,7 +28,8 @@ class StagedWriter {
   /// From here on, to `ingest`, which the caller keeps until End or the next Begin.
   void Begin(const store::Ingest& ingest);
   Result<> Write(std::span<const std::byte> bytes);
-  /// All bytes were given and are written; returns their sha256.
+  /// All bytes were given and are written; returns their sha256. However it ends, nothing is being
+  /// written any more: the file may be closed.
   Result<Digest> End();
 
  private:
@@ -37,6 +38,8 @@ class StagedWriter {
   void Submit(size_t size);
   /// Waits until nothing is being written out of that buffer.
   Result<> Await(size_t half) EXCLUDES(mutex_);
+  /// The same of both, also where one failed. The first failure of this file's.
+  Result<> AwaitAll() EXCLUDES(mutex_);
 
   io::IoEngine& io_;
   std::unique_ptr<io::BufferPool> pool_;

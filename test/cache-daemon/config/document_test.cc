@@ -74,6 +74,7 @@ log:
   EXPECT_EQ(config.fill.bandwidth_limit, 100 * kMiB);
   EXPECT_EQ(config.transport.max_loops, 3);
   EXPECT_EQ(config.transport.stall_timeout, 45s);
+  EXPECT_EQ(config.fill.stall_timeout, 45s);
   EXPECT_TRUE(config.fill.warm);
   EXPECT_EQ(config.write_engine, io::IoEngineChoice::kPwrite);
   EXPECT_EQ(config.buffer_memory, 64 * kMiB);

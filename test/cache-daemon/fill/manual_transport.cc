@@ -72,14 +72,28 @@ void ManualTransport::Resume(source::TransferId id) {
   if (found != transfers_.end()) found->second.paused = false;
 }
 
-/// One step of the next transfer that can have one, in turns.
-bool ManualTransport::ServeOne() {
+void ManualTransport::EndAll(const source::TransferEnd& end) {
+  while (!transfers_.empty()) {
+    source::TransferSink& sink = transfers_.begin()->second.sink;
+    transfers_.erase(transfers_.begin());
+    sink.OnEnd(end);
+  }
+}
+
+std::map<source::TransferId, ManualTransport::Transfer>::iterator ManualTransport::NextToServe() {
   auto ready = [&](const auto& entry) {
     const Transfer& transfer = entry.second;
-    return !transfer.paused && transfer.range.begin != stalled_;
+    bool ends = !ends_.empty() || transfer.position == transfer.range.end ||
+                (end_of_each_ && transfer.brought);
+    return !transfer.paused && transfer.range.begin != stalled_ && (ends || allowed_ != 0);
   };
   auto next = std::find_if(transfers_.upper_bound(last_served_), transfers_.end(), ready);
-  if (next == transfers_.end()) next = std::ranges::find_if(transfers_, ready);
+  return next != transfers_.end() ? next : std::ranges::find_if(transfers_, ready);
+}
+
+/// One step of the next transfer that can have one.
+bool ManualTransport::ServeOne() {
+  auto next = NextToServe();
   if (next == transfers_.end()) return false;
   last_served_ = next->first;
   Transfer& transfer = next->second;
@@ -89,6 +103,9 @@ bool ManualTransport::ServeOne() {
     ends_.pop_front();
     transfers_.erase(next);
     sink.OnEnd(end);
+  } else if (end_of_each_ && transfer.brought) {
+    transfers_.erase(next);
+    sink.OnEnd(*end_of_each_);
   } else if (transfer.ranged && ignores_ranges_) {
     transfers_.erase(next);
     sink.OnEnd({.status = Fail(Code::kUnimplemented, "no ranges here"), .http_status = 200});
@@ -101,7 +118,10 @@ bool ManualTransport::ServeOne() {
     // A sink that takes them may start other transfers, but end none from within.
     bool taken = sink.OnBytes(std::as_bytes(std::span(bytes)));
     transfer.paused = !taken;
-    if (taken) transfer.position += count;
+    if (!taken) return true;
+    transfer.position += count;
+    transfer.brought = true;
+    if (allowed_) --*allowed_;
   }
   return true;
 }

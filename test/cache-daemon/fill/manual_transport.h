@@ -34,9 +34,18 @@ class ManualTransport final : public source::Transport {
   void IgnoreRanges() { ignores_ranges_ = true; }
   /// The next transfer to bring anything ends so in its place.
   void EndNext(source::TransferEnd end) { ends_.push_back(std::move(end)); }
+  /// All transfers end so, and those that are begun for it.
+  void EndAll(const source::TransferEnd& end);
+  /// No transfer brings anything, or ends.
+  bool IsIdle() { return NextToServe() == transfers_.end(); }
   /// Transfers that begin at `position` bring nothing until `Unstall`.
   void StallAt(Bytes position) { stalled_ = position; }
   void Unstall() { stalled_.reset(); }
+  /// All transfers together bring so many more pieces of their bytes; nothing: as many as there
+  /// are.
+  void Allow(std::optional<int> pieces) { allowed_ = pieces; }
+  /// Each transfer that has brought a piece ends so.
+  void EndEachAfterAPiece(std::optional<source::TransferEnd> end) { end_of_each_ = std::move(end); }
   /// The ranges that were asked for; nothing: without a range.
   const std::vector<std::optional<ByteRange>>& asked() const { return asked_; }
 
@@ -56,8 +65,11 @@ class ManualTransport final : public source::Transport {
     Bytes position;
     bool ranged;
     bool paused = false;
+    bool brought = false;
   };
   bool RunOneTask() EXCLUDES(mutex_);
+  /// In turns.
+  std::map<source::TransferId, Transfer>::iterator NextToServe();
   bool ServeOne();
 
   std::string content_;
@@ -65,6 +77,8 @@ class ManualTransport final : public source::Transport {
   bool ignores_ranges_ = false;
   std::deque<source::TransferEnd> ends_;
   std::optional<Bytes> stalled_;
+  std::optional<int> allowed_;
+  std::optional<source::TransferEnd> end_of_each_;
   std::vector<std::optional<ByteRange>> asked_;
   std::map<source::TransferId, Transfer> transfers_;
   source::TransferId next_id_ = 1;
