@@ -114,8 +114,8 @@ class EngineImpl final : public Engine {
   Result<> Start(const EngineOptions& options);
   Result<> Recreate(const SyncRequest::Live& live, std::chrono::system_clock::time_point epoch);
   EngineParts Parts() {
-    return {*store_, *sources_, *filler_, *workers_,        *resolvers_,      *leases_,
-            waits_,  *rights_,  clock_,   acquire_metrics_, stop_.get_token()};
+    return {*store_, *sources_, *filler_, *workers_,        *resolvers_,       *leases_,
+            waits_,  *rights_,  clock_,   acquire_metrics_, stop_.get_token(), longest_question_};
   }
 
   // In the order of their making: each uses those before it.
@@ -124,6 +124,7 @@ class EngineImpl final : public Engine {
   io::Filesystem* filesystem_ = &machines_filesystem_;
   std::chrono::system_clock::time_point started_ = clock_.Now();
   std::stop_source stop_;
+  std::chrono::milliseconds longest_question_{0};
   PublishWaits waits_;
   metrics::AcquireMetrics acquire_metrics_;
   std::unique_ptr<store::Store> store_;
@@ -152,6 +153,7 @@ class EngineImpl final : public Engine {
 
 Result<> EngineImpl::Start(const EngineOptions& options) {
   acquire_metrics_ = options.metrics.acquire;
+  longest_question_ = options.longest_question;
   store::StoreOptions store_options = options.store;
   store_options.metrics = options.metrics.store;
   if (options.filesystem != nullptr) filesystem_ = options.filesystem;

@@ -17,6 +17,7 @@
 #include "cache-daemon/source/bucket_sources.h"
 #include "cache-daemon/source/model_rules.h"
 #include "cache-daemon/source/pickle_files.h"
+#include "cache-daemon/source/time_limit.h"
 #include "cache-daemon/source/transport.h"
 #include "cache-daemon/store/store.h"
 
@@ -51,6 +52,8 @@ struct EngineOptions {
   source::PicklePolicy pickle = source::PicklePolicy::kAllow;
   source::BucketOptions buckets;
   size_t resolve_threads = 8;
+  /// After which a source counts as away.
+  std::chrono::milliseconds longest_question = source::kLongestResolve;
   /// Interrupted fills of public models go on by themselves, also those that lost a bad file.
   bool resume_fills = false;
   std::chrono::seconds hold_timeout{600};  ///< of holds that nobody comes for

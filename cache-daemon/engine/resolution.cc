@@ -56,7 +56,10 @@ Result<Listing> AskSource(const EngineParts& parts, source::Source& source,
   if (is_here && !caller.credentials.empty()) {
     std::optional<Listing> cached = TRY(WholeListingOf(parts, *known));
     bool may_read = false;
-    if (cached) may_read = TRY(source.MayRead(model, caller.credentials, parts.stop));
+    if (cached) {
+      may_read = TRY(source::MayReadInTime(source, model, caller.credentials, parts.stop,
+                                           parts.longest_question));
+    }
     if (may_read) return *std::move(cached);
   }
   Listing listing = TRY(ListFiles(parts, source, model, caller.credentials));
@@ -68,7 +71,8 @@ Result<Listing> AskSource(const EngineParts& parts, source::Source& source,
 
 Result<Listing> ListFiles(const EngineParts& parts, source::Source& source,
                           const ModelReference& model, const Credentials& credentials) {
-  Listing listing = TRY(source::ResolveInTime(source, model, credentials, parts.stop));
+  Listing listing =
+      TRY(source::ResolveInTime(source, model, credentials, parts.stop, parts.longest_question));
   return fill::WithLayers(parts.store, std::move(listing));
 }
 

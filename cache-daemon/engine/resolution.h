@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 
@@ -10,6 +11,7 @@
 #include "cache-daemon/engine/publish_waits.h"
 #include "cache-daemon/engine/rights.h"
 #include "cache-daemon/source/source_registry.h"
+#include "cache-daemon/source/time_limit.h"
 
 namespace weighhouse {
 
@@ -26,6 +28,7 @@ struct EngineParts {
   const Clock& clock;
   const metrics::AcquireMetrics& metrics;
   std::stop_token stop;
+  std::chrono::milliseconds longest_question = source::kLongestResolve;
 };
 
 /// What a reference means now, as far as this caller may know it.

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -54,19 +55,35 @@ class TimeLimit {
   std::jthread thread_;  // last: it uses the others
 };
 
+/// What `ask` says when it is given a token that stops with `stop`, and once the time is over.
+template <class Answer, class Ask>
+Result<Answer> InTime(const std::stop_token& stop, std::chrono::milliseconds limit, Ask ask) {
+  std::stop_source inner;
+  std::stop_callback outer(stop, [&inner] { inner.request_stop(); });
+  TimeLimit time(inner, limit);
+  TRY(time.Begin());
+  Result<Answer> answer = ask(inner.get_token());
+  if (answer || !time.passed()) return answer;
+  return Fail(Code::kUnavailable,
+              fmt::format("its source has not told what it is after {}", FormatDuration(limit)));
+}
+
 }  // namespace
 
 Result<Listing> ResolveInTime(Source& source, const ModelReference& reference,
                               const Credentials& credentials, const std::stop_token& stop,
                               std::chrono::milliseconds limit) {
-  std::stop_source inner;
-  std::stop_callback outer(stop, [&inner] { inner.request_stop(); });
-  TimeLimit time(inner, limit);
-  TRY(time.Begin());
-  Result<Listing> listing = source.Resolve(reference, credentials, inner.get_token());
-  if (listing || !time.passed()) return listing;
-  return Fail(Code::kUnavailable,
-              fmt::format("its source has not told what it is after {}", FormatDuration(limit)));
+  return InTime<Listing>(stop, limit, [&](std::stop_token token) {
+    return source.Resolve(reference, credentials, std::move(token));
+  });
+}
+
+Result<bool> MayReadInTime(Source& source, const ModelReference& reference,
+                           const Credentials& credentials, const std::stop_token& stop,
+                           std::chrono::milliseconds limit) {
+  return InTime<bool>(stop, limit, [&](std::stop_token token) {
+    return source.MayRead(reference, credentials, std::move(token));
+  });
 }
 
 }  // namespace weighhouse::source

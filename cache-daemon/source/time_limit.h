@@ -16,5 +16,9 @@ constexpr std::chrono::minutes kLongestResolve{5};
 Result<Listing> ResolveInTime(Source& source, const ModelReference& reference,
                               const Credentials& credentials, const std::stop_token& stop,
                               std::chrono::milliseconds limit = kLongestResolve);
+/// `source.MayRead`, likewise.
+Result<bool> MayReadInTime(Source& source, const ModelReference& reference,
+                           const Credentials& credentials, const std::stop_token& stop,
+                           std::chrono::milliseconds limit = kLongestResolve);
 
 }  // namespace weighhouse::source

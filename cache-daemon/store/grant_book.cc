@@ -23,9 +23,9 @@ constexpr Bytes kMaxGrantsFile = kMiB;
 constexpr std::chrono::minutes kWorthAWrite{5};
 /// A wall clock that is set right by so little takes nobody's rights away.
 constexpr std::chrono::seconds kClockSlack{60};
-/// Longer than any source may take to answer (source::kLongestResolve): what it was asked before a
-/// refusal, and answers after it, is known for old.
-constexpr std::chrono::minutes kRefusalLife{10};
+/// Longer than any source may take for all that it is asked at once (source::kLongestResolve for
+/// each): what it was asked before a refusal, and answers after it, is known for old.
+constexpr std::chrono::minutes kRefusalLife{20};
 constexpr size_t kMostRefusals = 10'000;
 /// Kubernetes' limit of a namespace's name.
 constexpr size_t kMaxNamespace = 63;
