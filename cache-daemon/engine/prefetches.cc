@@ -21,7 +21,7 @@ Result<std::string> Prefetches::Begin(const ModelReference& model, const Credent
       return;
     }
     // What `read` holds keeps its snapshot until the fill does.
-    parts_.resolvers.Post([model, then, read = *read] {
+    parts_.workers.Post([model, then, read = *read] {
       Result<std::string> begun = then(read);
       if (!begun) spdlog::warn("prefetch {}: {}", model.ToString(), begun.error().message);
     });

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/clock.h"
+#include "base/fair_pool.h"
 #include "base/worker_pool.h"
 #include "cache-daemon/engine/engine.h"
 #include "cache-daemon/engine/lease_gate.h"
@@ -20,8 +21,9 @@ struct EngineParts {
   store::Store& store;
   source::SourceRegistry& sources;
   fill::Filler& filler;
-  WorkerPool& workers;    ///< for what takes a moment
-  WorkerPool& resolvers;  ///< for asking sources, which may take minutes
+  WorkerPool& workers;  ///< for what takes a moment
+  /// For asking sources, which may take minutes: each namespace has its share.
+  FairPool& resolvers;
   LeaseGate& leases;
   PublishWaits& waits;
   Rights& rights;

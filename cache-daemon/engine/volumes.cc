@@ -123,7 +123,8 @@ Result<Volumes::Meaning> Volumes::Find(const VolumeRequest& request) {
   std::optional<Resolved> unasked =
       TRY(ResolveUnasked(parts_, model, {.credentials = request.credentials}));
   if (unasked) return Meaning{.listing = std::move(unasked->listing), .source = std::move(source)};
-  std::optional<Result<Resolved>> said = answers_.Ask(model, request.credentials, request.deadline);
+  std::optional<Result<Resolved>> said = answers_.Ask(
+      model, request.credentials, {.party = request.claim_namespace, .deadline = request.deadline});
   if (said && *said) {
     return Meaning{.listing = std::move((*said)->listing), .source = std::move((*said)->source)};
   }
