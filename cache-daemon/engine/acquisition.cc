@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "cache-daemon/engine/references.h"
+
 namespace weighhouse {
 
 std::string RequestFingerprint(const AcquireRequest& request) {
@@ -113,9 +115,7 @@ Acquisition::Step Acquisition::Hold(Resolved resolved) {
   if (!request_.lease_id.empty()) {
     parts_.store.ArriveForHold(request_.holder.volume_id, snapshot.id);
   }
-  TRY(parts_.store.RecordReference({.fingerprint = asked_.Fingerprint(),
-                                    .text = asked_.ToString(),
-                                    .snapshot_id = snapshot.id}));
+  TRY(RecordMeaning(parts_.store, *resolved.source, asked_, request_.credentials, snapshot.id));
   if (snapshot.complete) {
     Found(metrics::Lookup::kHit);
     if (tree) return TreeOf(snapshot, *std::move(tree));

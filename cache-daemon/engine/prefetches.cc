@@ -4,6 +4,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "cache-daemon/engine/references.h"
+
 namespace weighhouse {
 
 Result<std::string> Prefetches::Begin(const ModelReference& model, const Credentials& credentials,
@@ -35,8 +37,7 @@ Result<std::string> Prefetches::Begin(const ModelReference& model, const Credent
 Result<std::string> Prefetches::Fill(const ModelReference& model, const Credentials& credentials,
                                      Resolved resolved) {
   store::Snapshot snapshot = TRY(parts_.store.BeginSnapshot(resolved.listing));
-  TRY(parts_.store.RecordReference(
-      {.fingerprint = model.Fingerprint(), .text = model.ToString(), .snapshot_id = snapshot.id}));
+  TRY(RecordMeaning(parts_.store, *resolved.source, model, credentials, snapshot.id));
   if (snapshot.complete) return snapshot.id;
   parts_.filler.Fill({.snapshot_id = snapshot.id,
                       .reference = model,

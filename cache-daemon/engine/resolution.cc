@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "cache-daemon/engine/references.h"
 #include "cache-daemon/fill/layers/whole_listing.h"
 #include "cache-daemon/source/time_limit.h"
 
@@ -93,7 +94,7 @@ std::optional<store::Snapshot> LastSnapshotOf(const EngineParts& parts,
                                               const source::Source& source,
                                               const ModelReference& model,
                                               const Credentials& credentials) {
-  std::optional<store::ReferenceRecord> reference = parts.store.FindReference(model.Fingerprint());
+  auto reference = FindMeaning(parts.store, source, model, credentials);
   if (!reference) return std::nullopt;
   std::optional<store::Snapshot> snapshot = parts.store.FindSnapshot(reference->snapshot_id);
   std::string origin = source.OriginFor(model, credentials);

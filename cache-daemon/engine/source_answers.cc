@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "cache-daemon/engine/references.h"
+
 namespace weighhouse {
 namespace {
 
@@ -135,7 +137,11 @@ void SourceAnswers::Run(const Key& key, const std::shared_ptr<Question>& questio
     if (std::exchange(question->begun, true)) return;  // in another party's turn
   }
   // Before the question: what is recorded from now on is newer than the answer, or the same.
-  auto reference = parts_.store.FindReference(question->model.Fingerprint());
+  std::optional<store::ReferenceRecord> reference;
+  auto source = parts_.sources.For(question->model);
+  if (source) {
+    reference = FindMeaning(parts_.store, **source, question->model, question->credentials);
+  }
   Result<Resolved> resolved =
       ResolveModel(parts_, question->model, {.credentials = question->credentials});
   Outcome outcome;

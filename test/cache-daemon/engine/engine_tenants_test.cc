@@ -1,8 +1,10 @@
-// What one tenant can't do to others with slow sources of its own.
+// What one tenant can't do to others: with sources of its own that are slow, or that bear the names
+// of theirs.
 
 #include <atomic>
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 
 #include "test/cache-daemon/engine/volume_fixture.h"
 #include "test/cache-daemon/source/scripted_server.h"
@@ -10,7 +12,9 @@
 namespace weighhouse {
 namespace {
 
+using source::HttpAnswer;
 using source::ScriptedServer;
+using testing::Contains;
 
 constexpr const char* kEvil = "evil";
 
@@ -130,6 +134,48 @@ TEST_F(EngineTenantsTest, ASourceThatIsAskedForAPodsRightsOnlyHasItsTimeToo) {
   ASSERT_FALSE(tree);
   EXPECT_EQ(tree.error().code, Code::kUnavailable);
   EXPECT_LT(std::chrono::steady_clock::now() - began, kSoon);
+}
+
+/// A bucket of one object, for everybody.
+ScriptedServer::Script Bucket(const std::string& object) {
+  return [object](const ScriptedServer::Request& request) -> ScriptedServer::Reply {
+    if (request.target.contains("list-type=2")) {
+      return {HttpAnswer(
+          200, {},
+          fmt::format("<ListBucketResult><Contents><Key>model/w.safetensors</Key><Size>{}</Size>"
+                      "<ETag>\"e\"</ETag></Contents></ListBucketResult>",
+                      object.size()))};
+    }
+    std::string head =
+        fmt::format("HTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: {}\r\n\r\n", object.size());
+    if (request.method == "HEAD") return {head};
+    if (!request.head.contains("Range: bytes=")) return {head + object};
+    size_t end = request.head.contains("Range: bytes=0-0\r\n") ? 1 : object.size();
+    return {HttpAnswer(
+        206, {"ETag: \"e\"", fmt::format("Content-Range: bytes 0-{}/{}", end - 1, object.size())},
+        object.substr(0, end))};
+  };
+}
+
+TEST_F(EngineTenantsTest, AnEndpointOfItsOwnChangesNothingForThoseWhoUseTheNodes) {
+  constexpr const char* kUri = "s3://bucket/model";
+  auto nodes = std::make_unique<ScriptedServer>(Bucket("the node's"));
+  ScriptedServer tenants(Bucket("another's"));
+  options_.buckets.s3_endpoint = nodes->Url("");
+  OpenEngine(options_);
+  ASSERT_OK_AND_ASSIGN(first, Acquire(Request(kUri)));
+  AcquireRequest own = Request(kUri);
+  own.credentials.values["AWS_ENDPOINT_URL"] = tenants.Url("");
+  ASSERT_OK_AND_ASSIGN(second, Acquire(own));
+  EXPECT_EQ(Read(second, "w.safetensors"), "another's");
+  nodes.reset();
+  for (int starts = 0; starts < 2; ++starts) {
+    ASSERT_OK_AND_ASSIGN(again, Acquire(Request(kUri)));
+    EXPECT_EQ(again.snapshot_id, first.snapshot_id);
+    EXPECT_EQ(again.served_from, AcquiredTree::ServedFrom::kCache);
+    OpenEngine(options_);
+  }
+  for (const SnapshotView& view : engine_->List()) EXPECT_THAT(view.references, Contains(kUri));
 }
 
 }  // namespace
