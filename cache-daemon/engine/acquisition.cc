@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "cache-daemon/engine/references.h"
+
 namespace weighhouse {
 
 std::string RequestFingerprint(const AcquireRequest& request) {
@@ -46,15 +48,27 @@ Acquisition::Step Acquisition::Begin() {
   if (request_.mounted) {
     return Fail(Code::kNotFound, "no lease of the volume has this model complete");
   }
-  parts_.resolvers.Post([self = shared_from_this()] { self->Run(&Acquisition::Resolve); });
+  TRY(CheckRules());
+  // What nobody need be asked for waits for nobody.
+  std::optional<Resolved> unasked = TRY(ResolveUnasked(parts_, asked_, caller()));
+  if (unasked) return GoOn(*std::move(unasked));
+  parts_.resolvers.Post(request_.holder.pod_namespace,
+                        [self = shared_from_this()] { self->Run(&Acquisition::Resolve); });
   return std::nullopt;
 }
 
 Acquisition::Step Acquisition::Resolve() {
-  if (!request_.lease_id.empty()) {
-    TRY(parts_.sources.CheckFor(asked_, {.pod_namespace = request_.holder.pod_namespace}));
-  }
+  TRY(CheckRules());  // they may have changed while it waited
   Resolved resolved = TRY(ResolveModel(parts_, asked_, caller()));
+  return GoOn(std::move(resolved));
+}
+
+Result<> Acquisition::CheckRules() const {
+  if (request_.lease_id.empty()) return {};
+  return parts_.sources.CheckFor(asked_, {.pod_namespace = request_.holder.pod_namespace});
+}
+
+Acquisition::Step Acquisition::GoOn(Resolved resolved) {
   resolved_ = true;
   origin_ = resolved.listing.origin;
   if (request_.layout == Layout::kHub && resolved.listing.repository.empty()) {
@@ -76,7 +90,7 @@ void Acquisition::ReadLayers(Resolved resolved) {
   auto done = [weak = weak_from_this(), source](const Result<fill::LayersRead>& read) {
     std::shared_ptr<Acquisition> self = weak.lock();
     if (!self) return;  // its caller left: the next call finds what was read
-    self->parts_.resolvers.Post([self, source, read] {
+    self->parts_.workers.Post([self, source, read] {
       if (!read) return self->Finish(std::unexpected(read.error()));
       self->bytes_fetched_ = read->bytes_fetched;
       self->Go(self->Hold({.listing = read->listing, .source = source}));
@@ -101,9 +115,7 @@ Acquisition::Step Acquisition::Hold(Resolved resolved) {
   if (!request_.lease_id.empty()) {
     parts_.store.ArriveForHold(request_.holder.volume_id, snapshot.id);
   }
-  TRY(parts_.store.RecordReference({.fingerprint = asked_.Fingerprint(),
-                                    .text = asked_.ToString(),
-                                    .snapshot_id = snapshot.id}));
+  TRY(RecordMeaning(parts_.store, *resolved.source, asked_, request_.credentials, snapshot.id));
   if (snapshot.complete) {
     Found(metrics::Lookup::kHit);
     if (tree) return TreeOf(snapshot, *std::move(tree));

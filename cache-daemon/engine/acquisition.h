@@ -12,9 +12,9 @@ namespace weighhouse {
 /// The digest of what an Acquire asks for: the same for the same model and layout.
 std::string RequestFingerprint(const AcquireRequest& request);
 
-/// One Acquire on its way: resolve → record → lease → fill → tree. Runs on the workers, and hears
-/// of the fill on its thread. Lives until it is done, or until nobody listens any more; the fill
-/// goes on without it.
+/// One Acquire on its way: resolve → record → lease → fill → tree. Runs on the workers, on the
+/// resolvers only where its source must be asked, and hears of the fill on its thread. Lives until
+/// it is done, or until nobody listens any more; the fill goes on without it.
 class Acquisition final : public fill::FillObserver,
                           public std::enable_shared_from_this<Acquisition> {
  public:
@@ -39,6 +39,9 @@ class Acquisition final : public fill::FillObserver,
   void Go(Step outcome);
   Step Begin();
   Step Resolve();
+  /// An admin's, of which models the pod's namespace may have.
+  Result<> CheckRules() const;
+  Step GoOn(Resolved resolved);
   /// Has the layers read that don't tell yet which files the model has; goes on in Hold.
   void ReadLayers(Resolved resolved);
   /// Takes the lease on what the model is now, and has it filled.

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "base/fair_pool.h"
 #include "base/worker_pool.h"
 #include "cache-daemon/engine/acquisition.h"
 #include "cache-daemon/engine/evict_named.h"
@@ -36,7 +37,7 @@ Bytes RecommendedClaim(Bytes bytes) {
 constexpr size_t kReadBuffers = 8;
 constexpr int kWorkers = 4;
 /// Claims ask sources beside the publishes, which they must not hold up.
-constexpr int kAskers = 4;
+constexpr int kAskers = 8;
 
 source::SourceOptions SourceOptionsOf(const EngineOptions& options) {
   return {.hub_endpoint = options.hub_endpoint,
@@ -114,8 +115,8 @@ class EngineImpl final : public Engine {
   Result<> Start(const EngineOptions& options);
   Result<> Recreate(const SyncRequest::Live& live, std::chrono::system_clock::time_point epoch);
   EngineParts Parts() {
-    return {*store_, *sources_, *filler_, *workers_,        *resolvers_,      *leases_,
-            waits_,  *rights_,  clock_,   acquire_metrics_, stop_.get_token()};
+    return {*store_, *sources_, *filler_, *workers_,        *resolvers_,       *leases_,
+            waits_,  *rights_,  clock_,   acquire_metrics_, stop_.get_token(), longest_question_};
   }
 
   // In the order of their making: each uses those before it.
@@ -124,6 +125,7 @@ class EngineImpl final : public Engine {
   io::Filesystem* filesystem_ = &machines_filesystem_;
   std::chrono::system_clock::time_point started_ = clock_.Now();
   std::stop_source stop_;
+  std::chrono::milliseconds longest_question_{0};
   PublishWaits waits_;
   metrics::AcquireMetrics acquire_metrics_;
   std::unique_ptr<store::Store> store_;
@@ -138,8 +140,8 @@ class EngineImpl final : public Engine {
   std::unique_ptr<source::Transport> transport_;
   std::unique_ptr<fill::Filler> filler_;
   std::unique_ptr<WorkerPool> workers_;
-  std::unique_ptr<WorkerPool> resolvers_;
-  std::unique_ptr<WorkerPool> askers_;
+  std::unique_ptr<FairPool> resolvers_;
+  std::unique_ptr<FairPool> askers_;
   std::unique_ptr<Upkeep> upkeep_;
   std::shared_ptr<Holds> holds_;            // shared: its timers refer to it
   std::shared_ptr<SourceAnswers> answers_;  // shared: its jobs refer to it
@@ -152,6 +154,7 @@ class EngineImpl final : public Engine {
 
 Result<> EngineImpl::Start(const EngineOptions& options) {
   acquire_metrics_ = options.metrics.acquire;
+  longest_question_ = options.longest_question;
   store::StoreOptions store_options = options.store;
   store_options.metrics = options.metrics.store;
   if (options.filesystem != nullptr) filesystem_ = options.filesystem;
@@ -187,8 +190,9 @@ Result<> EngineImpl::Start(const EngineOptions& options) {
                                                 .clock = clock_,
                                                 .metrics = options.metrics.fill});
   workers_ = std::make_unique<WorkerPool>("engine", kWorkers);
-  resolvers_ = std::make_unique<WorkerPool>("resolver", static_cast<int>(options.resolve_threads));
-  askers_ = std::make_unique<WorkerPool>("asker", kAskers);
+  auto resolvers = FairPool::Size::Quarters(static_cast<int>(options.resolve_threads));
+  resolvers_ = std::make_unique<FairPool>("resolver", resolvers);
+  askers_ = std::make_unique<FairPool>("asker", FairPool::Size::Quarters(kAskers));
   upkeep_ = std::make_unique<Upkeep>(Parts(), *transport_, options);
   upkeep_->Start();
   auto run_after = [this](auto time, std::function<void()> task) {

@@ -17,6 +17,7 @@
 #include "cache-daemon/source/bucket_sources.h"
 #include "cache-daemon/source/model_rules.h"
 #include "cache-daemon/source/pickle_files.h"
+#include "cache-daemon/source/time_limit.h"
 #include "cache-daemon/source/transport.h"
 #include "cache-daemon/store/store.h"
 
@@ -50,7 +51,10 @@ struct EngineOptions {
   std::vector<source::NamespaceRule> deny_by_namespace = {};   ///< as source::ModelRules
   source::PicklePolicy pickle = source::PicklePolicy::kAllow;
   source::BucketOptions buckets;
-  size_t resolve_threads = 8;
+  /// Each waits for a source, and may hold a listing. A namespace has a quarter of them at most.
+  size_t resolve_threads = 16;
+  /// After which a source counts as away.
+  std::chrono::milliseconds longest_question = source::kLongestResolve;
   /// Interrupted fills of public models go on by themselves, also those that lost a bad file.
   bool resume_fills = false;
   std::chrono::seconds hold_timeout{600};  ///< of holds that nobody comes for

@@ -1,7 +1,6 @@
 #include "cache-daemon/engine/fill_resumer.h"
 
 #include <algorithm>
-#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -36,6 +35,13 @@ std::optional<ModelReference> ReferenceTo(const store::Store& store,
   return std::nullopt;
 }
 
+/// Scheme and host of where the snapshot comes from.
+std::string ServerOf(const store::Snapshot& snapshot) {
+  size_t scheme = snapshot.origin.find("://");
+  if (scheme == std::string::npos) return snapshot.origin;
+  return snapshot.origin.substr(0, snapshot.origin.find('/', scheme + 3));
+}
+
 /// Whether `known` is a part of what the source lists `now`.
 bool StillLists(const Listing& now, const Listing& known) {
   return now.origin == known.origin && now.revision == known.revision &&
@@ -68,7 +74,6 @@ class FillResumer::Log final : public fill::FillObserver {
 
 void FillResumer::Start() {
   for (const store::Snapshot& snapshot : parts_.store.Snapshots()) Add(snapshot);
-  Wake();
 }
 
 void FillResumer::Start(const std::vector<std::string>& snapshot_ids) {
@@ -76,7 +81,6 @@ void FillResumer::Start(const std::vector<std::string>& snapshot_ids) {
     std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(id);
     if (snapshot) Add(*snapshot);
   }
-  Wake();
 }
 
 void FillResumer::Add(const store::Snapshot& snapshot) {
@@ -84,33 +88,26 @@ void FillResumer::Add(const store::Snapshot& snapshot) {
   if (parts_.store.Kept().contains(snapshot.id)) return;  // the Keeper fetches it
   std::optional<ModelReference> reference = ReferenceTo(parts_.store, snapshot);
   if (!reference) return;
-  MutexLock lock(mutex_);
-  if (known_.insert(snapshot.id).second) {
-    waiting_.push_back({snapshot.id, *std::move(reference)});
-  } else {
-    again_.insert(snapshot.id);
-  }
-}
-
-void FillResumer::Wake() {
   {
     MutexLock lock(mutex_);
-    if (at_it_ || waiting_.empty()) return;
-    at_it_ = true;
+    if (!known_.insert(snapshot.id).second) {
+      again_.insert(snapshot.id);
+      return;
+    }
   }
-  PostNext();
+  Post({.snapshot_id = snapshot.id,
+        .server = ServerOf(snapshot),
+        .reference = *std::move(reference)});
 }
 
-void FillResumer::PostNext() {
-  parts_.resolvers.Post([self = shared_from_this()] { self->Next(); });
+void FillResumer::Post(Model model) {
+  const std::string server = model.server;
+  askers_.Post(server, [self = shared_from_this(), model = std::move(model)] { self->Try(model); });
 }
 
-void FillResumer::Next() {
-  Model model;
+void FillResumer::Try(Model model) {
   {
     MutexLock lock(mutex_);
-    model = std::move(waiting_.front());
-    waiting_.pop_front();
     // What was found until now is in the record that Begin reads.
     again_.erase(model.snapshot_id);
   }
@@ -123,14 +120,10 @@ void FillResumer::Next() {
   model.warned = true;
   bool fills = begun.value_or(false);
   if (!fills && !again) Ended(model.snapshot_id);
-  bool more = false;
-  {
+  if (again) {
     MutexLock lock(mutex_);
-    if (again) away_.push_back(std::move(model));
-    more = !waiting_.empty();
-    at_it_ = more;
+    away_.push_back(std::move(model));
   }
-  if (more) return PostNext();
   RetryLater();
 }
 
@@ -172,13 +165,13 @@ void FillResumer::RetryLater() {
 }
 
 void FillResumer::Retry() {
+  std::vector<Model> due;
   {
     MutexLock lock(mutex_);
     retrying_ = false;
-    std::ranges::move(away_, std::back_inserter(waiting_));
-    away_.clear();
+    due.swap(away_);
   }
-  Wake();
+  for (Model& model : due) Post(std::move(model));
 }
 
 bool FillResumer::Ended(const std::string& snapshot_id) {
@@ -190,7 +183,7 @@ bool FillResumer::Ended(const std::string& snapshot_id) {
     again = again_.erase(snapshot_id) > 0;
   }
   if (again) {
-    parts_.resolvers.Post(
+    parts_.workers.Post(
         [self = shared_from_this(), snapshot_id] { self->Start(std::vector{snapshot_id}); });
   }
   return again;

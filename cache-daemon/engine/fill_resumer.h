@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -16,17 +15,18 @@ namespace weighhouse {
 /// Lets fills go on by themselves, as prefetches, that the end of the last process interrupted, or
 /// whose snapshots lost a file that proved bad: those of public models whose reference is known.
 /// (Others wait for a publish, which brings its credentials: none are on the disk. What is kept is
-/// the Keeper's.) A model whose source is away is tried again, with growing pauses. Sources are
-/// asked for one model at a time, on the workers, and once for each fill of it: what is found
-/// lacking while the model waits or fills is seen to when that fill ends. Thread-safe; held by
-/// shared_ptr, because its jobs keep it.
+/// the Keeper's.) A model whose source is away is tried again, with growing pauses. A source is
+/// asked once for each fill of a model: what is found lacking while the model waits or fills is
+/// seen to when that fill ends. Servers take turns, because whose models these are isn't known any
+/// more, and one that is slow, which any pod may have named, must not hold up the others'.
+/// Thread-safe; held by shared_ptr, because its jobs keep it.
 class FillResumer final : public std::enable_shared_from_this<FillResumer> {
  public:
-  /// `transport`: for its timer.
-  FillResumer(const EngineParts& parts, source::Transport& transport)
-      : parts_(parts), transport_(transport) {}
+  /// `transport`: for its timer. `askers`: for asking sources. Both outlive it.
+  FillResumer(const EngineParts& parts, source::Transport& transport, FairPool& askers)
+      : parts_(parts), transport_(transport), askers_(askers) {}
 
-  /// Takes stock of what is incomplete now; the rest happens on the workers.
+  /// Takes stock of what is incomplete now; the rest happens on the askers.
   void Start() EXCLUDES(mutex_);
   /// Of these only.
   void Start(const std::vector<std::string>& snapshot_ids) EXCLUDES(mutex_);
@@ -34,16 +34,15 @@ class FillResumer final : public std::enable_shared_from_this<FillResumer> {
  private:
   struct Model {
     std::string snapshot_id;
+    std::string server;  ///< where it is asked for
     ModelReference reference;
     bool warned = false;
   };
   class Log;
 
   void Add(const store::Snapshot& snapshot) EXCLUDES(mutex_);
-  /// Has the workers begin with what waits, unless they are at it.
-  void Wake() EXCLUDES(mutex_);
-  void PostNext();
-  void Next() EXCLUDES(mutex_);
+  void Post(Model model);
+  void Try(Model model) EXCLUDES(mutex_);
   /// Begins the fill, if the source still lists at that revision what the snapshot does. False: it
   /// is no longer needed.
   Result<bool> Begin(const Model& model) EXCLUDES(mutex_);
@@ -56,14 +55,13 @@ class FillResumer final : public std::enable_shared_from_this<FillResumer> {
 
   const EngineParts parts_;
   source::Transport& transport_;
+  FairPool& askers_;
   Mutex mutex_;
-  std::deque<Model> waiting_ GUARDED_BY(mutex_);
-  std::deque<Model> away_ GUARDED_BY(mutex_);       // their sources, when they were asked last
+  std::vector<Model> away_ GUARDED_BY(mutex_);      // their sources, when they were asked last
   std::set<std::string> known_ GUARDED_BY(mutex_);  // those that wait, are away, or fill
   std::set<std::string> again_ GUARDED_BY(mutex_);  // of those, the ones to look at after the fill
   // Shared: the filler's observers are weak.
   std::map<std::string, std::shared_ptr<Log>> logs_ GUARDED_BY(mutex_);
-  bool at_it_ GUARDED_BY(mutex_) = false;     // a Next is posted or runs
   bool retrying_ GUARDED_BY(mutex_) = false;  // a timer runs
   std::chrono::seconds pause_ GUARDED_BY(mutex_){1};
 };

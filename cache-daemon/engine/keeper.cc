@@ -21,7 +21,7 @@ class Keeper::Watch final : public fill::FillObserver {
     if (!keeper) return;
     Result<> ended;
     if (!outcome) ended = std::unexpected(outcome.error());
-    keeper->parts_.resolvers.Post([keeper, attempt = attempt_, id = snapshot_id_, ended] {
+    keeper->parts_.workers.Post([keeper, attempt = attempt_, id = snapshot_id_, ended] {
       keeper->Ended(attempt, id, ended);
     });
   }
@@ -127,7 +127,7 @@ Keeper::Model* Keeper::Find(const Attempt& attempt) {
 }
 
 void Keeper::PostNext() {
-  parts_.resolvers.Post([self = shared_from_this()] { self->Next(); });
+  asker_.Post([self = shared_from_this()] { self->Next(); });
 }
 
 void Keeper::Next() {
@@ -180,7 +180,7 @@ Result<> Keeper::ReadLayers(const Attempt& attempt, Resolved resolved) {
   auto done = [weak = weak_from_this(), attempt](const Result<fill::LayersRead>& read) {
     std::shared_ptr<Keeper> keeper = weak.lock();
     if (!keeper) return;
-    keeper->parts_.resolvers.Post([keeper, attempt, read] {
+    keeper->asker_.Post([keeper, attempt, read] {
       Result<> begun = read ? keeper->Begin(attempt) : std::unexpected(read.error());
       if (!begun) keeper->Failed(attempt, begun.error());
     });

@@ -19,14 +19,15 @@ namespace weighhouse {
 /// asking anybody; where its source says something else by now, the old snapshot is kept until the
 /// new one is complete. What can't be had is tried again, with growing pauses; what there is no
 /// room for is held by its fill only, or parts of several would leave no room to complete any. One
-/// reference is resolved at a time, on the resolvers; their fills run side by side.
+/// reference is resolved at a time; their fills run side by side.
 ///
 /// Thread-safe; its mutex comes before the store's. Held by shared_ptr, because its jobs keep it.
 class Keeper final : public std::enable_shared_from_this<Keeper> {
  public:
-  /// `transport`: for its timer.
-  Keeper(const EngineParts& parts, source::Transport& transport)
-      : parts_(parts), transport_(transport) {}
+  /// `transport`: for its timer. `asker`: asks sources, one at a time; nobody else's, so that
+  /// what an admin wants waits for no pod's. Both outlive it.
+  Keeper(const EngineParts& parts, source::Transport& transport, WorkerPool& asker)
+      : parts_(parts), transport_(transport), asker_(asker) {}
 
   /// The list from now on, in the order in which to fetch. What is no longer on it is let go, and
   /// what it has known is held before this returns. Models that can't be had are tried at once.
@@ -96,6 +97,7 @@ class Keeper final : public std::enable_shared_from_this<Keeper> {
 
   const EngineParts parts_;
   source::Transport& transport_;
+  WorkerPool& asker_;
   mutable Mutex mutex_;
   std::map<std::string, Model> models_ GUARDED_BY(mutex_);  // by fingerprint
   std::vector<std::string> order_ GUARDED_BY(mutex_);       // fingerprints, as listed

@@ -4,6 +4,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "cache-daemon/engine/references.h"
+
 namespace weighhouse {
 
 Result<std::string> Prefetches::Begin(const ModelReference& model, const Credentials& credentials,
@@ -21,7 +23,7 @@ Result<std::string> Prefetches::Begin(const ModelReference& model, const Credent
       return;
     }
     // What `read` holds keeps its snapshot until the fill does.
-    parts_.resolvers.Post([model, then, read = *read] {
+    parts_.workers.Post([model, then, read = *read] {
       Result<std::string> begun = then(read);
       if (!begun) spdlog::warn("prefetch {}: {}", model.ToString(), begun.error().message);
     });
@@ -35,8 +37,7 @@ Result<std::string> Prefetches::Begin(const ModelReference& model, const Credent
 Result<std::string> Prefetches::Fill(const ModelReference& model, const Credentials& credentials,
                                      Resolved resolved) {
   store::Snapshot snapshot = TRY(parts_.store.BeginSnapshot(resolved.listing));
-  TRY(parts_.store.RecordReference(
-      {.fingerprint = model.Fingerprint(), .text = model.ToString(), .snapshot_id = snapshot.id}));
+  TRY(RecordMeaning(parts_.store, *resolved.source, model, credentials, snapshot.id));
   if (snapshot.complete) return snapshot.id;
   parts_.filler.Fill({.snapshot_id = snapshot.id,
                       .reference = model,

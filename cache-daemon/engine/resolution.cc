@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "cache-daemon/engine/references.h"
 #include "cache-daemon/fill/layers/whole_listing.h"
 #include "cache-daemon/source/time_limit.h"
 
@@ -56,7 +57,10 @@ Result<Listing> AskSource(const EngineParts& parts, source::Source& source,
   if (is_here && !caller.credentials.empty()) {
     std::optional<Listing> cached = TRY(WholeListingOf(parts, *known));
     bool may_read = false;
-    if (cached) may_read = TRY(source.MayRead(model, caller.credentials, parts.stop));
+    if (cached) {
+      may_read = TRY(source::MayReadInTime(source, model, caller.credentials, parts.stop,
+                                           parts.longest_question));
+    }
     if (may_read) return *std::move(cached);
   }
   Selection selection = TRY(SelectFiles(parts, source, model, caller.credentials));
@@ -67,7 +71,8 @@ Result<Listing> AskSource(const EngineParts& parts, source::Source& source,
 
 Result<Listing> ListFiles(const EngineParts& parts, source::Source& source,
                           const ModelReference& model, const Credentials& credentials) {
-  Listing listing = TRY(source::ResolveInTime(source, model, credentials, parts.stop));
+  Listing listing =
+      TRY(source::ResolveInTime(source, model, credentials, parts.stop, parts.longest_question));
   return fill::WithLayers(parts.store, std::move(listing));
 }
 
@@ -83,7 +88,7 @@ Result<Selection> SelectFiles(const EngineParts& parts, source::Source& source,
     files.selected.anonymous = TRY(source.ShowRights(model, credentials, files.selected, stop));
     return {};
   };
-  TRY(source::InTime(parts.stop, source::kLongestResolve, ask));
+  TRY(source::InTime(parts.stop, parts.longest_question, ask));
   return files;
 }
 
@@ -104,7 +109,7 @@ std::optional<store::Snapshot> LastSnapshotOf(const EngineParts& parts,
                                               const source::Source& source,
                                               const ModelReference& model,
                                               const Credentials& credentials) {
-  std::optional<store::ReferenceRecord> reference = parts.store.FindReference(model.Fingerprint());
+  auto reference = FindMeaning(parts.store, source, model, credentials);
   if (!reference) return std::nullopt;
   std::optional<store::Snapshot> snapshot = parts.store.FindSnapshot(reference->snapshot_id);
   std::string origin = source.OriginFor(model, credentials);

@@ -1,15 +1,18 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 
 #include "base/clock.h"
+#include "base/fair_pool.h"
 #include "base/worker_pool.h"
 #include "cache-daemon/engine/engine.h"
 #include "cache-daemon/engine/lease_gate.h"
 #include "cache-daemon/engine/publish_waits.h"
 #include "cache-daemon/engine/rights.h"
 #include "cache-daemon/source/source_registry.h"
+#include "cache-daemon/source/time_limit.h"
 
 namespace weighhouse {
 
@@ -18,14 +21,16 @@ struct EngineParts {
   store::Store& store;
   source::SourceRegistry& sources;
   fill::Filler& filler;
-  WorkerPool& workers;    ///< for what takes a moment
-  WorkerPool& resolvers;  ///< for asking sources, which may take minutes
+  WorkerPool& workers;  ///< for what takes a moment
+  /// For asking sources, which may take minutes: each namespace has its share.
+  FairPool& resolvers;
   LeaseGate& leases;
   PublishWaits& waits;
   Rights& rights;
   const Clock& clock;
   const metrics::AcquireMetrics& metrics;
   std::stop_token stop;
+  std::chrono::milliseconds longest_question = source::kLongestResolve;
 };
 
 /// What a reference means now, as far as this caller may know it.

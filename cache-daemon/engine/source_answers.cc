@@ -3,8 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "cache-daemon/engine/references.h"
+
 namespace weighhouse {
 namespace {
+
+/// No namespace's: what nobody waits for has a share of its own.
+constexpr const char* kNobody = "/";
 
 /// What it takes in memory. A source says how many files there are, and what they are called.
 Bytes SizeOf(const Listing& listing) {
@@ -39,7 +44,8 @@ SourceAnswers::Key SourceAnswers::KeyOf(const ModelReference& model,
 }
 
 std::optional<Result<Resolved>> SourceAnswers::Ask(const ModelReference& model,
-                                                   const Credentials& credentials, Time deadline) {
+                                                   const Credentials& credentials,
+                                                   const Asker& asker) {
   const Key key = KeyOf(model, credentials);
   std::shared_ptr<Question> question;  // shared with its job, and with others who wait
   bool begins = false;
@@ -50,17 +56,18 @@ std::optional<Result<Resolved>> SourceAnswers::Ask(const ModelReference& model,
     if (owed) return CopyOf(*owed);
     // One that waits for its turn in the background is wanted now.
     bool waits = entry.question && std::erase(due_, key) > 0;
-    begins = !entry.question || waits;
-    if (begins) {
+    if (!entry.question || waits) {
       entry.question =
           std::make_shared<Question>(Question{.model = model, .credentials = credentials});
     }
     question = entry.question;
+    // It may wait behind much that another party has asked.
+    begins = !question->begun && question->parties.insert(asker.party).second;
   }
-  if (begins) Post(key, question);
+  if (begins) Post(key, question, asker.party);
   MutexLock lock(mutex_);
   while (!question->outcome) {
-    if (!changed_.WaitUntil(lock, deadline)) break;
+    if (!changed_.WaitUntil(lock, asker.deadline)) break;
   }
   if (question->outcome) return CopyOf(*question->outcome);
   question->left = true;
@@ -100,14 +107,15 @@ SourceAnswers::Entry& SourceAnswers::Use(const Key& key) {
   return entry;
 }
 
-void SourceAnswers::Post(const Key& key, std::shared_ptr<Question> question) {
-  pool_.Post([self = shared_from_this(), key, question = std::move(question)] {
+void SourceAnswers::Post(const Key& key, std::shared_ptr<Question> question,
+                         const std::string& party) {
+  pool_.Post(party, [self = shared_from_this(), key, question = std::move(question)] {
     self->Run(key, question);
   });
 }
 
 void SourceAnswers::Post(Due due) {
-  for (auto& [key, question] : due) Post(key, std::move(question));
+  for (auto& [key, question] : due) Post(key, std::move(question), kNobody);
 }
 
 SourceAnswers::Due SourceAnswers::NextInBackground() {
@@ -124,8 +132,16 @@ SourceAnswers::Due SourceAnswers::NextInBackground() {
 }
 
 void SourceAnswers::Run(const Key& key, const std::shared_ptr<Question>& question) {
+  {
+    MutexLock lock(mutex_);
+    if (std::exchange(question->begun, true)) return;  // in another party's turn
+  }
   // Before the question: what is recorded from now on is newer than the answer, or the same.
-  auto reference = parts_.store.FindReference(question->model.Fingerprint());
+  std::optional<store::ReferenceRecord> reference;
+  auto source = parts_.sources.For(question->model);
+  if (source) {
+    reference = FindMeaning(parts_.store, **source, question->model, question->credentials);
+  }
   Result<Resolved> resolved =
       ResolveModel(parts_, question->model, {.credentials = question->credentials});
   Outcome outcome;

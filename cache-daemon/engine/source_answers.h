@@ -5,12 +5,13 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/fair_pool.h"
 #include "base/mutex.h"
-#include "base/worker_pool.h"
 #include "cache-daemon/engine/acquisition.h"
 
 namespace weighhouse {
@@ -26,13 +27,17 @@ class SourceAnswers final : public std::enable_shared_from_this<SourceAnswers> {
   static constexpr Bytes kMostBytes = 32 * kMiB;
   /// `pool` runs the questions, each of which may take minutes; it outlives this. `most_bytes`: of
   /// the listings that are remembered; the last one is, however large.
-  SourceAnswers(const EngineParts& parts, WorkerPool& pool, Bytes most_bytes = kMostBytes)
+  SourceAnswers(const EngineParts& parts, FairPool& pool, Bytes most_bytes = kMostBytes)
       : parts_(parts), pool_(pool), most_bytes_(most_bytes) {}
 
-  /// Asks as ResolveModel does, and waits until `deadline`; nothing if that was too short. What
+  struct Asker {
+    std::string party;  ///< whose share of the pool it takes: a namespace's name
+    Time deadline;
+  };
+  /// Asks as ResolveModel does, and waits until the deadline; nothing if that was too short. What
   /// comes of the question later is the answer to the next call, within a minute.
   std::optional<Result<Resolved>> Ask(const ModelReference& model, const Credentials& credentials,
-                                      Time deadline) EXCLUDES(mutex_);
+                                      const Asker& asker) EXCLUDES(mutex_);
 
   struct Said {
     std::shared_ptr<const Listing> listing;  ///< shared with what is remembered; never null
@@ -61,6 +66,8 @@ class SourceAnswers final : public std::enable_shared_from_this<SourceAnswers> {
     ModelReference model;
     Credentials credentials;
     bool background = false;
+    std::set<std::string> parties = {};  // in whose turn it is asked: the first one's
+    bool begun = false;
     bool left = false;  // somebody waited in vain
     std::optional<Outcome> outcome;
   };
@@ -78,7 +85,8 @@ class SourceAnswers final : public std::enable_shared_from_this<SourceAnswers> {
 
   Entry& Use(const Key& key) REQUIRES(mutex_);
   /// Has a question be asked. Not under the mutex: the pool has one of its own.
-  void Post(const Key& key, std::shared_ptr<Question> question) EXCLUDES(mutex_);
+  void Post(const Key& key, std::shared_ptr<Question> question, const std::string& party)
+      EXCLUDES(mutex_);
   void Run(const Key& key, const std::shared_ptr<Question>& question) EXCLUDES(mutex_);
   using Due = std::vector<std::pair<Key, std::shared_ptr<Question>>>;
   /// Those whose turn it is now, to be posted.
@@ -92,7 +100,7 @@ class SourceAnswers final : public std::enable_shared_from_this<SourceAnswers> {
   void Trim() REQUIRES(mutex_);
 
   const EngineParts parts_;
-  WorkerPool& pool_;
+  FairPool& pool_;
   const Bytes most_bytes_;
   Mutex mutex_;
   ConditionVariable changed_;  // a question has its outcome

@@ -8,12 +8,12 @@ namespace weighhouse {
 
 Upkeep::Upkeep(const EngineParts& parts, source::Transport& transport, const EngineOptions& options)
     : parts_(parts),
-      resumer_(std::make_shared<FillResumer>(parts, transport)),
+      resumer_(std::make_shared<FillResumer>(parts, transport, resume_askers_)),
       keep_at_start_(options.keep),
       resume_fills_(options.resume_fills),
       scrub_(options.scrub),
       verify_rate_(options.verify_rate),
-      keeper_(std::make_shared<Keeper>(parts, transport)),
+      keeper_(std::make_shared<Keeper>(parts, transport, keep_asker_)),
       verifier_(parts.store, parts.clock, options.metrics.integrity,
                 [this](const auto& ids) { Refill(ids); }) {}
 
@@ -24,6 +24,8 @@ void Upkeep::Start() {
 }
 
 void Upkeep::AwaitEnd() {
+  keep_asker_.Stop();
+  resume_askers_.Stop();
   if (scrub_thread_.joinable()) scrub_thread_.join();
 }
 

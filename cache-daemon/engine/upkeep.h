@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/fair_pool.h"
+#include "base/worker_pool.h"
 #include "cache-daemon/engine/acquisition.h"
 #include "cache-daemon/engine/engine.h"
 #include "cache-daemon/engine/fill_resumer.h"
@@ -24,7 +26,8 @@ class Upkeep {
   Upkeep(const EngineParts& parts, source::Transport& transport, const EngineOptions& options);
   /// Begins with the fills and the scrub; what is to be kept is held when it returns. Once.
   void Start();
-  /// Returns once the scrub has ended; the engine's stop was requested.
+  /// Returns once the scrub and what sources were asked have ended; the engine's stop was
+  /// requested.
   void AwaitEnd();
 
   /// As Keeper::Keep.
@@ -42,6 +45,8 @@ class Upkeep {
   void Refill(const std::vector<std::string>& snapshot_ids);
 
   const EngineParts parts_;
+  WorkerPool keep_asker_{"keep", 1};
+  FairPool resume_askers_{"resume", {.threads = 3, .most_for_one = 1}};
   const std::shared_ptr<FillResumer> resumer_;  // shared: its jobs keep it
   const std::vector<ModelReference> keep_at_start_;
   const bool resume_fills_;

@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/text.h"
+#include "cache-daemon/engine/references.h"
 
 namespace weighhouse {
 namespace {
@@ -123,7 +124,8 @@ Result<Volumes::Meaning> Volumes::Find(const VolumeRequest& request) {
   std::optional<Resolved> unasked =
       TRY(ResolveUnasked(parts_, model, {.credentials = request.credentials}));
   if (unasked) return Meaning{.listing = std::move(unasked->listing), .source = std::move(source)};
-  std::optional<Result<Resolved>> said = answers_.Ask(model, request.credentials, request.deadline);
+  std::optional<Result<Resolved>> said = answers_.Ask(
+      model, request.credentials, {.party = request.claim_namespace, .deadline = request.deadline});
   if (said && *said) {
     return Meaning{.listing = std::move((*said)->listing), .source = std::move((*said)->source)};
   }
@@ -194,12 +196,11 @@ Result<> Volumes::PromisePacked(const VolumeRequest& request, const Meaning& mea
   store::Store& store = parts_.store;
   store.ArriveForHold(request.volume_id, meaning.listing->SnapshotId());
   // From then on the hold keeps the snapshot, and its publish finds it at the commit.
-  auto known = [&store, volume_id = request.volume_id,
+  auto known = [&store, volume_id = request.volume_id, source = meaning.source,
+                credentials = request.credentials,
                 pinned = AtCommit(request, record)](const std::string& snapshot_id) {
     store.ArriveForHold(volume_id, snapshot_id);
-    Result<> named = store.RecordReference({.fingerprint = pinned.Fingerprint(),
-                                            .text = pinned.ToString(),
-                                            .snapshot_id = snapshot_id});
+    Result<> named = RecordMeaning(store, *source, pinned, credentials, snapshot_id);
     if (!named) spdlog::warn("volume {}: {}", Printable(volume_id), named.error().message);
   };
   Result<std::string> begun =
@@ -242,9 +243,8 @@ Result<> Volumes::Promise(const VolumeRequest& request, const Meaning& meaning,
 void Volumes::Begin(const VolumeRequest& request, const store::Snapshot& snapshot,
                     const Meaning& meaning, const std::vector<ModelReference>& references) {
   for (const ModelReference& reference : references) {
-    Result<> named = parts_.store.RecordReference({.fingerprint = reference.Fingerprint(),
-                                                   .text = reference.ToString(),
-                                                   .snapshot_id = snapshot.id});
+    Result<> named =
+        RecordMeaning(parts_.store, *meaning.source, reference, request.credentials, snapshot.id);
     if (named) continue;
     spdlog::warn("volume {}: {}", Printable(request.volume_id), named.error().message);
     break;
@@ -270,7 +270,8 @@ void Volumes::FinishPromise(const VolumeRequest& request, const store::VolumeRec
   std::vector<ModelReference> references;
   // Not that of the branch, which may have come to mean a newer one since.
   ModelReference pinned = AtCommit(request, record);
-  if (!parts_.store.FindReference(pinned.Fingerprint())) references.push_back(std::move(pinned));
+  bool is_named = FindMeaning(parts_.store, **source, pinned, request.credentials).has_value();
+  if (!is_named) references.push_back(std::move(pinned));
   // Whether these credentials still allow it, the fill finds out.
   Begin(request, *snapshot, {.listing = ListingOf(*snapshot), .source = *std::move(source)},
         references);

@@ -81,4 +81,16 @@ Result<Listing> ResolveInTime(Source& source, const ModelReference& reference,
   return listing;
 }
 
+Result<bool> MayReadInTime(Source& source, const ModelReference& reference,
+                           const Credentials& credentials, const std::stop_token& stop,
+                           std::chrono::milliseconds limit) {
+  bool may = false;
+  auto ask = [&](std::stop_token inner) -> Result<> {
+    may = TRY(source.MayRead(reference, credentials, std::move(inner)));
+    return {};
+  };
+  TRY(InTime(stop, limit, ask));
+  return may;
+}
+
 }  // namespace weighhouse::source

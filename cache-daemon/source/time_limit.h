@@ -21,5 +21,9 @@ Result<> InTime(const std::stop_token& stop, std::chrono::milliseconds limit,
 Result<Listing> ResolveInTime(Source& source, const ModelReference& reference,
                               const Credentials& credentials, const std::stop_token& stop,
                               std::chrono::milliseconds limit = kLongestResolve);
+/// `source.MayRead`, likewise.
+Result<bool> MayReadInTime(Source& source, const ModelReference& reference,
+                           const Credentials& credentials, const std::stop_token& stop,
+                           std::chrono::milliseconds limit = kLongestResolve);
 
 }  // namespace weighhouse::source

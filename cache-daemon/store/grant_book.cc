@@ -23,9 +23,9 @@ constexpr Bytes kMaxGrantsFile = kMiB;
 constexpr std::chrono::minutes kWorthAWrite{5};
 /// A wall clock that is set right by so little takes nobody's rights away.
 constexpr std::chrono::seconds kClockSlack{60};
-/// Longer than any source may take to answer (source::kLongestResolve): what it was asked before a
-/// refusal, and answers after it, is known for old.
-constexpr std::chrono::minutes kRefusalLife{10};
+/// Longer than any source may take for all that it is asked at once (source::kLongestResolve for
+/// each): what it was asked before a refusal, and answers after it, is known for old.
+constexpr std::chrono::minutes kRefusalLife{20};
 constexpr size_t kMostRefusals = 10'000;
 /// Kubernetes' limit of a namespace's name.
 constexpr size_t kMaxNamespace = 63;
@@ -164,7 +164,7 @@ bool GrantBook::Refuse(const std::string& key, const std::string& mac,
     size_t gone = std::erase_if(origin->second.grants, [&](const Grant& grant) {
       return EqualInConstantTime(grant.mac, mac);
     });
-    if (gone > 0) stale_.insert(key);
+    if (gone > 0) stale_[key] = ++taken_back_;
     if (origin->second.grants.empty()) origins_.erase(origin);
   }
   return stale_.contains(key);
@@ -181,24 +181,29 @@ void GrantBook::RemoveBefore(const std::string& key, steady_clock::time_point ti
   auto origin = origins_.find(key);
   if (origin == origins_.end()) return;
   std::erase_if(origin->second.grants, [&](const Grant& grant) { return grant.asked < time; });
-  stale_.insert(key);
+  stale_[key] = ++taken_back_;
   if (origin->second.grants.empty()) origins_.erase(origin);
 }
 
-void GrantBook::MarkRecorded(const std::string& key, const OriginGrants& written) {
-  stale_.erase(key);
+GrantBook::Copy GrantBook::CopyOf(const std::string& key) const {
+  Copy copy;
+  auto origin = origins_.find(key);
+  if (origin != origins_.end()) copy.grants = origin->second;
+  auto stale = stale_.find(key);
+  if (stale != stale_.end()) copy.stale = stale->second;
+  return copy;
+}
+
+void GrantBook::MarkRecorded(const std::string& key, const Copy& written) {
+  auto stale = stale_.find(key);
+  if (stale != stale_.end() && stale->second == written.stale) stale_.erase(stale);
   auto origin = origins_.find(key);
   if (origin == origins_.end()) return;
   for (Grant& grant : origin->second.grants) {
-    auto same = std::ranges::find(written.grants, grant.mac, &Grant::mac);
+    auto same = std::ranges::find(written.grants.grants, grant.mac, &Grant::mac);
     grant.recorded.reset();
-    if (same != written.grants.end()) grant.recorded = same->asked;
+    if (same != written.grants.grants.end()) grant.recorded = same->asked;
   }
-}
-
-const OriginGrants* GrantBook::Find(const std::string& key) const {
-  auto found = origins_.find(key);
-  return found == origins_.end() ? nullptr : &found->second;
 }
 
 const Grant* GrantBook::Find(const std::string& key, std::string_view mac) const {

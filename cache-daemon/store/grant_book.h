@@ -1,9 +1,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,12 +57,16 @@ class GrantBook {
               std::chrono::steady_clock::time_point now);
   /// Forgets those of an origin that were asked for before `time`.
   void RemoveBefore(const std::string& key, std::chrono::steady_clock::time_point time);
-  /// The disk has `written`, or nothing of the origin.
-  void MarkRecorded(const std::string& key, const OriginGrants& written);
-  /// Whether the disk may say more of the origin than is true.
-  bool IsStale(const std::string& key) const { return stale_.contains(key); }
-  /// Null: none.
-  const OriginGrants* Find(const std::string& key) const;
+  /// One origin's grants as they are now, to be written.
+  struct Copy {
+    OriginGrants grants;
+    /// Set: the disk may say more of the origin than is true; counts what was taken back of it.
+    std::optional<uint64_t> stale;
+  };
+  Copy CopyOf(const std::string& key) const;
+  /// The disk has `written`, or nothing of the origin. What was taken back since it was copied, the
+  /// disk may still say.
+  void MarkRecorded(const std::string& key, const Copy& written);
   /// Null: there is none with that mac. Compares in constant time.
   const Grant* Find(const std::string& key, std::string_view mac) const;
   /// The origin to forget while there are too many: the one that was asked for least lately.
@@ -76,7 +80,10 @@ class GrantBook {
   void ForgetOldRefusals(std::chrono::steady_clock::time_point now);
 
   std::map<std::string, OriginGrants> origins_;
-  std::set<std::string> stale_;  ///< keys of origins of which the disk may say too much
+  /// The origins of which the disk may say too much, by their keys, each with the number of what
+  /// was taken back of it last.
+  std::map<std::string, uint64_t> stale_;
+  uint64_t taken_back_ = 0;
   std::map<Refusal, std::chrono::steady_clock::time_point> refused_;
 };
 

@@ -61,7 +61,7 @@ struct LeaseRecord {
 
 /// Which model references last gave which snapshot (for when the source is away, and for people).
 struct ReferenceRecord {
-  std::string fingerprint;  ///< ModelReference::Fingerprint()
+  std::string fingerprint;  ///< ModelReference::Fingerprint(), or a digest of it and an origin
   std::string text;         ///< ModelReference::ToString()
   std::string snapshot_id;
 };

@@ -68,23 +68,21 @@ void StoreImpl::DropGrantsBefore(steady_clock::time_point time) {
 
 Result<> StoreImpl::SaveGrants(const std::string& key) {
   BusyScope busy = TRY(BusyScope::Take(*state_, GrantsName(key)));
-  OriginGrants grants;
-  bool says_too_much = false;
+  GrantBook::Copy copy;
   {
     MutexLock lock(state_->mutex);
-    says_too_much = state_->index.grants.IsStale(key);
-    const OriginGrants* known = state_->index.grants.Find(key);
-    if (known != nullptr) grants = *known;
+    copy = state_->index.grants.CopyOf(key);
   }
-  Result<> written = WriteGrants(key, grants);
+  std::vector<Grant>& grants = copy.grants.grants;
+  Result<> written = WriteGrants(key, copy.grants);
   // Rather none of them than one that was taken back.
-  if (!written && says_too_much && !grants.grants.empty()) {
-    grants.grants.clear();
-    written = WriteGrants(key, grants);
+  if (!written && copy.stale && !grants.empty()) {
+    grants.clear();
+    written = WriteGrants(key, copy.grants);
   }
   TRY(std::move(written));
   MutexLock lock(state_->mutex);
-  state_->index.grants.MarkRecorded(key, grants);
+  state_->index.grants.MarkRecorded(key, copy);
   return {};
 }
 

@@ -35,10 +35,14 @@ class SourceAnswersTest : public store::StoreTest {
   }
   ~SourceAnswersTest() override { pool_.Stop(); }
 
-  void Make(Bytes most_bytes) {
-    EngineParts parts{*store_, *sources_, filler_, pool_,    pool_, *leases_,
+  void Make(Bytes most_bytes) { Make(pool_, most_bytes); }
+  void Make(FairPool& pool, Bytes most_bytes) {
+    EngineParts parts{*store_, *sources_, filler_, workers_, pool, *leases_,
                       waits_,  *rights_,  clock_,  metrics_, {}};
-    answers_ = std::make_shared<SourceAnswers>(parts, pool_, most_bytes);
+    answers_ = std::make_shared<SourceAnswers>(parts, pool, most_bytes);
+  }
+  static SourceAnswers::Asker InAHurry(const std::string& party = kParty) {
+    return {.party = party, .deadline = std::chrono::steady_clock::now()};
   }
   ModelReference Model(const std::string& name, int files) {
     for (int i = 0; i < files; ++i) WriteTestFile(models_ / name / std::to_string(i), "x");
@@ -49,12 +53,12 @@ class SourceAnswersTest : public store::StoreTest {
   std::optional<Result<Resolved>> AskHeldUp(
       const ModelReference& model, const std::function<void()>& meanwhile = [] {}) {
     std::promise<void> go_on;
-    pool_.Post([&] { go_on.get_future().wait(); });
-    auto owed = answers_->Ask(model, {}, std::chrono::steady_clock::now());
+    pool_.Post(kParty, [&] { go_on.get_future().wait(); });
+    auto owed = answers_->Ask(model, {}, InAHurry());
     meanwhile();
     go_on.set_value();
     std::promise<void> idle;
-    pool_.Post([&] { idle.set_value(); });
+    pool_.Post(kParty, [&] { idle.set_value(); });
     idle.get_future().wait();
     return owed;
   }
@@ -66,7 +70,9 @@ class SourceAnswersTest : public store::StoreTest {
   std::unique_ptr<source::SourceRegistry> sources_;
   std::unique_ptr<LeaseGate> leases_;
   std::unique_ptr<Rights> rights_;
-  WorkerPool pool_{"asker", 1};
+  static constexpr const char* kParty = "team-a";
+  WorkerPool workers_{"worker", 1};
+  FairPool pool_{"asker", {.threads = 1}};
   std::shared_ptr<SourceAnswers> answers_;
 };
 
@@ -108,6 +114,23 @@ TEST_F(SourceAnswersTest, AnAnswerThatIsOwedIsKeptBeforeOlderOnes) {
   EXPECT_FALSE(AskHeldUp(model, [&] { answers_->Refresh(other); })) << "the other was used since";
   EXPECT_TRUE(AskHeldUp(model));
   EXPECT_LE(answers_->Size(), bytes * 3 / 2);
+}
+
+TEST_F(SourceAnswersTest, WhoWantsWhatAnotherPartyWaitsForWaitsForItsOwnTurnOnly) {
+  ModelReference model = Model("model", 3);
+  std::promise<void> go_on;
+  FairPool pool("asker", {.threads = 2});
+  Make(pool, SourceAnswers::kMostBytes);
+  pool.Post(kParty, [held = go_on.get_future().share()] { held.wait(); });
+  EXPECT_FALSE(answers_->Ask(model, {}, InAHurry()))
+      << "it waits behind what the party asked first";
+  auto said = answers_->Ask(
+      model, {},
+      {.party = "team-b", .deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30)});
+  go_on.set_value();
+  ASSERT_TRUE(said);
+  EXPECT_TRUE(*said);
+  pool.Stop();
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "cache-daemon/source/time_limit.h"
 
+#include <utility>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -17,6 +19,19 @@ class SlowSource final : public Source {
   Result<Listing> Resolve(const ModelReference&, const Credentials&,
                           std::stop_token stop) override {
     if (answers_) return Listing{.origin = "o"};
+    return AwaitStop(std::move(stop));
+  }
+  Result<bool> MayRead(const ModelReference&, const Credentials&, std::stop_token stop) override {
+    if (answers_) return true;
+    return AwaitStop(std::move(stop));
+  }
+  Result<FileLocation> Locate(const ModelReference&, const Listing&, const ListedFile&,
+                              const Credentials&, std::stop_token) override {
+    return Fail(Code::kUnimplemented, "");
+  }
+
+ private:
+  static std::unexpected<Error> AwaitStop(const std::stop_token& stop) {
     Mutex mutex;
     ConditionVariable changed;
     bool stopped = false;
@@ -29,12 +44,7 @@ class SlowSource final : public Source {
     while (!stopped) changed.WaitUntil(lock, std::chrono::steady_clock::now() + 1min);
     return Fail(Code::kCancelled, "stopped");
   }
-  Result<FileLocation> Locate(const ModelReference&, const Listing&, const ListedFile&,
-                              const Credentials&, std::stop_token) override {
-    return Fail(Code::kUnimplemented, "");
-  }
 
- private:
   const bool answers_;
 };
 
@@ -60,6 +70,15 @@ TEST(ResolveInTimeTest, StopsWithItsCaller) {
   auto listing = ResolveInTime(source, {}, {}, stop.get_token(), 1min);
   ASSERT_FALSE(listing);
   EXPECT_EQ(listing.error().code, Code::kCancelled);
+}
+
+TEST(MayReadInTimeTest, IsBoundedLikewise) {
+  SlowSource decent(true);
+  EXPECT_TRUE(MayReadInTime(decent, {}, {}, {}, 1min).value());
+  SlowSource slow(false);
+  auto may_read = MayReadInTime(slow, {}, {}, {}, 10ms);
+  ASSERT_FALSE(may_read);
+  EXPECT_EQ(may_read.error().code, Code::kUnavailable);
 }
 
 }  // namespace

@@ -165,6 +165,22 @@ TEST_F(GrantTest, TakenBackWhileTheDiskIsBusyIsGoneAtOnce) {
   EXPECT_TRUE(Has("other"));
 }
 
+TEST_F(GrantTest, TakenBackWhileTheDiskIsBusyIsGoneThoughTheNextWriteFails) {
+  ASSERT_TRUE(Record("leaving"));
+  std::jthread drops;
+  filesystem_.Before("SyncFile", "grants", [&] {
+    filesystem_.FailAt({.operation = "WriteFile", .path = "grants", .error_number = ENOSPC});
+    drops = std::jthread([&] { static_cast<void>(store_->DropGrant(kModelOrigin, "leaving")); });
+    auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (Has("leaving") && std::chrono::steady_clock::now() < patience) std::this_thread::yield();
+  });
+  ASSERT_TRUE(Record("other"));
+  drops.join();
+  EXPECT_FALSE(Has("leaving"));
+  Reopen();
+  EXPECT_FALSE(Has("leaving")) << "rather none at all than one that was taken back";
+}
+
 TEST_F(GrantTest, OfTheFutureIsNone) {
   ASSERT_TRUE(Record(kSecretToken));
   clock_.Set(std::chrono::seconds(-30));
