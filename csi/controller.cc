@@ -163,9 +163,9 @@ void Confirm(const ::csi::v1::ValidateVolumeCapabilitiesRequest& request,
 /// missing is not wrong.
 bool CanServe(const Capabilities& capabilities) {
   return std::ranges::all_of(capabilities, [](::csi::v1::VolumeCapability capability) {
-    using Mode = ::csi::v1::VolumeCapability_AccessMode;
-    if (capability.access_mode().mode() == Mode::UNKNOWN) {
-      capability.mutable_access_mode()->set_mode(Mode::MULTI_NODE_READER_ONLY);
+    using AccessMode = ::csi::v1::VolumeCapability_AccessMode;
+    if (capability.access_mode().mode() == AccessMode::UNKNOWN) {
+      capability.mutable_access_mode()->set_mode(AccessMode::MULTI_NODE_READER_ONLY);
     }
     if (!capability.has_block()) capability.mutable_mount();
     return CheckCapability(capability).has_value();

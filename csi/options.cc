@@ -28,8 +28,8 @@ std::optional<std::chrono::milliseconds> ParseDuration(std::string_view text) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
   if (error != std::errc() || count < 0 || count > kMost) return std::nullopt;
   std::string_view given(end, static_cast<size_t>(text.data() + text.size() - end));
-  for (const auto& [unit, milliseconds] : kUnits) {
-    if (given == unit) return std::chrono::milliseconds(count * milliseconds);
+  for (const auto& [unit, factor] : kUnits) {
+    if (given == unit) return std::chrono::milliseconds(count * factor);
   }
   return std::nullopt;
 }

@@ -19,10 +19,6 @@ namespace {
 
 using Block = std::span<const std::byte>;
 
-struct FreeArchive {
-  void operator()(archive* opened) const { ::archive_read_free(opened); }
-};
-
 bool BeginsWith(Block bytes, std::string_view magic) {
   return bytes.size() >= magic.size() &&
          std::ranges::equal(magic, bytes.first(magic.size()), {},
@@ -45,6 +41,10 @@ std::unexpected<Error> CantUnpack(std::string_view why) {
 }  // namespace
 
 struct UnpackedBytes::State {
+  struct FreeArchive {
+    void operator()(archive* opened) const { ::archive_read_free(opened); }
+  };
+
   Result<> Open();
   Result<Block> Decompress();
   /// Why libarchive failed.
