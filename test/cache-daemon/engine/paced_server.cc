@@ -106,11 +106,11 @@ void PacedServer::Serve(UniqueFd socket) {
 }
 
 bool PacedServer::Send(int fd, std::string_view bytes, double bytes_per_second) const {
-  using Clock = std::chrono::steady_clock;
-  Clock::time_point begun = Clock::now();
+  using Steady = std::chrono::steady_clock;
+  Steady::time_point begun = Steady::now();
   size_t sent = 0;
   while (sent < bytes.size()) {
-    double passed = std::chrono::duration<double>(Clock::now() - begun).count();
+    double passed = std::chrono::duration<double>(Steady::now() - begun).count();
     size_t due = static_cast<size_t>((passed + kSliceMilliseconds / 1000.0) * bytes_per_second);
     due = std::min(due, bytes.size());
     if (due <= sent) {

@@ -10,7 +10,7 @@ namespace {
 using store::LayerOrigin;
 
 constexpr char kOrigin[] = "oci+https://registry.test/models/one";
-constexpr std::chrono::seconds kPatience{30};
+constexpr std::chrono::seconds kReadPatience{30};
 
 /// Lets who asks wait until the test opens it.
 class Gate {
@@ -21,7 +21,9 @@ class Gate {
   void Arrive() {
     if (!known_.exchange(true)) arrived_.set_value();
   }
-  bool Reached() { return arrived_.get_future().wait_for(kPatience) == std::future_status::ready; }
+  bool Reached() {
+    return arrived_.get_future().wait_for(kReadPatience) == std::future_status::ready;
+  }
 
  private:
   std::atomic<bool> known_ = false;
@@ -36,7 +38,7 @@ class LayerReadsTest : public LayerTest {
   /// A stranger's, who may see what all may see.
   bool KnownToAll() { return Known({.origin = "oci+https://stranger", .anonymous = true}); }
   static bool Comes(const std::future<Result<LayersRead>>& read) {
-    return read.wait_for(kPatience) == std::future_status::ready;
+    return read.wait_for(kReadPatience) == std::future_status::ready;
   }
 };
 

@@ -11,7 +11,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr std::chrono::seconds kPatience{30};
+constexpr std::chrono::seconds kStreamPatience{30};
 
 class LayerStreamTest : public LayerTest {
  protected:
@@ -22,7 +22,7 @@ class LayerStreamTest : public LayerTest {
     return read.wait_for(within) == std::future_status::ready;
   }
   bool SomethingCame() {
-    for (auto until = std::chrono::steady_clock::now() + kPatience;
+    for (auto until = std::chrono::steady_clock::now() + kStreamPatience;
          std::chrono::steady_clock::now() < until; std::this_thread::yield()) {
       if (context_->bytes_fetched > 0) return true;
     }
@@ -67,7 +67,7 @@ TEST_F(LayerStreamTest, OurOwnLimitIsNotTheSourcesSlowness) {
     context_->bandwidth.SetRate(0);
     context_->bandwidth.Offer();
   });
-  ASSERT_TRUE(Comes(read, kPatience));
+  ASSERT_TRUE(Comes(read, kStreamPatience));
   EXPECT_TRUE(read.get());
 }
 
@@ -77,7 +77,7 @@ TEST_F(LayerStreamTest, OneThatIsCutAfterEachByteIsNotGoneOnWithForEver) {
         source::TransferEnd{.status = Fail(Code::kUnavailable, "cut"), .http_status = 206});
   });
   std::future<Result<LayersRead>> read = Begin();
-  ASSERT_TRUE(Comes(read, kPatience));
+  ASSERT_TRUE(Comes(read, kStreamPatience));
   Result<LayersRead> outcome = read.get();
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, Code::kUnavailable);
