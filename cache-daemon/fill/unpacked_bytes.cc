@@ -13,6 +13,7 @@
 
 #include "base/digest.h"
 #include "base/text.h"
+#include "cache-daemon/fill/zstd_bytes.h"
 
 namespace weighhouse::fill {
 namespace {
@@ -25,13 +26,14 @@ bool BeginsWith(Block bytes, std::string_view magic) {
                             [](char c) { return static_cast<std::byte>(c); });
 }
 
-/// The filter that takes what begins so: RFC 1952 section 2.3.1, RFC 8878 sections 3.1.1 and 3.1.2.
-int FilterOf(Block first) {
-  if (BeginsWith(first, "\x1f\x8b")) return ARCHIVE_FILTER_GZIP;
+/// RFC 1952 section 2.3.1
+bool IsGzip(Block first) { return BeginsWith(first, "\x1f\x8b"); }
+
+/// RFC 8878 sections 3.1.1 and 3.1.2
+bool IsZstd(Block first) {
   bool skippable = first.size() >= 4 && (first[0] & std::byte{0xF0}) == std::byte{0x50} &&
                    BeginsWith(first.subspan(1), "\x2a\x4d\x18");
-  if (skippable || BeginsWith(first, "\x28\xb5\x2f\xfd")) return ARCHIVE_FILTER_ZSTD;
-  return ARCHIVE_FILTER_NONE;
+  return skippable || BeginsWith(first, "\x28\xb5\x2f\xfd");
 }
 
 std::unexpected<Error> CantUnpack(std::string_view why) {
@@ -42,11 +44,14 @@ std::unexpected<Error> CantUnpack(std::string_view why) {
 
 struct UnpackedBytes::State {
   struct FreeArchive {
-    void operator()(archive* opened) const { ::archive_read_free(opened); }
+    void operator()(archive* reader) const { ::archive_read_free(reader); }
   };
 
   Result<> Open();
-  Result<Block> Decompress();
+  Result<> OpenGzip();
+  /// The next packed bytes.
+  Result<Block> Packed();
+  Result<Block> Gunzip();
   /// Why libarchive failed.
   Error Failure() const;
   static la_ssize_t Call(archive* opened, void* self, const void** data);
@@ -55,20 +60,21 @@ struct UnpackedBytes::State {
   Bytes most = 0;
   bool opened = false;
   std::optional<Block> peeked;
-  std::optional<Error> failure;                    // of `packed`, which libarchive can't carry
-  std::unique_ptr<archive, FreeArchive> unpacker;  // null: nothing is compressed
+  std::optional<Error> failure;                // of `packed`, which libarchive can't carry
+  std::unique_ptr<archive, FreeArchive> gzip;  // null: it isn't that
+  std::optional<ZstdBytes> zstd;
   Bytes count = 0;
   Hasher hasher{Hasher::Algorithm::kSha256};
 };
 
+Result<Block> UnpackedBytes::State::Packed() {
+  if (peeked) return *std::exchange(peeked, std::nullopt);
+  return packed();
+}
+
 la_ssize_t UnpackedBytes::State::Call(archive* opened, void* self, const void** data) {
   auto* state = static_cast<State*>(self);
-  Result<Block> block;
-  if (state->peeked) {
-    block = *std::exchange(state->peeked, std::nullopt);
-  } else {
-    block = state->packed();
-  }
+  Result<Block> block = state->Packed();
   if (!block) {
     ::archive_set_error(opened, EIO, "%s", "its source failed");
     state->failure = std::move(block).error();
@@ -80,7 +86,7 @@ la_ssize_t UnpackedBytes::State::Call(archive* opened, void* self, const void** 
 
 Error UnpackedBytes::State::Failure() const {
   if (failure) return *failure;
-  const char* said = ::archive_error_string(unpacker.get());
+  const char* said = ::archive_error_string(gzip.get());
   return CantUnpack(Printable(said == nullptr ? "it is broken" : said, 200)).error();
 }
 
@@ -88,27 +94,30 @@ Result<> UnpackedBytes::State::Open() {
   opened = true;
   Block first = TRY(packed());
   peeked = first;
-  int filter = FilterOf(first);
-  if (filter == ARCHIVE_FILTER_NONE) return {};
-  unpacker.reset(::archive_read_new());
-  if (!unpacker) return Fail(Code::kUnavailable, "there is no memory to unpack a layer");
-  ::archive_read_support_format_raw(unpacker.get());
+  if (IsGzip(first)) return OpenGzip();
+  if (IsZstd(first)) zstd.emplace([this] { return Packed(); });
+  return {};
+}
+
+Result<> UnpackedBytes::State::OpenGzip() {
+  gzip.reset(::archive_read_new());
+  if (!gzip) return Fail(Code::kUnavailable, "there is no memory to unpack a layer");
+  ::archive_read_support_format_raw(gzip.get());
   // This filter and no other: nothing is unpacked twice.
-  bool ready =
-      ::archive_read_append_filter(unpacker.get(), filter) == ARCHIVE_OK &&
-      ::archive_read_open(unpacker.get(), this, nullptr, &State::Call, nullptr) == ARCHIVE_OK;
+  bool ready = ::archive_read_append_filter(gzip.get(), ARCHIVE_FILTER_GZIP) == ARCHIVE_OK &&
+               ::archive_read_open(gzip.get(), this, nullptr, &State::Call, nullptr) == ARCHIVE_OK;
   archive_entry* whole = nullptr;
-  if (ready && ::archive_read_next_header(unpacker.get(), &whole) == ARCHIVE_OK) return {};
+  if (ready && ::archive_read_next_header(gzip.get(), &whole) == ARCHIVE_OK) return {};
   return std::unexpected(Failure());
 }
 
-Result<Block> UnpackedBytes::State::Decompress() {
+Result<Block> UnpackedBytes::State::Gunzip() {
   const void* data = nullptr;
   size_t size = 0;
   la_int64_t offset = 0;
   int result = ARCHIVE_OK;
   while (size == 0 && result == ARCHIVE_OK) {
-    result = ::archive_read_data_block(unpacker.get(), &data, &size, &offset);
+    result = ::archive_read_data_block(gzip.get(), &data, &size, &offset);
   }
   if (result == ARCHIVE_EOF) return Block();
   if (result != ARCHIVE_OK) return std::unexpected(Failure());
@@ -124,14 +133,9 @@ UnpackedBytes::~UnpackedBytes() = default;
 
 Result<Block> UnpackedBytes::Next() {
   if (!state_->opened) TRY(state_->Open());
-  Block block;
-  if (state_->unpacker) {
-    block = TRY(state_->Decompress());
-  } else if (state_->peeked) {
-    block = *std::exchange(state_->peeked, std::nullopt);
-  } else {
-    block = TRY(state_->packed());
-  }
+  Block block = TRY(state_->gzip   ? state_->Gunzip()
+                    : state_->zstd ? state_->zstd->Next()
+                                   : state_->Packed());
   if (block.size() > state_->most - state_->count) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("the layer has over {} unpacked, which is more than one of its size "
@@ -149,7 +153,7 @@ Result<std::string> UnpackedBytes::Finish() {
     block = TRY(Next());
   } while (!block.empty());
   // What lies behind the compressed data is a part of the blob.
-  while (state_->unpacker) {
+  while (state_->gzip) {
     block = TRY(state_->packed());
     if (block.empty()) break;
   }

@@ -11,8 +11,8 @@
 namespace weighhouse::fill {
 
 /// A layer's bytes as they were before it was compressed: by gzip or zstd, as its first bytes say,
-/// whatever its media type does (containerd goes by them too), or by neither. libarchive unpacks,
-/// with the one filter that it is and no format. One thread's.
+/// whatever its media type does (containerd goes by them too), or by neither. Of libarchive it is
+/// the gzip filter, and no format. One thread's.
 class UnpackedBytes {
  public:
   /// `packed` gives the blob's bytes; the first are at least four, where it has as many.

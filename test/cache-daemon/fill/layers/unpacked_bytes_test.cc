@@ -75,12 +75,31 @@ INSTANTIATE_TEST_SUITE_P(Filters, UnpackedBytesTest,
                          testing::Values(ARCHIVE_FILTER_NONE, ARCHIVE_FILTER_GZIP,
                                          ARCHIVE_FILTER_ZSTD));
 
-TEST(UnpackedBytesOfSeveralTest, MembersAreOneStream) {
-  // RFC 1952 section 2.2.
-  EXPECT_EQ(
-      Unpack(Compressed("one ", ARCHIVE_FILTER_GZIP) + Compressed("two", ARCHIVE_FILTER_GZIP)),
-      "one two");
-  EXPECT_EQ(Unpack(""), "");
+// RFC 1952 section 2.2, RFC 8878 section 3.
+TEST_P(CompressedBytesTest, TakesMembersAndFramesAsOneStream) {
+  std::string two = Compressed("one ", GetParam()) + Compressed("two", GetParam());
+  for (size_t piece : {4UL, 1000UL}) EXPECT_EQ(Unpack(two, kMiB, piece), "one two");
+}
+
+TEST(UnpackedBytesOfNothingTest, AreNone) { EXPECT_EQ(Unpack(""), ""); }
+
+/// A frame with a window of 2^(10 + `exponent`) bytes: RFC 8878 sections 3.1.1.1 and 3.1.1.2.
+std::string ZstdFrame(int exponent, const std::string& text) {
+  std::string frame("\x28\xb5\x2f\xfd\0", 5);
+  frame += static_cast<char>(exponent << 3);
+  frame += static_cast<char>((text.size() << 3) | 1);  // the last block, as it is
+  return frame + std::string(2, '\0') + text;
+}
+
+TEST(ZstdWindowTest, IsBounded) {
+  std::string skipped("\x50\x2a\x4d\x18\x01\0\0\0x", 9);
+  EXPECT_EQ(Unpack(skipped + ZstdFrame(13, "eight MiB")), "eight MiB");
+  for (const std::string& before : {std::string(), ZstdFrame(0, "small"), skipped}) {
+    EXPECT_THAT(Unpack(before + ZstdFrame(14, "sixteen")), testing::HasSubstr("over 8.0 MiB"));
+    EXPECT_THAT(Unpack(before + ZstdFrame(31, "")), testing::HasSubstr("over 8.0 MiB"));
+  }
+  EXPECT_THAT(Unpack(ZstdFrame(0, "small") + "and no frame"),
+              testing::HasSubstr("can't be unpacked"));
 }
 
 }  // namespace
