@@ -65,7 +65,8 @@ These are asked at each publish, at CreateVolume, for `keep`, for the command li
 no exception, and what pods have mounted stays. Rules by namespace concern pods and claims; where there are any, nobody
 whose namespace isn't known gets a model. GetCapacity knows no namespace and doesn't ask them. Allowing is literal; denying counts
 whatever the case and however a URL is escaped. A list of what is allowed is the stronger one: under which other names a
-source serves the same model, such as the old one of a renamed repository, no list knows.
+source serves the same model, such as the old one of a renamed repository, no list knows. Where a secret's `AWS_ENDPOINT_URL` names
+another service than the configured one, its buckets must pass the lists under that name, too: `s3+https://minio.example/bucket/*`.
 
 `pickle: refuse` refuses, and leaves nothing out by itself, because a pod would get a model without its weights; the error
 names the files, and `ignorePatterns` leaves them out. Pickles are told by their names.

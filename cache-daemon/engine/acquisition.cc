@@ -65,7 +65,8 @@ Acquisition::Step Acquisition::Resolve() {
 
 Result<> Acquisition::CheckRules() const {
   if (request_.lease_id.empty()) return {};
-  return parts_.sources.CheckFor(asked_, {.pod_namespace = request_.holder.pod_namespace});
+  return parts_.sources.CheckFor(asked_, request_.credentials,
+                                 {.pod_namespace = request_.holder.pod_namespace});
 }
 
 Acquisition::Step Acquisition::GoOn(Resolved resolved) {

@@ -119,7 +119,8 @@ Result<store::VolumeRecord> Volumes::CreateNew(const VolumeRequest& request) {
 Result<Volumes::Meaning> Volumes::Find(const VolumeRequest& request) {
   const ModelReference& model = request.model;
   // What an admin forbids is final: no publish will have it either.
-  TRY(parts_.sources.CheckFor(model, {.pod_namespace = request.claim_namespace}));
+  TRY(parts_.sources.CheckFor(model, request.credentials,
+                              {.pod_namespace = request.claim_namespace}));
   std::shared_ptr<source::Source> source = TRY(parts_.sources.For(model));
   std::optional<Resolved> unasked =
       TRY(ResolveUnasked(parts_, model, {.credentials = request.credentials}));

@@ -24,7 +24,8 @@ struct NamespaceRule {
 /// the URL with its escapes and default port removed too, and a URL whose path has `.` or `..` in
 /// it is refused where anything of its scheme is denied. Allowing is literal: what is written
 /// otherwise isn't on the list. By whatever other name a source serves the same model (an old one
-/// of a renamed repository, a tag of an image) the rules don't know: an allow list does.
+/// of a renamed repository, a tag of an image) the rules don't know: an allow list does. Where a
+/// secret names a service of its own, that one's URI (Source::ElsewhereFor) must pass, too.
 struct ModelRules {
   std::vector<std::string> allow{"*"};
   std::vector<std::string> deny;  ///< wins

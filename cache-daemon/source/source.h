@@ -56,6 +56,10 @@ class Source {
   /// slash, as a prefix's: that of a single object doesn't.
   virtual std::string OriginFor(const ModelReference&, const Credentials&) const { return ""; }
 
+  /// What rules judge the reference by beside its URI, where these credentials name a service of
+  /// their own, not one that an admin names; else empty.
+  virtual std::string ElsewhereFor(const ModelReference&, const Credentials&) const { return ""; }
+
   /// Whether these credentials may read all of the reference's origin, where one cheap request
   /// tells; false: only Resolve does. For a commit that was listed before. Errors as Resolve's, for
   /// the same reasons.

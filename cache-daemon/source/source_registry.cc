@@ -164,9 +164,14 @@ Result<std::shared_ptr<Source>> SourceRegistry::For(const ModelReference& refere
                           Printable(reference.uri)));
 }
 
-Result<> SourceRegistry::CheckFor(const ModelReference& reference, const Asker& asker) const {
+Result<> SourceRegistry::CheckFor(const ModelReference& reference, const Credentials& credentials,
+                                  const Asker& asker) const {
+  std::shared_ptr<Source> source = TRY(For(reference));
+  std::string elsewhere = source->ElsewhereFor(reference, credentials);
   MutexLock lock(mutex_);
-  return CheckModel(rules_, reference.uri, asker);
+  TRY(CheckModel(rules_, reference.uri, asker));
+  if (elsewhere.empty()) return {};
+  return CheckModel(rules_, elsewhere, asker);
 }
 
 Result<Listing> SourceRegistry::Select(const Listing& listing,

@@ -62,9 +62,10 @@ class SourceRegistry {
   /// fill keeps its source for as long as it runs.
   Result<std::shared_ptr<Source>> For(const ModelReference& reference) const EXCLUDES(mutex_);
 
-  /// Whether `asker` may use `reference`, by what an admin lists (For knows no asker):
-  /// kPermissionDenied.
-  Result<> CheckFor(const ModelReference& reference, const Asker& asker) const EXCLUDES(mutex_);
+  /// Whether `asker` may use `reference`, and the service that the credentials name for it, by what
+  /// an admin lists (For knows neither): kPermissionDenied.
+  Result<> CheckFor(const ModelReference& reference, const Credentials& credentials,
+                    const Asker& asker) const EXCLUDES(mutex_);
 
   /// The part of `listing` that `reference` asks for (ApplyPatterns) and an admin lets be used
   /// (ApplyPicklePolicy).

@@ -34,8 +34,12 @@ Result<std::optional<AwsKeys>> KeysIn(const Credentials& credentials) {
   return std::optional(std::move(keys));
 }
 
+bool IsConfigured(const Url& endpoint, const S3Settings& settings) {
+  return settings.endpoint && settings.endpoint->ToPublicString() == endpoint.ToPublicString();
+}
+
 /// The endpoint that a tenant's secret names, or nothing.
-Result<std::optional<Url>> EndpointIn(const Credentials& credentials, bool allow_plain_http) {
+Result<std::optional<Url>> EndpointIn(const Credentials& credentials, const S3Settings& settings) {
   std::string text = credentials.First({"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"});
   while (text.ends_with('/')) text.pop_back();
   if (text.empty()) return std::nullopt;
@@ -45,7 +49,9 @@ Result<std::optional<Url>> EndpointIn(const Credentials& credentials, bool allow
                 fmt::format("AWS_ENDPOINT_URL '{}' is not usable: give https://host[:port][/path]",
                             ShownUrl(text)));
   }
-  if (url->scheme == "https" || url->IsLoopback() || allow_plain_http) {
+  bool may_be_plain =
+      settings.allow_plain_http || url->IsLoopback() || IsConfigured(*url, settings);
+  if (url->scheme == "https" || may_be_plain) {
     return std::optional(*std::move(url));
   }
   return Fail(Code::kInvalidArgument,
@@ -62,14 +68,15 @@ Result<S3Access> S3PlaceFor(const S3Settings& settings, const std::string& bucke
       .place = {.endpoint = settings.endpoint, .addressing = settings.addressing, .bucket = bucket},
       .region = settings.region,
       .keys = {}};
-  std::optional<Url> own = TRY(EndpointIn(credentials, settings.allow_plain_http));
+  std::optional<Url> own = TRY(EndpointIn(credentials, settings));
   if (own) {
     access.place = {.endpoint = own, .addressing = S3Addressing::kPath, .bucket = bucket};
     access.of_tenants_choice = true;
-    bool is_configured =
-        settings.endpoint && settings.endpoint->ToPublicString() == own->ToPublicString();
+    access.is_elsewhere = !IsConfigured(*own, settings);
     std::string key_id = KeyIdIn(credentials);
-    if (!is_configured && !key_id.empty()) access.place.account = settings.secret_digest(key_id);
+    if (access.is_elsewhere && !key_id.empty()) {
+      access.place.account = settings.secret_digest(key_id);
+    }
   }
   std::string region = credentials.First({"AWS_REGION", "AWS_DEFAULT_REGION"});
   if (!region.empty()) access.region = region;

@@ -60,9 +60,11 @@ Result<S3Client::Answer> S3Client::Send(const S3Access& access, const Request& r
     // A made-up region isn't a service that is away. (At an endpoint it is no part of the host.)
     bool is_away = !answer && answer.error().code == Code::kUnavailable;
     if (is_away && tried == 1 && !access.place.endpoint && region != access.fallback_region) {
+      Result<Answer> other = SendTo(access.fallback_region, access, request, stop);
+      if (!other) return answer;  // neither has told anything of the bucket
       region = access.fallback_region;
       Remember(access, region);
-      continue;
+      answer = std::move(other);
     }
     if (!answer) return answer;
     std::optional<std::string> named = RegionNamedBy(answer->response);

@@ -20,6 +20,7 @@ namespace weighhouse::source {
 struct S3Access {
   S3Place place;
   bool of_tenants_choice = false;  ///< the credentials name the service
+  bool is_elsewhere = false;       ///< and it is another than the configured one
   std::string region;              ///< to begin with; the service may name another
   /// Asked where nobody answers in `region`: what the caller named need not be there.
   std::string fallback_region = {};

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "cache-daemon/source/curl_handle.h"
 #include "cache-daemon/source/file_name.h"
 #include "cache-daemon/source/file_rights.h"
 #include "cache-daemon/source/object_listing.h"
@@ -72,6 +73,16 @@ steady_clock::time_point SignatureEnd(const S3Access& access) {
   return now + std::clamp<steady_clock::duration>(left, kShortestLife, kSignatureLife);
 }
 
+/// Where a redirect leads. What it names may repeat what it was asked with.
+Result<Url> TargetOf(const S3Client::Answer& answer) {
+  Result<Url> target = RedirectTarget(answer.url, answer.response.headers.Find("location"));
+  if (target) return target;
+  Error error = std::move(target).error();
+  error.message =
+      WithoutSecrets(std::move(error.message), answer.url.ToString(), answer.signed_headers);
+  return std::unexpected(std::move(error));
+}
+
 std::string IfMatch(const S3Object& object) {
   bool quoted = object.etag.starts_with('"') || object.etag.starts_with("W/");
   return quoted ? "If-Match: " + object.etag : fmt::format("If-Match: \"{}\"", object.etag);
@@ -98,6 +109,20 @@ std::string S3Source::OriginFor(const ModelReference& reference,
   // Nothing is of an endpoint that can't be used.
   if (!access) return "s3+";
   return access->place.Origin(access->region) + place.Prefix();
+}
+
+std::string S3Source::ElsewhereFor(const ModelReference& reference,
+                                   const Credentials& credentials) const {
+  BucketPath place = BucketPath::Of(reference);
+  Result<S3Access> access = S3PlaceFor(settings_, place.bucket, credentials);
+  if (!access || !access->is_elsewhere) return "";
+  Url endpoint = *access->place.endpoint;
+  // Another name of the same host to DNS, but not to a rule.
+  if (endpoint.host.ends_with('.')) endpoint.host.pop_back();
+  std::string text = endpoint.ToPublicString();
+  if (text.ends_with('/')) text.pop_back();
+  return fmt::format("s3+{}/{}", text,
+                     place.path.empty() ? place.bucket : place.bucket + "/" + place.path);
 }
 
 Result<Listing> S3Source::Resolve(const ModelReference& reference, const Credentials& credentials,
@@ -131,7 +156,7 @@ Result<bool> S3Source::ShowRights(const ModelReference& reference, const Credent
   BucketPath place = BucketPath::Of(reference);
   S3Access access = TRY(S3AccessFor(settings_, place.bucket, credentials, node_keys_.get(), stop));
   TRY(ReadEach(selected.files, stop, [&](const ListedFile& file) {
-    return ReadByte(access, KeyOf(selected, place.path, file), stop);
+    return ReadByte(access, KeyOf(selected, place.path, file), file, stop);
   }));
   return access.IsEverybodys();
 }
@@ -191,7 +216,7 @@ Result<std::string> S3Source::ReadSmall(const S3Access& access, const std::strin
       TRY(client_->Send(access, {.key = key, .body_limit = kMaxSha256SumsBytes}, stop));
   // The service may send to where it lies, as it may for every object.
   if (IsRedirect(answer.response)) {
-    Url url = TRY(RedirectTarget(answer.url, answer.response.headers.Find("location")));
+    Url url = TRY(TargetOf(answer));
     RedirectedResponse moved = TRY(SendRedirected(
         *http_, {.url = std::move(url), .body_limit = kMaxSha256SumsBytes}, std::move(stop)));
     answer.response = std::move(moved.response);
@@ -279,16 +304,19 @@ Result<S3Client::Answer> S3Source::AskForByte(const S3Access& access, const std:
   return client_->Send(access, request, std::move(stop));
 }
 
-Result<> S3Source::ReadByte(const S3Access& access, const std::string& key, std::stop_token stop) {
+Result<> S3Source::ReadByte(const S3Access& access, const std::string& key, const ListedFile& file,
+                            std::stop_token stop) {
   S3Client::Answer answer = TRY(AskForByte(access, key, stop));
   if (IsRedirect(answer.response)) {
-    Url url = TRY(RedirectTarget(answer.url, answer.response.headers.Find("location")));
+    Url url = TRY(TargetOf(answer));
     RedirectedRequest request{
         .url = std::move(url), .headers = {std::string(kFirstByte)}, .body_limit = 0};
     RedirectedResponse moved = TRY(SendRedirected(*http_, request, std::move(stop)));
     answer.response = std::move(moved.response);
   }
-  if (HasContent(answer.response.status())) return {};
+  if (HasContent(answer.response.status())) {
+    return CheckShown(file, WholeSize(answer.response.headers), access.QuestionAbout(key).subject);
+  }
   // Only who has the right is told that an archived object can't be read now.
   if (access.keys && IsArchived(answer.response)) return {};
   return std::unexpected(FailureOf(answer, access, key));
@@ -298,7 +326,7 @@ Result<std::optional<Url>> S3Source::RedirectOf(const S3Access& access, const st
                                                 std::stop_token stop) {
   S3Client::Answer answer = TRY(AskForByte(access, key, std::move(stop)));
   if (IsRedirect(answer.response)) {
-    Url url = TRY(RedirectTarget(answer.url, answer.response.headers.Find("location")));
+    Url url = TRY(TargetOf(answer));
     return std::optional(std::move(url));
   }
   bool empty_file = answer.response.status() == 416;

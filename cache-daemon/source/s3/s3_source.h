@@ -23,6 +23,9 @@ class S3Source final : public Source {
 
   std::string OriginFor(const ModelReference& reference,
                         const Credentials& credentials) const override;
+  /// `s3+https://endpoint/bucket/path`
+  std::string ElsewhereFor(const ModelReference& reference,
+                           const Credentials& credentials) const override;
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
   Result<bool> ShowRights(const ModelReference& reference, const Credentials& credentials,
@@ -54,8 +57,9 @@ class S3Source final : public Source {
   /// What a GET of the object's first byte is answered.
   Result<S3Client::Answer> AskForByte(const S3Access& access, const std::string& key,
                                       std::stop_token stop);
-  /// Whether the caller may read the object, which isn't the right to list it: a byte came.
-  Result<> ReadByte(const S3Access& access, const std::string& key, std::stop_token stop);
+  /// Whether the caller may read `file`, which isn't the right to list it: a byte of it came.
+  Result<> ReadByte(const S3Access& access, const std::string& key, const ListedFile& file,
+                    std::stop_token stop);
   /// Where a GET that was answered with a redirect leads, unsigned; nothing if it wasn't.
   Result<std::optional<Url>> RedirectOf(const S3Access& access, const std::string& key,
                                         std::stop_token stop);

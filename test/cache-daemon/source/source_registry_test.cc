@@ -81,6 +81,30 @@ TEST(SourceRegistryTest, ServesOnlyWhatIsAllowed) {
   EXPECT_EQ(code("https://models.example/a/../b"), Code{});
 }
 
+TEST(SourceRegistryTest, JudgesTheServiceThatASecretNamesByItsOwnName) {
+  auto registry = SourceRegistry::Create({.allow = {"s3://ours/*", "s3+https://known.example/*"},
+                                          .buckets = {.s3_endpoint = "http://192.0.2.1:9000"}});
+  ASSERT_TRUE(registry);
+  auto check = [&](std::map<std::string, std::string> secret) {
+    return (*registry)->CheckFor({.uri = "s3://ours/model"}, {std::move(secret)}, {});
+  };
+  EXPECT_TRUE(check({}));
+  EXPECT_TRUE(check({{"AWS_ENDPOINT_URL", "http://192.0.2.1:9000/"}})) << "the configured one";
+  EXPECT_TRUE(check({{"AWS_ENDPOINT_URL", "https://known.example"}}));
+  for (const char* key : {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"}) {
+    Result<> elsewhere = check({{key, "https://Evil.example:443/"}});
+    ASSERT_FALSE(elsewhere) << key;
+    EXPECT_EQ(elsewhere.error().code, Code::kPermissionDenied);
+    EXPECT_THAT(elsewhere.error().message,
+                testing::StartsWith("s3+https://evil.example/ours/model: "));
+  }
+  ASSERT_TRUE((*registry)->Allow({.deny = {"s3+https://evil.example/*"}}));
+  for (const char* name : {"https://evil.example", "https://EVIL.example.:443"}) {
+    EXPECT_FALSE(check({{"AWS_ENDPOINT_URL", name}})) << name;
+  }
+  EXPECT_TRUE(check({{"AWS_ENDPOINT_URL", "https://known.example"}}));
+}
+
 TEST(SourceRegistryTest, RefusesOptionsThatCantWork) {
   EXPECT_EQ(CreateCode({.hub_endpoint = "ftp://h"}), Code::kInvalidArgument);
   EXPECT_EQ(CreateCode({.hub_endpoint = "huggingface.co"}), Code::kInvalidArgument);

@@ -17,10 +17,12 @@ namespace weighhouse::source {
 
 inline constexpr const char* kEtagHeader = "ETag: \"e1\"";
 
-inline std::string Listed(const std::vector<std::string>& keys, const std::string& more = "") {
+inline std::string Listed(const std::vector<std::string>& keys, const std::string& more = "",
+                          size_t size = 5) {
   std::string xml = "<ListBucketResult>" + more;
   for (const std::string& key : keys) {
-    xml += fmt::format("<Contents><Key>{}</Key><Size>5</Size><ETag>\"e1\"</ETag></Contents>", key);
+    xml += fmt::format("<Contents><Key>{}</Key><Size>{}</Size><ETag>\"e1\"</ETag></Contents>", key,
+                       size);
   }
   return HttpAnswer(200, {}, xml + "</ListBucketResult>");
 }
@@ -31,6 +33,9 @@ inline std::string Head(std::vector<std::string> headers) {
   for (const std::string& header : headers) text += header + "\r\n";
   return text + "\r\n";
 }
+
+/// What a GET of the first byte answers of an object of five.
+inline std::string FirstByte() { return HttpAnswer(206, {"Content-Range: bytes 0-0/5"}, "x"); }
 
 inline std::string Refused(int status, const std::string& code, const std::string& more = "") {
   return HttpAnswer(status, {}, fmt::format("<Error><Code>{}</Code>{}</Error>", code, more));

@@ -21,7 +21,7 @@ TEST(S3RightsTest, WhoMayListAndNotReadGetsNothing) {
   ScriptedServer server([](const Request& request) {
     if (IsList(request)) return Reply{Listed({"m/README.md", "m/shards/a"})};
     bool open = request.target.ends_with("README.md");
-    return Reply{open ? HttpAnswer(206, {}, "x") : Refused(403, "AccessDenied")};
+    return Reply{open ? FirstByte() : Refused(403, "AccessDenied")};
   });
   auto shown = S3Caller(server).ShowRights("s3://bucket/m");
   ASSERT_FALSE(shown);
@@ -43,7 +43,7 @@ TEST(S3RightsTest, EachFileThatIsServedIsReadAndNoOther) {
   ScriptedServer server([&](const Request& request) {
     if (IsList(request)) return Reply{Listed(keys)};
     bool open = request.target.ends_with("/open");
-    return Reply{open ? HttpAnswer(206, {}, "x") : Refused(403, "AccessDenied")};
+    return Reply{open ? FirstByte() : Refused(403, "AccessDenied")};
   });
   S3Caller caller(server);
   EXPECT_EQ(caller.ShowRights("s3://bucket/m").error().code, Code::kPermissionDenied)
@@ -60,9 +60,8 @@ TEST(S3RightsTest, EachFileThatIsServedIsReadAndNoOther) {
 
 TEST(S3RightsTest, TheRightToReadIsShownWhereTheBytesLie) {
   bool open = false;
-  ScriptedServer cdn([&](const Request&) {
-    return Reply{open ? HttpAnswer(206, {}, "x") : HttpAnswer(403, {}, "")};
-  });
+  ScriptedServer cdn(
+      [&](const Request&) { return Reply{open ? FirstByte() : HttpAnswer(403, {}, "")}; });
   ScriptedServer server([&](const Request& request) {
     if (IsList(request)) return Reply{Listed({"m/a"})};
     return Reply{HttpAnswer(302, {"Location: " + cdn.Url("/object", "localhost")}, "")};
@@ -78,9 +77,10 @@ TEST(S3RightsTest, TheRightToReadIsShownWhereTheBytesLie) {
 }
 
 TEST(S3RightsTest, AServiceThatIgnoresRangeShowsTheRightToo) {
+  constexpr size_t kLarge = 200'000;
   ScriptedServer server([](const Request& request) {
-    if (IsList(request)) return Reply{Listed({"m/a"})};
-    return Reply{HttpAnswer(200, {}, std::string(200'000, 'x'))};
+    if (IsList(request)) return Reply{Listed({"m/a"}, "", kLarge)};
+    return Reply{HttpAnswer(200, {}, std::string(kLarge, 'x'))};
   });
   EXPECT_TRUE(S3Caller(server).ShowRights("s3://bucket/m"));
 }
@@ -126,6 +126,18 @@ TEST(S3PlaceTest, NamesOfBucketsAreThoseOfAPartition) {
   EXPECT_EQ(FallbackRegion("us-gov-foo", "eu-west-1"), "us-gov-west-1");
 }
 
+TEST(S3RightsTest, SomethingOfAnotherSizeShowsNoRight) {
+  ScriptedServer server([](const Request& request) {
+    if (IsList(request)) return Reply{Listed({"m/a"})};
+    return Reply{HttpAnswer(200, {}, "<html>log in</html>")};
+  });
+  S3Caller caller(server);
+  auto shown = caller.ShowRights("s3://bucket/m");
+  ASSERT_FALSE(shown);
+  EXPECT_EQ(shown.error().code, Code::kPermissionDenied);
+  EXPECT_TRUE(shown.error().rights_may_help);
+}
+
 TEST(S3ClientTest, ARegionThatIsMadeUpIsNotAServiceThatIsAway) {
   // As far as the proxy: nothing of AWS' is asked.
   ScriptedServer proxy([](const Request&) { return Reply{HttpAnswer(502, {}, "")}; });
@@ -145,8 +157,14 @@ TEST(S3ClientTest, ARegionThatIsMadeUpIsNotAServiceThatIsAway) {
   EXPECT_THAT(hosts_for("cn-made-up"),
               testing::ElementsAre("bucket.s3.cn-made-up.amazonaws.com.cn:443",
                                    "bucket.s3.cn-north-1.amazonaws.com.cn:443"));
-  EXPECT_THAT(hosts_for("made-up"), testing::ElementsAre("bucket.s3.made-up.amazonaws.com:443",
-                                                         "bucket.s3.eu-west-1.amazonaws.com:443"));
+  // Nothing is learnt of a bucket from regions that don't answer.
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(hosts_for("made-up"),
+                testing::ElementsAre("bucket.s3.made-up.amazonaws.com:443",
+                                     "bucket.s3.eu-west-1.amazonaws.com:443"));
+  }
+  EXPECT_THAT(hosts_for("eu-west-1"),
+              testing::ElementsAre("bucket.s3.eu-west-1.amazonaws.com:443"));
 }
 
 TEST(S3RightsTest, ALocationEndsBeforeItsKeys) {
@@ -160,7 +178,7 @@ TEST(S3RightsTest, ALocationEndsBeforeItsKeys) {
                                  fmt::gmtime(soon)))};
     }
     if (IsList(request)) return Reply{Listed({"m/a"})};
-    return Reply{request.method == "HEAD" ? Head({kEtagHeader}) : HttpAnswer(206, {}, "x")};
+    return Reply{request.method == "HEAD" ? Head({kEtagHeader}) : FirstByte()};
   });
   auto keys = std::make_shared<AwsNodeKeys>(
       std::make_shared<HttpClient>(HttpClientOptions{.policy = LoopbackPolicy()}),
@@ -183,7 +201,7 @@ TEST(S3RightsTest, AsksWhyAHeadIsRefused) {
   bool ended = false;
   ScriptedServer server([&](const Request& request) {
     if (IsList(request)) return Reply{Listed({"m/a"})};
-    if (!ended) return Reply{HttpAnswer(206, {}, "x")};
+    if (!ended) return Reply{FirstByte()};
     return Reply{request.method == "HEAD" ? "HTTP/1.1 400 B\r\nContent-Length: 99\r\n\r\n"
                                           : Refused(400, "ExpiredToken")};
   });
@@ -199,7 +217,7 @@ TEST(S3RightsTest, AsksWhyAHeadIsRefused) {
 TEST(S3RightsTest, QuotesAroundAnEtagMeanNothing) {
   ScriptedServer server([](const Request& request) {
     if (IsList(request)) return Reply{Listed({"m/a"})};
-    return Reply{request.method == "HEAD" ? Head({"ETag: e1"}) : HttpAnswer(206, {}, "x")};
+    return Reply{request.method == "HEAD" ? Head({"ETag: e1"}) : FirstByte()};
   });
   S3Caller caller(server);
   Listing listing = caller.Resolve("s3://bucket/m").value();
@@ -216,7 +234,7 @@ TEST(S3RightsTest, HonoursTheDigestBesideTheOneObject) {
     if (request.target == "/bucket/m/SHA256SUMS") {
       return Reply{HttpAnswer(sums_status, {}, sha256 + "  a.gguf\n" + sha256 + "  other\n")};
     }
-    return Reply{request.method == "HEAD" ? Head({kEtagHeader}) : HttpAnswer(206, {}, "x")};
+    return Reply{request.method == "HEAD" ? Head({kEtagHeader}) : FirstByte()};
   });
   S3Caller caller(server);
   auto listing = caller.Resolve("s3://bucket/m/a.gguf");

@@ -62,7 +62,7 @@ TEST(S3SourceTest, TakesTheOneObjectOfThatName) {
   ScriptedServer server([](const Request& request) {
     if (IsList(request)) return Reply{Listed({})};
     if (request.target.ends_with("SHA256SUMS")) return Reply{Refused(404, "NoSuchKey")};
-    return Reply{request.method == "HEAD" ? Head({kEtagHeader}) : HttpAnswer(206, {}, "x")};
+    return Reply{request.method == "HEAD" ? Head({kEtagHeader}) : FirstByte()};
   });
   S3Caller caller(server);
   auto listing = caller.Resolve("s3://bucket/dir/model.gguf");
@@ -78,7 +78,7 @@ TEST(S3SourceTest, OneWhoMayNotListMayStillReadTheObject) {
   ScriptedServer server([](const Request& request) {
     bool refused = IsList(request) || request.target.ends_with("SHA256SUMS");
     if (refused) return Reply{Refused(403, "AccessDenied")};
-    return Reply{request.method == "HEAD" ? Head({kEtagHeader}) : HttpAnswer(206, {}, "x")};
+    return Reply{request.method == "HEAD" ? Head({kEtagHeader}) : FirstByte()};
   });
   EXPECT_TRUE(S3Caller(server).Resolve("s3://bucket/model.gguf"));
   ScriptedServer closed([](const Request& request) {
@@ -91,8 +91,10 @@ TEST(S3SourceTest, OneWhoMayNotListMayStillReadTheObject) {
   EXPECT_THAT(listing.error().message, HasSubstr("s3:ListBucket"));
 }
 
+Reply OneFile(const Request& request) { return {IsList(request) ? Listed({"m/a"}) : FirstByte()}; }
+
 TEST(S3SourceTest, IsAnonymousOnlyWithoutTheCallersKeys) {
-  ScriptedServer server([](const Request&) { return Reply{Listed({"m/a"})}; });
+  ScriptedServer server(OneFile);
   S3Caller nobody(server);
   nobody.credentials = {};
   EXPECT_TRUE(nobody.Resolve("s3://bucket/m")->anonymous);
@@ -108,8 +110,8 @@ TEST(S3SourceTest, IsAnonymousOnlyWithoutTheCallersKeys) {
 }
 
 TEST(S3SourceTest, NeverSendsTheNodesKeysWhereASecretPoints) {
-  ScriptedServer theirs([](const Request&) { return Reply{Listed({"m/a"})}; });
-  ScriptedServer ours([](const Request&) { return Reply{Listed({"m/a"})}; });
+  ScriptedServer theirs(OneFile);
+  ScriptedServer ours(OneFile);
   S3Caller tenant(ours, NodeKeys());
   tenant.credentials = {{{"AWS_ENDPOINT_URL", theirs.Url("/")}}};
   auto listing = tenant.Resolve("s3://bucket/m");
@@ -185,7 +187,7 @@ TEST(S3SourceTest, LocatesWithASignatureForAnyRangeOfThisVersion) {
     if (IsList(request)) return Reply{Listed({"m/a b"})};
     if (request.method == "HEAD")
       return Reply{Head({kEtagHeader, "x-amz-checksum-crc32c: 4waSgw=="})};
-    return Reply{HttpAnswer(206, {"Content-Range: bytes 0-0/5"}, "x")};
+    return Reply{FirstByte()};
   });
   S3Caller caller(server);
   Listing listing = caller.Resolve("s3://bucket/m").value();
@@ -243,7 +245,7 @@ TEST(S3SourceTest, NoticesAnotherVersion) {
   std::string etag = kEtagHeader;
   ScriptedServer server([&](const Request& request) {
     if (IsList(request)) return Reply{Listed({"m/a"})};
-    return Reply{request.method == "HEAD" ? Head({etag}) : HttpAnswer(206, {}, "x")};
+    return Reply{request.method == "HEAD" ? Head({etag}) : FirstByte()};
   });
   S3Caller caller(server);
   Listing listing = caller.Resolve("s3://bucket/m").value();
