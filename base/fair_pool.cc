@@ -42,7 +42,6 @@ void FairPool::Post(const std::string& party, std::function<void()> job) {
     if (posted->second.waiting.empty()) turns_.push_back(posted);
     posted->second.waiting.push_back(std::move(job));
   }
-  // At most one more may begin, here as where one ends.
   changed_.NotifyOne();
 }
 
@@ -59,6 +58,8 @@ void FairPool::Run() {
       }
       if (stopping_) return;
       job = Begin(party);
+      // It took the turn of one that may have waited longer than who may begin now.
+      if (Next() != parties_.end()) changed_.NotifyOne();
     }
     job();
     job = nullptr;  // what it owns may post

@@ -128,6 +128,25 @@ TEST(FairPoolTest, WhatBecomesFreeGoesToThoseWhoWait) {
   EXPECT_EQ(slower.most(), 1);
 }
 
+TEST(FairPoolTest, WhoHasNoThreadIsNotForgottenForATurnThatCameFirst) {
+  SlowJobs first;
+  SlowJobs others;
+  std::promise<void> ran;
+  FairPool pool("pool", {.threads = 4, .most_for_one = 2});
+  pool.Post("p", first.Make());
+  for (const char* party : {"q", "r"}) pool.Post(party, others.Make());
+  first.AwaitRunning(1);
+  others.AwaitRunning(2);
+  // One thread is free, which is for a party that has none.
+  pool.Post("q", others.Make());
+  pool.Post("p", [&ran] { ran.set_value(); });
+  first.End();  // its thread has its turn with q
+  EXPECT_EQ(ran.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  others.AwaitRunning(3);
+  others.End();
+  others.AwaitEnded(3);
+}
+
 TEST(FairPoolTest, AJobMayPostAnother) {
   std::promise<void> second;
   FairPool pool("pool", {.threads = 1});
