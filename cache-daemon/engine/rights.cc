@@ -21,9 +21,10 @@ bool IsEachFilesOwn(const ModelReference& model) {
   return scheme == "s3" || scheme == "gs" || scheme == "https" || scheme == "http";
 }
 
-/// Which files are meant; empty: those that are meant by default.
+/// Which files are meant, where that matters for rights; empty: those that are meant by default.
 std::string ChoiceOf(const ModelReference& model) {
   std::string text;
+  if (!IsEachFilesOwn(model)) return text;
   for (const auto& [name, patterns] :
        {std::pair("allow", &model.allow_patterns), std::pair("ignore", &model.ignore_patterns)}) {
     if (!*patterns) continue;
@@ -33,9 +34,8 @@ std::string ChoiceOf(const ModelReference& model) {
   return text;
 }
 
-/// All that a source can go by: the secret, and the query of a URL, which may be a signature; and
-/// which files it was asked for, where that matters. With their lengths: no two sets give the same
-/// text. Empty: nobody's.
+/// All that a source can go by: the secret, and the query of a URL, which may be a signature. With
+/// their lengths: no two sets give the same text. Empty: nobody's.
 std::string CredentialOf(const ModelReference& model, const Credentials& credentials) {
   std::string text;
   size_t query = model.uri.find('?');
@@ -46,7 +46,6 @@ std::string CredentialOf(const ModelReference& model, const Credentials& credent
   for (const auto& [name, value] : credentials.values) {
     text += fmt::format("{} {}{} {}", name.size(), name, value.size(), value);
   }
-  if (!text.empty() && IsEachFilesOwn(model)) text += ChoiceOf(model);
   return text;
 }
 
@@ -107,8 +106,10 @@ void Rights::Allowed(const std::string& origin, const ModelReference& model, con
   std::string credential = CredentialOf(model, caller.credentials);
   // Nobody's are everybody's: what they may have is public, and its snapshot says so.
   if (credential.empty()) return;
+  std::string choice = ChoiceOf(model);
   Result<> recorded = store_.RecordGrant({.origin = origin,
                                           .credential = credential,
+                                          .choice = choice,
                                           .pod_namespace = caller.pod_namespace,
                                           .asked = asked});
   // Its source is asked again then.
@@ -141,7 +142,7 @@ bool Rights::HasGrant(const std::string& origin, const ModelReference& model, co
                       std::chrono::seconds at_most) const {
   std::string credential = CredentialOf(model, caller.credentials);
   if (credential.empty()) return false;
-  auto asked = store_.GrantAsked(origin, credential);
+  auto asked = store_.GrantAsked(origin, credential, ChoiceOf(model));
   return asked && clock_.Steady() - *asked < at_most;
 }
 

@@ -43,7 +43,12 @@ Result<RecordedGrant> ParseGrant(const nlohmann::json& object) {
       namespaces->size() > kMostGrantNamespaces) {
     return Fail(Code::kDataLoss, "a field of a grant is missing or wrong");
   }
-  RecordedGrant recorded{.grant = {.mac = *mac}, .checked = FromUnixSeconds(*checked)};
+  std::string choice = StringField(object, "choice").value_or("");
+  if (!choice.empty() && !IsHex(choice, 64)) {
+    return Fail(Code::kDataLoss, "the field 'choice' of a grant is wrong");
+  }
+  RecordedGrant recorded{.grant = {.mac = *mac, .choice = std::move(choice)},
+                         .checked = FromUnixSeconds(*checked)};
   for (const nlohmann::json& name : *namespaces) {
     if (!name.is_string()) return Fail(Code::kDataLoss, "a grant's namespace is no text");
     recorded.grant.namespaces.push_back(name.get<std::string>());
@@ -67,12 +72,18 @@ bool AddNamespace(Grant& grant, const std::string& pod_namespace) {
   return true;
 }
 
+/// Not kept as it was said: patterns may be long.
+std::string DigestOfChoice(std::string_view choice) {
+  return choice.empty() ? "" : Digest::Of(choice).Hex();
+}
+
 /// In constant time, as far as what is found goes.
 template <class Grants>
-auto FindGrant(Grants& grants, std::string_view mac) {
+auto FindGrant(Grants& grants, std::string_view mac, std::string_view choice) {
+  const std::string wanted = DigestOfChoice(choice);
   decltype(grants.grants.data()) found = nullptr;
   for (auto& grant : grants.grants) {
-    if (EqualInConstantTime(grant.mac, mac)) found = &grant;
+    if (EqualInConstantTime(grant.mac, mac) && grant.choice == wanted) found = &grant;
   }
   return found;
 }
@@ -109,6 +120,7 @@ std::string GrantsToJson(const OriginGrants& grants, const ClockPair& now) {
     list.push_back({{"mac", grant.mac},
                     {"checked", ToUnixSeconds(now.ToWall(grant.asked))},
                     {"namespaces", grant.namespaces}});
+    if (!grant.choice.empty()) list.back()["choice"] = grant.choice;
   }
   return ToText({{"origin", grants.origin}, {"grants", std::move(list)}});
 }
@@ -142,14 +154,14 @@ bool GrantBook::Put(const std::string& key, const std::string& mac, const GrantU
   if (refused != refused_.end() && use.asked <= refused->second) return false;
   OriginGrants& grants = origins_[key];
   grants.origin = use.origin;
-  if (Grant* grant = FindGrant(grants, mac)) {
+  if (Grant* grant = FindGrant(grants, mac, use.choice)) {
     bool other = AddNamespace(*grant, use.pod_namespace);
     // An answer that was on its way for longer takes nothing back.
     grant->asked = std::max(grant->asked, use.asked);
     return other || !grant->recorded || grant->asked >= *grant->recorded + kWorthAWrite;
   }
   if (grants.grants.size() >= kMostGrants) MakeRoom(grants.grants);
-  Grant grant{.mac = mac, .asked = use.asked};
+  Grant grant{.mac = mac, .choice = DigestOfChoice(use.choice), .asked = use.asked};
   AddNamespace(grant, use.pod_namespace);
   grants.grants.push_back(std::move(grant));
   return true;
@@ -200,15 +212,18 @@ void GrantBook::MarkRecorded(const std::string& key, const Copy& written) {
   auto origin = origins_.find(key);
   if (origin == origins_.end()) return;
   for (Grant& grant : origin->second.grants) {
-    auto same = std::ranges::find(written.grants.grants, grant.mac, &Grant::mac);
+    auto same = std::ranges::find_if(written.grants.grants, [&](const Grant& each) {
+      return each.mac == grant.mac && each.choice == grant.choice;
+    });
     grant.recorded.reset();
     if (same != written.grants.grants.end()) grant.recorded = same->asked;
   }
 }
 
-const Grant* GrantBook::Find(const std::string& key, std::string_view mac) const {
+const Grant* GrantBook::Find(const std::string& key, std::string_view mac,
+                             std::string_view choice) const {
   auto origin = origins_.find(key);
-  return origin == origins_.end() ? nullptr : FindGrant(origin->second, mac);
+  return origin == origins_.end() ? nullptr : FindGrant(origin->second, mac, choice);
 }
 
 std::optional<std::string> GrantBook::Surplus(size_t most) const {

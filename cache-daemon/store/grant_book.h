@@ -52,7 +52,7 @@ class GrantBook {
   /// Takes the source's word down, unless it refused since it was asked for it. Whether the disk
   /// should have it: no, where all that is new is a time by less than five minutes.
   bool Put(const std::string& key, const std::string& mac, const GrantUse& use);
-  /// The source refused at `now`. Whether the disk may have the grant.
+  /// The source refused at `now`, whichever files. Whether the disk may have a grant with that mac.
   bool Refuse(const std::string& key, const std::string& mac,
               std::chrono::steady_clock::time_point now);
   /// Forgets those of an origin that were asked for before `time`.
@@ -67,8 +67,8 @@ class GrantBook {
   /// The disk has `written`, or nothing of the origin. What was taken back since it was copied, the
   /// disk may still say.
   void MarkRecorded(const std::string& key, const Copy& written);
-  /// Null: there is none with that mac. Compares in constant time.
-  const Grant* Find(const std::string& key, std::string_view mac) const;
+  /// Null: there is none with that mac for these files. Compares in constant time.
+  const Grant* Find(const std::string& key, std::string_view mac, std::string_view choice) const;
   /// The origin to forget while there are too many: the one that was asked for least lately.
   std::optional<std::string> Surplus(size_t most) const;
   /// The keys of origins with a grant that was asked for before `time`.

@@ -303,12 +303,13 @@ class Store {
   /// Takes down that a credential may use an origin, as the origin's source just said; durable when
   /// it returns. (Its time is not written anew for less than five minutes.)
   virtual Result<> RecordGrant(const GrantUse& use) = 0;
-  /// When the source was asked that said so last; nothing: never, or it took that back, or it was
-  /// too long ago.
+  /// When the source was asked that said so last of these files; nothing: never, or it took that
+  /// back, or it was too long ago.
   virtual std::optional<std::chrono::steady_clock::time_point> GrantAsked(
-      const std::string& origin, std::string_view credential) const = 0;
-  /// The source says that it may not. Unknown: fine. Durable when it returns; nobody is served by
-  /// it after the call began, whatever it returns, nor by what the source was asked before.
+      const std::string& origin, std::string_view credential, std::string_view choice) const = 0;
+  /// The source says that it may not, whichever files it was asked for. Unknown: fine. Durable when
+  /// it returns; nobody is served by it after the call began, whatever it returns, nor by what the
+  /// source was asked before.
   virtual Result<> DropGrant(const std::string& origin, std::string_view credential) = 0;
   /// Forgets those that were asked for before `time`.
   virtual void DropGrantsBefore(std::chrono::steady_clock::time_point time) = 0;

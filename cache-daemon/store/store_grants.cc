@@ -35,10 +35,11 @@ Result<> StoreImpl::RecordGrant(const GrantUse& use) {
 }
 
 std::optional<steady_clock::time_point> StoreImpl::GrantAsked(const std::string& origin,
-                                                              std::string_view credential) const {
+                                                              std::string_view credential,
+                                                              std::string_view choice) const {
   const std::string mac = grant_key_.MacOf(origin, credential);
   MutexLock lock(state_->mutex);
-  const Grant* grant = state_->index.grants.Find(GrantsKey(origin), mac);
+  const Grant* grant = state_->index.grants.Find(GrantsKey(origin), mac, choice);
   if (grant == nullptr) return std::nullopt;
   return grant->asked;
 }

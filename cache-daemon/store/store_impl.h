@@ -93,7 +93,8 @@ class StoreImpl final : public Store {
 
   Result<> RecordGrant(const GrantUse& use) override;
   std::optional<std::chrono::steady_clock::time_point> GrantAsked(
-      const std::string& origin, std::string_view credential) const override;
+      const std::string& origin, std::string_view credential,
+      std::string_view choice) const override;
   Result<> DropGrant(const std::string& origin, std::string_view credential) override;
   void DropGrantsBefore(std::chrono::steady_clock::time_point time) override;
   std::string DigestOfSecret(std::string_view secret) const override {

@@ -67,6 +67,17 @@ TEST_F(RightsTest, AreOfTheFilesThatWereAskedForWhereEachHasItsOwn) {
   EXPECT_TRUE(After(Code::kUnavailable)) << "the repository's are one";
 }
 
+TEST_F(RightsTest, ARefusalOfSomeFilesTakesThoseToOthersToo) {
+  model_ = ModelReference::Parse("s3://bucket/m").value();
+  for (const char* file : {"a", "b"}) {
+    model_.allow_patterns = {file};
+    Allow();
+  }
+  rights_->Refused(snapshot_.origin, model_, Me());
+  model_.allow_patterns = {"a"};
+  EXPECT_FALSE(After(Code::kUnavailable)) << "the keys may have been revoked";
+}
+
 TEST_F(RightsTest, AreOfOneOrigin) {
   Allow();
   snapshot_.origin = "hf+https://hub.test/org/other";

@@ -97,6 +97,7 @@ class FakeStore final : public store::Store {
   }
   Result<> RecordGrant(const store::GrantUse&) override { return Refused(); }
   std::optional<std::chrono::steady_clock::time_point> GrantAsked(const std::string&,
+                                                                  std::string_view,
                                                                   std::string_view) const override {
     return {};
   }

@@ -106,8 +106,8 @@ bool IsKept(Store& store, const std::string& promise, CrashOf crash) {
   if (kind == "quarantined") return IsQuarantined(store, what);
   if (kind == "held") return IsHeld(store, what);
   if (kind == "volume") return store.FindVolume(what).has_value();
-  if (kind == "granted") return store.GrantAsked(kOrigin, what).has_value();
-  if (kind == "refused") return !store.GrantAsked(kOrigin, what).has_value();
+  if (kind == "granted") return store.GrantAsked(kOrigin, what, "").has_value();
+  if (kind == "refused") return !store.GrantAsked(kOrigin, what, "").has_value();
   if (kind == "no-volume") return !store.FindVolume(what).has_value();
   // A power cut may bring it back, until the time at which it ends.
   if (kind == "unheld") return crash == CrashOf::kMachine || !IsHeld(store, what);

@@ -29,14 +29,14 @@ class GrantTest : public StoreTest {
   }
   /// How long ago its source was asked.
   std::chrono::seconds Age(std::string_view credential) const {
-    auto asked = store_->GrantAsked(kModelOrigin, credential);
+    auto asked = store_->GrantAsked(kModelOrigin, credential, "");
     return std::chrono::round<std::chrono::seconds>(clock_.Steady() - asked.value());
   }
   Result<> Record(std::string_view credential, const std::string& origin = kModelOrigin) {
     return store_->RecordGrant(Use(credential, origin));
   }
   bool Has(std::string_view credential, const std::string& origin = kModelOrigin) const {
-    return store_->GrantAsked(origin, credential).has_value();
+    return store_->GrantAsked(origin, credential, "").has_value();
   }
   std::string GrantsFile() const { return Root() / "grants" / (GrantsKey(kModelOrigin) + ".json"); }
 };
@@ -123,6 +123,30 @@ TEST_F(GrantTest, TakenBackIsGoneAtOnceAndForGood) {
   EXPECT_TRUE(Has("staying"));
   ASSERT_TRUE(store_->DropGrant(kModelOrigin, "staying"));
   EXPECT_TRUE(NamesBelow(Root() / "grants").empty());
+}
+
+TEST_F(GrantTest, IsOfTheFilesThatWereAskedForAndGoesWithThoseOfOthers) {
+  auto has = [&](std::string_view choice) {
+    return store_->GrantAsked(kModelOrigin, "leaving", choice).has_value();
+  };
+  GrantUse use = Use("leaving");
+  for (const char* choice : {"one", "two"}) {
+    use.choice = choice;
+    ASSERT_TRUE(store_->RecordGrant(use));
+  }
+  ASSERT_TRUE(Record("staying"));
+  for (int starts = 0; starts < 2; ++starts) {
+    EXPECT_TRUE(has("one") && has("two"));
+    EXPECT_FALSE(has("") || has("three"));
+    EXPECT_EQ(store_->Count().grants, 3u);
+    Reopen();
+  }
+  ASSERT_TRUE(store_->DropGrant(kModelOrigin, "leaving"));
+  for (int starts = 0; starts < 2; ++starts) {
+    EXPECT_FALSE(has("one") || has("two"));
+    EXPECT_TRUE(Has("staying"));
+    Reopen();
+  }
 }
 
 TEST_F(GrantTest, TakenBackOnADiskThatFailsIsGoneAllTheSame) {
