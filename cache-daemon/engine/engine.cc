@@ -322,8 +322,7 @@ std::vector<SnapshotView> EngineImpl::List() const {
 Result<StatView> EngineImpl::Stat(const ModelReference& model, const Credentials& credentials) {
   std::shared_ptr<source::Source> source = TRY(sources_->For(model));
   StatView view;
-  Selection files = TRY(SelectFiles(Parts(), *source, model, credentials));
-  view.listing = std::move(files.all);
+  Listing selected = TRY(SelectFiles(Parts(), *source, model, credentials, &view.listing));
   if (!view.listing.packed.empty()) {
     return Fail(
         Code::kFailedPrecondition,
@@ -331,7 +330,6 @@ Result<StatView> EngineImpl::Stat(const ModelReference& model, const Credentials
                     "pull or prefetch it once",
                     model.ToString(), view.listing.packed.size()));
   }
-  const Listing& selected = files.selected;
   view.snapshot_id = selected.SnapshotId();
   std::set<std::string> chosen;
   for (const ListedFile& file : selected.files) chosen.insert(file.path);

@@ -152,8 +152,7 @@ Result<> Keeper::Begin(const Attempt& attempt) {
   if (HoldsWhatNeverMoves(attempt)) return {};
   const ModelReference& reference = attempt.reference;
   std::shared_ptr<source::Source> source = TRY(parts_.sources.For(reference));
-  Selection files = TRY(SelectFiles(parts_, *source, reference, {}));
-  Listing listing = std::move(files.selected);
+  Listing listing = TRY(SelectFiles(parts_, *source, reference, {}));
   if (!listing.packed.empty()) {
     return ReadLayers(attempt, {.listing = std::move(listing), .source = source});
   }

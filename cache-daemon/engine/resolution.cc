@@ -63,8 +63,7 @@ Result<Listing> AskSource(const EngineParts& parts, source::Source& source,
     }
     if (may_read) return *std::move(cached);
   }
-  Selection selection = TRY(SelectFiles(parts, source, model, caller.credentials));
-  return std::move(selection.selected);
+  return SelectFiles(parts, source, model, caller.credentials);
 }
 
 }  // namespace
@@ -76,20 +75,30 @@ Result<Listing> ListFiles(const EngineParts& parts, source::Source& source,
   return fill::WithLayers(parts.store, std::move(listing));
 }
 
-Result<Selection> SelectFiles(const EngineParts& parts, source::Source& source,
-                              const ModelReference& model, const Credentials& credentials) {
-  Selection files;
+Result<Listing> SelectFiles(const EngineParts& parts, source::Source& source,
+                            const ModelReference& model, const Credentials& credentials,
+                            Listing* whole) {
+  Listing selected;
+  // A listing may be large, and to show rights take minutes: who doesn't want all has it dropped.
+  auto select = [&](Listing all) -> Result<> {
+    if (whole != nullptr) *whole = all;
+    if (!all.packed.empty()) {
+      selected = std::move(all);
+    } else {
+      selected = TRY(parts.sources.Select(all, model));
+    }
+    return {};
+  };
   auto ask = [&](const std::stop_token& stop) -> Result<> {
     Listing all = TRY(source.Resolve(model, credentials, stop));
-    files.all = TRY(fill::WithLayers(parts.store, std::move(all)));
-    files.selected = files.all;
-    if (!files.all.packed.empty()) return {};
-    files.selected = TRY(parts.sources.Select(files.all, model));
-    files.selected.anonymous = TRY(source.ShowRights(model, credentials, files.selected, stop));
+    all = TRY(fill::WithLayers(parts.store, std::move(all)));
+    TRY(select(std::move(all)));
+    if (!selected.packed.empty()) return {};
+    selected.anonymous = TRY(source.ShowRights(model, credentials, selected, stop));
     return {};
   };
   TRY(source::InTime(parts.stop, parts.longest_question, ask));
-  return files;
+  return selected;
 }
 
 fill::LayerRequest LayersOf(const EngineParts& parts, const ModelReference& model,

@@ -60,14 +60,12 @@ Result<std::optional<Resolved>> ResolveUnasked(const EngineParts& parts,
 Result<Listing> ListFiles(const EngineParts& parts, source::Source& source,
                           const ModelReference& model, const Credentials& credentials);
 
-/// ListFiles, and what of it `model` asks for: `selected` is `all` where something is `packed`.
-struct Selection {
-  Listing all, selected;
-};
-/// In the same time, these credentials have shown that they may read what is selected; that is
-/// `anonymous` if anybody may.
-Result<Selection> SelectFiles(const EngineParts& parts, source::Source& source,
-                              const ModelReference& model, const Credentials& credentials);
+/// What of ListFiles `model` asks for; all, where something is `packed`. In the same time, these
+/// credentials have shown that they may read that; it is `anonymous` if anybody may. `whole`, where
+/// it isn't null, gets all.
+Result<Listing> SelectFiles(const EngineParts& parts, source::Source& source,
+                            const ModelReference& model, const Credentials& credentials,
+                            Listing* whole = nullptr);
 
 /// What reads the `packed` layers of `resolved`.
 fill::LayerRequest LayersOf(const EngineParts& parts, const ModelReference& model,
