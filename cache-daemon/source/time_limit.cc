@@ -64,7 +64,8 @@ Result<> InTime(const std::stop_token& stop, std::chrono::milliseconds limit,
   TimeLimit time(inner, limit);
   TRY(time.Begin());
   Result<> answer = ask(inner.get_token());
-  if (answer || !time.passed()) return answer;
+  // What was said as the time passed was said: it may be a refusal.
+  if (answer || !time.passed() || answer.error().code != Code::kCancelled) return answer;
   return Fail(Code::kUnavailable,
               fmt::format("its source has not told what it is after {}", FormatDuration(limit)));
 }

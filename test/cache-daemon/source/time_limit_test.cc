@@ -1,5 +1,6 @@
 #include "cache-daemon/source/time_limit.h"
 
+#include <thread>
 #include <utility>
 
 #include <gmock/gmock.h>
@@ -61,6 +62,14 @@ TEST(ResolveInTimeTest, EndsWhatTakesTooLongAsATemporaryError) {
   ASSERT_FALSE(listing);
   EXPECT_EQ(listing.error().code, Code::kUnavailable);
   EXPECT_THAT(listing.error().message, testing::HasSubstr("has not told"));
+}
+
+TEST(InTimeTest, ARefusalThatComesAsTheTimePassesIsOne) {
+  auto refuse = [](const std::stop_token& stop) -> Result<> {
+    while (!stop.stop_requested()) std::this_thread::yield();
+    return Fail(Code::kPermissionDenied, "no");
+  };
+  EXPECT_EQ(InTime({}, 10ms, refuse).error().code, Code::kPermissionDenied);
 }
 
 TEST(ResolveInTimeTest, StopsWithItsCaller) {
