@@ -101,8 +101,24 @@ Result<bool> WebList::ShowRights(const ModelReference& reference, const Credenti
     WebFile found = TRY(Look(question, *entry, stop));
     return CheckShown(file, found.size, "the list's " + file.path);
   };
-  TRY(ReadEach(selected.files, stop, show));
+  std::vector<ListedFile> asked = TRY(ToShow(question, *entries, selected.files));
+  TRY(ReadEach(asked, stop, show));
   return selected.anonymous;
+}
+
+Result<std::vector<ListedFile>> WebList::ToShow(const Question& question, const Entries& entries,
+                                                std::vector<ListedFile> files) {
+  std::ranges::sort(files, std::ranges::greater{}, &ListedFile::size);
+  std::vector<ListedFile> asked;
+  size_t elsewhere = 0;
+  for (ListedFile& file : files) {
+    const Entries::value_type* entry = TRY(Find(question, entries, file));
+    WebQuestion where = TRY(WhereIs(question, file.path, entry->second.url));
+    bool is_elsewhere = !where.url.SameOrigin(question.list.url);
+    if (is_elsewhere && ++elsewhere > kMostAskedElsewhere) continue;
+    asked.push_back(std::move(file));
+  }
+  return asked;
 }
 
 Result<FileLocation> WebList::Locate(const ModelReference& reference, const Listing&,
@@ -232,8 +248,8 @@ Result<> WebList::AskSizes(const Question& question, const std::vector<ListedFil
     elsewhere += where.url.SameOrigin(question.list.url) ? 0 : 1;
   }
   if (unsized.size() > kMostUnsized) return TooManyUnsized(unsized.size(), kMostUnsized, "");
-  if (elsewhere > kMostUnsizedElsewhere) {
-    return TooManyUnsized(elsewhere, kMostUnsizedElsewhere, " at other servers than the list's");
+  if (elsewhere > kMostAskedElsewhere) {
+    return TooManyUnsized(elsewhere, kMostAskedElsewhere, " at other servers than the list's");
   }
   return ForEachInParallel(unsized.size(), kAskers, stop, [&](size_t index) -> Result<> {
     auto& [path, entry] = *unsized[index];
@@ -243,9 +259,10 @@ Result<> WebList::AskSizes(const Question& question, const std::vector<ListedFil
       entry.asked = true;
       return {};
     }
-    // Who asks for a part of the list needs no right to the rest.
+    // Who asks for a part of the list needs no right to the rest, and servers say "not found", too.
     bool is_wanted = std::ranges::binary_search(wanted, path, {}, &ListedFile::path);
-    if (file.error().rights_may_help && !is_wanted) return {};
+    bool is_refused = file.error().rights_may_help || file.error().code == Code::kNotFound;
+    if (is_refused && !is_wanted) return {};
     return std::unexpected(std::move(file).error());
   });
 }

@@ -33,8 +33,9 @@ class WebList final : public Source {
 
   /// Files without a size, at most: each costs a request.
   static constexpr size_t kMostUnsized = 10'000;
-  /// Of those, at servers that aren't the list's own: they didn't ask to be asked.
-  static constexpr size_t kMostUnsizedElsewhere = 100;
+  /// Of those, and of those whose rights are shown, at servers that aren't the list's own: they
+  /// didn't ask to be asked.
+  static constexpr size_t kMostAskedElsewhere = 100;
 
   /// kInvalidArgument: no list or a hostile one, or too many files without a size;
   /// kFailedPrecondition: the list isn't the one that the reference's digest names.
@@ -74,6 +75,10 @@ class WebList final : public Source {
   /// kOutOfRange if the list has `file` no longer, or with other content.
   static Result<const Entries::value_type*> Find(const Question& question, const Entries& entries,
                                                  const ListedFile& file);
+  /// Those of `files` that are asked for to show rights: all at the list's server. At others, which
+  /// get nobody's credentials, the largest.
+  static Result<std::vector<ListedFile>> ToShow(const Question& question, const Entries& entries,
+                                                std::vector<ListedFile> files);
   Result<Entries> Read(const Question& question, std::stop_token stop);
   Result<Entries> ReadSums(const Question& question, std::stop_token stop);
   Result<Entries> ReadManifest(const Question& question, std::stop_token stop);

@@ -258,6 +258,17 @@ TEST(WebListTest, WhoAsksForAPartOfAListNeedsNoRightToTheRest) {
   EXPECT_EQ(source->Resolve(Named(open.Url("/m/")), {}, {})->revision, of_part);
 }
 
+TEST(WebListTest, WhatServersHideFromStrangersIsNoReasonToRefuseTheRest) {
+  ScriptedServer server([](const Request& request) {
+    if (request.target == "/m/a.json") return Reply{HttpAnswer(404, {}, "")};
+    return ServeDirectory(request);
+  });
+  auto source = NewWebList();
+  ModelReference model = Named(server.Url("/m/"));
+  EXPECT_EQ(RightsTo(*source, model).error().code, Code::kNotFound);
+  EXPECT_EQ(RightsTo(*source, model, {}, {{"sub dir/*"}}), true);
+}
+
 TEST(WebListTest, AsksOtherServersForFewSizes) {
   std::string url = "http://localhost:1/w";  // where nobody answers
   std::string manifest;
@@ -275,6 +286,21 @@ TEST(WebListTest, AsksOtherServersForFewSizes) {
   manifest = ManifestOf(101, [](int) { return std::string(); });
   listing = NewWebList()->Resolve(model, {}, {});
   EXPECT_TRUE(listing) << listing.error().message;
+}
+
+TEST(WebListTest, AsksOtherServersForFewFilesToShowRights) {
+  ScriptedServer other([](const Request&) { return Reply{HeadOf(4)}; });
+  std::string manifest = ManifestOf(120, [&](int i) {
+    std::string url = i < 110 ? fmt::format(R"(, "url": "{}")", other.Url("/w", "localhost")) : "";
+    return R"(, "size": 4)" + url;
+  });
+  ScriptedServer server([&](const Request& request) {
+    if (request.target == "/list.json") return Reply{HttpAnswer(200, {}, manifest)};
+    return Reply{HeadOf(4)};
+  });
+  EXPECT_EQ(RightsTo(*NewWebList(), Named(server.Url("/list.json#manifest"))), true);
+  EXPECT_EQ(other.Requests().size(), WebList::kMostAskedElsewhere);
+  EXPECT_EQ(server.Requests().size(), 11U) << "its own are all asked for";
 }
 
 TEST(WebListTest, ASumsFileMayNotNameTooManyFiles) {
