@@ -33,10 +33,16 @@ std::string Pem(const std::string& label, const std::string& der) {
 }
 
 /// An RSAPrivateKey (RFC 8017 appendix A.1.2) whose numbers nothing was made from.
-std::string RsaPem(size_t modulus_bits, size_t exponent_bits, size_t factor_bits) {
-  std::string numbers = Der(2, std::string(1, '\0')) + OddNumber(modulus_bits) + OddNumber(16) +
-                        OddNumber(exponent_bits);
+std::string RsaPem(size_t modulus_bits, size_t exponent_bits, size_t factor_bits,
+                   size_t third_prime_bits = 0) {
+  std::string version(1, third_prime_bits > 0 ? '\1' : '\0');
+  std::string numbers =
+      Der(2, version) + OddNumber(modulus_bits) + OddNumber(16) + OddNumber(exponent_bits);
   for (int i = 0; i < 5; ++i) numbers += OddNumber(factor_bits);
+  if (third_prime_bits > 0) {
+    std::string prime = OddNumber(third_prime_bits);
+    numbers += Der(0x30, Der(0x30, prime + prime + prime));
+  }
   return Pem("RSA PRIVATE KEY", Der(0x30, numbers));
 }
 
@@ -71,10 +77,12 @@ TEST(ServiceAccountTest, RefusesKeysThatWouldSignForMinutes) {
   EXPECT_THAT(RefusalOf(RsaPem(16'384, 16'384, 8'192)), HasSubstr("over 4096 bits"));
   EXPECT_THAT(RefusalOf(RsaPem(2048, 65'536, 1024)), HasSubstr("over 4096 bits"));
   EXPECT_THAT(RefusalOf(RsaPem(2048, 2048, 65'536)), HasSubstr("over 4096 bits"));
+  EXPECT_THAT(RefusalOf(RsaPem(1024, 1024, 1024, 65'536)), HasSubstr("two primes"));
+  EXPECT_THAT(RefusalOf(RsaPem(1024, 1024, 512, 2048)), HasSubstr("two primes"));
 }
 
 TEST(ServiceAccountTest, ReadsNoKeysButRsa) {
-  EXPECT_THAT(RefusalOf(DsaPem(65'536)), HasSubstr("no RSA key"));
+  EXPECT_THAT(RefusalOf(DsaPem(5'120)), HasSubstr("no RSA key"));
   EXPECT_THAT(RefusalOf("-----BEGIN PRIVATE KEY-----\nAAAA\n"), HasSubstr("no RSA key"));
 }
 
