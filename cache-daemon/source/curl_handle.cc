@@ -144,8 +144,9 @@ Error CurlFailure(CURLcode code, const char* detail) {
 namespace {
 
 constexpr size_t kLeastSecretBytes = 8;
-/// Of a longer text no more is looked at: a server may have filled it with what is taken out.
-constexpr size_t kMostLookedAt = 64 * 1024;
+/// Of a longer text no more is looked at: what that costs grows with the third power, and a server
+/// may have filled the text with what is taken out.
+constexpr size_t kMostLookedAt = 2048;
 constexpr std::string_view kSecretHere = "[secret]";
 constexpr std::string_view kEllipsis = "…";
 
@@ -188,6 +189,11 @@ std::vector<Secret> SecretsOf(const std::string& url, const std::vector<std::str
     std::string value = parameter.substr(parameter.find('=') + 1);
     secrets.push_back({PercentDecode(value).value_or("")});
     secrets.push_back({std::move(value)});
+  }
+  // As they are in a form, too.
+  for (size_t i = 0, given = secrets.size(); i < given; ++i) {
+    std::string encoded = PercentEncode(secrets[i].text);
+    if (encoded != secrets[i].text) secrets.push_back({std::move(encoded), secrets[i].telling});
   }
   // A shorter one is none, and replacing it would garble the text.
   std::erase_if(secrets, [](const Secret& each) { return each.text.size() < kLeastSecretBytes; });

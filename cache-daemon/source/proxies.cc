@@ -1,6 +1,7 @@
 #include "cache-daemon/source/proxies.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <initializer_list>
 
@@ -64,8 +65,14 @@ const std::string& Proxies::For(const Url& url) const {
 }
 
 std::string WithoutUser(std::string_view url) {
+  auto is_in_scheme = [](unsigned char c) {  // RFC 3986 section 3.1
+    return std::isalnum(c) != 0 || c == '+' || c == '-' || c == '.';
+  };
   size_t scheme = url.find("://");
-  size_t begin = scheme == std::string_view::npos ? 0 : scheme + 3;
+  // What looks like the end of one may stand in a password.
+  bool has_scheme =
+      scheme != std::string_view::npos && std::ranges::all_of(url.substr(0, scheme), is_in_scheme);
+  size_t begin = has_scheme ? scheme + 3 : 0;
   size_t at = url.rfind('@');
   if (at == std::string_view::npos || at < begin) return std::string(url);
   return fmt::format("{}[secret]{}", url.substr(0, begin), url.substr(at));
