@@ -5,6 +5,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "base/core_dumps.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 
@@ -64,6 +65,7 @@ int FlushResult(int exit_code) {
 }
 
 int Main(int argc, char** argv) {
+  ForbidCoreDumps();
   std::expected<Options, Printout> options = ParseOptions(argc, argv);
   if (!options) {
     const Printout& printout = options.error();

@@ -2,7 +2,6 @@
 #include <absl/synchronization/mutex.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "base/core_dumps.h"
 #include "csi/linux_mounter.h"
 #include "csi/options.h"
 #include "csi/plugin.h"
@@ -46,14 +46,6 @@ sigset_t BlockSignals() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return signals;
-}
-
-/// A core dump would hold the pods' secrets. (Not by PR_SET_DUMPABLE: making id maps needs /proc.)
-/// One byte, and not none: to a program that core_pattern pipes into the kernel writes whatever the
-/// limit, but for this one (core(5) names no reason; fs/coredump.c takes it for a loop of dumps).
-void ForbidCoreDumps() {
-  const rlimit none{.rlim_cur = 1, .rlim_max = 1};
-  setrlimit(RLIMIT_CORE, &none);
 }
 
 int WaitForSignal(const sigset_t& signals) {
