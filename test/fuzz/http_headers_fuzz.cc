@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "cache-daemon/source/http_headers.h"
+#include "cache-daemon/source/hub/budget_window.h"
 #include "cache-daemon/source/transfer_check.h"
 #include "test/fuzz/fuzz.h"
 
@@ -15,6 +16,28 @@ void CheckRange(std::string_view text) {
   if (!range) return;
   CHECK(range->range.begin < range->range.end);
   if (range->total) CHECK(range->range.end <= *range->total);
+}
+
+void CheckBudget(const HttpHeaders& headers) {
+  using std::chrono::hours;
+  auto clock = std::chrono::system_clock::time_point(hours(500'000));
+  auto now = BudgetWindow::Time(hours(1000));
+  if (auto limit = ParseRateLimit(headers)) {
+    CHECK(limit->reset.count() >= 0 && limit->reset <= hours(1));
+  }
+  BudgetWindow window;
+  window.Learn(headers, clock, now);
+  for (int i = 0; i < 3; ++i) {
+    auto said = window.Begin(now);
+    if (const auto* refused = std::get_if<BudgetWindow::Refused>(&said)) {
+      // A server can have its own models wait for an hour, and then asks again.
+      CHECK(refused->retry_after.count() > 0 &&
+            refused->retry_after <= hours(1) + std::chrono::seconds(1));
+      CHECK(std::holds_alternative<BudgetWindow::Admitted>(window.Begin(now + hours(2))));
+      return;
+    }
+    CHECK(std::get<BudgetWindow::Admitted>(said).wait <= BudgetWindow::kLongestWait);
+  }
 }
 
 void CheckDelay(const HttpHeaders& headers) {
@@ -45,6 +68,7 @@ WEIGHHOUSE_FUZZ_TARGET(http_headers, bytes) {
   }
   CHECK(headers.status() >= 0 && headers.status() <= 999);
   CheckDelay(headers);
+  CheckBudget(headers);
   CheckRange(headers.Find("content-range"));
   if (auto date = ParseHttpDate(headers.Find("retry-after"))) {
     CHECK(date->time_since_epoch().count() % 1'000'000'000 == 0);

@@ -1,4 +1,5 @@
-// A registry's manifest or index; in the first line the type that it came with.
+// A registry's manifest or index; in the first line the type that it came with. Also an image's
+// configuration, and the body of an error.
 
 #include <algorithm>
 
@@ -6,6 +7,7 @@
 #include "cache-daemon/source/file_name.h"
 #include "cache-daemon/source/oci/layer_files.h"
 #include "cache-daemon/source/oci/manifest.h"
+#include "cache-daemon/source/oci/registry_errors.h"
 #include "test/fuzz/fuzz.h"
 
 namespace weighhouse::source::oci {
@@ -48,10 +50,27 @@ void CheckChoice(const Index& index) {
   CHECK(std::ranges::count(index.manifests, chosen->digest, &Descriptor::digest) > 0);
 }
 
+void CheckDiffIds(std::string_view config) {
+  size_t layers = fuzz::TakeByte(config) % 8;
+  Result<std::vector<std::string>> ids = ParseDiffIds(config, layers);
+  if (!ids) {
+    CHECK(ids.error().code == Code::kInvalidArgument && ids.error().message.size() < 2000);
+    return;
+  }
+  CHECK(ids->empty() || ids->size() == layers);
+  for (const std::string& id : *ids) CHECK(IsHex(id, 64));
+}
+
 }  // namespace
 
 WEIGHHOUSE_FUZZ_TARGET(oci_manifest, bytes) {
   std::string_view text = bytes;
+  if (text.starts_with("config ")) return CheckDiffIds(text.substr(7));
+  if (text.starts_with("error ")) {
+    std::string said = RegistryErrorText(text.substr(6));
+    CHECK(said.size() < 2000 && Printable(said, 2000) == said);
+    return;
+  }
   std::string_view content_type = fuzz::TakeUntil(text, '\n');
   Result<Document> document = ParseDocument(text, content_type);
   if (!document) {

@@ -1,4 +1,5 @@
-// S3's XML: the first byte chooses a page of a bucket's list, or an error's body.
+// What S3 answers: the first byte chooses a page of a bucket's list, an error's body, or the
+// headers that give an object's checksum.
 
 #include <algorithm>
 #include <chrono>
@@ -44,12 +45,32 @@ void CheckS3Error(std::string_view xml) {
   CHECK(error.message.size() < 2000 && Printable(error.message, 2000) == error.message);
 }
 
+void CheckS3Checksum(std::string_view text) {
+  HttpHeaders headers;
+  while (!text.empty()) {
+    std::string line = "x-amz-checksum-" + std::string(fuzz::TakeUntil(text, '\n')) + "\r\n";
+    if (!headers.AddLine(line)) return;
+  }
+  std::optional<ContentChecksum> checksum = S3ChecksumOf(headers);
+  if (!checksum) return;
+  size_t digits = checksum->kind == ContentChecksum::Kind::kSha256   ? 64
+                  : checksum->kind == ContentChecksum::Kind::kCrc32c ? 8
+                                                                     : 16;
+  CHECK(IsHex(checksum->value, digits));
+}
+
 }  // namespace
 
 WEIGHHOUSE_FUZZ_TARGET(s3_answers, bytes) {
   std::string_view xml = bytes;
-  if (fuzz::TakeByte(xml) == 'e') return CheckS3Error(xml);
-  CheckS3Page(xml);
+  switch (fuzz::TakeByte(xml)) {
+    case 'e':
+      return CheckS3Error(xml);
+    case 'c':
+      return CheckS3Checksum(xml);
+    default:
+      return CheckS3Page(xml);
+  }
 }
 
 }  // namespace weighhouse::source
