@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
-from harness.canary import Report, Reports, canary, search  # noqa: E402
+from harness.canary import Report, Reports, canary, search, watch  # noqa: E402
 
 SECRET = canary("planted").encode()
 
@@ -55,6 +55,19 @@ def test_a_secret_in_a_large_file_is_found(tmp_path: Path) -> None:
     with (tmp_path / "disk.img").open("wb") as image:
         image.seek(100 << 30)
         image.write(SECRET)
+    assert len(search_in(tmp_path).found) == 1
+
+
+def test_only_where_an_admin_would_write_it_a_configuration_may_have_a_secret(tmp_path: Path) -> None:
+    for place in ("daemon1/config/..version1/config.yaml", "daemon1/cache/config.yaml", "daemon1/config.yaml"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_bytes(SECRET)
+    found = [str(tmp_path / place) for place in ("daemon1/cache/config.yaml", "daemon1/config.yaml")]
+    assert sorted(search_in(tmp_path).found) == found
+
+
+def test_what_is_watched_is_found(tmp_path: Path) -> None:
+    (tmp_path / "cached.log").write_text("the key: " + watch("MIIEvQIBADANBgkqhkiG9w0B"))
     assert len(search_in(tmp_path).found) == 1
 
 

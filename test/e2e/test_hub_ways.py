@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from harness import workspace
+from harness.canary import canary
 from harness.daemon import CacheDaemon
 from harness.hub import TOKEN, Hub, fault
 from harness.models import MIB, digests, make_model
@@ -113,7 +114,7 @@ def test_offline_serves_what_is_cached_and_public_or_granted_and_says_so(new_dae
     assert (ready.served_from, ready.revision, ready.tree) == ("cache", tiny.revision, tiny.tree)
     assert f"serving revision {tiny.revision}, which is cached and public" in daemon.log.read_text()
     assert acquire(daemon, "hf://acme/private", HF_TOKEN=TOKEN).served_from == "cache", "it was granted to them before"
-    for model, credentials in (("hf://acme/other", {}), ("hf://acme/private", {"HF_TOKEN": "hf_another_token"}),
+    for model, credentials in (("hf://acme/other", {}), ("hf://acme/private", {"HF_TOKEN": canary("another_token")}),
                                ("hf://acme/private", {})):
         refused = refusal(daemon, model, **credentials)
         assert refused.code() == grpc.StatusCode.UNAVAILABLE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Callable, Iterator
 import grpc
 import pytest
 
-from harness.daemon import CacheDaemon
+from harness.daemon import UNPRIVILEGED, CacheDaemon
+from harness.hub import TOKEN
 from harness.models import MIB
 from harness.node import Node
 from harness.process import Process
-from harness.workspace import DAEMON_UID, directory, mount
+from harness.workspace import DAEMON_UID, binaries, directory, mount, owned_by_daemon
 from kubelet_double import ClaimVolume, Pod
 
 Code = grpc.StatusCode
@@ -244,3 +246,36 @@ def test_daemon_refuses_to_run_as_root(new_daemon: Callable[[], CacheDaemon]) ->
     process = Process("weighhouse-cached", command[program:], daemon.log)
     assert process.wait() != 0
     assert "root" in process.log_tail()
+
+
+UNLIMITED = ("prlimit", "--core=unlimited:unlimited")  # whatever whoever runs the tests has
+
+
+def may_dump_core(process: Process) -> bool:
+    """Whether the kernel would write the process' memory out as it dies: not if it is undumpable (what is in /proc is root's
+    then), nor by a limit of one byte. Without any limit's byte a program that core_pattern names would still get it."""
+    proc = Path(f"/proc/{process.pid}")
+    limits = re.search(r"^Max core file size +(\S+) +(\S+)", (proc / "limits").read_text(), re.MULTILINE)
+    uid = re.search(r"^Uid:\s+(\d+)", (proc / "status").read_text(), re.MULTILINE)
+    assert limits and uid
+    undumpable = uid[1] != "0" and (proc / "stat").stat().st_uid == 0
+    return not undumpable and limits.groups() != ("1", "1")
+
+
+def test_core_dumps_are_forbidden_where_secrets_are(new_node: Callable[..., Node]) -> None:
+    node = new_node(launcher=UNLIMITED)
+    for launcher in (UNLIMITED, (*UNLIMITED, *UNPRIVILEGED)):
+        control = Process("sleep", [*launcher, "sleep", "60"], directory() / "sleep.log")
+        control.wait_ready(lambda: Path(f"/proc/{control.pid}/comm").read_text() == "sleep\n")
+        assert may_dump_core(control), "this can't tell"
+        control.kill()
+    assert not may_dump_core(node.daemon.process)
+    assert not may_dump_core(node.plugin.process)
+    node.hub.slow(MIB)
+    root = owned_by_daemon(directory() / f"rooted-{node.directory.name}")
+    command = [*UNLIMITED, *UNPRIVILEGED, str(binaries() / "weighhouse"), "--root", str(root), "pull", "hf://acme/slow",
+               "--hf-endpoint", node.hub.url]
+    cli = Process("weighhouse", command, directory() / "rooted.log", {"HF_TOKEN": TOKEN})
+    cli.wait_ready(lambda: node.hub.requests("cdn") > 0)
+    assert not may_dump_core(cli)
+    cli.stop()

@@ -1,8 +1,8 @@
 """Canaries: every secret that the tests hand out is recognisable, and is looked for in all that the system wrote.
 
 What is looked through is the run's whole directory: logs, cache roots, answers, metrics pages. What a digest names is left
-out (a model's bytes are the source's own words), and so are the files, by name, that the tests themselves write for the servers
-that they run, and what those servers log of requests.
+out (a model's bytes are the source's own words), and so are the files that the tests themselves write for the servers that they
+run (by name) and for the daemon (by where they lie), and what those servers log of requests.
 """
 
 from __future__ import annotations
@@ -20,10 +20,15 @@ from typing import BinaryIO
 MARK = "canary5f1c"
 _EXEMPT_NAMES = {
     ".fixture.json",  # the fixture hub's: who may read a repository
-    "config.yaml",  # the daemon's ConfigMap: a proxy's password belongs there
     "registry-login.json",  # of the clients that push to docker-registry
     "nginx.conf", "nginx-users", "nginx-access.log", "nginx-error.log",
 }
+MOUNTED = "node-credentials"
+"""The directory, anywhere, with what Kubernetes would mount for the daemon: tokens and keys that it reads from files."""
+_EXEMPT_PATHS = (
+    "config/..version*/config.yaml",  # the daemon's ConfigMap (harness.config_map): a proxy's password belongs there
+    f"{MOUNTED}/*",
+)
 _EXEMPT_DIRECTORIES = {"bin", "blobs", "trees", "quarantine"}
 _CHUNK = 1 << 20
 
@@ -47,7 +52,17 @@ def _patterns() -> list[bytes]:
 
 
 _PATTERNS = _patterns()
-_OVERLAP = max(map(len, _PATTERNS))
+
+
+def watch(secret: str) -> str:
+    """Has a secret looked for that can't hold the mark, such as a line of a private key; as it is only."""
+    assert len(secret) >= 16, "it could be there by chance"
+    _PATTERNS.append(secret.encode())
+    return secret
+
+
+def _is_exempt(path: Path) -> bool:
+    return path.name in _EXEMPT_NAMES or any(path.match(pattern) for pattern in _EXEMPT_PATHS)
 
 
 @dataclasses.dataclass
@@ -60,14 +75,14 @@ class Report:
 
 
 def _holds(path: Path, report: Report) -> bool:
-    before = b""
+    before, overlap = b"", max(map(len, _PATTERNS))
     with path.open("rb") as stream:
         while _to_data(stream) and (chunk := stream.read(_CHUNK)):
             report.bytes += len(chunk)
             text = before + chunk
             if any(pattern in text for pattern in _PATTERNS):
                 return True
-            before = text[-_OVERLAP:]
+            before = text[-overlap:]
     return False
 
 
@@ -93,7 +108,7 @@ def search(directory: Path, report: Report) -> None:
             path = Path(parent) / name
             try:
                 status = path.lstat()
-                if name in _EXEMPT_NAMES or not stat.S_ISREG(status.st_mode):
+                if _is_exempt(path) or not stat.S_ISREG(status.st_mode):
                     continue
                 report.files += 1
                 if _holds(path, report):

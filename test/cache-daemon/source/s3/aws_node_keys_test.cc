@@ -105,6 +105,56 @@ TEST(AwsNodeKeysTest, AsksTheContainerProviderWithTheTokenOfItsFile) {
   EXPECT_THAT(agent.Requests()[0].head, HasSubstr("\r\nAuthorization: pod-token"));
 }
 
+TEST(AwsNodeKeysTest, AsksNoInstanceWhereThereIsAContainerProvider) {
+  std::string answer = HttpAnswer(200, {}, kJsonKeys);
+  ScriptedServer agent([&](const Request&) { return Reply{answer}; });
+  ScriptedServer imds([](const Request& request) {
+    if (request.method == "PUT") return Reply{HttpAnswer(200, {}, "session")};
+    return Reply{HttpAnswer(200, {}, request.target.ends_with('/') ? "my-role" : kJsonKeys)};
+  });
+  Variables variables{{"AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.Url("/v1/credentials")},
+                      {"AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.Url("")}};
+  AwsNodeKeys keys = With(variables);
+  auto got = keys.Get({});
+  ASSERT_TRUE(got && *got);
+  EXPECT_EQ(agent.Requests().size(), 1U);
+  for (int status : {403, 404, 500}) {
+    answer = HttpAnswer(status, {}, "");
+    AwsNodeKeys refused = With(variables);
+    EXPECT_FALSE(refused.Get({})) << status << ": the instance's role is for others than this pod";
+  }
+  EXPECT_TRUE(imds.Requests().empty());
+  variables.erase("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+  AwsNodeKeys of_instance = With(variables);
+  EXPECT_TRUE(of_instance.Get({}));
+  EXPECT_FALSE(imds.Requests().empty()) << "it would have answered";
+}
+
+TEST(AwsNodeKeysTest, AsksTheProviderOfEcsByItsRelativeUri) {
+  // Its address isn't a test's: a proxy that stands for it sees what it is asked.
+  ScriptedServer provider([](const Request&) { return Reply{HttpAnswer(200, {}, kJsonKeys)}; });
+  ScriptedServer others([](const Request&) { return Reply{HttpAnswer(200, {}, kJsonKeys)}; });
+  auto policy = std::make_shared<ConnectionPolicy>(
+      ConnectionRules{.allow_addresses = {AddressRange::Parse("127.0.0.0/8").value(),
+                                          AddressRange::Parse("169.254.170.2").value()},
+                      .allow_plain_http = true,
+                      .proxies = {.http = provider.Url("")}});
+  AwsNodeKeys keys(std::make_shared<HttpClient>(HttpClientOptions{.policy = std::move(policy)}),
+                   From({{"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/1-2-3"},
+                         {"AWS_CONTAINER_CREDENTIALS_FULL_URI", others.Url("/v1/credentials")},
+                         {"AWS_CONTAINER_AUTHORIZATION_TOKEN", "task-token"},
+                         {"AWS_EC2_METADATA_SERVICE_ENDPOINT", others.Url("")}}),
+                   "eu-west-1");
+  auto got = keys.Get({});
+  ASSERT_TRUE(got) << got.error().message;
+  EXPECT_EQ((*got)->keys, (AwsKeys{"ASIA1", "s1", "t1"}));
+  ASSERT_EQ(provider.Requests().size(), 1U);
+  EXPECT_THAT(provider.Requests()[0].head,
+              StartsWith("GET http://169.254.170.2/v2/credentials/1-2-3 HTTP/1.1\r\n"));
+  EXPECT_THAT(provider.Requests()[0].head, HasSubstr("\r\nAuthorization: task-token"));
+  EXPECT_TRUE(others.Requests().empty()) << "the relative one counts first, as with the SDKs";
+}
+
 TEST(AwsNodeKeysTest, SendsNothingThatWouldBeAHeaderOfItsOwn) {
   ScriptedServer agent([](const Request&) { return Reply{HttpAnswer(200, {}, kJsonKeys)}; });
   TemporaryDirectory directory;
