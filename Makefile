@@ -12,7 +12,7 @@ help:
 	@echo 'make demo    the whole way of a volume with a real model, on this machine (MODEL=hf://org/name: the real Hub)'
 	@echo 'make test    build, then unit, contract, crash and e2e tests, the engine also under asan and tsan'
 	@echo 'make sanity  CSI'"'"'s own conformance suite against both daemons: what passed, and what was skipped for which capability'
-	@echo 'make sources one contract suite over every kind of source, against real servers: the same model is one set of blobs'
+	@echo 'make sources one contract suite over every kind of source, most against real servers: one model is one set of blobs'
 	@echo 'make tenancy who is served a private model that is here: every tenant, in every state of the cache and of its source'
 	@echo 'make crash   the daemon, a fill and the store killed at every fault point; what was not synced kept, or dropped,'
 	@echo '             and as many random parts of it as CUTS says (20) after each'

@@ -77,8 +77,7 @@ void DescribeGlobal(CLI::App& app, Options& options) {
                  "With --root: the Hub to ask (default: HF_ENDPOINT, else https://huggingface.co)")
       ->type_name("URL");
   app.add_flag("--allow-plain-http", options.allow_plain_http,
-               "With --root: take http:// models, and those of registries without https, from "
-               "other hosts than this one");
+               "With --root: let sources be asked over plain http elsewhere than on this host");
   app.set_version_flag("--version", "weighhouse " WEIGHHOUSE_VERSION);
 }
 

@@ -22,7 +22,8 @@ class ModelScope final : public Source {
   /// `endpoint`: its path is a prefix, without a slash at the end.
   ModelScope(Url endpoint, std::shared_ptr<HttpClient> client);
 
-  /// Reads a byte of the largest file, too: listing and reading are two rights.
+  /// Reads a byte of the largest file, too: listing and reading are two rights, and each is the
+  /// whole repository's (so not of the largest that the patterns leave, which may be empty).
   std::string OriginFor(const ModelReference& reference,
                         const Credentials& credentials) const override;
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
