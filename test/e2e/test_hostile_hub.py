@@ -1,4 +1,5 @@
-"""What a hostile or broken Hub can send: nothing unverified is ever visible, and every refusal says why."""
+"""What a hostile or broken Hub can send: nothing unverified is ever visible, and every refusal says why, within bounds of time
+and of memory."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
+from harness.hostile import QUICK, measured, refused
 from harness.hub import TOKEN, fault
 from harness.models import MIB, file_digest
 from harness.node import Node
@@ -22,13 +24,22 @@ def entry(path: str, size: int = 10, **more: Any) -> dict[str, Any]:
     return {"type": "file", "path": path, "size": size, "oid": hashlib.sha1(path.encode()).hexdigest()} | more
 
 
-def failing_publish(node: Node, model: str = "hf://acme/tiny") -> Call:
-    """Runs a pod until its first final error, and checks that kubelet's cleaning up is all there is to do."""
+def failing_publish(node: Node, model: str = "hf://acme/tiny", seconds: float = QUICK) -> Call:
+    """Runs a pod until its first final error, within bounds, and checks that kubelet's cleaning up is all there is to do."""
     pod = node.pod("pod", model)
-    node.kubelet.run(pod)
-    node.kubelet.wait(lambda: any(call.code not in (Code.OK, Code.ABORTED) for call in node.kubelet.calls(pod)), 60,
-                      "an error")
-    node.end(pod)
+
+    def final() -> Call | None:
+        return next((call for call in node.kubelet.calls(pod) if call.code not in (Code.OK, Code.ABORTED)), None)
+
+    def act() -> tuple[int, str]:
+        node.kubelet.run(pod)
+        node.kubelet.wait(lambda: final() is not None, 60, "an error")
+        node.end(pod)  # at once, before kubelet tries again
+        call = final()
+        assert call is not None
+        return call.code.value[0], call.message
+
+    refused(measured(node.daemon, f"publish of {model}", act), seconds=seconds)
     node.assert_nothing_left()
     return next(call for call in node.kubelet.calls(pod) if call.code != Code.ABORTED)
 

@@ -4,14 +4,20 @@ measured."""
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
+from pathlib import Path
 from typing import Callable, Iterator
 
 import pytest
 
+from harness import workspace
 from harness.daemon import CacheDaemon
-from harness.hostile import GIB, REQUEST, found, pull, refused
+from harness.hostile import GIB, REQUEST, found, pull, refused, serve
+from harness.hostile_bytes import BYTES, CONTENT, serves_the_bytes
 from harness.names import Names
+from harness.private_network import TlsServer, private_network
+from harness.registry import make_certificate
 from harness.scripted import Asked, ScriptedServer, answer
 
 NewDaemon = Callable[..., CacheDaemon]
@@ -42,8 +48,16 @@ ELSEWHERE = {
     "a name of two addresses, both elsewhere": ("http://both.test/x", "refused"),
     "multicast": ("http://224.0.0.1/x", "multicast"),
     "broadcast": ("http://255.255.255.255/x", "reserved"),
+    "metadata over https": ("https://169.254.169.254/latest/meta-data/iam", "link-local"),
+    "metadata by its name over https": ("https://metadata.test/computeMetadata/v1/instance", "link-local"),
+    "metadata in IPv6 over https": ("https://[fd00:ec2::254]/latest", "metadata"),
+    "loopback over https": ("https://127.0.0.2/x", "loopback"),
+    "loopback by its name over https": ("https://four.test/x", "loopback"),
+    "loopback in IPv6 by its name over https": ("https://six.test/x", "loopback"),
+    "this host over https": ("https://0.0.0.0/x", "unspecified"),
+    "a name of two addresses, both elsewhere, over https": ("https://both.test/x", "refused"),
 }
-NAMES = {"metadata_test": "169.254.169.254", "six_test": "::1", "private_test": "10.1.2.3",
+NAMES = {"metadata_test": "169.254.169.254", "four_test": "127.0.0.2", "six_test": "::1", "private_test": "10.1.2.3",
          "both_test": "169.254.169.254 127.0.0.3"}
 
 
@@ -66,6 +80,94 @@ def test_no_redirect_leads_elsewhere(daemon: CacheDaemon, names: Names, name: st
     url, reason = ELSEWHERE[name]
     with ScriptedServer(lambda to, asked: to.sendall(answer("302 Found", f"Location: {url}"))) as server:
         refused(pull(daemon, server.url("/model.gguf")), reason, "sources.allowAddresses")
+
+
+def test_private_address_is_asked_over_https_and_only_whoever_proves_the_name(new_daemon: NewDaemon, names: Names,
+                                                                              tmp_path: Path) -> None:
+    """Over plain http it isn't asked at all; over https nobody but the one with the name's certificate gets a request."""
+    del names
+    for name in ("private.test", "both.test"):
+        make_certificate(tmp_path / f"{name}.key", tmp_path / name, "-addext", f"subjectAltName=DNS:{name}")
+    trusted = workspace.directory() / "private-authorities.pem"
+    trusted.write_text("".join((tmp_path / name).read_text() for name in ("private.test", "both.test")))
+
+    def server(certificate: str) -> TlsServer:
+        return TlsServer(serves_the_bytes, "10.1.2.3", tmp_path / certificate, tmp_path / f"{certificate}.key")
+
+    def https(at: ScriptedServer, host: str = "private.test") -> str:
+        return at.url("/a.bin", host).replace("http:", "https:")
+
+    with private_network("10.1.2.3"):
+        daemon = new_daemon()
+        daemon.change("sources", allowAddresses=[], http={"allowPlain": True}, caFile=str(trusted))
+        daemon.start()
+        with server("private.test") as proven, server("both.test") as other:
+            pulled = daemon.cli("pull", "--output", "json", https(proven), check=False)
+            assert pulled.returncode == 0 and proven.requests, pulled.stderr
+            assert (Path(json.loads(pulled.stdout)["tree"]) / "a.bin").read_bytes() == CONTENT
+            refused(pull(daemon, https(other)), "certificate")
+            assert other.connections > 0 and not other.requests, "what it was asked went to another"
+        with ScriptedServer(serves_the_bytes, "10.1.2.3") as plain:
+            refused(pull(daemon, plain.url("/a.bin", "private.test")), "10.1.2.3, a private address over plain http")
+            assert plain.connections == 0
+        daemon.stop()
+
+
+LEADS = {
+    "the metadata service": ("http://169.254.169.254/latest/meta-data/iam", "link-local"),
+    "the metadata service over https": ("https://169.254.169.254/latest/meta-data/iam", "link-local"),
+    "another loopback": ("http://127.0.0.2:{port}/a.bin", "loopback"),
+    "another loopback by its name": ("http://four.test:{port}/a.bin", "loopback"),
+    "localhost": ("http://localhost:{port}/a.bin", "loopback"),
+    "a file": ("file:///etc/passwd", "can't be followed"),
+}
+NOT_FOLLOWED = ("HTTP 307", "it refuses the request", "a redirect, where a location is final")
+SEVERAL_TRIES = 30.0  # seconds, of what a fill takes for the source's trouble
+
+
+def _ways() -> Iterator[tuple[str, str]]:
+    """All that tell more than those before: what a fill tries again for a while is tried once of each kind."""
+    for kind, source in BYTES.items():
+        for lead in LEADS:
+            allowed = lead == "localhost" and not source.endpoint  # where the source itself is
+            tried_again = lead == "a file" and kind in ("a Hub's file", "a registry's blob")
+            known = kind == "a web server's file" and lead != "another loopback"
+            if not allowed and not tried_again and not known:
+                yield kind, lead
+
+
+@pytest.mark.parametrize("kind,lead", list(_ways()))
+def test_no_redirect_of_a_files_bytes_leads_elsewhere(new_daemon: NewDaemon, names: Names, kind: str, lead: str) -> None:
+    """The list is decent, and who is sent to has the very bytes: nobody may ask there."""
+    del names
+    location, reason = LEADS[lead]
+    source = BYTES[kind]
+    host = "127.0.0.1" if lead == "localhost" else "127.0.0.2"
+    with ScriptedServer(serves_the_bytes, host) as victim:
+        with serve(source.script(location.format(port=victim.port))) as server:
+            daemon = new_daemon()
+            daemon.change("sources", **source.settings(server))
+            daemon.start()
+            outcome = pull(daemon, source.uri.format(port=server.port))
+            refused(outcome, *([reason] if source.followed else []), seconds=SEVERAL_TRIES)
+            assert source.followed or any(words in outcome.error for words in NOT_FOLLOWED), outcome
+        assert victim.connections == 0
+        assert daemon.answers(), "it doesn't answer any more"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BYTES if BYTES[kind].followed])
+def test_redirect_of_a_files_bytes_leads_where_an_admin_says(new_daemon: NewDaemon, kind: str) -> None:
+    """Else the tests above would show nothing."""
+    source = BYTES[kind]
+    with ScriptedServer(serves_the_bytes, "127.0.0.2") as content:
+        with serve(source.script(content.url("/a.bin", "127.0.0.2"))) as server:
+            daemon = new_daemon()
+            daemon.change("sources", **source.settings(server) | {"allowAddresses": ["127.0.0.0/8"]})
+            daemon.start()
+            pulled = daemon.cli("pull", "--output", "json", source.uri.format(port=server.port), check=False)
+            assert pulled.returncode == 0, pulled.stderr
+            assert (Path(json.loads(pulled.stdout)["tree"]) / "a.bin").read_bytes() == CONTENT
+        assert content.requests
 
 
 NOWHERE = "answers a redirect that can't be followed"

@@ -1,4 +1,5 @@
-"""What a hostile service of buckets may list, S3's or GCS': names, sizes, pages without end; and where it may send to."""
+"""What a hostile service of buckets may list, S3's or GCS': names, sizes, pages without end; and what comes of Google's where
+the bytes are wrong, or who asks has no right."""
 
 from __future__ import annotations
 
@@ -8,16 +9,20 @@ from typing import Callable, Iterator
 from urllib.parse import parse_qs, quote, urlsplit
 from xml.sax.saxutils import escape
 
+import grpc
 import pytest
 
+from harness import workspace
+from harness.buckets import GcsServer
 from harness.daemon import CacheDaemon
-from harness.hostile import (KIB_LISTING, REQUEST, SERVER, TRAVERSALS, body_without_end, pull, refused, serve, sends)
+from harness.google import ACCOUNT, Damage, GuardedGcs
+from harness.hostile import (KIB_LISTING, KIB_SMALL, REQUEST, SERVER, TRAVERSALS, acquire, body_without_end, pull, refused,
+                             serve, sends)
 from harness.scripted import Asked, ScriptedServer, answer
 
 Start = Callable[[SERVER], tuple[CacheDaemon, ScriptedServer]]
 KINDS = {"s3": "s3://bucket/model", "gcs": "gs://bucket/model"}
 MOST_PAGES = 2000
-SEVERAL_TRIES = 30.0  # seconds, of what a fill takes for the source's trouble
 
 
 @pytest.fixture
@@ -148,31 +153,6 @@ def test_list_of_long_names_without_end_is_refused(start: Start, kind: str) -> N
     assert len(server.requests) <= MOST_PAGES
 
 
-LEADS = {
-    "to the metadata service": ("http://169.254.169.254/latest/meta-data/iam", "link-local"),
-    "to another host's loopback": ("http://127.0.0.2/x", "loopback"),
-    "to a file": ("file:///etc/passwd", "can't be followed"),
-}
-
-
-@pytest.mark.parametrize("where", LEADS)
-def test_object_that_lies_elsewhere_is_refused(start: Start, where: str) -> None:
-    """The list is decent, and so is what HEAD says; the bytes are sent for elsewhere."""
-    location, reason = LEADS[where]
-
-    def script(server: ScriptedServer, to: socket.socket, asked: Asked) -> None:
-        del server
-        if is_list(asked):
-            to.sendall(answer("200 OK", body=s3_page(["model/a.json"])))
-        elif asked.method == "HEAD":
-            to.sendall(answer("200 OK", 'ETag: "e"', length=7))
-        else:
-            to.sendall(answer("307 Temporary Redirect", f"Location: {location}"))
-
-    daemon, _ = start(script)
-    refused(pull(daemon, KINDS["s3"]), reason, seconds=SEVERAL_TRIES)
-
-
 def test_error_of_a_service_changes_no_terminal(start: Start) -> None:
     said = b"<Error><Code>Access&#27;[31mDenied</Code><Message>" + b"a&#10;b" * 100_000 + b"</Message></Error>"
     daemon, _ = start(lambda server, to, asked: to.sendall(answer("403 Forbidden", body=said)))
@@ -186,3 +166,73 @@ def test_page_that_is_none_is_refused(start: Start) -> None:
     for kind, reason in (("s3", "no list of a bucket"), ("gcs", "no JSON object")):
         daemon, _ = start(sends(b"<!DOCTYPE html><html>\x1b[31m<body>Sign in</body></html>"))
         refused(pull(daemon, KINDS[kind]), reason)
+
+
+@pytest.fixture(scope="module")
+def guard(_namespace: None) -> Iterator[GuardedGcs]:
+    directory = workspace.directory() / "guarded-gcs"
+    directory.mkdir()
+    running = GuardedGcs(directory)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def of_google(new_daemon: Callable[..., CacheDaemon], guard: GuardedGcs) -> CacheDaemon:
+    made = new_daemon()
+    made.change("sources", allowAddresses=[], gcs={"endpoint": guard.url})
+    made.start()
+    return made
+
+
+GOOGLE = f"gs://{GcsServer.BUCKET}"
+
+
+@pytest.mark.parametrize("at", [0, 4_321_000, 8_999_999])
+def test_bytes_that_are_not_an_objects_checksum_are_never_visible(of_google: CacheDaemon, guard: GuardedGcs, at: int) -> None:
+    name, content = f"damaged-{at}/model.bin", bytes(range(250)) * 36_000
+    guard.storage.put(name, content)
+    guard.damage, guard.damaged = Damage(name, at), 0
+    model, secret = f"{GOOGLE}/damaged-{at}", {ACCOUNT: guard.reader.json}
+    refused(acquire(of_google, model, secret), "model.bin", "digest mismatch", "want crc32c:", seconds=REQUEST,
+            kib=KIB_SMALL + (16 << 10))
+    assert guard.damaged == 2, "it is fetched exactly twice"
+    assert not list((of_google.root / "blobs").rglob("?" * 64)) and not any((of_google.root / "trees/files").iterdir())
+    guard.damage = None
+    with of_google.client() as cache:
+        ready = cache.acquire(model, credentials=secret)
+    assert (of_google.root / ready.tree / "model.bin").read_bytes() == content
+
+
+REFUSED: dict[str, tuple[Callable[[GuardedGcs], dict[str, str]], str, str]] = {
+    "nobody": (lambda guard: {}, "UNAUTHENTICATED", "it is not public"),
+    "an account without the right": (lambda guard: {ACCOUNT: guard.other.json}, "PERMISSION_DENIED",
+                                     "this account may not read it"),
+    "an account by another's name": (lambda guard: {ACCOUNT: guard.forger.json}, "UNAUTHENTICATED",
+                                     "is the account there and its key valid?"),
+    "an account without a key": (lambda guard: {ACCOUNT: json.dumps(json.loads(guard.reader.json) | {"private_key": "x"})},
+                                 "UNAUTHENTICATED", "no RSA key in PEM"),
+}
+
+
+@pytest.mark.parametrize("cached", [False, True], ids=["cold", "cached"])
+@pytest.mark.parametrize("who", REFUSED)
+def test_caller_without_the_right_to_a_bucket_is_refused(of_google: CacheDaemon, guard: GuardedGcs, who: str,
+                                                         cached: bool) -> None:
+    secret, code, reason = REFUSED[who]
+    guard.storage.put("shut/model.bin", b"weights")
+    if cached:
+        with of_google.client() as cache:
+            cache.acquire(f"{GOOGLE}/shut", credentials={ACCOUNT: guard.reader.json})
+    outcome = acquire(of_google, f"{GOOGLE}/shut", secret(guard))
+    refused(outcome, reason)
+    assert outcome.status == grpc.StatusCode[code].value[0], outcome
+
+
+def test_public_object_of_google_needs_no_account(of_google: CacheDaemon, guard: GuardedGcs) -> None:
+    guard.storage.put("open/model.bin", b"weights")
+    before = len(guard.grants)
+    with of_google.client() as cache:
+        ready = cache.acquire(f"{GOOGLE}/open")
+    assert (of_google.root / ready.tree / "model.bin").read_bytes() == b"weights"
+    assert len(guard.grants) == before

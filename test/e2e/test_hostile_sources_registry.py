@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import json
@@ -12,10 +11,12 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
+from harness.bombs import BOMBS, PACKERS, in_zstd, many_files
 from harness.canary import MARK, canary
 from harness.daemon import CacheDaemon
-from harness.hostile import (GIB, KIB_LISTING, KIB_SMALL, SERVER, TRAVERSALS, body_without_end, headers_without_end, pull,
-                             refused)
+from harness.hostile import (GIB, KIB_LISTING, KIB_SMALL, SERVER, TRAVERSALS, acquire, body_without_end,
+                             headers_without_end, pull, refused)
+from harness.hostile_bytes import part_of
 from harness.registry import MODELPACK, OCI_INDEX, OCI_MANIFEST, docker_config, sha256_of
 from harness.scripted import Asked, ScriptedServer, answer
 
@@ -76,17 +77,6 @@ class HostileRegistry:
         if "/blobs/" in path and name in self.blobs:
             return to.sendall(part_of(self.blobs[name], asked))
         return to.sendall(answer("404 Not Found"))
-
-
-def part_of(content: bytes, asked: Asked, total: int = 0) -> bytes:
-    """The range that was asked for, of what is said to have `total` bytes."""
-    begin, end = 0, len(content)
-    for line in asked.head.split("\r\n"):
-        if line.lower().startswith("range: bytes="):
-            first, _, last = line.partition("=")[2].partition("-")
-            begin, end = int(first), min(int(last) + 1, len(content))
-    body = content[begin:end]
-    return answer("206 Partial Content", f"Content-Range: bytes {begin}-{begin + len(body) - 1}/{total or len(content)}", body=body)
 
 
 @pytest.fixture
@@ -177,11 +167,22 @@ def test_tar_with_an_endless_rest_is_refused_for_its_size(daemon: CacheDaemon, r
     assert registry.blobs_asked() < 8, "it was read on"
 
 
-def test_compressed_layer_that_unpacks_to_ten_gigabytes_is_refused(daemon: CacheDaemon, registry: HostileRegistry) -> None:
-    """10 MB of gzip members, each 64 MiB of zeros."""
-    bomb = gzip.compress(b"\0" * (64 << 20)) * 160
-    registry.manifest(registry.layer(bomb, TAR + "+gzip"))
-    refused(pull(daemon, registry.uri()), "layer " + sha256_of(bomb), kib=KIB_LISTING)
+@pytest.mark.parametrize("packer", PACKERS)
+@pytest.mark.parametrize("name", BOMBS)
+def test_layer_that_unpacks_to_far_more_than_it_may_is_refused(daemon: CacheDaemon, registry: HostileRegistry, name: str,
+                                                               packer: str) -> None:
+    packed = PACKERS[packer](BOMBS[name].parts())
+    registry.manifest(registry.layer(packed, f"{TAR}+{packer}"))
+    refused(pull(daemon, registry.uri()), f"layer {sha256_of(packed)}: {BOMBS[name].reason(packed)}")
+    assert not daemon.ingests() and not any((daemon.root / "trees/files").iterdir())
+    assert not list((daemon.root / "blobs").rglob("?" * 64))
+
+
+def test_layer_that_wants_much_memory_to_be_unpacked_is_refused(daemon: CacheDaemon, registry: HostileRegistry) -> None:
+    """A frame may name a window of gigabytes, which who unpacks it must keep."""
+    packed = in_zstd(many_files(1, 60 << 20), window_log=27)
+    registry.manifest(registry.layer(packed, f"{TAR}+zstd"))
+    refused(pull(daemon, registry.uri()), "zstd window is over 8")
 
 
 REALMS = {
@@ -202,10 +203,10 @@ def test_realm_that_is_elsewhere_is_refused(daemon: CacheDaemon, registry: Hosti
     registry.scripts["/v2/org/"] = lambda server, to, asked: to.sendall(answer("401 Unauthorized", challenge))
     if not login:
         return refused(pull(daemon, registry.uri()), REALMS[realm])
-    with daemon.client() as cache, pytest.raises(Exception) as raised:
-        config = docker_config(f"127.0.0.1:{registry.server.port}", password=login)
-        cache.acquire(registry.uri(), credentials={".dockerconfigjson": config})
-    assert REALMS[realm] in str(raised.value) and MARK not in str(raised.value)
+    config = docker_config(f"127.0.0.1:{registry.server.port}", password=login)
+    outcome = acquire(daemon, registry.uri(), {".dockerconfigjson": config})
+    refused(outcome, REALMS[realm])
+    assert MARK not in outcome.error
     return None
 
 

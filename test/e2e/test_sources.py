@@ -1,4 +1,5 @@
-"""What every kind of source must do, against a real server of each (harness/sources.py)."""
+"""What every kind of source must do (harness/sources.py): against real servers, but for the Hub and ModelScope, which nobody else
+can run and which doubles stand for."""
 
 from __future__ import annotations
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import random
+import socket
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -15,6 +18,7 @@ from harness.buckets import S3Server
 from harness.daemon import CacheDaemon
 from harness.models import MIB, digests, make_model
 from harness.node import Node
+from harness.relay import Relay
 from harness.web_origins import sums_of
 
 Code = grpc.StatusCode
@@ -48,10 +52,12 @@ def test_pull_takes_the_environments_keys(daemon: CacheDaemon, server: S3Server,
     uri = server.push(model, "pulled")
     pulled = json.loads(daemon.cli("pull", uri, "--output", "json", environment=S3Server.KEYS).stdout)
     assert digests(Path(pulled["tree"])) == digests(model)
-    refused = daemon.cli("pull", uri, check=False, environment=S3Server.WRONG)
-    assert refused.returncode == 1 and "doesn't accept the keys" in refused.stderr
-    for secret in (*S3Server.KEYS.values(), *S3Server.WRONG.values()):
-        assert secret not in refused.stderr and secret not in daemon.log.read_text()
+    # Of an id that it doesn't know versitygw says so by HTTP 404, with a code of its own.
+    for keys, reason in ((S3Server.WRONG, "doesn't accept the keys"), (S3Server.UNKNOWN, "No user exists with the provided")):
+        refused = daemon.cli("pull", uri, check=False, environment=keys)
+        assert refused.returncode == 1 and reason in refused.stderr
+        for secret in (*S3Server.KEYS.values(), *keys.values()):
+            assert secret not in refused.stderr and secret not in daemon.log.read_text()
 
 
 def test_pull_without_a_daemon_goes_to_the_environments_endpoint(server: S3Server, model: Path) -> None:
@@ -109,6 +115,48 @@ def test_bytes_that_are_not_the_checksums_are_refused(daemon: CacheDaemon, serve
     with daemon.client() as cache:
         ready = cache.acquire(uri, credentials=S3Server.KEYS)
     assert (daemon.root / ready.tree / "model.bin").read_bytes() == content
+
+
+class Careless(Relay):
+    """What is behind it sees no If-Match, as a service that knows none."""
+
+    @staticmethod
+    def _copy(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data.replace(b"If-Match:", b"X-Unknown:"))
+
+
+@pytest.mark.parametrize("algorithm,careless", [("SHA256", False), ("CRC32", False), ("CRC32", True)])
+def test_an_object_that_is_replaced_in_the_middle_of_a_fill_is_refused(new_daemon: NewDaemon, server: S3Server,
+                                                                       algorithm: str, careless: bool) -> None:
+    """By another of its size. Of the second algorithm nothing is known here: If-Match tells, else the version at the end."""
+    key = f"replaced-{algorithm}-{careless}/model.bin"
+    uri = f"s3://{S3Server.BUCKET}/{key.partition('/')[0]}"
+    before, after = (random.Random(seed).randbytes(40 * MIB) for seed in (80, 81))
+    server.put(key, before, ChecksumAlgorithm=algorithm)
+    with (Careless if careless else Relay)(f"127.0.0.1:{server.port}") as relay:
+        daemon = new_daemon()
+        daemon.change("sources", s3={"endpoint": f"http://{relay.address}"})
+        # Few buffers: not all of the file's ranges begin at once.
+        daemon.change("fill", bandwidthLimit="8Mi", bufferMemory="16Mi")
+        daemon.start()
+        with daemon.client() as cache, pytest.raises(grpc.RpcError) as refused:
+            for update in cache.call("Acquire", 60, model=cache.model(uri), credentials=S3Server.KEYS,
+                                     layout=cache.messages.Layout.Value("LAYOUT_FILES")):
+                if before and update.HasField("filling") and update.filling.bytes_done > 2 * MIB:
+                    server.put(key, after, ChecksumAlgorithm=algorithm)
+                    before = b""
+        assert not before, "it was served, or refused, before it was replaced"
+        assert refused.value.code() == Code.DATA_LOSS and "changed since it was listed" in refused.value.details()
+        assert ("HTTP 412" in daemon.log.read_text()) != careless, "the service didn't do as is assumed here"
+        daemon.process.wait_ready(lambda: not daemon.ingests())
+        assert not any(path.is_file() for path in (daemon.root / "blobs").rglob("*"))
+        assert not any((daemon.root / "trees/files").iterdir())
+        daemon.change("fill", bandwidthLimit="0")
+        with daemon.client() as cache:
+            ready = cache.acquire(uri, credentials=S3Server.KEYS)
+        assert (daemon.root / ready.tree / "model.bin").read_bytes() == after
 
 
 def test_what_has_no_digest_is_said_to_be_trusted(daemon: CacheDaemon, server: S3Server) -> None:

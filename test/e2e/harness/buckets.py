@@ -54,10 +54,12 @@ def _answers(url: str) -> bool:
 
 
 class S3Server:
-    """versitygw over a directory, with two accounts' keys: the owner's, and a stranger's that it doesn't know."""
+    """versitygw over a directory, which knows the owner's keys and no others: neither the owner's id with another secret, nor
+    another id."""
 
     KEYS = {"AWS_ACCESS_KEY_ID": canary("AKIAFIXTURE000000001"), "AWS_SECRET_ACCESS_KEY": canary("s3/secret+key/0123456789")}
     WRONG = {"AWS_ACCESS_KEY_ID": KEYS["AWS_ACCESS_KEY_ID"], "AWS_SECRET_ACCESS_KEY": canary("s3/another+key/0123456789")}
+    UNKNOWN = {"AWS_ACCESS_KEY_ID": canary("AKIAFIXTURE000000002"), "AWS_SECRET_ACCESS_KEY": KEYS["AWS_SECRET_ACCESS_KEY"]}
     BUCKET = "models"
 
     def __init__(self, directory: Path, region: str = "us-east-1") -> None:
@@ -110,7 +112,7 @@ class S3Server:
 
 
 class GcsServer:
-    """fake-gcs-server in memory; it takes every token, and none."""
+    """fake-gcs-server in memory; it takes every token, and none (harness.google has who may)."""
 
     BUCKET = "models"
 

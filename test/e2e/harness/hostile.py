@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 from typing import Callable, NamedTuple
 
+import grpc
+import pytest
+
 from harness import workspace
 from harness.daemon import CacheDaemon
 from harness.scripted import Asked, ScriptedServer, answer
@@ -54,17 +57,36 @@ def _memory(daemon: CacheDaemon, field: str) -> int:
     return int(match[1])
 
 
-def pull(daemon: CacheDaemon, model: str, environment: dict[str, str] | None = None) -> Outcome:
-    """One pull that must fail; nothing of it may stay."""
+def measured(daemon: CacheDaemon, what: str, act: Callable[[], tuple[int, str]]) -> Outcome:
+    """What `act`, which must fail, took of the daemon; it returns a status and the error. Nothing of it may stay."""
     Path(f"/proc/{daemon.process.pid}/clear_refs").write_text("5")  # the peak begins anew
     before, begun = _memory(daemon, "VmRSS"), time.monotonic()
-    done = daemon.cli("pull", "--quiet", model, check=False, environment=environment)
+    status, error = act()
     seconds = time.monotonic() - begun
-    outcome = Outcome(done.returncode, done.stderr, seconds, _memory(daemon, "VmHWM") - before)
-    print(f"{model}: {seconds:.1f} s, {outcome.peak_kib} KiB: {done.stderr.strip()}")
+    outcome = Outcome(status, error, seconds, _memory(daemon, "VmHWM") - before)
+    print(f"{what}: {seconds:.1f} s, {outcome.peak_kib} KiB: {error.strip()}")
     assert outcome.status != 0, "it was served"
     assert list(workspace.directory().rglob("escape*")) == []
     return outcome
+
+
+def pull(daemon: CacheDaemon, model: str, environment: dict[str, str] | None = None) -> Outcome:
+    """One pull by the command line that must fail."""
+    def act() -> tuple[int, str]:
+        done = daemon.cli("pull", "--quiet", model, check=False, environment=environment)
+        return done.returncode, done.stderr
+
+    return measured(daemon, model, act)
+
+
+def acquire(daemon: CacheDaemon, model: str, credentials: dict[str, str]) -> Outcome:
+    """One call that must fail, with what a pod's secret holds; the outcome's status is gRPC's."""
+    def act() -> tuple[int, str]:
+        with daemon.client() as cache, pytest.raises(grpc.RpcError) as raised:
+            cache.acquire(model, credentials=credentials)
+        return raised.value.code().value[0], raised.value.details() or ""
+
+    return measured(daemon, model, act)
 
 
 def refused(outcome: Outcome, *reasons: str, seconds: float = QUICK, kib: int = KIB_SMALL) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import io
 import json
+import math
 import re
 import subprocess
 import tarfile
@@ -28,6 +29,9 @@ KITOPS = "application/vnd.kitops.modelkit"
 DOCKER_MODEL = "application/vnd.docker.ai"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+
+_LEEWAY = 60
+"""Seconds that docker-registry still takes a token for behind its end."""
 
 
 def sha256_of(data: bytes) -> str:
@@ -75,6 +79,8 @@ class TokenServer:
         self._key, self.certificate = directory / "token.key", directory / "token.crt"
         self.life = life
         """Seconds that a token is said to be good for."""
+        self.true_life: int | None = None
+        """Seconds after which the registry refuses it; None: what is said."""
         self.given: list[str] = []
         """The scopes of the tokens that were given."""
         make_certificate(self._key, self.certificate)
@@ -118,11 +124,12 @@ class TokenServer:
         def encoded(data: bytes) -> str:
             return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
-        now = int(time.time())
+        now = time.time()
+        life = self.life if self.true_life is None else self.true_life
         certificate = "".join(self.certificate.read_text().splitlines()[1:-1])
         header = {"typ": "JWT", "alg": "RS256", "x5c": [certificate]}
-        claims = {"iss": "tokens", "sub": USER, "aud": "registry", "iat": now, "nbf": now - 10, "exp": now + 600,
-                  "jti": canary(f"registry-token-{len(self.given)}"), "access": access}
+        claims = {"iss": "tokens", "sub": USER, "aud": "registry", "iat": int(now), "nbf": int(now) - 10,
+                  "exp": math.ceil(now) + life - _LEEWAY, "jti": canary(f"registry-token-{len(self.given)}"), "access": access}
         text = ".".join(encoded(json.dumps(part).encode()) for part in (header, claims))
         signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", str(self._key)], input=text.encode(),
                                    check=True, capture_output=True).stdout
@@ -170,6 +177,10 @@ class Registry:
         """How many such requests it has logged that have `part` in their path."""
         pattern = rf'"{method} \S*{re.escape(part)}\S* HTTP'
         return len(re.findall(pattern, self.log.read_text()))
+
+    def ended_tokens(self) -> int:
+        """How many requests it refused because their token had ended."""
+        return self.log.read_text().count("token not to be used after")
 
     def blob_file(self, digest: str) -> Path:
         """Where it keeps a blob."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from harness.buckets import GcsServer, S3Server
 from harness.canary import canary
+from harness.google import ACCOUNT, GuardedGcs
 from harness.hub import TOKEN, Hub
 from harness.registry_origins import REGISTRY_SOURCES
 from harness.web_origins import WEB_SOURCES
@@ -105,25 +106,26 @@ class S3CrcOrigin(S3Origin):
 
 
 class GcsOrigin:
-    """fake-gcs-server."""
+    """fake-gcs-server behind a guard that wants service accounts' tokens."""
 
     def __init__(self, directory: Path) -> None:
-        self.server = GcsServer(directory)
-        self.settings = {"gcs": {"endpoint": self.server.url}}
-        self.secret: dict[str, str] = {}
-        self.wrong: dict[str, str] = {}
+        directory.mkdir(parents=True)
+        self.guard = GuardedGcs(directory)
+        self.settings = {"gcs": {"endpoint": self.guard.url}}
+        self.secret = {ACCOUNT: self.guard.reader.json}
+        self.wrong = {ACCOUNT: self.guard.other.json}
 
     def push(self, model: Path, name: str) -> str:
-        return self.server.push(model, f"acme/{name}")
+        return self.guard.storage.push(model, f"acme/{name}")
 
     def replace(self, name: str, path: str, content: bytes) -> None:
-        self.server.put(f"acme/{name}/{path}", content)
+        self.guard.storage.put(f"acme/{name}/{path}", content)
 
     def missing(self) -> str:
         return f"gs://{GcsServer.BUCKET}/acme/nothing"
 
     def stop(self) -> None:
-        self.server.stop()
+        self.guard.stop()
 
 
 SOURCES: dict[str, type[Origin]] = {
