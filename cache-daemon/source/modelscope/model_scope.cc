@@ -37,8 +37,9 @@ Result<std::vector<std::string>> ScopeAuthorization(const Credentials& credentia
 /// What a refusal means for people: missing and private look alike to strangers.
 Error Explained(Error error, const std::string& repository, const std::string& revision,
                 bool with_token) {
+  // Other denials are ours: where sources may be.
   bool hidden = error.code == Code::kNotFound || error.code == Code::kUnauthenticated ||
-                error.code == Code::kPermissionDenied;
+                (error.code == Code::kPermissionDenied && error.rights_may_help);
   if (!hidden) return error;
   error.rights_may_help = true;
   error.message = fmt::format(
