@@ -1,11 +1,13 @@
 #include "cache-daemon/source/object_listing.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
 #include "cache-daemon/source/file_name.h"
+#include "cache-daemon/source/s3/s3_place.h"
 
 namespace weighhouse::source {
 
@@ -59,6 +61,29 @@ Error ObjectList::TooLong() const {
           .message = fmt::format("the list of {} doesn't end, or has over {} objects or {} of "
                                  "names: name a longer prefix",
                                  Printable(place_), kMaxFiles, FormatBytes(kMaxBytes))};
+}
+
+Result<Listing> ListObjects(Listing listing, const ModelReference& reference,
+                            const std::function<Result<std::vector<ListedFile>>()>& list,
+                            const std::function<Result<ListedFile>()>& one) {
+  Result<std::vector<ListedFile>> files = list();
+  // Whoever may not list may still be allowed to read the one object.
+  bool may_be_one = files ? files->empty() : files.error().rights_may_help;
+  if (may_be_one && !BucketPath::Of(reference).path.empty()) {
+    Result<ListedFile> object = one();
+    if (!object) return std::unexpected(files ? std::move(object).error() : files.error());
+    listing.origin.pop_back();
+    files = std::vector{*std::move(object)};
+  }
+  listing.files = TRY(std::move(files));
+  if (listing.files.empty()) {
+    return Fail(Code::kNotFound,
+                fmt::format("{}: the bucket is empty", Printable(reference.ToString())));
+  }
+  std::ranges::sort(listing.files);
+  TRY(CheckListing(listing));
+  listing.revision = RevisionOf(listing.files);
+  return listing;
 }
 
 }  // namespace weighhouse::source

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,5 +43,12 @@ class ObjectList {
   size_t bytes_ = 0;
   std::vector<ListedFile> files_;
 };
+
+/// What a bucket holds: all below the prefix that `listing`'s origin ends with, which `list` gives,
+/// or the one object of that name, which `one` looks for. Sorted, and with its revision. kNotFound
+/// for an empty bucket; the errors of both, and CheckListing's.
+Result<Listing> ListObjects(Listing listing, const ModelReference& reference,
+                            const std::function<Result<std::vector<ListedFile>>()>& list,
+                            const std::function<Result<ListedFile>()>& one);
 
 }  // namespace weighhouse::source

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Callable, Iterator
 
 import grpc
 import pytest
@@ -22,6 +22,7 @@ from harness.node import Node
 from harness.registry import (KITOPS, MODELPACK, PASSWORD, USER, Layout, Registry, TokenServer, docker_config, files_of,
                               sha256_of, tar_of)
 from harness.relay import Relay
+from harness.served import acquire, blobs, refusal, shown
 from kubelet_double import Claim, StorageClass
 
 Code = grpc.StatusCode
@@ -64,29 +65,6 @@ def daemon(new_daemon: Callable[..., CacheDaemon]) -> CacheDaemon:
     made = new_daemon()
     made.start()
     return made
-
-
-def acquire(daemon: CacheDaemon, uri: str, credentials: dict[str, str] | None = None, timeout: float = 60) -> Any:
-    """Makes a model present and returns its `Ready`; raises grpc.RpcError."""
-    with daemon.client() as cache:
-        updates = list(cache.call("Acquire", timeout, model=cache.model(uri), credentials=credentials or {},
-                                  layout=cache.messages.Layout.Value("LAYOUT_FILES")))
-    return updates[-1].ready
-
-
-def refusal(daemon: CacheDaemon, uri: str, credentials: dict[str, str] | None = None) -> tuple[Code, str]:
-    with pytest.raises(grpc.RpcError) as refused:
-        acquire(daemon, uri, credentials)
-    return refused.value.code(), refused.value.details()
-
-
-def shown(daemon: CacheDaemon, ready: Any) -> dict[str, str]:
-    return digests(daemon.root / ready.tree)
-
-
-def blobs(daemon: CacheDaemon) -> dict[str, int]:
-    """Every blob's name and its links."""
-    return {path.name: path.stat().st_nlink for path in (daemon.root / "blobs").rglob("*") if path.is_file()}
 
 
 PUSHES: dict[str, Callable[[Registry, str, Path], str]] = {

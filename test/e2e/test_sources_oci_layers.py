@@ -20,6 +20,7 @@ from harness.layers import (KITOPS, MODELPACK, below_models, content_of, entry_o
 from harness.models import MIB, digests
 from harness.registry import Registry, docker_config, sha256_of
 from harness.relay import Relay
+from harness.served import acquire, blobs, refusal, shown
 
 Code = grpc.StatusCode
 MODEL = "acme/sharded"
@@ -37,27 +38,6 @@ def daemon(new_daemon: Callable[..., CacheDaemon]) -> CacheDaemon:
     made = new_daemon()
     made.start()
     return made
-
-
-def acquire(daemon: CacheDaemon, uri: str, credentials: dict[str, str] | None = None, timeout: float = 60) -> Any:
-    with daemon.client() as cache:
-        updates = list(cache.call("Acquire", timeout, model=cache.model(uri), credentials=credentials or {},
-                                  layout=cache.messages.Layout.Value("LAYOUT_FILES")))
-    return updates[-1].ready
-
-
-def refusal(daemon: CacheDaemon, uri: str) -> tuple[Code, str]:
-    with pytest.raises(grpc.RpcError) as refused:
-        acquire(daemon, uri)
-    return refused.value.code(), refused.value.details()
-
-
-def shown(daemon: CacheDaemon, ready: Any) -> dict[str, str]:
-    return digests(daemon.root / ready.tree)
-
-
-def blobs(daemon: CacheDaemon) -> dict[str, int]:
-    return {path.name: path.stat().st_nlink for path in (daemon.root / "blobs").rglob("*") if path.is_file()}
 
 
 def nothing_stays(daemon: CacheDaemon) -> None:

@@ -63,26 +63,10 @@ Result<Listing> GcsSource::Resolve(const ModelReference& reference, const Creden
                                    std::stop_token stop) {
   BucketPath place = BucketPath::Of(reference);
   Asker asker = TRY(MakeAsker(place.bucket, credentials, stop));
-  const std::string prefix = place.Prefix();
-  Listing listing{.origin = OriginFor(reference, credentials), .anonymous = asker.IsEverybodys()};
-  Result<std::vector<ListedFile>> files = List(asker, prefix, stop);
-  // Whoever may not list may still be allowed to read the one object.
-  bool may_be_one = files ? files->empty() : files.error().rights_may_help;
-  if (may_be_one && !place.path.empty()) {
-    Result<ListedFile> one = ListOne(asker, place, stop);
-    if (!one) return std::unexpected(files ? std::move(one).error() : files.error());
-    listing.origin.pop_back();
-    files = std::vector{*std::move(one)};
-  }
-  listing.files = TRY(std::move(files));
-  if (listing.files.empty()) {
-    return Fail(Code::kNotFound,
-                fmt::format("{}: the bucket is empty", Printable(reference.ToString())));
-  }
-  std::ranges::sort(listing.files);
-  TRY(CheckListing(listing));
-  listing.revision = RevisionOf(listing.files);
-  return listing;
+  return ListObjects(
+      {.origin = OriginFor(reference, credentials), .anonymous = asker.IsEverybodys()}, reference,
+      [&] { return List(asker, place.Prefix(), stop); },
+      [&] { return ListOne(asker, place, stop); });
 }
 
 Result<bool> GcsSource::ShowRights(const ModelReference& reference, const Credentials& credentials,

@@ -129,26 +129,11 @@ Result<Listing> S3Source::Resolve(const ModelReference& reference, const Credent
                                   std::stop_token stop) {
   BucketPath place = BucketPath::Of(reference);
   S3Access access = TRY(S3AccessFor(settings_, place.bucket, credentials, node_keys_.get(), stop));
-  Listing listing{.origin = access.place.Origin(access.region) + place.Prefix(),
-                  .anonymous = access.IsEverybodys()};
-  Result<std::vector<ListedFile>> files = List(access, place.Prefix(), stop);
-  // Whoever may not list may still be allowed to read the one object.
-  bool may_be_one = files ? files->empty() : files.error().rights_may_help;
-  if (may_be_one && !place.path.empty()) {
-    Result<ListedFile> one = ListOne(access, place, stop);
-    if (!one) return std::unexpected(files ? std::move(one).error() : files.error());
-    listing.origin.pop_back();
-    files = std::vector{*std::move(one)};
-  }
-  listing.files = TRY(std::move(files));
-  if (listing.files.empty()) {
-    return Fail(Code::kNotFound,
-                fmt::format("{}: the bucket is empty", Printable(reference.ToString())));
-  }
-  std::ranges::sort(listing.files);
-  TRY(CheckListing(listing));
-  listing.revision = RevisionOf(listing.files);
-  return listing;
+  return ListObjects(
+      {.origin = access.place.Origin(access.region) + place.Prefix(),
+       .anonymous = access.IsEverybodys()},
+      reference, [&] { return List(access, place.Prefix(), stop); },
+      [&] { return ListOne(access, place, stop); });
 }
 
 Result<bool> S3Source::ShowRights(const ModelReference& reference, const Credentials& credentials,
