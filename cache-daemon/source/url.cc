@@ -79,6 +79,14 @@ Result<CurlUrl> Parsed(std::string_view text) {
   return url;
 }
 
+/// As libcurl will read it when it is asked: a host whose escapes it has decoded may be a number now,
+/// which is an address.
+Result<Url> Settled(const Result<Url>& url) {
+  if (!url) return url;
+  CurlUrl parsed = TRY(Parsed(url->ToString()));
+  return TakeApart(parsed.get());
+}
+
 int HexValue(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -96,13 +104,13 @@ std::string ShownUrl(std::string_view text) {
 
 Result<Url> Url::Parse(std::string_view text) {
   CurlUrl parsed = TRY(Parsed(text));
-  return TakeApart(parsed.get());
+  return Settled(TakeApart(parsed.get()));
 }
 
 Result<Url> Url::Join(std::string_view location) const {
   CurlUrl base = TRY(Parsed(ToString()));
   TRY(SetText(base.get(), location));
-  return TakeApart(base.get());
+  return Settled(TakeApart(base.get()));
 }
 
 std::string Url::Origin() const {

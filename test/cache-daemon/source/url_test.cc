@@ -35,6 +35,13 @@ TEST(UrlTest, KeepsPathsVerbatimBecauseSignaturesCoverThem) {
   EXPECT_EQ(Parsed("https://h/a/../b//c/./d").path, "/a/../b//c/./d");
 }
 
+TEST(UrlTest, HostsThatMeanAnAddressAreThatAddressHoweverTheyAreEscaped) {
+  for (const char* text : {"http://0x7f000001/", "http://0x7f0000%301/", "http://%32130706433/"}) {
+    EXPECT_EQ(Parsed(text).host, "127.0.0.1") << text;
+    EXPECT_EQ(Parsed("https://h/").Join(text)->host, "127.0.0.1") << text;
+  }
+}
+
 TEST(UrlTest, EncodesWhatAUrlCantHold) {
   EXPECT_EQ(Parsed("https://h/ü b").ToString(), "https://h/%C3%BC%20b");
 }
