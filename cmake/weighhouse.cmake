@@ -42,7 +42,8 @@ function(weighhouse_test name)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
-  # ctest starts the dearest first, so that no core waits for the longest at the end: those that may take longer.
-  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} COST ${arg_TIMEOUT}
+  # ctest starts the dearest first, so that no core waits for the longest at the end: those that may take longer. It is given
+  # two slots for each core (.ci/test): these programs compute, and take both; those of test/e2e wait more.
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} COST ${arg_TIMEOUT} PROCESSORS 2
     ENVIRONMENT "WEIGHHOUSE_SOURCE_DIR=${PROJECT_SOURCE_DIR};TSAN_OPTIONS=halt_on_error=1;ASAN_OPTIONS=detect_leaks=1")
 endfunction()
