@@ -12,8 +12,6 @@
 namespace weighhouse::cli {
 namespace {
 
-constexpr int kExitOfSignal = 128;  // what a shell adds to the number of the signal
-
 sigset_t Signals() {
   sigset_t signals;
   sigemptyset(&signals);

@@ -10,6 +10,9 @@
 
 namespace weighhouse::cli {
 
+/// What a shell adds to the number of the signal that ended a program.
+inline constexpr int kExitOfSignal = 128;
+
 /// Turns the first SIGINT or SIGTERM into a stop request; a second one ends the process at once.
 /// Construct it before any thread: the signals are blocked for the thread that makes it and those
 /// made after.

@@ -18,8 +18,6 @@
 namespace weighhouse::cli {
 namespace {
 
-constexpr int kExitOfSignal = kInterrupted - SIGINT;
-
 Progress ToProgress(const pb::Filling& filling) {
   return {.total = filling.bytes_total(),
           .done = filling.bytes_done(),

@@ -19,8 +19,6 @@
 namespace weighhouse::cli {
 namespace {
 
-constexpr int kExitOfSignal = kInterrupted - SIGINT;
-
 /// What to verify: one empty id means everything.
 Result<std::vector<std::string>> ToVerify(const Options& options, Client& client) {
   if (options.all) return std::vector<std::string>{""};

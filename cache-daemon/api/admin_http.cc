@@ -24,7 +24,7 @@ constexpr unsigned kConnectionsOfOneAddress = 8;
 /// Of a connection: its request must fit.
 constexpr size_t kConnectionMemory = 16 * kKiB;
 constexpr unsigned kIdleSeconds = 3;
-constexpr int kBacklog = 16;
+constexpr int kAdminBacklog = 16;
 
 struct Route {
   std::string_view path;
@@ -75,7 +75,8 @@ UniqueFd ListenOn(const std::string& host, uint16_t port) {
     ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no));
   }
   const auto* name = reinterpret_cast<const sockaddr*>(&address.storage);
-  bool listens = ::bind(fd.get(), name, address.size) == 0 && ::listen(fd.get(), kBacklog) == 0;
+  bool listens =
+      ::bind(fd.get(), name, address.size) == 0 && ::listen(fd.get(), kAdminBacklog) == 0;
   if (listens) return fd;
   int error_number = errno;
   fd.reset();

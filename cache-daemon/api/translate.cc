@@ -13,16 +13,16 @@ namespace {
 
 constexpr size_t kIdDigits = 64;
 constexpr size_t kMaxVolumeId = 128;
-constexpr size_t kMaxText = 4096;  // PATH_MAX: the longest field is a path
+constexpr size_t kMaxFieldBytes = 4096;  // PATH_MAX: the longest field is a path
 constexpr size_t kMaxPatterns = 1000;
 constexpr size_t kMaxCredentials = 64;
 constexpr size_t kMaxCredential = 64 * 1024;
 
 /// Texts of requests reach log lines and records: no control characters, bounded length.
 Result<> CheckText(std::string_view text, std::string_view field) {
-  if (text.size() > kMaxText) {
+  if (text.size() > kMaxFieldBytes) {
     return Fail(Code::kInvalidArgument, fmt::format("{} has {} bytes: at most {} are allowed",
-                                                    field, text.size(), kMaxText));
+                                                    field, text.size(), kMaxFieldBytes));
   }
   bool control = std::ranges::any_of(
       text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });

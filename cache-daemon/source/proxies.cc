@@ -21,7 +21,7 @@ std::string FirstSet(std::initializer_list<const char*> names) {
 }
 
 /// The environment's usual `host:port` means http.
-std::string WithScheme(std::string proxy) {
+std::string WithScheme(const std::string& proxy) {
   return proxy.empty() || proxy.contains("://") ? proxy : "http://" + proxy;
 }
 

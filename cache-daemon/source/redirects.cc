@@ -14,7 +14,7 @@ constexpr int kMaxRedirects = 5;
 /// `error` about a URL that a server sent to, which may hold what that server was asked with.
 Error AboutRedirect(Error error, const RedirectedRequest& request) {
   error.message =
-      WithoutSecrets(std::move(error).message, request.url.ToString(), request.credentials);
+      WithoutSecrets(std::move(error.message), request.url.ToString(), request.credentials);
   return error;
 }
 

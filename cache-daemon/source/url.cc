@@ -79,8 +79,8 @@ Result<CurlUrl> Parsed(std::string_view text) {
   return url;
 }
 
-/// As libcurl will read it when it is asked: a host whose escapes it has decoded may be a number now,
-/// which is an address.
+/// As libcurl will read it when it is asked: a host whose escapes it has decoded may be a number
+/// now, which is an address.
 Result<Url> Settled(const Result<Url>& url) {
   if (!url) return url;
   CurlUrl parsed = TRY(Parsed(url->ToString()));

@@ -61,10 +61,10 @@ void StoreImpl::ForgetOldVolumes() {
   std::vector<VolumeRecord> old;
   {
     MutexLock lock(state_->mutex);
-    old = state_->index.volumes.CreatedBy(clock_.Now() - kForgottenAfter);
-    const LeaseBook& leases = state_->index.leases;
-    std::erase_if(old,
-                  [&](const VolumeRecord& volume) { return leases.HoldsVolume(volume.volume_id); });
+    for (VolumeRecord& volume : state_->index.volumes.CreatedBy(clock_.Now() - kForgottenAfter)) {
+      bool is_used = state_->index.leases.HoldsVolume(volume.volume_id);
+      if (!is_used) old.push_back(std::move(volume));
+    }
   }
   for (const VolumeRecord& volume : old) {
     spdlog::info("store: volume {} of {} was created long ago, and is remembered no more",

@@ -15,7 +15,7 @@ using testing::MatchesRegex;
 using testing::Pair;
 using testing::UnorderedElementsAre;
 namespace fs = std::filesystem;
-using Rpc = ::csi::v1::NodeServiceCapability_RPC;
+using NodeRpc = ::csi::v1::NodeServiceCapability_RPC;
 
 using IdentityTest = PluginTest;
 using NodeTest = PluginTest;
@@ -58,8 +58,8 @@ TEST_F(NodeTest, CapabilitiesAreStatsConditionAndMultiWriter) {
   ASSERT_TRUE(harness_.node().NodeGetCapabilities(&context, {}, &response).ok());
   std::vector<int> types;
   for (const auto& capability : response.capabilities()) types.push_back(capability.rpc().type());
-  EXPECT_THAT(types, UnorderedElementsAre(Rpc::GET_VOLUME_STATS, Rpc::VOLUME_CONDITION,
-                                          Rpc::SINGLE_NODE_MULTI_WRITER));
+  EXPECT_THAT(types, UnorderedElementsAre(NodeRpc::GET_VOLUME_STATS, NodeRpc::VOLUME_CONDITION,
+                                          NodeRpc::SINGLE_NODE_MULTI_WRITER));
 }
 
 TEST_F(NodeTest, InfoIsTheNodeIdAndTopologyWithoutALimit) {

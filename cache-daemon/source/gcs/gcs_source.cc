@@ -44,7 +44,7 @@ std::vector<std::string> GcsSource::Asker::Headers() const {
   return {"Authorization: Bearer " + token->value};
 }
 
-GcsSource::GcsSource(Url endpoint, GcsTokenOptions options, std::shared_ptr<HttpClient> http,
+GcsSource::GcsSource(Url endpoint, const GcsTokenOptions& options, std::shared_ptr<HttpClient> http,
                      std::shared_ptr<GcsTokens> tokens)
     : endpoint_(std::move(endpoint)),
       endpoint_text_(endpoint_.path == "/" ? endpoint_.Origin() : endpoint_.ToPublicString()),

@@ -20,7 +20,7 @@ namespace weighhouse::source {
 class GcsSource final : public Source {
  public:
   /// `endpoint`: its path is a prefix, without a slash at the end.
-  GcsSource(Url endpoint, GcsTokenOptions options, std::shared_ptr<HttpClient> http,
+  GcsSource(Url endpoint, const GcsTokenOptions& options, std::shared_ptr<HttpClient> http,
             std::shared_ptr<GcsTokens> tokens);
 
   std::string OriginFor(const ModelReference& reference,

@@ -162,7 +162,7 @@ Result<Authorization> Authorizer::FetchToken(const RegistryAsker& asker, const C
   Result<HttpResponse> answer = AskRealm(realm, asker, challenge, std::move(stop));
   if (!answer) {
     Error error = std::move(answer).error();
-    error.message = Shown(std::move(error).message, asker);
+    error.message = Shown(std::move(error.message), asker);
     return std::unexpected(std::move(error));
   }
   if (answer->status() == 200) {

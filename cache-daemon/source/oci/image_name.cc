@@ -32,7 +32,7 @@ Result<ImageName> ImageName::Of(const ModelReference& reference) {
   return name;
 }
 
-std::string CredentialHost(std::string registry) {
+std::string CredentialHost(const std::string& registry) {
   constexpr std::array kHubNames = {"docker.io", "index.docker.io", "registry-1.docker.io"};
   bool is_hub = std::ranges::find(kHubNames, registry) != kHubNames.end();
   return is_hub ? std::string(kDockerHub) : registry;

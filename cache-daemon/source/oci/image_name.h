@@ -17,6 +17,6 @@ struct ImageName {
 };
 
 /// The name that credentials for `registry` go by: Docker Hub's several ones are one.
-std::string CredentialHost(std::string registry);
+std::string CredentialHost(const std::string& registry);
 
 }  // namespace weighhouse::source::oci

@@ -70,12 +70,12 @@ Result<Url> RegistryClient::Reach(const std::string& registry, std::stop_token s
   // At the loopback nobody is in between; elsewhere https is only done without where it isn't
   // there.
   if (plain.IsLoopback() && IsRegistry(plain, stop)) {
-    found = plain;
+    found = std::move(plain);
   } else {
     Result<HttpResponse> answer = client_->Send(BaseQuestion(secure), stop);
     bool away = !answer && answer.error().code == Code::kUnavailable;
     if (away && !plain.IsLoopback() && IsRegistry(plain, stop)) {
-      found = plain;
+      found = std::move(plain);
     } else if (!answer) {
       return std::unexpected(std::move(answer).error());
     }

@@ -37,9 +37,9 @@ std::string HmacSha256(std::string_view key, std::string_view text) {
 
 /// `20130524T000000Z`
 std::string BasicTime(std::chrono::system_clock::time_point time) {
-  time_t seconds = std::chrono::system_clock::to_time_t(time);
+  time_t since_epoch = std::chrono::system_clock::to_time_t(time);
   struct tm parts = {};
-  gmtime_r(&seconds, &parts);
+  gmtime_r(&since_epoch, &parts);
   std::array<char, 32> text{};
   size_t size = strftime(text.data(), text.size(), "%Y%m%dT%H%M%SZ", &parts);
   return {text.data(), size};
@@ -142,7 +142,10 @@ std::vector<std::string> SigV4Headers(SignedRequest request, const AwsKeys& keys
     request.headers.emplace_back("x-amz-security-token", keys.session_token);
   }
   std::vector<std::string> lines;
-  for (const auto& [name, value] : request.headers) lines.push_back(name + ": " + value);
+  lines.reserve(request.headers.size() + 1);
+  for (const auto& [name, value] : request.headers) {
+    lines.push_back(fmt::format("{}: {}", name, value));
+  }
   lines.push_back("Authorization: " + SigV4Authorization(request, keys, scope));
   return lines;
 }

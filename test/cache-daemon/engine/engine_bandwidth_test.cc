@@ -10,8 +10,6 @@
 namespace weighhouse {
 namespace {
 
-constexpr double kAsFastAsItCan = 1e10;
-
 /// Waits for so much of a fill.
 class ArrivalObserver final : public AcquireObserver {
  public:

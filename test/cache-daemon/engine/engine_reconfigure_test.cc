@@ -8,8 +8,6 @@
 namespace weighhouse {
 namespace {
 
-constexpr double kAsFastAsItCan = 1e10;
-
 class EngineReconfigureTest : public EngineTest {
  protected:
   /// A model of this machine.

@@ -10,7 +10,7 @@ namespace weighhouse {
 namespace {
 
 constexpr char kResumeModel[] = "hf://acme/large";
-constexpr Bytes kSize = 48 * kMiB + 77;
+constexpr Bytes kResumedSize = 48 * kMiB + 77;
 constexpr char kSlow[] =
     R"([{"side":"cdn","path":"","times":-1,"action":{"kind":"rate","bytes_per_second":3000000}}])";
 
@@ -28,11 +28,11 @@ class HalfWayObserver final : public AcquireObserver {
   void Wait() {
     auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
     MutexLock lock(mutex_);
-    while (done_ < kSize / 3) {
+    while (done_ < kResumedSize / 3) {
       if (!changed_.WaitUntil(lock, deadline)) break;
     }
-    EXPECT_GE(done_, kSize / 3);
-    EXPECT_LT(done_, kSize);
+    EXPECT_GE(done_, kResumedSize / 3);
+    EXPECT_LT(done_, kResumedSize);
   }
 
  private:
@@ -43,7 +43,7 @@ class HalfWayObserver final : public AcquireObserver {
 
 class EngineResumeTest : public EngineTest {
  protected:
-  EngineResumeTest() : content_(PatternBytes(kSize, 21)) {
+  EngineResumeTest() : content_(PatternBytes(kResumedSize, 21)) {
     AddFile("acme/large", "model.safetensors", content_);
     StartHub({"--token", "hf_token"});
   }
@@ -82,28 +82,28 @@ TEST_F(EngineResumeTest, FetchesOnlyWhatLacks) {
   OpenEngine();
   ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kResumeModel)));
   EXPECT_EQ(Digest::Of(Read(tree, "model.safetensors")), Digest::Of(content_));
-  EXPECT_LT(tree.bytes_fetched, kSize);
+  EXPECT_LT(tree.bytes_fetched, kResumedSize);
   EXPECT_GT(tree.bytes_fetched, 0U);
   EXPECT_TRUE(Names("ingests").empty());
 }
 
 TEST_F(EngineResumeTest, ChangedUpstreamMeetsNoneOfTheOldBytes) {
   InterruptFill();
-  std::string changed = PatternBytes(kSize, 22);
+  std::string changed = PatternBytes(kResumedSize, 22);
   std::filesystem::remove(models_ / "acme/large/model.safetensors");
   AddFile("acme/large", "model.safetensors", changed);
   hub_->Rescan();
   OpenEngine();
   ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kResumeModel)));
   EXPECT_EQ(Digest::Of(Read(tree, "model.safetensors")), Digest::Of(changed));
-  EXPECT_EQ(tree.bytes_fetched, kSize);
+  EXPECT_EQ(tree.bytes_fetched, kResumedSize);
 }
 
 TEST_F(EngineResumeTest, PublicModelGoesOnByItself) {
   InterruptFill();
   OpenResuming();
   EXPECT_TRUE(BecomesComplete());
-  EXPECT_LT(engine_->Info()->bytes_fetched, kSize);
+  EXPECT_LT(engine_->Info()->bytes_fetched, kResumedSize);
 }
 
 TEST_F(EngineResumeTest, PublicModelGoesOnOnceItsSourceIsBack) {
@@ -130,7 +130,7 @@ TEST_F(EngineResumeTest, PrivateModelWaitsForItsNextPublish) {
   }
   EXPECT_THAT(hub_->Log(), ::testing::Not(::testing::HasSubstr("acme/large")));
   ASSERT_OK_AND_ASSIGN(tree, Acquire(Request(kResumeModel, "hf_token")));
-  EXPECT_LT(tree.bytes_fetched, kSize) << "its bytes waited for it";
+  EXPECT_LT(tree.bytes_fetched, kResumedSize) << "its bytes waited for it";
 }
 
 TEST_F(EngineResumeTest, ModelThatIsPublicNoMoreIsLeftAlone) {

@@ -11,6 +11,9 @@
 
 namespace weighhouse {
 
+/// A pace that holds nothing up.
+inline constexpr double kAsFastAsItCan = 1e10;
+
 /// An HTTP server of one file on a loopback port of the kernel's choice whose connections each have
 /// a speed of their own, for life. Thread-safe.
 class PacedServer {
