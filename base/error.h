@@ -75,7 +75,7 @@ namespace internal {
   __extension__({                                                                       \
     auto try_result = (expression);                                                     \
     if (!try_result.has_value()) return std::unexpected(std::move(try_result).error()); \
-    *std::move(try_result);                                                             \
+    std::move(try_result).value();                                                      \
   })
 
 /// Ends the process if an invariant of ours is broken. Never for input, network or disk.
