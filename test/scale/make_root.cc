@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <span>
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -30,8 +31,8 @@ struct Amounts {
   size_t snapshots = 0, files = 0, leases = 0;
 };
 
-Listing ListingOf(size_t model, size_t files) {
-  Listing listing{.origin = "hf+https://hub.example/" + RepositoryOf(model),
+Listing ListingOf(const std::string& hub, size_t model, size_t files) {
+  Listing listing{.origin = fmt::format("hf+{}/{}", hub, RepositoryOf(model)),
                   .revision = CommitOf(model),
                   .repository = RepositoryOf(model),
                   .anonymous = true};
@@ -47,7 +48,8 @@ Listing ListingOf(size_t model, size_t files) {
 
 class RootMaker {
  public:
-  explicit RootMaker(const std::string& root) : layout_(root) {}
+  /// `hub`: the URL of the one that the models came from.
+  RootMaker(const std::string& root, std::string hub) : layout_(root), hub_(std::move(hub)) {}
 
   Result<> Make(const Amounts& amounts) {
     TRY(Prepare());
@@ -70,7 +72,7 @@ class RootMaker {
   }
 
   Result<store::SnapshotRecord> MakeSnapshot(size_t model, size_t files) {
-    store::SnapshotRecord record = store::NewSnapshotRecord(ListingOf(model, files));
+    store::SnapshotRecord record = store::NewSnapshotRecord(ListingOf(hub_, model, files));
     for (size_t file = 0; file < files; ++file) {
       Digest blob = TRY(WriteBlob(ContentOf(model, file)));
       record.snapshot.files[file].blob = blob;
@@ -122,18 +124,19 @@ class RootMaker {
   io::PosixFilesystem filesystem_;
   SystemClock clock_;
   const store::RootLayout layout_;
+  const std::string hub_;
 };
 
 int Main(std::span<char*> arguments) {
-  if (arguments.size() != 5) {
-    std::fputs("usage: scale-root ROOT SNAPSHOTS FILES LEASES\n", stderr);
+  if (arguments.size() != 6) {
+    std::fputs("usage: scale-root ROOT HUB SNAPSHOTS FILES LEASES\n", stderr);
     return 2;
   }
   auto number = [&](size_t position) -> size_t {
     return std::strtoull(arguments[position], nullptr, 10);
   };
-  Result<> made = RootMaker(arguments[1])
-                      .Make({.snapshots = number(2), .files = number(3), .leases = number(4)});
+  Result<> made = RootMaker(arguments[1], arguments[2])
+                      .Make({.snapshots = number(3), .files = number(4), .leases = number(5)});
   if (made) return 0;
   std::fputs(fmt::format("scale-root: {}\n", made.error().message).c_str(), stderr);
   return 1;

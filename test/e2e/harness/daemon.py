@@ -91,6 +91,7 @@ class CacheDaemon:
 
     def configure(self, hub_url: str, limit: str, local_roots: tuple[Path, ...] = (), min_free: str = "0") -> None:
         """Writes the configuration (JSON is YAML). No limit: the daemon's own defaults of space."""
+        self.hub_url = hub_url
         sources: dict[str, Any] = {"local": {"roots": [str(root) for root in local_roots]},
                                    "allowAddresses": LOOPBACK}
         if hub_url:

@@ -40,8 +40,9 @@ class Load(NamedTuple):
 
 
 def make_root(daemon: CacheDaemon, amounts: Amounts) -> None:
-    """Fills the daemon's root, as its user."""
-    subprocess.run([*UNPRIVILEGED, str(binaries() / "scale-root"), str(daemon.root), *map(str, amounts)], check=True)
+    """Fills the daemon's root, as its user, with models of the hub that the daemon asks: others' it wouldn't know."""
+    hub = daemon.hub_url or "https://huggingface.co"
+    subprocess.run([*UNPRIVILEGED, str(binaries() / "scale-root"), str(daemon.root), hub, *map(str, amounts)], check=True)
 
 
 def acquire(daemon: CacheDaemon, snapshots: int, calls: int, callers: int) -> Load:
