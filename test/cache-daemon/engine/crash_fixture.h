@@ -1,12 +1,20 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "base/fault.h"
 #include "test/cache-daemon/engine/volume_fixture.h"
 #include "test/cache-daemon/io/durable_disk.h"
 #include "test/cache-daemon/io/power_loss_filesystem.h"
@@ -35,6 +43,35 @@ class CrashFixture : public VolumeFixture {
     std::map<std::string, std::string> environment = {{kDirectory, directory_.path().string()}};
     if (hub_) environment[kHub] = hub_->hub_url();
     return IsKilledAt(fault, filter, environment);
+  }
+
+  /// Kills tests of `filter` at the first two passages of each fault point whose name begins with
+  /// one of `prefixes`, and has `check` look at what that left, with the crash's number. Fails
+  /// where a point is never reached.
+  void KillAtEach(const std::vector<std::string_view>& prefixes, const std::string& filter,
+                  const std::function<void(unsigned)>& check) {
+    size_t points = 0;
+    unsigned crashes = 0;
+    for (std::string_view point : kFaultPoints) {
+      auto begins = [&](std::string_view prefix) { return point.starts_with(prefix); };
+      if (std::ranges::none_of(prefixes, begins)) continue;
+      ++points;
+      int passages = 0;
+      for (int passage = 1; passage <= 2; ++passage) {
+        std::string fault = fmt::format("{}:{}", point, passage);
+        SCOPED_TRACE(fault);
+        if (!IsKilled(fault, filter)) break;
+        ++passages;
+        check(++crashes);
+        if (HasFailure()) return;
+      }
+      ASSERT_GT(passages, 0) << point << " is never reached";
+    }
+    EXPECT_GT(points, 0U);
+    // SIGKILL, one followed by a power cut, and power cuts.
+    size_t modes = 2 + io::PowerCutsAfter(0).size();
+    fmt::print("{} fault points x {} modes: {} kills, {} recoveries\n", points, modes, crashes,
+               crashes * modes);
   }
 
   /// An engine on the cache below `directory` that the child had, or has. What it does is recorded.

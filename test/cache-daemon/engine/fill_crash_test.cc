@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
-#include "base/fault.h"
 #include "test/cache-daemon/engine/crash_fixture.h"
 
 namespace weighhouse {
@@ -56,9 +55,9 @@ class FillCrashTest : public CrashFixture {
     engine_.reset();
   }
 
-  void CheckCrash() {
+  void CheckCrash(unsigned crash) {
     const Bytes all = Weights().size() + 2;
-    for (io::PowerCut cut : io::PowerCutsAfter(crash_)) {
+    for (io::PowerCut cut : io::PowerCutsAfter(crash)) {
       SCOPED_TRACE(
           fmt::format("a power cut that takes {}, seed {}", io::PowerLossName(cut.loss), cut.seed));
       OpenAfter(cut);
@@ -72,33 +71,10 @@ class FillCrashTest : public CrashFixture {
     OpenAfter({});
     ExpectModel(0);
   }
-
-  unsigned crash_ = 0;  ///< its number
 };
 
 TEST_F(FillCrashTest, EveryCrashLeavesAFillThatIsFinished) {
-  size_t points = 0;
-  size_t kills = 0;
-  for (std::string_view point : kFaultPoints) {
-    if (!point.starts_with("fill.")) continue;
-    ++points;
-    int passages = 0;
-    for (int passage = 1; passage <= 2; ++passage) {
-      std::string fault = fmt::format("{}:{}", point, passage);
-      SCOPED_TRACE(fault);
-      if (!IsKilled(fault, "FillCrashChild.*")) break;
-      ++passages;
-      ++crash_;
-      CheckCrash();
-      if (HasFailure()) return;
-    }
-    ASSERT_GT(passages, 0) << point << " is never reached";
-    kills += static_cast<size_t>(passages);
-  }
-  // SIGKILL, one followed by a power cut, and power cuts.
-  size_t modes = 2 + io::PowerCutsAfter(0).size();
-  fmt::print("{} fault points x {} modes: {} kills, {} recoveries\n", points, modes, kills,
-             kills * modes);
+  KillAtEach({"fill."}, "FillCrashChild.*", [this](unsigned crash) { CheckCrash(crash); });
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
-#include "base/fault.h"
 #include "test/cache-daemon/engine/crash_fixture.h"
 #include "test/cache-daemon/engine/layer_registry.h"
 #include "test/cache-daemon/source/oci/tar_text.h"
@@ -56,8 +55,8 @@ class LayerCrashTest : public CrashFixture {
     ExpectOnlyTrueBlobs();
     engine_.reset();
   }
-  void CheckCrash() {
-    for (io::PowerCut cut : io::PowerCutsAfter(crash_)) {
+  void CheckCrash(unsigned crash) {
+    for (io::PowerCut cut : io::PowerCutsAfter(crash)) {
       SCOPED_TRACE(
           fmt::format("a power cut that takes {}, seed {}", io::PowerLossName(cut.loss), cut.seed));
       OpenAfter(cut);
@@ -73,32 +72,11 @@ class LayerCrashTest : public CrashFixture {
   }
 
   LayerRegistry registry_{CrashLayers()};
-  unsigned crash_ = 0;  ///< its number
 };
 
 TEST_F(LayerCrashTest, EveryCrashLeavesLayersThatAreReadAgain) {
-  size_t points = 0;
-  size_t kills = 0;
-  for (std::string_view point : kFaultPoints) {
-    if (!point.starts_with("unpack.") && !point.starts_with("layer.")) continue;
-    ++points;
-    int passages = 0;
-    for (int passage = 1; passage <= 2; ++passage) {
-      std::string fault = fmt::format("{}:{}", point, passage);
-      SCOPED_TRACE(fault);
-      if (!IsKilled(fault, "LayerCrashChild.*")) break;
-      ++passages;
-      ++crash_;
-      CheckCrash();
-      if (HasFailure()) return;
-    }
-    ASSERT_GT(passages, 0) << point << " is never reached";
-    kills += static_cast<size_t>(passages);
-  }
-  // SIGKILL, one followed by a power cut, and power cuts.
-  size_t modes = 2 + io::PowerCutsAfter(0).size();
-  fmt::print("{} fault points x {} modes: {} kills, {} recoveries\n", points, modes, kills,
-             kills * modes);
+  KillAtEach({"unpack.", "layer."}, "LayerCrashChild.*",
+             [this](unsigned crash) { CheckCrash(crash); });
 }
 
 }  // namespace
