@@ -209,17 +209,10 @@ std::optional<std::string> DecodeBase64(std::string_view base64) {
 }
 
 std::string EncodeBase64(std::string_view bytes) {
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    std::string_view group = bytes.substr(i, 3);
-    uint32_t value = 0;
-    for (size_t k = 0; k < 3; ++k) {
-      value = value << 8 | (k < group.size() ? static_cast<unsigned char>(group[k]) : 0U);
-    }
-    for (size_t k = 0; k < 4; ++k) {
-      text += k <= group.size() ? kBase64Digits[value >> (18 - 6 * k) & 63] : '=';
-    }
-  }
+  std::string text((bytes.size() + 2) / 3 * 4, '\0');
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),  // and a NUL, which a string has
+                  reinterpret_cast<const unsigned char*>(bytes.data()),
+                  static_cast<int>(bytes.size()));
   return text;
 }
 
