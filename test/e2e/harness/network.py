@@ -82,13 +82,14 @@ class NodeNetwork:
 def _relay(inner: socket.socket, port: int) -> None:
     """Hands bytes on between a connection and a new one to the same port on this side, until both have ended."""
     with inner, socket.create_connection(("127.0.0.1", port)) as outer:
-        back = threading.Thread(target=_copy, args=(outer, inner), daemon=True)
+        back = threading.Thread(target=copy_through, args=(outer, inner), daemon=True)
         back.start()
-        _copy(inner, outer)
+        copy_through(inner, outer)
         back.join()
 
 
-def _copy(source: socket.socket, sink: socket.socket) -> None:
+def copy_through(source: socket.socket, sink: socket.socket) -> None:
+    """Passes on what comes, until one side ends."""
     try:
         while piece := source.recv(256 * 1024):
             sink.sendall(piece)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from harness.canary import canary
+from harness.network import copy_through
 
 USER, PASSWORD = "proxy-user", canary("proxy")
 _EXPECTED = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -45,9 +46,9 @@ class _Handler(BaseHTTPRequestHandler):
         with socket.create_connection(("127.0.0.1", self.server.ports[self.path])) as server:
             self.send_response(200)
             self.end_headers()
-            back = threading.Thread(target=_copy, args=(server, self.connection), daemon=True)
+            back = threading.Thread(target=copy_through, args=(server, self.connection), daemon=True)
             back.start()
-            _copy(self.connection, server)
+            copy_through(self.connection, server)
             back.join(30)
         self.close_connection = True
 
@@ -105,16 +106,3 @@ class Proxy:
                  trace: TracebackType | None) -> None:
         self._server.shutdown()
         self._server.server_close()
-
-
-def _copy(source: socket.socket, sink: socket.socket) -> None:
-    try:
-        while piece := source.recv(256 * 1024):
-            sink.sendall(piece)
-        sink.shutdown(socket.SHUT_WR)
-    except OSError:  # one side is gone: so is the other, then
-        for side in (source, sink):
-            try:
-                side.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
