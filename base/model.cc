@@ -76,6 +76,14 @@ std::string ModelReference::ToString() const {
   return fmt::format("{}{}{}", uri, is_tag ? ':' : '@', revision);
 }
 
+bool ModelReference::Covers(std::string_view shown) const {
+  const std::string name = ToString();
+  if (shown == name) return true;
+  // Elsewhere `@` and `:` are a part of the name.
+  if (!HasRevisions() || !revision.empty() || !shown.starts_with(name)) return false;
+  return shown[name.size()] == '@' || shown[name.size()] == ':';
+}
+
 std::string ModelReference::Fingerprint() const {
   FieldHasher hasher;
   hasher.Add(uri);

@@ -67,6 +67,9 @@ struct ModelReference {
   /// For people and logs: `hf://org/name@rev`, `oci://registry/repository:tag`. A URL's query,
   /// which may be a signature, is left out.
   std::string ToString() const;
+  /// Whether `shown`, another's ToString, is this one or, where this one names no revision, any of
+  /// its revisions.
+  bool Covers(std::string_view shown) const;
   /// Equal for equal requests: a digest over every field.
   std::string Fingerprint() const;
   bool operator==(const ModelReference&) const = default;

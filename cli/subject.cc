@@ -21,11 +21,6 @@ constexpr size_t kLeastIdDigits = 4;
 constexpr size_t kIdDigits = 64;
 constexpr size_t kMaxToken = 64 * 1024;
 
-bool Names(const std::string& subject, const std::string& reference) {
-  return reference == subject || reference.starts_with(subject + "@") ||
-         reference.starts_with(subject + ":");
-}
-
 void SetGlobs(const std::optional<std::vector<std::string>>& globs, pb::Patterns& patterns) {
   for (const std::string& glob : *globs) patterns.add_globs(glob);
 }
@@ -76,15 +71,13 @@ Result<std::string> ReadToken(const Options& options) {
 Result<std::vector<std::string>> SnapshotIdsOf(const std::string& subject,
                                                const pb::ListResponse& list) {
   bool is_reference = subject.contains("://");
-  std::string name = subject;
-  if (is_reference) {
-    ModelReference reference = TRY(ModelReference::Parse(subject));
-    name = reference.ToString();  // as the daemon records it: hf://org/name:rev is …@rev
-  }
+  ModelReference model;
+  if (is_reference) model = TRY(ModelReference::Parse(subject));
   std::vector<std::string> ids;
   for (const pb::Snapshot& snapshot : list.snapshots()) {
-    bool named =
-        std::ranges::any_of(snapshot.references(), [&](const auto& r) { return Names(name, r); });
+    bool named = is_reference && std::ranges::any_of(snapshot.references(), [&](const auto& text) {
+                   return model.Covers(text);
+                 });
     if (is_reference ? named : snapshot.id().starts_with(subject)) ids.push_back(snapshot.id());
   }
   if (!is_reference && (subject.size() < kLeastIdDigits || subject.size() > kIdDigits ||

@@ -10,14 +10,12 @@
 namespace weighhouse {
 namespace {
 
-/// The snapshots that references of this text gave; without a revision, of any revision of it.
-std::vector<std::string> SnapshotsNamed(const store::Store& store, const std::string& model) {
+/// The snapshots that references of this name gave; without a revision, of any revision of it.
+std::vector<std::string> SnapshotsNamed(const store::Store& store, const ModelReference& model) {
   std::set<std::string> ids;
-  for (const store::ReferenceRecord& reference : store.References()) {
-    // Elsewhere an @ is a part of the name.
-    bool any_revision = model.starts_with("hf://") && reference.text.starts_with(model + "@");
-    bool same = reference.text == model || any_revision;
-    if (same && store.FindSnapshot(reference.snapshot_id)) ids.insert(reference.snapshot_id);
+  for (const store::ReferenceRecord& record : store.References()) {
+    bool is_here = model.Covers(record.text) && store.FindSnapshot(record.snapshot_id);
+    if (is_here) ids.insert(record.snapshot_id);
   }
   return {ids.begin(), ids.end()};
 }
@@ -32,7 +30,7 @@ Result<Engine::EvictOutcome> EvictNamed(store::Store& store, const std::string& 
   }
   ModelReference reference = TRY(ModelReference::Parse(model));
   std::string name = reference.ToString();
-  std::vector<std::string> ids = SnapshotsNamed(store, name);
+  std::vector<std::string> ids = SnapshotsNamed(store, reference);
   if (ids.empty()) {
     return Fail(Code::kNotFound,
                 fmt::format("{} is not in the cache: 'weighhouse ls' shows what is", name));

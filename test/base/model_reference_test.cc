@@ -219,6 +219,27 @@ TEST(ModelReferenceTest, ShowsPeopleUriAndRevision) {
 
 using Patterns = std::vector<std::string>;
 
+TEST(ModelReferenceTest, WithoutARevisionItCoversAnyOfItsOwn) {
+  auto covers = [](const char* text, const char* shown) {
+    return ModelReference::Parse(text).value().Covers(shown);
+  };
+  const std::string digest = "sha256:" + std::string(64, 'a');
+  for (const char* shown : {"oci://r.example/m", "oci://r.example/m:v1"}) {
+    EXPECT_TRUE(covers("oci://r.example/m", shown)) << shown;
+  }
+  EXPECT_TRUE(covers("oci://r.example/m", ("oci://r.example/m@" + digest).c_str()));
+  EXPECT_FALSE(covers("oci://r.example/m:v1", "oci://r.example/m:v10"));
+  EXPECT_FALSE(covers("oci://r.example/m", "oci://r.example/model:v1"));
+  EXPECT_TRUE(covers("hf://org/name", "hf://org/name@main"));
+  EXPECT_TRUE(covers("hf://org/name:main", "hf://org/name@main"));
+  EXPECT_FALSE(covers("hf://org/name@main", "hf://org/name@mainline"));
+  EXPECT_TRUE(covers("modelscope://org/name", "modelscope://org/name@v1"));
+  // Names that only begin like it.
+  EXPECT_FALSE(covers("file:///m/llama", "file:///m/llama:70b"));
+  EXPECT_FALSE(covers("https://h.example/a", "https://h.example/a@b"));
+  EXPECT_FALSE(covers("s3://bucket/a", "s3://bucket/a:b"));
+}
+
 TEST(ModelReferenceTest, FingerprintIsEqualForEqualRequestsOnly) {
   const ModelReference base = ModelReference::Parse("hf://org/name@main").value();
   EXPECT_EQ(base.Fingerprint(), ModelReference::Parse("hf://org/name", "main")->Fingerprint());
