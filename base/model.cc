@@ -103,6 +103,14 @@ bool IsManifestDigest(std::string_view revision) {
   return revision.starts_with(kAlgorithm) && IsHex(revision.substr(kAlgorithm.size()), 64);
 }
 
+std::string Credentials::Text() const {
+  std::string text;
+  for (const auto& [name, value] : values) {
+    text += fmt::format("{} {}{} {}", name.size(), name, value.size(), value);
+  }
+  return text;
+}
+
 std::string Credentials::First(std::initializer_list<std::string_view> keys) const {
   for (std::string_view key : keys) {
     auto found = values.find(std::string(key));

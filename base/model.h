@@ -88,6 +88,8 @@ struct Credentials {
   std::map<std::string, std::string> values;
 
   bool empty() const { return values.empty(); }
+  /// All of it, with the lengths: no two sets give the same text. As secret as they are.
+  std::string Text() const;
   /// The first of `keys` that is there and not blank, trimmed; else "".
   std::string First(std::initializer_list<std::string_view> keys) const;
 };

@@ -43,10 +43,7 @@ std::string CredentialOf(const ModelReference& model, const Credentials& credent
     std::string_view asked = std::string_view(model.uri).substr(query);
     text += fmt::format("{} {}", asked.size(), asked);
   }
-  for (const auto& [name, value] : credentials.values) {
-    text += fmt::format("{} {}{} {}", name.size(), name, value.size(), value);
-  }
-  return text;
+  return text + credentials.Text();
 }
 
 /// Servers and curl take `/a/../b` for `/b`: such a name says nothing of what it means.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/digest.h"
 #include "cache-daemon/engine/references.h"
 
 namespace weighhouse {
@@ -34,13 +35,7 @@ SourceAnswers::Key SourceAnswers::KeyOf(const ModelReference& model,
                                         const Credentials& credentials) {
   Key key = model.Fingerprint();
   if (credentials.empty()) return key;
-  Hasher hasher(Hasher::Algorithm::kSha256);
-  // With their lengths: no two sets give the same text.
-  for (const auto& [name, value] : credentials.values) {
-    hasher.Update(std::to_string(name.size()) + " " + name);
-    hasher.Update(std::to_string(value.size()) + " " + value);
-  }
-  return key + " " + hasher.FinishHex();
+  return key + " " + Digest::Of(credentials.Text()).Hex();
 }
 
 std::optional<Result<Resolved>> SourceAnswers::Ask(const ModelReference& model,
