@@ -15,9 +15,10 @@ inline constexpr size_t kMaxPatternBytes = 256;
 inline constexpr Bytes kMinScratchSize = kMiB;
 inline constexpr Bytes kMaxScratchSize = 1024 * kGiB;
 
-/// What CreateVolume adds to a class's parameters: this key, with 40 digits.
+/// What CreateVolume adds to a class's parameters: this key, with a git commit's 40 digits, or with
+/// `sha256:` and 64.
 inline constexpr std::string_view kCommitKey = "commit";
-inline constexpr size_t kCommitBytes = kCommitKey.size() + 40;
+inline constexpr size_t kCommitBytes = kCommitKey.size() + 71;
 
 /// Of all keys and values of a volume together: the contract's limit for a map (CSI specification,
 /// "Size Limits").
