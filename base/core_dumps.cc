@@ -1,5 +1,6 @@
 #include "base/core_dumps.h"
 
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 namespace weighhouse {
@@ -9,8 +10,10 @@ namespace weighhouse {
 // into the kernel writes whatever the limit, but for this one (core(5) names no reason;
 // fs/coredump.c takes it for a loop of dumps).
 void ForbidCoreDumps() {
-  const rlimit none{.rlim_cur = 1, .rlim_max = 1};
-  ::setrlimit(RLIMIT_CORE, &none);
+  const rlimit one_byte{.rlim_cur = 1, .rlim_max = 1};
+  if (::setrlimit(RLIMIT_CORE, &one_byte) == 0) return;
+  // Where the hard limit is none already, only the privileged may raise it: the second best.
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 }  // namespace weighhouse
