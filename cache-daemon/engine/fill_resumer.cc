@@ -132,8 +132,9 @@ Result<bool> FillResumer::Begin(const Model& model) {
   if (!snapshot || snapshot->complete) return false;  // evicted, or filled by a publish
   std::shared_ptr<source::Source> source = TRY(parts_.sources.For(model.reference));
   Listing now = TRY(ListFiles(parts_, *source, model.reference, {}));
-  Listing known = ListingOf(*snapshot);
-  if (!StillLists(now, known)) {
+  std::optional<Listing> known = TRY(WholeListingOf(parts_, *snapshot));
+  if (!known) return Fail(Code::kFailedPrecondition, "an admin leaves out files of it since");
+  if (!StillLists(now, *known)) {
     return Fail(Code::kFailedPrecondition, "its source lists other files now");
   }
   auto log = std::make_shared<Log>(weak_from_this(), model);
@@ -144,7 +145,7 @@ Result<bool> FillResumer::Begin(const Model& model) {
   spdlog::info("{}: its fill goes on", model.reference.ToString());
   parts_.filler.Fill({.snapshot_id = model.snapshot_id,
                       .reference = model.reference,
-                      .listing = std::move(known),
+                      .listing = *std::move(known),
                       .source = std::move(source),
                       .priority = fill::FillPriority::kPrefetch},
                      log);

@@ -161,7 +161,7 @@ Result<> Keeper::Begin(const Attempt& attempt) {
   store::Snapshot snapshot = TRY(parts_.store.BeginSnapshot(listing));
   if (snapshot.complete) return Settle(attempt, snapshot.id);
   // What it meant before is served, and kept after a restart, until this is complete.
-  bool first = !parts_.store.FindReference(attempt.fingerprint);
+  bool first = !LastSnapshotOf(parts_, *source, reference, {});
   if (first) TRY(Record(attempt, snapshot.id));
   parts_.filler.Fill({.snapshot_id = snapshot.id,
                       .reference = reference,

@@ -39,15 +39,6 @@ Error OfSource(Error error) {
   return error;
 }
 
-/// What is cached of it and an admin still lets be used. Nothing: not all of it.
-Result<std::optional<Listing>> WholeListingOf(const EngineParts& parts,
-                                              const store::Snapshot& snapshot) {
-  Listing permitted = TRY(parts.sources.Permitted(ListingOf(snapshot)));
-  // What is left out since then makes another snapshot.
-  if (permitted.files.size() < snapshot.files.size()) return std::nullopt;
-  return permitted;
-}
-
 /// What the source lists for these credentials. Where the very commit is here, `known`, their right
 /// to it is all that is asked for, if the source has a cheap answer to that.
 Result<Listing> AskSource(const EngineParts& parts, source::Source& source,
@@ -68,6 +59,13 @@ Result<Listing> AskSource(const EngineParts& parts, source::Source& source,
 
 }  // namespace
 
+Result<std::optional<Listing>> WholeListingOf(const EngineParts& parts,
+                                              const store::Snapshot& snapshot) {
+  Listing permitted = TRY(parts.sources.Permitted(ListingOf(snapshot)));
+  if (permitted.files.size() < snapshot.files.size()) return std::nullopt;
+  return permitted;
+}
+
 Result<Listing> ListFiles(const EngineParts& parts, source::Source& source,
                           const ModelReference& model, const Credentials& credentials) {
   Listing listing =
@@ -79,21 +77,16 @@ Result<Listing> SelectFiles(const EngineParts& parts, source::Source& source,
                             const ModelReference& model, const Credentials& credentials,
                             Listing* whole) {
   Listing selected;
-  // A listing may be large, and to show rights take minutes: who doesn't want all has it dropped.
-  auto select = [&](Listing all) -> Result<> {
-    if (whole != nullptr) *whole = all;
-    if (!all.packed.empty()) {
-      selected = std::move(all);
-    } else {
-      selected = TRY(parts.sources.Select(all, model));
-    }
-    return {};
-  };
   auto ask = [&](const std::stop_token& stop) -> Result<> {
     Listing all = TRY(source.Resolve(model, credentials, stop));
     all = TRY(fill::WithLayers(parts.store, std::move(all)));
-    TRY(select(std::move(all)));
-    if (!selected.packed.empty()) return {};
+    if (whole != nullptr) *whole = all;
+    if (!all.packed.empty()) {
+      selected = std::move(all);
+      return {};
+    }
+    selected = TRY(parts.sources.Select(all, model));
+    all = {};  // it may be large, and to show rights take minutes
     selected.anonymous = TRY(source.ShowRights(model, credentials, selected, stop));
     return {};
   };

@@ -67,6 +67,11 @@ Result<Listing> SelectFiles(const EngineParts& parts, source::Source& source,
                             const ModelReference& model, const Credentials& credentials,
                             Listing* whole = nullptr);
 
+/// The whole of `snapshot`, where an admin lets all its files be used. Nothing: some are left out
+/// since, which makes another snapshot. kPermissionDenied: they may not be used.
+Result<std::optional<Listing>> WholeListingOf(const EngineParts& parts,
+                                              const store::Snapshot& snapshot);
+
 /// What reads the `packed` layers of `resolved`.
 fill::LayerRequest LayersOf(const EngineParts& parts, const ModelReference& model,
                             const Credentials& credentials, Resolved resolved,

@@ -134,6 +134,10 @@ Result<Volumes::Meaning> Volumes::Find(const VolumeRequest& request) {
   std::optional<store::HoldRecord> hold = parts_.store.FindHold(request.volume_id);
   std::optional<Meaning> known =
       Known(model, request.credentials, hold ? hold->snapshot_id : std::string());
+  // An error names files: only to those who may have them.
+  if (known && known->source && known->listing && !known->IsPacked()) {
+    known->listing = TRY(parts_.sources.Permitted(*known->listing));
+  }
   if (!said) {
     // With rights that nobody has seen here, it is for the source to say which commit it is.
     if (known && known->source) return *std::move(known);
@@ -268,13 +272,15 @@ void Volumes::FinishPromise(const VolumeRequest& request, const store::VolumeRec
   std::optional<store::Snapshot> snapshot = parts_.store.FindSnapshot(hold->snapshot_id);
   Result<std::shared_ptr<source::Source>> source = parts_.sources.For(request.model);
   if (!snapshot || !source) return;
+  Result<std::optional<Listing>> listing = WholeListingOf(parts_, *snapshot);
+  if (!listing || !*listing) return;  // no publish will have it
   std::vector<ModelReference> references;
   // Not that of the branch, which may have come to mean a newer one since.
   ModelReference pinned = AtCommit(request, record);
   bool is_named = FindMeaning(parts_.store, **source, pinned, request.credentials).has_value();
   if (!is_named) references.push_back(std::move(pinned));
   // Whether these credentials still allow it, the fill finds out.
-  Begin(request, *snapshot, {.listing = ListingOf(*snapshot), .source = *std::move(source)},
+  Begin(request, *snapshot, {.listing = **std::move(listing), .source = *std::move(source)},
         references);
 }
 
