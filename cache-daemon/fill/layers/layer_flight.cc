@@ -45,9 +45,9 @@ std::set<std::string> LayersOf(const Listing& listing) {
 
 }  // namespace
 
-LayerFlight::LayerFlight(std::shared_ptr<FillContext> context, LayerAsker first)
+LayerFlight::LayerFlight(std::shared_ptr<FillContext> context, std::string id, LayerAsker first)
     : context_(std::move(context)),
-      id_(first.request.listing.SnapshotId()),
+      id_(std::move(id)),
       origin_(first.request.listing.origin),
       layers_(LayersOf(first.request.listing)),
       room_(context_->parts.store, id_),

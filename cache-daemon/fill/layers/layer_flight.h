@@ -20,7 +20,8 @@ namespace weighhouse::fill {
 /// for them: with the first one's credentials, and with the next one's where those are refused.
 class LayerFlight {
  public:
-  LayerFlight(std::shared_ptr<FillContext> context, LayerAsker first);
+  /// `id`: of the listing that `first` asks for.
+  LayerFlight(std::shared_ptr<FillContext> context, std::string id, LayerAsker first);
 
   const std::string& id() const { return id_; }
   /// The digests of all layers that it may read.

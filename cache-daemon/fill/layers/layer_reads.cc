@@ -31,7 +31,7 @@ void LayerReads::Read(LayerRequest request, std::weak_ptr<FillObserver> observer
 }
 
 void LayerReads::Fill(FillRequest request, std::weak_ptr<FillObserver> observer) {
-  if (!LacksLayers(request.snapshot_id)) return fill_on_(std::move(request), std::move(observer));
+  if (!LacksLayers(request)) return fill_on_(std::move(request), std::move(observer));
   LayerRequest layers{.reference = request.reference,
                       .listing = request.listing,
                       .credentials = request.credentials,
@@ -48,10 +48,14 @@ void LayerReads::Fill(FillRequest request, std::weak_ptr<FillObserver> observer)
   Add({.request = std::move(layers), .observer = std::move(observer), .done = std::move(done)});
 }
 
-bool LayerReads::LacksLayers(const std::string& snapshot_id) const {
-  std::optional<store::Snapshot> snapshot = context_->parts.store.FindSnapshot(snapshot_id);
-  return snapshot && std::ranges::any_of(snapshot->files, [](const store::SnapshotFile& file) {
-           return !file.blob && LayerPlace::Parse(file.listed.identity.value);
+bool LayerReads::LacksLayers(const FillRequest& request) const {
+  auto is_in_layer = [](const ListedFile& file) {
+    return LayerPlace::Parse(file.identity.value).has_value();
+  };
+  if (std::ranges::none_of(request.listing.files, is_in_layer)) return false;
+  std::optional<store::Snapshot> snapshot = context_->parts.store.FindSnapshot(request.snapshot_id);
+  return snapshot && std::ranges::any_of(snapshot->files, [&](const store::SnapshotFile& file) {
+           return !file.blob && is_in_layer(file.listed);
          });
 }
 
@@ -59,14 +63,14 @@ void LayerReads::Add(LayerAsker asker) {
   std::weak_ptr<FillObserver> observer = asker.observer;
   FillEntry entry = FillEntry::kJoined;
   std::vector<Flight> due;
+  std::string id = asker.request.listing.SnapshotId();
   {
     MutexLock lock(mutex_);
-    const std::string id = asker.request.listing.SnapshotId();
     auto join = [&](const Flight& flight) { return flight->id() == id && flight->Join(asker); };
     bool joined = std::ranges::any_of(running_, join) || std::ranges::any_of(waiting_, join);
     if (!joined) {
       entry = FillEntry::kBegan;
-      waiting_.push_back(std::make_shared<LayerFlight>(context_, std::move(asker)));
+      waiting_.push_back(std::make_shared<LayerFlight>(context_, std::move(id), std::move(asker)));
       due = TakeTurns();
     }
   }

@@ -40,7 +40,8 @@ class LayerReads {
  private:
   using Flight = std::shared_ptr<LayerFlight>;  // shared with the job that runs it
   void Add(LayerAsker asker) EXCLUDES(mutex_);
-  bool LacksLayers(const std::string& snapshot_id) const;
+  /// Whether its snapshot lacks files that lie in layers.
+  bool LacksLayers(const FillRequest& request) const;
   /// Takes the flights whose turn it is out of those that wait.
   std::vector<Flight> TakeTurns() REQUIRES(mutex_);
   void Begin(const std::vector<Flight>& flights) EXCLUDES(mutex_);
