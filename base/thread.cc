@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "base/mutex.h"
+
 namespace weighhouse {
 
 std::jthread StartThread(std::string name, std::function<void(std::stop_token)> body,
@@ -32,6 +34,20 @@ Result<std::jthread> TryStartThread(std::string name, std::function<void(std::st
   } catch (const std::system_error& error) {
     return Fail(Code::kUnavailable, fmt::format("start the thread {}: {}", name, error.what()));
   }
+}
+
+bool SleepUntil(std::chrono::steady_clock::time_point until, const std::stop_token& stop) {
+  Mutex mutex;
+  ConditionVariable changed;
+  std::stop_callback wake(stop, [&] {
+    MutexLock lock(mutex);
+    changed.NotifyAll();
+  });
+  MutexLock lock(mutex);
+  while (!stop.stop_requested() && std::chrono::steady_clock::now() < until) {
+    changed.WaitUntil(lock, until);
+  }
+  return !stop.stop_requested();
 }
 
 }  // namespace weighhouse

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <thread>
 
@@ -23,5 +25,8 @@ std::jthread StartThread(std::string name, std::function<void(std::stop_token)> 
 
 /// The same for a thread that a request needs. kUnavailable if the system gives no thread now.
 Result<std::jthread> TryStartThread(std::string name, std::function<void(std::stop_token)> body);
+
+/// Sleeps until `until`; false if stopped before.
+bool SleepUntil(std::chrono::steady_clock::time_point until, const std::stop_token& stop);
 
 }  // namespace weighhouse

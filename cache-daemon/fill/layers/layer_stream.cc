@@ -6,6 +6,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/thread.h"
+
 namespace weighhouse::fill {
 namespace {
 
@@ -218,17 +220,7 @@ Result<> LayerStream::Recover(Error error) {
   if (!delay) return std::unexpected(std::move(error));
   spdlog::info("fill {}: a layer goes on at {} of {} in {}: {}", blob_.fill, FormatBytes(position_),
                FormatBytes(blob_.size), FormatDuration(*delay), error.message);
-  Mutex mutex;
-  ConditionVariable stopped;
-  std::stop_callback wake(stop_, [&] {
-    MutexLock lock(mutex);
-    stopped.NotifyAll();
-  });
-  auto until = steady_clock::now() + *delay;
-  MutexLock lock(mutex);
-  while (!stop_.stop_requested()) {
-    if (!stopped.WaitUntil(lock, until)) return {};
-  }
+  if (SleepUntil(steady_clock::now() + *delay, stop_)) return {};
   return Stopped();
 }
 

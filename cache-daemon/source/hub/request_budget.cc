@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/digest.h"
+#include "base/thread.h"
 
 namespace weighhouse::source {
 namespace {
@@ -12,19 +13,6 @@ using std::chrono::system_clock;
 
 /// Accounts come and go: idle ones are forgotten beyond this.
 constexpr size_t kMostWindows = 1000;
-
-/// Sleeps until `until`; false if stopped before.
-bool SleepUntil(steady_clock::time_point until, const std::stop_token& stop) {
-  Mutex mutex;
-  ConditionVariable changed;
-  std::stop_callback wake(stop, [&] {
-    MutexLock lock(mutex);
-    changed.NotifyAll();
-  });
-  MutexLock lock(mutex);
-  while (!stop.stop_requested() && steady_clock::now() < until) changed.WaitUntil(lock, until);
-  return !stop.stop_requested();
-}
 
 Error UsedUp(const std::string& kind, const std::string& account, std::optional<uint64_t> quota,
              std::chrono::milliseconds retry_after) {
