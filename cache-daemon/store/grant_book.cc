@@ -11,6 +11,7 @@
 #include "base/hmac.h"
 #include "base/text.h"
 #include "cache-daemon/store/json_fields.h"
+#include "cache-daemon/store/tidy_names.h"
 
 namespace weighhouse::store {
 namespace {
@@ -253,12 +254,12 @@ Result<GrantBook> ReadGrants(io::Filesystem& filesystem, const RootLayout& layou
                              const ClockPair& now) {
   constexpr std::string_view kSuffix = ".json";
   GrantBook book;
-  std::vector<io::DirectoryEntry> entries = TRY(filesystem.List(layout.GrantsDirectory()));
-  for (const io::DirectoryEntry& entry : entries) {
-    std::string path = fmt::format("{}/{}", layout.GrantsDirectory(), entry.name);
-    std::string key = entry.name.substr(0, entry.name.find('.'));
+  std::vector<std::string> names = TRY(TidyNames(filesystem, layout.GrantsDirectory()));
+  for (const std::string& name : names) {
+    std::string path = fmt::format("{}/{}", layout.GrantsDirectory(), name);
+    std::string key = name.substr(0, name.find('.'));
     Result<OriginGrants> grants = Fail(Code::kDataLoss, "its name is no key");
-    if (IsHex(key, 64) && entry.name == key + std::string(kSuffix)) {
+    if (IsHex(key, 64) && name == key + std::string(kSuffix)) {
       Result<std::string> text = filesystem.ReadFile(path, kMaxGrantsFile);
       grants = text ? ParseGrants(*text, key, now) : std::unexpected(std::move(text).error());
     }
@@ -266,12 +267,8 @@ Result<GrantBook> ReadGrants(io::Filesystem& filesystem, const RootLayout& layou
       book.Load(key, *std::move(grants));
       continue;
     }
-    bool unfinished = RootLayout::IsTemporary(entry.name);
-    if (!grants && !unfinished) {
-      spdlog::warn("store: dropped {}: {}", Printable(path), grants.error().message);
-    }
-    Result<> removed = io::RemoveTree(filesystem, path);
-    if (!removed) spdlog::warn("store: garbage stays: {}", removed.error().message);
+    if (!grants) spdlog::warn("store: dropped {}: {}", Printable(path), grants.error().message);
+    RemoveGarbage(filesystem, path);
   }
   // What a process left that died before its sync is taken for durable from here on.
   TRY(filesystem.SyncDirectory(layout.GrantsDirectory()));
