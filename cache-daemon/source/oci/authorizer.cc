@@ -16,6 +16,7 @@
 namespace weighhouse::source::oci {
 namespace {
 
+using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 using std::chrono::system_clock;
@@ -93,7 +94,7 @@ bool MayBePlain(const Url& url, PlainHttp plain_http) {
   return url.scheme == "https" || plain_http == PlainHttp::kAllowed || url.IsLoopback();
 }
 
-Result<Authorization> ParseToken(std::string_view json, steady_clock::time_point now) {
+Result<Authorization> ParseToken(std::string_view json, steady_clock::time_point asked) {
   std::optional<nlohmann::json> answer = ParseObject(json);
   std::string token = answer ? TextAt(*answer, "token") : "";
   if (token.empty() && answer) token = TextAt(*answer, "access_token");
@@ -105,9 +106,9 @@ Result<Authorization> ParseToken(std::string_view json, steady_clock::time_point
   seconds life = named == 0 ? kDefaultLife : kLongestLife;
   if (named > 0 && named < static_cast<uint64_t>(kLongestLife.count())) life = seconds(named);
   // Less a margin: a request that begins with it must come before its end.
-  seconds margin = std::min(seconds(60), life / 4);
+  milliseconds margin = std::min(milliseconds(seconds(60)), milliseconds(life) / 4);
   return Authorization{.headers = {"Authorization: Bearer " + token},
-                       .expires_at = now + (life - margin)};
+                       .expires_at = asked + (life - margin)};
 }
 
 Authorizer::Authorizer(PlainHttp plain_http, std::shared_ptr<HttpClient> client)
@@ -159,6 +160,8 @@ Result<Authorization> Authorizer::Answer(const RegistryAsker& asker, std::string
 Result<Authorization> Authorizer::FetchToken(const RegistryAsker& asker, const Challenge& challenge,
                                              std::stop_token stop) {
   Url realm = TRY(RealmOf(challenge, asker, plain_http_));
+  // Its life begins at the server, which may take its time to answer.
+  const auto asked = steady_clock::now();
   Result<HttpResponse> answer = AskRealm(realm, asker, challenge, std::move(stop));
   if (!answer) {
     Error error = std::move(answer).error();
@@ -166,7 +169,7 @@ Result<Authorization> Authorizer::FetchToken(const RegistryAsker& asker, const C
     return std::unexpected(std::move(error));
   }
   if (answer->status() == 200) {
-    Result<Authorization> token = ParseToken(answer->body, steady_clock::now());
+    Result<Authorization> token = ParseToken(answer->body, asked);
     if (token) return token;
     return std::unexpected(std::move(token).error().Within(Shown(realm.ToPublicString(), asker)));
   }

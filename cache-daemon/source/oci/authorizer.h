@@ -64,8 +64,10 @@ class Authorizer {
   std::map<std::string, Authorization> known_ GUARDED_BY(mutex_);
 };
 
-/// A token server's answer (`token` or `access_token`, `expires_in`, 60 seconds if it says none).
+/// A token server's answer (`token` or `access_token`, `expires_in`, 60 seconds if it says none) to
+/// what it was `asked` then.
 /// kUnavailable for what is none; kUnauthenticated for a token that can't be sent.
-Result<Authorization> ParseToken(std::string_view json, std::chrono::steady_clock::time_point now);
+Result<Authorization> ParseToken(std::string_view json,
+                                 std::chrono::steady_clock::time_point asked);
 
 }  // namespace weighhouse::source::oci

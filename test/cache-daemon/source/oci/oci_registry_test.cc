@@ -368,14 +368,15 @@ TEST_F(RegistryTest, SaysThatATokenServerRefusesWithoutSayingTheLogin) {
 
 TEST(TokenTest, KeepsAMarginBeforeItsEnd) {
   steady_clock::time_point now = steady_clock::now();
-  auto life = [&](const std::string& json) -> std::chrono::seconds {
+  auto life = [&](const std::string& json) -> std::chrono::milliseconds {
     auto token = ParseToken(json, now);
     if (!token) return seconds(-1);
-    return std::chrono::duration_cast<seconds>(token->expires_at - now);
+    return std::chrono::duration_cast<std::chrono::milliseconds>(token->expires_at - now);
   };
   EXPECT_EQ(life(R"({"token": "t"})"), seconds(45));
   EXPECT_EQ(life(R"({"token": "t", "expires_in": 300})"), seconds(240));
   EXPECT_EQ(life(R"({"access_token": "t", "expires_in": 20})"), seconds(15));
+  EXPECT_EQ(life(R"({"token": "t", "expires_in": 2})"), std::chrono::milliseconds(1500));
   EXPECT_EQ(life(R"({"token": "t", "expires_in": 1e300})"), seconds(45));
   EXPECT_EQ(life(R"({"token": "t", "expires_in": 18446744073709551615})"), seconds(86'340));
   for (const char* bad : {"", "[]", "{}", R"({"token": ""})", R"({"token": "a b"})",
