@@ -71,7 +71,12 @@ Result<Listing> ListObjects(Listing listing, const ModelReference& reference,
   bool may_be_one = files ? files->empty() : files.error().rights_may_help;
   if (may_be_one && !BucketPath::Of(reference).path.empty()) {
     Result<ListedFile> object = one();
-    if (!object) return std::unexpected(files ? std::move(object).error() : files.error());
+    if (!object) {
+      // Who is refused the list is refused the object too. That it is away, or that it was stopped,
+      // is another thing, which takes nobody's grant.
+      bool refused = object.error().rights_may_help || object.error().code == Code::kNotFound;
+      return std::unexpected(!files && refused ? files.error() : std::move(object).error());
+    }
     listing.origin.pop_back();
     files = std::vector{*std::move(object)};
   }

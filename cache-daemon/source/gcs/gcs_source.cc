@@ -74,7 +74,7 @@ Result<bool> GcsSource::ShowRights(const ModelReference& reference, const Creden
   BucketPath place = BucketPath::Of(reference);
   Asker asker = TRY(MakeAsker(place.bucket, credentials, stop));
   TRY(ReadEach(selected.files, stop, [&](const ListedFile& file) {
-    return ReadByte(asker, KeyOf(selected, place.path, file), stop);
+    return ReadByte(asker, KeyOf(selected, place.path, file), GenerationOf(file), stop);
   }));
   return asker.IsEverybodys();
 }
@@ -192,10 +192,12 @@ Result<std::string> GcsSource::ReadSums(const Asker& asker, const std::string& n
   return Ask(asker, rest, name, kMaxSha256SumsBytes, std::move(stop));
 }
 
-Result<> GcsSource::ReadByte(const Asker& asker, const std::string& name, std::stop_token stop) {
-  HttpRequest request{.url = UrlOf(asker, fmt::format("/{}?alt=media", PercentEncode(name))),
-                      .headers = asker.Headers(),
-                      .body_limit = kSmallGcsAnswer};
+Result<> GcsSource::ReadByte(const Asker& asker, const std::string& name,
+                             const std::string& generation, std::stop_token stop) {
+  std::string rest = fmt::format("/{}?alt=media", PercentEncode(name));
+  if (!generation.empty()) rest += "&generation=" + generation;
+  HttpRequest request{
+      .url = UrlOf(asker, rest), .headers = asker.Headers(), .body_limit = kSmallGcsAnswer};
   request.headers.emplace_back("Range: bytes=0-0");
   Result<HttpResponse> response = http_->Send(request, stop);
   if (!response && response.error().code == Code::kInvalidArgument) {

@@ -59,7 +59,8 @@ class GcsSource final : public Source {
   /// The content of a SHA256SUMS.
   Result<std::string> ReadSums(const Asker& asker, const std::string& name, std::stop_token stop);
   /// Whether the caller may read the object, which isn't the right to list it: a byte came.
-  Result<> ReadByte(const Asker& asker, const std::string& name, std::stop_token stop);
+  Result<> ReadByte(const Asker& asker, const std::string& name, const std::string& generation,
+                    std::stop_token stop);
 
   const Url endpoint_;
   const std::string endpoint_text_;

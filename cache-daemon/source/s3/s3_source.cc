@@ -83,9 +83,9 @@ Result<Url> TargetOf(const S3Client::Answer& answer) {
   return std::unexpected(std::move(error));
 }
 
-std::string IfMatch(const S3Object& object) {
-  bool quoted = object.etag.starts_with('"') || object.etag.starts_with("W/");
-  return quoted ? "If-Match: " + object.etag : fmt::format("If-Match: \"{}\"", object.etag);
+std::string IfMatch(const std::string& etag) {
+  bool quoted = etag.starts_with('"') || etag.starts_with("W/");
+  return quoted ? "If-Match: " + etag : fmt::format("If-Match: \"{}\"", etag);
 }
 
 std::string ListQuery(std::string_view prefix, int most_keys) {
@@ -272,16 +272,17 @@ Result<FileLocation> S3Source::Locate(const ModelReference& reference, const Lis
   S3Client::SignedGet get = TRY(client_->SignGet(access, key));
   location.url = get.url.ToString();
   location.headers = std::move(get.headers);
-  location.headers.push_back(IfMatch(object));
+  location.headers.push_back(IfMatch(object.etag));
   location.authorised = access.keys.has_value();
   if (access.keys) location.expires_at = SignatureEnd(access);
   return location;
 }
 
 Result<S3Client::Answer> S3Source::AskForByte(const S3Access& access, const std::string& key,
-                                              std::stop_token stop) {
+                                              std::stop_token stop, const std::string& etag) {
   S3Client::Request request{
       .key = key, .headers = {std::string(kFirstByte)}, .body_limit = kSmallAnswer};
+  if (!etag.empty()) request.headers.push_back(IfMatch(etag));
   Result<S3Client::Answer> answer = client_->Send(access, request, stop);
   if (answer || answer.error().code != Code::kInvalidArgument) return answer;
   // A service that ignores Range sends all of the object: its headers are enough.
@@ -291,7 +292,8 @@ Result<S3Client::Answer> S3Source::AskForByte(const S3Access& access, const std:
 
 Result<> S3Source::ReadByte(const S3Access& access, const std::string& key, const ListedFile& file,
                             std::stop_token stop) {
-  S3Client::Answer answer = TRY(AskForByte(access, key, stop));
+  // Of the version that was listed: rights to a later one would be shown for the bytes of this.
+  S3Client::Answer answer = TRY(AskForByte(access, key, stop, EtagOf(file)));
   if (IsRedirect(answer.response)) {
     Url url = TRY(TargetOf(answer));
     RedirectedRequest request{

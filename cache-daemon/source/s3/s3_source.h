@@ -54,9 +54,9 @@ class S3Source final : public Source {
                                 std::stop_token stop);
   Result<S3Page> ListPage(const S3Access& access, const std::string& query,
                           const std::string& about, std::stop_token stop);
-  /// What a GET of the object's first byte is answered.
+  /// What a GET of the object's first byte is answered, of the version of `etag`, if one is given.
   Result<S3Client::Answer> AskForByte(const S3Access& access, const std::string& key,
-                                      std::stop_token stop);
+                                      std::stop_token stop, const std::string& etag = "");
   /// Whether the caller may read `file`, which isn't the right to list it: a byte of it came.
   Result<> ReadByte(const S3Access& access, const std::string& key, const ListedFile& file,
                     std::stop_token stop);

@@ -281,6 +281,8 @@ TEST(GcsSourceTest, WhoMayListAndNotReadGetsNothing) {
   ASSERT_FALSE(shown) << "the list is public, the weights aren't";
   EXPECT_EQ(shown.error().code, Code::kUnauthenticated);
   EXPECT_EQ(caller.ShowRights("gs://bucket/m", {{"README.md"}}), true) << "and that part is";
+  EXPECT_THAT(server.Requests().back().target, HasSubstr("alt=media&generation=7"))
+      << "of what was listed, whatever there is by now";
   caller.credentials = {{{"gcloud-application-credentials.json", AccountOf(tokens.Url("/token"))}}};
   shown = caller.ShowRights("gs://bucket/m");
   ASSERT_FALSE(shown) << "as roles/storage.legacyBucketReader";

@@ -126,6 +126,17 @@ TEST(S3PlaceTest, NamesOfBucketsAreThoseOfAPartition) {
   EXPECT_EQ(FallbackRegion("us-gov-foo", "eu-west-1"), "us-gov-west-1");
 }
 
+TEST(S3RightsTest, TheRightToALaterVersionIsNotShownForTheOneThatWasListed) {
+  ScriptedServer server([](const Request& request) {
+    if (IsList(request)) return Reply{Listed({"m/a"})};
+    bool of_listed = request.head.contains("If-Match: \"e1\"");
+    return Reply{of_listed ? Refused(412, "PreconditionFailed") : FirstByte()};
+  });
+  auto shown = S3Caller(server).ShowRights("s3://bucket/m");
+  ASSERT_FALSE(shown) << "its bytes are others by now";
+  EXPECT_EQ(shown.error().code, Code::kOutOfRange) << "and no refusal";
+}
+
 TEST(S3RightsTest, SomethingOfAnotherSizeShowsNoRight) {
   ScriptedServer server([](const Request& request) {
     if (IsList(request)) return Reply{Listed({"m/a"})};

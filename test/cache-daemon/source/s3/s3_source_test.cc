@@ -91,6 +91,18 @@ TEST(S3SourceTest, OneWhoMayNotListMayStillReadTheObject) {
   EXPECT_THAT(listing.error().message, HasSubstr("s3:ListBucket"));
 }
 
+TEST(S3SourceTest, TroubleAtTheObjectIsNoRefusalThoughTheListIsRefused) {
+  for (int status : {503, 429}) {
+    ScriptedServer server([&](const Request& request) {
+      if (IsList(request)) return Reply{Refused(403, "AccessDenied")};
+      return Reply{HttpAnswer(status, {}, "")};
+    });
+    auto listing = S3Caller(server).Resolve("s3://bucket/model.gguf");
+    ASSERT_FALSE(listing);
+    EXPECT_EQ(listing.error().code, Code::kUnavailable) << listing.error().message;
+  }
+}
+
 Reply OneFile(const Request& request) { return {IsList(request) ? Listed({"m/a"}) : FirstByte()}; }
 
 TEST(S3SourceTest, IsAnonymousOnlyWithoutTheCallersKeys) {
