@@ -108,7 +108,8 @@ Result<Answer> HuggingFace::Ask(const std::function<Result<Answer>(HubEndpoint&)
     Error error = std::move(answer).error();
     bool is_away = error.code == Code::kUnavailable;
     if (index == 0 && !is_away) return std::unexpected(std::move(error));
-    if (is_away) NoteAway(index, std::chrono::steady_clock::now());
+    // Who says when to come back is there, and answers other accounts and questions.
+    if (is_away && !error.retry_after) NoteAway(index, std::chrono::steady_clock::now());
     if (endpoints_.size() > 1) {
       spdlog::warn("{}: {}", endpoints_[index]->name(), error.message);
       error = std::move(error).Within(endpoints_[index]->name());

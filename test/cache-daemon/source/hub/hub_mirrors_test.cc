@@ -29,7 +29,12 @@ Credentials MirrorToken() { return {.values = {{"HF_TOKEN", kMirrorToken}}}; }
 class HubMirrorsTest : public testing::Test {
  protected:
   HubMirrorsTest()
-      : endpoint_([this](const Request&) { return Reply{HttpAnswer(status_, {}, "")}; }) {
+      : endpoint_([this](const Request&) {
+          int status = status_;
+          std::vector<std::string> headers;
+          if (status == 429) headers = {"Retry-After: 60"};
+          return Reply{HttpAnswer(status, headers, "")};
+        }) {
     WriteTestFile(models_ / "org/name/config.json", "{}");
     WriteTestFile(models_ / "org/name/model.safetensors", PatternBytes(100'000, 1));
     WriteTestFile(models_ / "org/private/config.json", "{}");
@@ -63,6 +68,15 @@ TEST_F(HubMirrorsTest, AsksTheMirrorWhileTheEndpointIsAwayUnderTheEndpointsName)
   ASSERT_TRUE(location) << location.error().message;
   EXPECT_TRUE(location->url.starts_with(hub_->cdn_url()));
   EXPECT_EQ(endpoint_.Requests().size(), 1U) << "one that is away is asked last for a while";
+}
+
+TEST_F(HubMirrorsTest, AnEndpointThatSaysWhenToComeBackIsNotAwayForOthers) {
+  status_ = 429;
+  ASSERT_TRUE(Resolve()) << "the mirror helps whom the budget is used up for";
+  status_ = 404;
+  auto other = Resolve("name", MirrorToken());
+  ASSERT_FALSE(other) << "the endpoint is asked first, and its word counts";
+  EXPECT_EQ(other.error().code, Code::kNotFound);
 }
 
 TEST_F(HubMirrorsTest, TakesTheEndpointsNoForFinal) {
