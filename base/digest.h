@@ -28,6 +28,10 @@ class Digest {
   static Digest Of(std::string_view text);
 
   std::string Hex() const;
+  /// Its 32 octets, for as long as it lives.
+  std::string_view Octets() const {
+    return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
+  }
   bool operator==(const Digest&) const = default;
   /// As the bytes are ordered. Most differ in the first eight, and books of 100,000 compare often.
   std::strong_ordering operator<=>(const Digest& other) const {

@@ -6,10 +6,9 @@
 #include <array>
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include "base/digest.h"
+#include "base/hmac.h"
 #include "base/text.h"
 
 namespace weighhouse::source {
@@ -23,16 +22,6 @@ constexpr size_t kMostSessionTokenBytes = 16 * 1024;  ///< AWS' own are of some 
 
 bool IsVisible(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; });
-}
-
-std::string HmacSha256(std::string_view key, std::string_view text) {
-  std::array<unsigned char, Digest::kSize> out{};
-  unsigned size = 0;
-  const unsigned char* done =
-      HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-           reinterpret_cast<const unsigned char*>(text.data()), text.size(), out.data(), &size);
-  CHECK(done != nullptr && size == out.size());
-  return {reinterpret_cast<const char*>(out.data()), out.size()};
 }
 
 /// `20130524T000000Z`
@@ -91,15 +80,11 @@ std::vector<Header> HeadersToSign(const SignedRequest& request) {
   return headers;
 }
 
-std::string SigningKey(const AwsKeys& keys, const SignatureScope& scope, std::string_view day) {
-  std::string key = HmacSha256("AWS4" + keys.secret_access_key, day);
-  key = HmacSha256(key, scope.region);
-  key = HmacSha256(key, scope.service);
-  return HmacSha256(key, "aws4_request");
-}
-
-std::string Hex(std::string_view bytes) {
-  return HexEncode({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+Digest SigningKey(const AwsKeys& keys, const SignatureScope& scope, std::string_view day) {
+  Digest key = HmacSha256("AWS4" + keys.secret_access_key, day);
+  key = HmacSha256(key.Octets(), scope.region);
+  key = HmacSha256(key.Octets(), scope.service);
+  return HmacSha256(key.Octets(), "aws4_request");
 }
 
 }  // namespace
@@ -131,7 +116,7 @@ std::string SigV4Authorization(const SignedRequest& request, const AwsKeys& keys
       fmt::format("{}\n{}\n{}\n{}", kAlgorithm, time, range, Digest::Of(canonical).Hex());
   return fmt::format("{} Credential={}/{}, SignedHeaders={}, Signature={}", kAlgorithm,
                      keys.access_key_id, range, names,
-                     Hex(HmacSha256(SigningKey(keys, scope, day), to_sign)));
+                     HmacSha256(SigningKey(keys, scope, day).Octets(), to_sign).Hex());
 }
 
 std::vector<std::string> SigV4Headers(SignedRequest request, const AwsKeys& keys,
