@@ -2,20 +2,20 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
 #include <initializer_list>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "cache-daemon/source/node_environment.h"
 
 namespace weighhouse::source {
 namespace {
 
 std::string FirstSet(std::initializer_list<const char*> names) {
   for (const char* name : names) {
-    const char* value = std::getenv(name);
-    if (value != nullptr && !Trim(value).empty()) return std::string(Trim(value));
+    std::string value = ProcessEnvironment(name);
+    if (!value.empty()) return value;
   }
   return "";
 }

@@ -1,6 +1,5 @@
 #include "cache-daemon/source/source_registry.h"
 
-#include <cstdlib>
 #include <utility>
 
 #include <fmt/format.h>
@@ -14,6 +13,7 @@
 #include "cache-daemon/source/hugging_face.h"
 #include "cache-daemon/source/local_path.h"
 #include "cache-daemon/source/modelscope/model_scope.h"
+#include "cache-daemon/source/node_environment.h"
 #include "cache-daemon/source/oci/oci_registry.h"
 #include "cache-daemon/source/web/web_list.h"
 
@@ -25,9 +25,8 @@ constexpr std::string_view kDefaultScopeEndpoint = "https://modelscope.cn";
 
 std::string ConfiguredEndpoint(const std::string& configured) {
   if (!configured.empty()) return configured;
-  const char* environment = std::getenv("HF_ENDPOINT");
-  std::string_view named = environment == nullptr ? "" : Trim(environment);
-  return std::string(named.empty() ? kDefaultEndpoint : named);
+  std::string named = ProcessEnvironment("HF_ENDPOINT");
+  return named.empty() ? std::string(kDefaultEndpoint) : named;
 }
 
 Result<Url> ReadEndpoint(std::string text) {
