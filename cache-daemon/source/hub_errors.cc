@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "cache-daemon/source/transfer_check.h"
 
 namespace weighhouse::source {
 namespace {
@@ -100,7 +101,7 @@ Error StatusFailure(const HttpResponse& response, const HubQuestion& question,
     return {Code::kNotFound,
             fmt::format("{}: the Hub doesn't have it (HTTP {}){}", Model(question), status, tail)};
   }
-  bool refused = status >= 400 && status < 500 && status != 408 && status != 429;
+  bool refused = status >= 400 && !IsPassing(status);
   std::string_view what = refused         ? "refuses"
                           : status == 429 ? "asks for fewer requests"
                                           : "has trouble";

@@ -69,6 +69,10 @@ Meaning MeaningOf(int status) {
 
 bool HasContent(int status) { return status == 200 || status == 206; }
 
+bool IsPassing(int status) {
+  return status == 408 || status == 425 || status == 429 || status >= 500;
+}
+
 Result<> CheckContent(const HttpHeaders& headers, const std::optional<ByteRange>& range,
                       std::optional<Bytes> size, Encoding meaning) {
   std::string encoding = ToLower(headers.Find("content-encoding"));

@@ -13,6 +13,9 @@ namespace weighhouse::source {
 /// explains an error.
 bool HasContent(int status);
 
+/// Whether the same request may be answered otherwise later: 408, 425, 429 and 5xx.
+bool IsPassing(int status);
+
 /// What a Content-Encoding means.
 enum class Encoding {
   kOfTransfer,  ///< the server made other bytes of the file's, though identity was asked for

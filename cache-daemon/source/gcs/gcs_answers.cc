@@ -10,6 +10,7 @@
 #include "cache-daemon/source/curl_handle.h"
 #include "cache-daemon/source/file_name.h"
 #include "cache-daemon/source/json_text.h"
+#include "cache-daemon/source/transfer_check.h"
 
 namespace weighhouse::source {
 namespace {
@@ -101,7 +102,7 @@ Error GcsFailure(const HttpResponse& response, std::string_view subject,
   } else if (status == 412) {
     error.code = Code::kOutOfRange;
     what = "the object changed since it was listed";
-  } else if (status == 408 || status == 429 || status >= 500) {
+  } else if (IsPassing(status)) {
     error = {.code = Code::kUnavailable, .message = {}, .retry_after = {}};
     error.retry_after = RetryDelay(response.headers, now);
     what = "it asks for fewer requests, or has trouble";

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cache-daemon/source/json_text.h"
+#include "cache-daemon/source/transfer_check.h"
 
 namespace weighhouse::source {
 namespace {
@@ -28,7 +29,8 @@ bool IsGcsToken(std::string_view value) {
 
 Result<GcsToken> ParseGcsToken(const HttpResponse& response, std::string_view from,
                                std::chrono::steady_clock::time_point now) {
-  bool busy = response.status() == 429 || response.status() >= 500;
+  // A redirect is somebody else's answer, and no refusal.
+  bool busy = IsPassing(response.status()) || response.status() < 400;
   if (response.status() != 200) {
     return std::unexpected(
         Error{.code = busy ? Code::kUnavailable : Code::kUnauthenticated,

@@ -12,6 +12,7 @@
 #include "cache-daemon/source/file_name.h"
 #include "cache-daemon/source/file_rights.h"
 #include "cache-daemon/source/signed_url.h"
+#include "cache-daemon/source/transfer_check.h"
 
 namespace weighhouse::source {
 namespace {
@@ -41,8 +42,6 @@ void LogWarning(const HttpResponse& response, const std::string& repository) {
   if (warning.empty()) return;
   spdlog::warn("the Hub warns about hf://{}: {}", repository, Printable(warning));
 }
-
-bool IsSuccess(int status) { return status == 200 || status == 206; }
 
 }  // namespace
 
@@ -171,7 +170,7 @@ Result<> HubEndpoint::ShowRight(const std::string& commit, const ListedFile& fil
   if (!size) {
     RedirectedRequest request{.url = found.url, .headers = {"Range: bytes=0-0"}, .body_limit = 0};
     found = TRY(Send(std::move(request), "resolvers", asker, std::move(stop)));
-    if (!IsSuccess(found.response.status())) return std::unexpected(Failure(found, asker));
+    if (!HasContent(found.response.status())) return std::unexpected(Failure(found, asker));
     size = WholeSize(found.response.headers);
   }
   return CheckShown(file, size, fmt::format("hf://{}: {}", asker.question.repository, file.path));
@@ -205,7 +204,7 @@ Result<RedirectedResponse> HubEndpoint::Find(const std::string& commit, const Li
   if (answer.left_origin && answer.url.path.contains(resolve_path)) {
     answer = TRY(AskFile(answer.url, file, asker, std::move(stop)));
   }
-  bool found = answer.left_origin || IsSuccess(answer.response.status());
+  bool found = answer.left_origin || HasContent(answer.response.status());
   if (!found) return std::unexpected(Failure(answer, asker));
   return answer;
 }

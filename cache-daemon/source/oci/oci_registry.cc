@@ -37,13 +37,6 @@ Result<> CheckNamed(const std::string& name, std::string_view bytes) {
                                            name, digest));
 }
 
-/// Of the whole blob, if the answer tells.
-std::optional<Bytes> BlobSize(const HttpHeaders& headers) {
-  if (headers.status() == 200) return ParseNumber(headers.Find("content-length"));
-  auto range = ParseContentRange(headers.Find("content-range"));
-  return range ? range->total : std::nullopt;
-}
-
 }  // namespace
 
 OciRegistry::OciRegistry(PlainHttp plain_http, std::shared_ptr<HttpClient> client)
@@ -183,7 +176,7 @@ Result<FileLocation> OciRegistry::Locate(const ModelReference& reference, const 
     location.expires_at = SignedUrlDeadline(reply.url);
     return location;
   }
-  std::optional<Bytes> size = BlobSize(reply.response.headers);
+  std::optional<Bytes> size = WholeSize(reply.response.headers);
   if (size && *size != blob_size) {
     return Fail(Code::kOutOfRange,
                 fmt::format("{}: blob {} has {} bytes by the manifest, and {} at the registry",

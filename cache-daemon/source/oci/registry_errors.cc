@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cache-daemon/source/json_text.h"
+#include "cache-daemon/source/transfer_check.h"
 
 namespace weighhouse::source::oci {
 namespace {
@@ -43,7 +44,7 @@ Error RegistryFailure(const HttpResponse& response, const RegistryQuestion& ques
                                question.model, question.registry, question.what, tail),
         .rights_may_help = true};
   }
-  bool refused = status >= 400 && status < 500 && status != 408 && status != 429;
+  bool refused = status >= 400 && !IsPassing(status);
   std::string_view how = refused         ? "refuses"
                          : status == 429 ? "asks for fewer requests (a login may be allowed more)"
                                          : "has trouble";

@@ -14,6 +14,7 @@
 #include "cache-daemon/source/curl_handle.h"
 #include "cache-daemon/source/json_text.h"
 #include "cache-daemon/source/s3/s3_answers.h"
+#include "cache-daemon/source/transfer_check.h"
 
 namespace weighhouse::source {
 namespace {
@@ -121,7 +122,7 @@ std::unexpected<Error> AwsKeysRefused(const HttpResponse& response, const HttpRe
   std::string asked = fmt::format("{}{}{}", request.url, request.url.contains('?') ? "&" : "?",
                                   request.body.substr(token));
   why = WithoutSecrets(std::move(why), asked, request.headers);
-  bool busy = response.status() == 429 || response.status() >= 500;
+  bool busy = IsPassing(response.status());
   return NoAwsKeys(busy ? Code::kUnavailable : Code::kFailedPrecondition, from, Trim(why));
 }
 

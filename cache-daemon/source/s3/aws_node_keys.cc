@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "cache-daemon/source/s3/aws_key_answers.h"
+#include "cache-daemon/source/transfer_check.h"
 
 namespace weighhouse::source {
 namespace {
@@ -31,9 +32,7 @@ Result<std::string> KeyBodyOf(HttpResponse response, const HttpRequest& request,
 }
 
 /// A refusal that won't pass: what answers isn't the service that was meant.
-bool IsNoSuchService(int status) {
-  return status >= 400 && status < 500 && status != 408 && status != 429;
-}
+bool IsNoSuchService(int status) { return status >= 400 && !IsPassing(status); }
 
 /// Hosts of container providers that are spoken to by plain http, as the SDKs do.
 bool IsContainerHost(const Url& url) {

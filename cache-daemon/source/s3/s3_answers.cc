@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cache-daemon/source/curl_handle.h"
 #include "cache-daemon/source/file_name.h"
+#include "cache-daemon/source/transfer_check.h"
 #include "cache-daemon/source/url.h"
 
 namespace weighhouse::source {
@@ -135,8 +136,8 @@ S3Meaning MeaningOfStatus(int status, bool with_keys) {
   }
   if (status == 404 || status == 410) return {Code::kNotFound, false, "it isn't there"};
   if (status == 412) return {Code::kOutOfRange, false, "the object changed since it was listed"};
-  bool busy = status == 408 || status == 429 || status >= 500;
-  if (busy) return {Code::kUnavailable, false, "it asks for fewer requests, or has trouble"};
+  if (IsPassing(status))
+    return {Code::kUnavailable, false, "it asks for fewer requests, or has trouble"};
   if (status >= 300 && status < 400) {
     return {Code::kFailedPrecondition, false,
             "it sends elsewhere without saying which region that is: name the region (AWS_REGION "
