@@ -18,17 +18,12 @@ constexpr const char* kTitle = "org.opencontainers.image.title";
 constexpr const char* kUnpack = "io.deis.oras.content.unpack";
 /// The names of ModelPack's annotation, the present one first.
 constexpr std::array kPathAnnotations = {"org.cncf.model.filepath", "org.cnai.model.filepath"};
-/// Families whose media types say how a layer is packed.
-constexpr std::array<std::string_view, 4> kModelFamilies = {
-    "application/vnd.cncf.model.", "application/vnd.cnai.model.",
-    "application/vnd.kitops.modelkit.", "application/vnd.docker.ai."};
 constexpr std::array<std::string_view, 2> kImageLayers = {"application/vnd.oci.image.layer.",
                                                           "application/vnd.docker.image.rootfs."};
 
-template <size_t kCount>
-bool BeginsWithOneOf(std::string_view text, const std::array<std::string_view, kCount>& prefixes) {
-  return std::ranges::any_of(prefixes,
-                             [&](std::string_view prefix) { return text.starts_with(prefix); });
+bool IsImageLayer(std::string_view media_type) {
+  return std::ranges::any_of(
+      kImageLayers, [&](std::string_view prefix) { return media_type.starts_with(prefix); });
 }
 
 enum class Packing {
@@ -48,15 +43,14 @@ Packing ArchiveOf(std::string_view media_type) {
 }
 
 Packing PackingOf(const Descriptor& layer) {
-  if (BeginsWithOneOf(layer.media_type, kModelFamilies)) {
-    return ArchiveOf(layer.media_type);
-  }
+  // Of those, the media type says how a layer is packed.
+  if (IsModelType(layer.media_type)) return ArchiveOf(layer.media_type);
   // `oras push` gives files the media type of an image's layer: what it names is a file.
   if (!layer.Annotation(kTitle).empty()) {
     if (layer.Annotation(kUnpack) != "true") return Packing::kFile;
     return ArchiveOf(layer.media_type) == Packing::kTar ? Packing::kTar : Packing::kCompressed;
   }
-  return BeginsWithOneOf(layer.media_type, kImageLayers) ? Packing::kImage : Packing::kFile;
+  return IsImageLayer(layer.media_type) ? Packing::kImage : Packing::kFile;
 }
 
 std::string PathOf(const Descriptor& layer) {

@@ -196,11 +196,11 @@ Result<std::vector<std::string>> ParseDiffIds(std::string_view config, size_t la
                                  layers, digests.size()));
 }
 
-bool IsModelType(std::string_view artifact_type) {
-  return artifact_type.starts_with("application/vnd.cncf.model.") ||
-         artifact_type.starts_with("application/vnd.cnai.model.") ||
-         artifact_type.starts_with("application/vnd.kitops.modelkit.") ||
-         artifact_type.starts_with("application/vnd.docker.ai.");
+bool IsModelType(std::string_view media_type) {
+  return media_type.starts_with("application/vnd.cncf.model.") ||
+         media_type.starts_with("application/vnd.cnai.model.") ||
+         media_type.starts_with("application/vnd.kitops.modelkit.") ||
+         media_type.starts_with("application/vnd.docker.ai.");
 }
 
 std::string_view OwnArchitecture() {

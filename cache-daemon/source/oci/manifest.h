@@ -60,8 +60,8 @@ Result<Descriptor> Choose(const Index& index, std::string_view architecture);
 /// kInvalidArgument for a list that can't be that of so many layers.
 Result<std::vector<std::string>> ParseDiffIds(std::string_view config, size_t layers);
 
-/// Whether `artifact_type` is that of a packaged model.
-bool IsModelType(std::string_view artifact_type);
+/// Whether an artifact's or a layer's media type is one of those that packaged models have.
+bool IsModelType(std::string_view media_type);
 
 /// Go's name of this machine's architecture.
 std::string_view OwnArchitecture();
