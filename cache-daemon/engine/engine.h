@@ -42,7 +42,7 @@ struct EngineOptions {
   std::string modelscope_endpoint;
   std::vector<std::string>
       local_roots;  ///< file:// models must lie below one of these; empty: none allowed
-  bool allow_plain_http = false;  ///< http:// origins other than the loopback
+  bool allow_plain_http = false;                           ///< as source::ConnectionRules
   std::vector<source::AddressRange> allow_addresses = {};  ///< as source::ConnectionRules
   source::Proxies proxies = {};                            ///< as source::SourceOptions
   std::vector<std::string> allow{"*"};  ///< globs of model URIs; others are refused

@@ -17,9 +17,9 @@ class HttpFile final : public Source {
   HttpFile(std::shared_ptr<HttpClient> client, SecretDigest secret_digest)
       : reader_(std::move(client)), secret_digest_(std::move(secret_digest)) {}
 
-  /// kInvalidArgument: no size or no identity to be had, a URL without a usable file name.
   std::string OriginFor(const ModelReference& reference,
                         const Credentials& credentials) const override;
+  /// kInvalidArgument: no size or no identity to be had, a URL without a usable file name.
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
   /// kOutOfRange if the file is no longer the one that was listed. The location makes the server

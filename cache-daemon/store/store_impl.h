@@ -20,14 +20,15 @@ namespace weighhouse::store {
 /// The store on a real root. Its operations stand in one file per noun: store_snapshots.cc,
 /// store_trees.cc, store_ingests.cc, store_blobs.cc, store_quarantine.cc,
 /// store_scrub.cc, store_leases.cc, store_holds.cc, store_volumes.cc,
-/// store_references.cc, store_grants.cc, store_space.cc, store_evict.cc. Thread-safe.
+/// store_references.cc, store_layers.cc, store_grants.cc, store_space.cc, store_evict.cc.
+/// Thread-safe.
 ///
 /// Order of what an operation may hold, from first to last; nobody waits for something to the left
 /// of what it holds:
 ///   1. pins of blobs (BlobPin): the file stays; waits for a leaving blob to be gone
 ///   2. one busy name (BusyScope): a snapshot's id, `lease/<id>`, `hold/<id>`,
-///   `volume/<key>`, `grants/<key>`, `reference/<fingerprint>` or `quarantine/<sha256>`: no other
-///   operation on it
+///   `volume/<key>`, `grants/<key>`, `layer/<id>`, `reference/<fingerprint>` or
+///   `quarantine/<sha256>`: no other operation on it
 ///   3. state->mutex: the index; held over no I/O but the setting of a file's time
 ///   4. Trash's own mutex
 /// Only Quarantine waits for pins to end, and it holds nothing then. On disk a change comes before

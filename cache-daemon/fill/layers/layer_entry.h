@@ -20,9 +20,8 @@ struct TarEntry {
 
 /// What `entry` means for the tree of a layer with `prefix` (PackedLayer::prefix). Nothing: it
 /// doesn't count (a directory, or what an image has elsewhere). kInvalidArgument: absolute names
-/// and
-/// `..`, wherever they are; and of what would be a part of the model names that no file may have
-/// (CheckPath), links and devices.
+/// and those with `..`, wherever they are; and of what would be a part of the model names that no
+/// file may have (CheckPath), links and devices.
 Result<std::optional<store::LayerEntry>> JudgeEntry(const TarEntry& entry, std::string_view prefix);
 
 }  // namespace weighhouse::fill

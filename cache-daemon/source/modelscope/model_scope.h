@@ -22,10 +22,10 @@ class ModelScope final : public Source {
   /// `endpoint`: its path is a prefix, without a slash at the end.
   ModelScope(Url endpoint, std::shared_ptr<HttpClient> client);
 
-  /// Reads a byte of the largest file, too: listing and reading are two rights, and each is the
-  /// whole repository's (so not of the largest that the patterns leave, which may be empty).
   std::string OriginFor(const ModelReference& reference,
                         const Credentials& credentials) const override;
+  /// Reads a byte of the largest file, too: listing and reading are two rights, and each is the
+  /// whole repository's (so not of the largest that the patterns leave, which may be empty).
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
   /// kOutOfRange if the file is no longer the one that was listed.

@@ -35,10 +35,11 @@ class RegistryClient {
     RedirectedResponse reply;
     Authorization authorization;  ///< with which it came
   };
+  /// Where that registry was reached last, however long ago (what lies there is called by it), or
+  /// can be at one place only.
+  std::optional<Url> LastReached(const std::string& registry) const EXCLUDES(mutex_);
   /// The answer to a GET: 200 or 206, or (with kStop) a redirect to another origin. Else
   /// RegistryFailure's, Authorizer::Answer's and SendRedirected's errors.
-  /// Where that registry was reached last, if it was lately, or can be at one place only.
-  std::optional<Url> LastReached(const std::string& registry) const EXCLUDES(mutex_);
   Result<Answer> Get(const RegistryAsker& asker, const Request& request, std::stop_token stop);
 
  private:

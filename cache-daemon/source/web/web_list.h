@@ -37,10 +37,10 @@ class WebList final : public Source {
   /// didn't ask to be asked.
   static constexpr size_t kMostAskedElsewhere = 100;
 
-  /// kInvalidArgument: no list or a hostile one, or too many files without a size;
-  /// kFailedPrecondition: the list isn't the one that the reference's digest names.
   std::string OriginFor(const ModelReference& reference,
                         const Credentials& credentials) const override;
+  /// kInvalidArgument: no list or a hostile one, or too many files without a size;
+  /// kFailedPrecondition: the list isn't the one that the reference's digest names.
   Result<Listing> Resolve(const ModelReference& reference, const Credentials& credentials,
                           std::stop_token stop) override;
   /// kPermissionDenied, too, if something of another size comes in a file's place.
