@@ -12,7 +12,7 @@ namespace {
 constexpr char kResumeModel[] = "hf://acme/large";
 constexpr Bytes kResumedSize = 48 * kMiB + 77;
 constexpr char kSlow[] =
-    R"([{"side":"cdn","path":"","times":-1,"action":{"kind":"rate","bytes_per_second":3000000}}])";
+    R"([{"side":"cdn","path":"","times":-1,"action":{"kind":"rate","bytes_per_second":1000000}}])";
 
 /// Waits until some of the model's bytes, but not all, are there.
 class HalfWayObserver final : public AcquireObserver {

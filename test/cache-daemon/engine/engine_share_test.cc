@@ -144,15 +144,24 @@ class PrivateOriginTest : public SharedFetchTest {
     AddFile("acme/private", "model.safetensors", content_);
     AddFile("acme/private", ".fixture.json", R"({"private": true})");
   }
+  /// No range is answered until the faults change.
+  static constexpr char kPaused[] = R"([{"side":"cdn","action":{"kind":"pause"}}])";
+  /// Waits for paused ranges for as long as they are.
+  EngineOptions PatientOptions() {
+    EngineOptions options = ShareOptions();
+    options.transport.stall_timeout = std::chrono::minutes(1);
+    return options;
+  }
 };
 
 TEST_F(PrivateOriginTest, SharesNothingWithOthersWhileItsBytesAreOnTheirWay) {
   AddFile("other/public", "model.safetensors", content_);
   StartHub();
-  OpenEngine(ShareOptions());
-  hub_->SetFaults(R"([{"side":"cdn","action":{"kind":"delay","seconds":0.3}}])");
+  OpenEngine(PatientOptions());
+  hub_->SetFaults(kPaused);
   Observer owner = Begin("hf://acme/private", "hf_fixture");
   Observer other = Begin("hf://other/public");
+  hub_->ClearFaults();
   ASSERT_OK_AND_ASSIGN(first, owner->Wait());
   ASSERT_OK_AND_ASSIGN(second, other->Wait());
   EXPECT_EQ(Fetched(), (std::map<std::string, Bytes>{{"acme/private/model.safetensors", kSize},
@@ -167,8 +176,8 @@ TEST_F(PrivateOriginTest, GoesOnForTheWaitersWhenTheOwnersTokenIsRevoked) {
     hub_->Rescan();
     revisions.push_back(hub_->Commit("acme/private"));
   }
-  OpenEngine(ShareOptions());
-  hub_->SetFaults(R"([{"side":"cdn","action":{"kind":"delay","seconds":0.5}}])");
+  OpenEngine(PatientOptions());
+  hub_->SetFaults(kPaused);
   std::vector<Observer> observers;
   for (size_t i = 0; i < revisions.size(); ++i) {
     observers.push_back(Begin("hf://acme/private@" + revisions[i], "hf_" + std::to_string(i)));
@@ -189,8 +198,8 @@ TEST_F(PrivateOriginTest, GoesOnForTheWaitersWhenTheOwnersTokenIsRevoked) {
 
 TEST_F(PrivateOriginTest, GoesOnWithTheCredentialsOfWhoJoinedTheSameFill) {
   StartHub({"--token", "hf_0", "--token", "hf_1"});
-  OpenEngine(ShareOptions());
-  hub_->SetFaults(R"([{"side":"cdn","action":{"kind":"delay","seconds":0.5}}])");
+  OpenEngine(PatientOptions());
+  hub_->SetFaults(kPaused);
   Observer owner = Begin("hf://acme/private", "hf_0");
   Observer waiter = Begin("hf://acme/private", "hf_1");
   hub_->SetTokens(R"(["hf_1"])");
