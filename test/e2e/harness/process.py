@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import IO, Callable, Sequence
 
@@ -67,3 +71,39 @@ class Process:
         if self.running():
             self._child.send_signal(signal.SIGTERM)
         return self._child.wait(timeout)
+
+
+_TRIES = 5
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def start_on_free_port(name: str, log: Path, command: Callable[[int], Sequence[str]],
+                       ready: Callable[[int], bool]) -> tuple[Process, int]:
+    """Starts `command(port)`, of a server that doesn't take port 0: another may take the one that was free."""
+    for attempt in range(_TRIES):
+        port = _free_port()
+        process = Process(name, command(port), log)
+        try:
+            process.wait_ready(lambda: ready(port), 30)
+            return process, port
+        except ProcessDied:
+            if attempt == _TRIES - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def answers(url: str) -> bool:
+    """Whether anything answers there, with whatever status and certificate."""
+    anybody = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())  # pylint: disable=protected-access
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({}), anybody).open(url, timeout=5):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import base64
 import shutil
-import socket
-import ssl
-import urllib.error
 import urllib.parse
-import urllib.request
 from pathlib import Path
 
 from harness.canary import canary
-from harness.process import Process
+from harness.process import answers, start_on_free_port
 
 BEARER = canary("bearer")
 USER, PASSWORD = "reader", canary("password")
@@ -73,26 +69,18 @@ class WebServer:
         directory.mkdir(parents=True)
         self.root = root
         self._log = directory / "nginx-access.log"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
         (directory / "nginx-users").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
         configuration = directory / "nginx.conf"
-        configuration.write_text(_CONFIGURATION.format(directory=directory, root=root, port=port, bearer=BEARER,
-                                                       signature=SIGNATURE, tls=_TLS.format(*tls) if tls else ""))
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
-        self._process = Process("nginx", [nginx, "-c", str(configuration)], directory / "nginx.log")
-        self._process.wait_ready(self._answers)
+        scheme = "https" if tls else "http"
 
-    def _answers(self) -> bool:
-        try:
-            anybody = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
-            with urllib.request.build_opener(urllib.request.ProxyHandler({}), anybody).open(self.url + _OURS, timeout=5):
-                return True
-        except urllib.error.HTTPError:
-            return True
-        except OSError:
-            return False
+        def command(port: int) -> list[str]:
+            configuration.write_text(_CONFIGURATION.format(directory=directory, root=root, port=port, bearer=BEARER,
+                                                           signature=SIGNATURE, tls=_TLS.format(*tls) if tls else ""))
+            return [nginx, "-c", str(configuration)]
+
+        self._process, port = start_on_free_port("nginx", directory / "nginx.log", command,
+                                                 lambda port: answers(f"{scheme}://127.0.0.1:{port}{_OURS}"))
+        self.url = f"{scheme}://127.0.0.1:{port}"
 
     def requests(self) -> list[str]:
         """A line for each: method, target, status, bytes, and the Authorization header."""
@@ -111,7 +99,7 @@ class WebServer:
     def _settle(self) -> None:
         """nginx logs an answer once it is out, which may be after its reader goes on. Its one worker logs it before it takes the
         next request."""
-        assert self._answers(), "nginx is away"
+        assert answers(self.url + _OURS), "nginx is away"
 
 
 def basic_header() -> str:
