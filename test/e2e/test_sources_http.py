@@ -20,11 +20,10 @@ from harness.daemon import CacheDaemon
 from harness.hub import Hub
 from harness.models import MIB, digests, file_digest, make_model
 from harness.web import BEARER, PASSWORD, SIGNATURE, USER, WebServer, basic_header
-from harness.web_origins import SCOPE_TOKEN, WEB_SOURCES, write_manifest, write_sums
+from harness.web_origins import SCOPE_TOKEN, write_manifest, write_sums
 from modelscope_double.server import ModelScopeDouble
 
 MODEL = "acme/everywhere"
-DENIED = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND)
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +69,7 @@ def daemon(new_daemon: Callable[..., CacheDaemon], hub: Hub, files: Path, scope:
 def acquire(daemon: CacheDaemon, uri: str, **credentials: str) -> Path:
     """Where the model's files are then."""
     with daemon.client() as cache:
-        updates = list(cache.call("Acquire", 120, model=cache.model(uri), layout=cache.messages.LAYOUT_FILES,
-                                  credentials=credentials))
-    return daemon.root / updates[-1].ready.tree
+        return daemon.root / cache.acquire(uri, timeout=120, credentials=credentials).tree
 
 
 def refusal(daemon: CacheDaemon, uri: str, **credentials: str) -> grpc.RpcError:
@@ -143,31 +140,6 @@ def test_same_model_from_all_sources_is_one_set_of_blobs(daemon: CacheDaemon, we
     assert all(len(numbers) == 1 for numbers in inodes.values()), inodes
 
 
-@pytest.mark.parametrize("name", WEB_SOURCES)
-def test_each_origin_serves_what_is_pushed_to_those_who_may(new_daemon: Callable[..., CacheDaemon], name: str) -> None:
-    origin = WEB_SOURCES[name](workspace.directory() / f"origin-{name.replace(' ', '-')}")
-    try:
-        daemon = new_daemon()
-        daemon.change("sources", **origin.settings)
-        daemon.start()
-        model = make_model(workspace.directory() / f"pushed-{name}", "model", (2 * MIB,), seed=50)
-        uri = origin.push(model, "one")
-        if origin.secret:
-            for secret in ({}, origin.wrong):
-                assert refusal(daemon, uri, **secret).code() in DENIED
-        tree = acquire(daemon, uri, **origin.secret)
-        assert digests(tree) == digests(model)
-        if origin.secret:
-            assert refusal(daemon, uri, **origin.wrong).code() in DENIED, "presence is not permission"
-        origin.replace("one", "config.json", b'{"changed": true}')
-        after = acquire(daemon, uri, **origin.secret)
-        assert after != tree and (after / "config.json").read_bytes() == b'{"changed": true}'
-        assert digests(tree) == digests(model)
-        assert refusal(daemon, origin.missing(), **origin.secret).code() == grpc.StatusCode.NOT_FOUND
-    finally:
-        origin.stop()
-
-
 def test_pull_of_a_directory_needs_only_its_url(web: WebServer, files: Path, tmp_path: Path) -> None:
     root = workspace.directory() / "pull-root"
     command = [str(workspace.binaries() / "weighhouse"), "--root", str(root), "--output", "json", "pull",
@@ -194,6 +166,10 @@ def test_who_may_not_is_refused_and_told_the_way_out(daemon: CacheDaemon, web: W
         assert refusal(daemon, f"{web.url}/{place}/{MODEL}/").code() == code
     wrong = refusal(daemon, f"{web.url}/basic/{MODEL}/", username=USER, password=canary("wrong-password"))
     assert wrong.code() == grpc.StatusCode.UNAUTHENTICATED and MARK not in wrong.details()
+    signed = f"{web.url}/signed/{MODEL}/"
+    acquire(daemon, f"{signed}?sv=2024-11-04&sig={SIGNATURE}")
+    for query in ("", "?sv=2024-11-04&sig=wrong"):
+        assert refusal(daemon, signed + query).code() == grpc.StatusCode.PERMISSION_DENIED, "presence is not permission"
     missing = refusal(daemon, f"{web.url}/plain/acme/")
     assert missing.code() == grpc.StatusCode.NOT_FOUND and "has no SHA256SUMS" in missing.details()
     directory = refusal(daemon, f"{web.url}/plain/{MODEL}")

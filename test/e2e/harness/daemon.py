@@ -67,7 +67,11 @@ class Cache:
         value = self.messages.Layout.Value(f"LAYOUT_{layout.upper()}")
         updates: Iterator[Any] = self.call("Acquire", timeout, lease_id=lease_id, holder=holder,
                                            model=self.model(uri, **model), layout=value, credentials=credentials or {})
-        seen = list(updates)
+        try:
+            seen = list(updates)
+        except grpc.RpcError as error:  # of a stream, it comes with what is read of it
+            note("Acquire", error)
+            raise
         note("Acquire", seen)
         return seen[-1].ready
 

@@ -14,9 +14,7 @@ from .models import digests
 def acquire(daemon: CacheDaemon, uri: str, credentials: dict[str, str] | None = None, timeout: float = 60) -> Any:
     """Makes a model present and returns its `Ready`; raises grpc.RpcError."""
     with daemon.client() as cache:
-        updates = list(cache.call("Acquire", timeout, model=cache.model(uri), credentials=credentials or {},
-                                  layout=cache.messages.Layout.Value("LAYOUT_FILES")))
-    return updates[-1].ready
+        return cache.acquire(uri, credentials=credentials, timeout=timeout)
 
 
 def refusal(daemon: CacheDaemon, uri: str, credentials: dict[str, str] | None = None) -> tuple[grpc.StatusCode, str]:
