@@ -82,7 +82,7 @@ def push_archives(registry: Registry, name: str, parts: list[dict[str, bytes]], 
     layout = Layout(_new(registry))
     media_type = f"{family}.{'weight' if family == MODELPACK else 'model'}.v1.tar" + ("+gzip" if compressed else "")
     tars = [tar_of(files) for files in parts]
-    layers = [layout.add(gzip.compress(tar, 1) if compressed else tar, media_type) for tar in tars]
+    layers = [layout.add(gzip.compress(tar, 1, mtime=0) if compressed else tar, media_type) for tar in tars]
     modelfs = {"type": "layers", "diffIds": [sha256_of(tar) for tar in tars]}
     config = {"descriptor": {}, "modelfs": modelfs} if family == MODELPACK else {}
     layout.tag(layout.manifest(f"{family}.config.v1+json", json.dumps(config).encode(), layers))

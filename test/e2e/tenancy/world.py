@@ -137,6 +137,8 @@ class World:
             starting = call.code.name == "UNAVAILABLE" and "cache daemon" in call.message
             if call.code.name != "ABORTED" and not starting:
                 break
+        else:
+            raise AssertionError(f"it is told to come again for ever: {call}")
         path = self.node.kubelet.path(pod)
         requests = self.hub.requests() + len(self.web.requests())
         outcome = Outcome(call, path in self.node.mounts(), requests, sum(self.hub.fetched().values()))
