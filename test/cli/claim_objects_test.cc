@@ -168,7 +168,7 @@ TEST(ClaimObjectsTest, RefusePatternsThatAVolumeCannotHave) {
     EXPECT_THAT(refused.error().message, HasSubstr("--allow"));
   }
   facts.model.allow_patterns = std::vector<std::string>(30, std::string(200, 'a'));
-  EXPECT_THAT(MakeClaimObjects(facts).error().message, HasSubstr("at most 4050"));
+  EXPECT_THAT(MakeClaimObjects(facts).error().message, HasSubstr("at most 4019"));
 }
 
 TEST(ClaimObjectsTest, CountInTheLargestUnitThatIsExact) {
