@@ -87,7 +87,7 @@ def test_pod_reads_on_while_the_daemon_is_dead_and_a_third_pod_comes_after_its_r
 
 def test_daemon_killed_during_a_fill_fetches_no_committed_file_again(node: Node) -> None:
     pod = node.pod("pod", "hf://acme/sharded")
-    node.hub.slow(MIB, "model-00003")
+    node.hub.slow(MIB // 8, "model-00003")
     node.kubelet.run(pod)
     blobs = node.daemon.root / "blobs"
     node.daemon.process.wait_ready(lambda: sum(1 for p in blobs.rglob("*") if p.is_file() and p.stat().st_size > MIB) == 2)

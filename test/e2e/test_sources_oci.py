@@ -183,18 +183,18 @@ def test_a_token_may_end_in_the_middle_of_a_fill(new_daemon: Callable[..., Cache
     """Where the end was said, nobody is asked with a token that has ended; where a registry ends one earlier, it refuses it, and
     the fill goes on with another. A compressed layer comes by one request: that is cut, as a gateway's time limit does it."""
     name = f"{'open' if who == 'anonymous' else 'shut'}/{layer}-{'said' if said else 'unsaid'}"
-    size, limit, cut_after = (40, "8Mi", None) if layer == "raw" else (24, "4Mi", 4 * MIB)
+    # Of a raw layer, the last range begins at least 5 s after the first: the buffers' 12 MiB and a second's worth before its end.
+    size, limit, cut_after = (64, "8Mi", None) if layer == "raw" else (24, "4Mi", 4 * MIB)
     model = make_model(models, name, (size * MIB,), seed=70)
     if layer == "raw":
         guarded.push_files(f"{name}:v1", model)
     else:
         push_archive(guarded, f"{name}:v1", content_of(model), KITOPS, True)
     daemon = new_daemon()
-    # Few buffers: not all of the file's ranges begin at once.
     daemon.change("fill", bandwidthLimit=limit, bufferMemory="16Mi")
     daemon.start()
     refused_before, given_before = guarded.ended_tokens(), len(tokens.given)
-    tokens.life, tokens.true_life = (3, 3) if said else (300, 2)
+    tokens.life, tokens.true_life = (4, 4) if said else (300, 2)
     try:
         with Relay(guarded.address, cut_after) as relay:
             secret = {".dockerconfigjson": docker_config(relay.address)} if who == "login" else {}
@@ -216,7 +216,7 @@ def test_a_file_of_a_tar_is_gone_on_with_after_a_kill(new_daemon: Callable[..., 
     model = make_model(models, "acme/resumed", (80 * MIB,), seed=72)
     registry.push_tars("resumed/model:v1", model, MODELPACK)
     daemon = new_daemon()
-    daemon.change("fill", bandwidthLimit="16Mi")
+    daemon.change("fill", bandwidthLimit="4Mi")  # a state every 5 s
     daemon.start()
     with daemon.client() as cache:
         cache.call("Prefetch", model=cache.model(f"oci://{registry.address}/resumed/model:v1"))

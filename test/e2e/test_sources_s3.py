@@ -138,8 +138,8 @@ def test_an_object_that_is_replaced_in_the_middle_of_a_fill_is_refused(new_daemo
     with (Careless if careless else Relay)(f"127.0.0.1:{server.port}") as relay:
         daemon = new_daemon()
         daemon.change("sources", s3={"endpoint": f"http://{relay.address}"})
-        # Few buffers: not all of the file's ranges begin at once.
-        daemon.change("fill", bandwidthLimit="8Mi", bufferMemory="16Mi")
+        # Few buffers: not all of the file's ranges begin at once. Slow: the other object is there before the last one does.
+        daemon.change("fill", bandwidthLimit="2Mi", bufferMemory="16Mi")
         daemon.start()
         with daemon.client() as cache, pytest.raises(grpc.RpcError) as refused:
             for update in cache.call("Acquire", 60, model=cache.model(uri), credentials=S3Server.KEYS,
@@ -147,13 +147,13 @@ def test_an_object_that_is_replaced_in_the_middle_of_a_fill_is_refused(new_daemo
                 if before and update.HasField("filling") and update.filling.bytes_done > 2 * MIB:
                     server.put(key, after, ChecksumAlgorithm=algorithm)
                     before = b""
+                    daemon.change("fill", bandwidthLimit="0")
         assert not before, "it was served, or refused, before it was replaced"
         assert refused.value.code() == Code.DATA_LOSS and "changed since it was listed" in refused.value.details()
         assert ("HTTP 412" in daemon.log.read_text()) != careless, "the service didn't do as is assumed here"
         daemon.process.wait_ready(lambda: not daemon.ingests())
         assert not any(path.is_file() for path in (daemon.root / "blobs").rglob("*"))
         assert not any((daemon.root / "trees/files").iterdir())
-        daemon.change("fill", bandwidthLimit="0")
         with daemon.client() as cache:
             ready = cache.acquire(uri, credentials=S3Server.KEYS)
         assert (daemon.root / ready.tree / "model.bin").read_bytes() == after
