@@ -64,6 +64,12 @@ Result<Url> TakeApart(CURLU* parsed) {
                 fmt::format("the host '{}' is not written in ASCII: give its form with xn--",
                             Printable(url.host, 80)));
   }
+  if (url.host.contains('%')) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("the host '{}' has an escape within an escape, or a '%' of its own: "
+                            "no host's name has one",
+                            Printable(url.host, 80)));
+  }
   return url;
 }
 

@@ -42,6 +42,15 @@ TEST(UrlTest, HostsThatMeanAnAddressAreThatAddressHoweverTheyAreEscaped) {
   }
 }
 
+TEST(UrlTest, HostsThatAreEscapedMoreThanOnceAreRefused) {
+  for (const char* text : {"http://0770707%%333/", "http://h%2541/", "http://h%25/"}) {
+    Result<Url> url = Url::Parse(text);
+    ASSERT_FALSE(url) << text << ": " << url->host;
+    EXPECT_THAT(url.error().message, HasSubstr("escape within an escape"));
+    EXPECT_FALSE(Parsed("https://h/").Join(text)) << text;
+  }
+}
+
 TEST(UrlTest, EncodesWhatAUrlCantHold) {
   EXPECT_EQ(Parsed("https://h/ü b").ToString(), "https://h/%C3%BC%20b");
 }
