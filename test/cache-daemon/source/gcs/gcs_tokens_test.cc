@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "cache-daemon/source/gcs/gcs_token_answers.h"
 #include "test/cache-daemon/source/scripted_server.h"
 #include "test/support/loopback_policy.h"
 
@@ -41,6 +42,18 @@ TEST(GcsTokensTest, AServerInTroubleTakesNoTokenAway) {
     ASSERT_FALSE(got) << status;
     EXPECT_EQ(got.error().code, Code::kUnavailable);
     EXPECT_FALSE(got.error().rights_may_help);
+  }
+}
+
+TEST(GcsTokensTest, ARedirectIsTroubleAndNoRefusal) {
+  for (auto [status, code] :
+       {std::pair{302, Code::kUnavailable}, std::pair{408, Code::kUnavailable},
+        std::pair{400, Code::kUnauthenticated}, std::pair{403, Code::kUnauthenticated}}) {
+    HttpResponse response;
+    ASSERT_TRUE(response.headers.AddLine(fmt::format("HTTP/1.1 {} Text\r\n", status)));
+    auto token = ParseGcsToken(response, "the token endpoint", std::chrono::steady_clock::now());
+    ASSERT_FALSE(token) << status;
+    EXPECT_EQ(token.error().code, code) << status;
   }
 }
 
