@@ -10,6 +10,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class EnginePolicyTest : public VolumeFixture {
  protected:
@@ -124,6 +125,33 @@ TEST_F(EnginePolicyTest, ACachedModelWithPicklesIsNotServedWithThemWhileItsSourc
   options_.pickle = source::PicklePolicy::kLeaveOutBesideSafetensors;
   Reconfigure();
   EXPECT_THAT(FilesOf(Acquire(Whole(kModel))), ElementsAre("config.json", "model.safetensors"));
+}
+
+TEST_F(EnginePolicyTest, AnInterruptedFillDoesNotGoOnWithPicklesThatAreRefusedSince) {
+  for (auto policy :
+       {source::PicklePolicy::kRefuse, source::PicklePolicy::kLeaveOutBesideSafetensors}) {
+    options_.pickle = source::PicklePolicy::kAllow;
+    options_.resume_fills = false;
+    OpenEngine(options_);
+    hub_->SetFaults(R"([{"side": "cdn", "path": "pytorch", "action": {"kind": "pause"}}])");
+    auto observer = std::make_shared<RecordingObserver>();
+    engine_->Acquire(Whole(kModel), observer);
+    observer->WaitForFilling();
+    engine_.reset();
+    hub_->ClearFaults();
+    hub_->Reset();
+    options_.pickle = policy;
+    options_.resume_fills = true;
+    OpenEngine(options_);
+    auto give_up = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (!hub_->Log().contains("org/model")) {
+      ASSERT_LT(std::chrono::steady_clock::now(), give_up) << "its source was never asked";
+    }
+    ASSERT_TRUE(Acquire(Request(kOther))) << "what is asked for later is here by now";
+    EXPECT_THAT(hub_->Log(), Not(HasSubstr("pytorch_model.bin")));
+    ASSERT_EQ(engine_->List().size(), 2u);
+    ASSERT_TRUE(engine_->Evict(Acquire(Request(kOther))->snapshot_id, ""));
+  }
 }
 
 TEST_F(EnginePolicyTest, TheHubThatIsConfiguredMayBeAtTheLoopbackAndWhereItSendsToMayNot) {
