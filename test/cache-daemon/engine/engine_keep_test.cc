@@ -110,6 +110,24 @@ TEST_F(EngineKeepTest, IsKeptFromTheFirstMomentWithTheSourceAway) {
   EXPECT_EQ(engine_->Evict(id, "").error().code, Code::kFailedPrecondition);
 }
 
+TEST_F(EngineKeepTest, WhatItMeantAtAnotherHubIsNotWhatIsServedUntilItIsFilled) {
+  std::string old = KeepAndClose(kKeepModel);
+  hub_.reset();
+  StartHub();
+  hub_->SetFaults(R"([{"side":"cdn","action":{"kind":"pause"}}])");
+  EngineOptions options = Keeping({kKeepModel});
+  options.transport.stall_timeout = std::chrono::minutes(1);
+  OpenEngine(options);
+  // A restart would find nothing that names what was fetched of it until then.
+  EXPECT_TRUE(Becomes([&] {
+    return std::ranges::any_of(engine_->List(), [&](const SnapshotView& view) {
+      return view.snapshot.id != old && view.filling && !view.references.empty();
+    });
+  }));
+  hub_->ClearFaults();
+  EXPECT_NE(WaitUntilKept(), old);
+}
+
 TEST_F(EngineKeepTest, CommitThatIsHereIsAskedOfNobody) {
   std::string pinned = std::string(kKeepModel) + "@" + hub_->Commit("acme/model");
   std::string id = KeepAndClose(pinned);
