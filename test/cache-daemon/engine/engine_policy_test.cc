@@ -154,6 +154,21 @@ TEST_F(EnginePolicyTest, AnInterruptedFillDoesNotGoOnWithPicklesThatAreRefusedSi
   }
 }
 
+TEST_F(EnginePolicyTest, APromiseIsNotFinishedWithPicklesThatAreRefusedSince) {
+  VolumeRequest request = Of("volume", kModel);
+  request.model.ignore_patterns.emplace();
+  hub_->SetFaults(R"([{"side": "cdn", "path": "pytorch", "action": {"kind": "pause"}}])");
+  ASSERT_TRUE(engine_->CreateVolume(request));
+  engine_.reset();
+  hub_->ClearFaults();
+  hub_->Reset();
+  options_.pickle = source::PicklePolicy::kRefuse;
+  OpenEngine(options_);
+  EXPECT_TRUE(engine_->CreateVolume(request)) << "it is promised already";
+  ASSERT_TRUE(Acquire(Request(kOther))) << "what is asked for later is here by now";
+  EXPECT_THAT(hub_->Log(), Not(HasSubstr("pytorch_model.bin")));
+}
+
 TEST_F(EnginePolicyTest, TheHubThatIsConfiguredMayBeAtTheLoopbackAndWhereItSendsToMayNot) {
   options_.allow_addresses.clear();
   Reconfigure();
