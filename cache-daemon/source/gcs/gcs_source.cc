@@ -207,6 +207,11 @@ Result<> GcsSource::ReadByte(const Asker& asker, const std::string& name,
   }
   if (!response) return std::unexpected(std::move(response).error());
   if (HasContent(response->status())) return {};
+  // It was there when it was listed: no refusal, which would take a grant.
+  if (response->status() == 404 && !generation.empty()) {
+    return Fail(Code::kOutOfRange, fmt::format("{}: the object changed since it was listed",
+                                               SubjectOf(asker.bucket, name)));
+  }
   return std::unexpected(GcsFailure(*response, SubjectOf(asker.bucket, name), asker.Headers(),
                                     std::chrono::system_clock::now()));
 }

@@ -291,6 +291,17 @@ TEST(GcsSourceTest, WhoMayListAndNotReadGetsNothing) {
   EXPECT_EQ(caller.ShowRights("gs://bucket/m", {{"README.md"}}), false) << "by their own token";
 }
 
+TEST(GcsSourceTest, AnObjectThatIsReplacedSinceItWasListedIsNoRefusal) {
+  ScriptedServer server([](const Request& request) {
+    if (request.target.contains("generation=7")) return Reply{HttpAnswer(404, {}, "{}")};
+    return Reply{Answer({{"items", {ObjectOf("m/a")}}})};
+  });
+  auto shown = GcsCaller(server).ShowRights("gs://bucket/m");
+  ASSERT_FALSE(shown);
+  EXPECT_EQ(shown.error().code, Code::kOutOfRange);
+  EXPECT_FALSE(shown.error().rights_may_help);
+}
+
 TEST(GcsSourceTest, TroubleAtATokenEndpointThatTheCallerNamesIsNotGcsAway) {
   ScriptedServer theirs([](const Request&) { return Reply{HttpAnswer(503, {}, "")}; });
   ScriptedServer server([](const Request&) { return Reply{HttpAnswer(503, {}, "")}; });
