@@ -64,9 +64,9 @@ class Authorizer {
   std::map<std::string, Authorization> known_ GUARDED_BY(mutex_);
 };
 
-/// A token server's answer (`token` or `access_token`, `expires_in`, 60 seconds if it says none) to
-/// what it was `asked` then.
-/// kUnavailable for what is none; kUnauthenticated for a token that can't be sent.
+/// A token server's answer: `token` or `access_token`, and `expires_in`, 60 seconds if it says
+/// none, which count from when it was `asked`. kUnavailable for what is none; kUnauthenticated for
+/// a token that can't be sent.
 Result<Authorization> ParseToken(std::string_view json,
                                  std::chrono::steady_clock::time_point asked);
 
