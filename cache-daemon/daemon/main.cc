@@ -14,13 +14,13 @@
 #include <spdlog/spdlog.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/thread.h"
 #include "cache-daemon/api/admin_http.h"
 #include "cache-daemon/api/server.h"
 #include "cache-daemon/daemon/config_reloader.h"
 #include "cache-daemon/daemon/config_source.h"
 #include "cache-daemon/daemon/engine_options.h"
-#include "cache-daemon/daemon/logging.h"
 #include "cache-daemon/daemon/options.h"
 #include "cache-daemon/engine/engine.h"
 
@@ -180,7 +180,7 @@ int Main(int argc, char** argv) {
   Result<ConfigReloader::Begun> begun = Begin(options);
   if (!begun) return Complain(begun.error(), kBadConfiguration);
   config::Config config = config::ConfigOf(begun->reading.values);
-  SetUpLogging(config.log_level, config.log_format);
+  SetUpLog({.level = config.log_level, .format = config.log_format});
   return Serve(options, *std::move(begun));
 }
 
