@@ -17,8 +17,8 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <grpcpp/server_posix.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "cache-daemon/api/cache_service.h"
 #include "cache-daemon/api/unix_listener.h"
 
@@ -126,7 +126,9 @@ class GrpcServer final : public Server {
 
   void Take(grpc::Server& server, UniqueFd connection, Peer peer) {
     bool allowed = std::ranges::binary_search(allowed_, peer.uid);
-    if (!allowed) spdlog::warn("refused a connection of pid {}, uid {}", peer.pid, peer.uid);
+    if (!allowed)
+      LogRepeated(LogLevel::kWarning,
+                  fmt::format("refused a connection of pid {}, uid {}", peer.pid, peer.uid));
     grpc::AddInsecureChannelFromFd(allowed ? &server : refusing_.server.get(),
                                    connection.release());
   }
