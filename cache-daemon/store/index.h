@@ -13,6 +13,7 @@
 #include "cache-daemon/store/idle_ingests.h"
 #include "cache-daemon/store/lease_book.h"
 #include "cache-daemon/store/ledger.h"
+#include "cache-daemon/store/recent_evictions.h"
 #include "cache-daemon/store/reference_book.h"
 #include "cache-daemon/store/snapshot_catalog.h"
 #include "cache-daemon/store/space.h"
@@ -125,6 +126,7 @@ struct StoreState {
   SpaceLimits limits GUARDED_BY(mutex);
   ConditionVariable changed;  ///< a name is no longer busy, a blob no longer leaving or pinned
   Index index GUARDED_BY(mutex);
+  RecentEvictions recent_evictions GUARDED_BY(mutex);
 };
 
 }  // namespace weighhouse::store
