@@ -53,7 +53,7 @@ def prepare(node: Node) -> None:
 def shell_blocks(page: str, heading: str) -> list[str]:
     """The commands that a page of docs/ shows beneath a heading of the second level, block by block."""
     section = (PROJECT / "docs" / page).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    return re.findall(r"^```(?:sh)?\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
 
 def examples(page: str) -> list[dict[str, Any]]:
