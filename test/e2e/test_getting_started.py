@@ -21,6 +21,8 @@ from kubelet_double import Claim, InlineVolume, Pod, StorageClass
 
 SMALL, SERVED = "sentence-transformers/all-MiniLM-L6-v2", "Qwen/Qwen2.5-1.5B-Instruct"
 DRIVER = "csi.weighhouse.dev"
+ENDLESS = {"top": ["--count", "1"]}
+"""What ends a command that shows for ever."""
 PAGES = ("getting-started.md", "../README.md")
 
 
@@ -66,7 +68,8 @@ def test_the_command_lines_of_the_readme_work_in_their_order(node: Node) -> None
     lines = [shlex.split(line.split("|")[0], comments=True) for line in block.splitlines()]
     assert {program for program, *_ in lines} == {"weighhouse"} and len(lines) >= 8
     for _, *words in lines:
-        node.daemon.cli(*(str(node.daemon.config_file) if word == "config.yaml" else word for word in words))
+        words = [str(node.daemon.config_file) if word == "config.yaml" else word for word in words]
+        node.daemon.cli(*words, *ENDLESS.get(words[0], []))
     assert node.complete() == [], "what was pulled was evicted"
 
 
