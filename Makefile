@@ -70,7 +70,9 @@ sanity: build sanity-tool
 check: setup
 	@.ci/check
 
-docs-check: build
+docs-check: setup
+	@cmake --preset dev
+	@cmake --build --preset dev --parallel $(JOBS) --target weighhouse weighhouse-cached weighhouse-csi
 	@test/checks/docs
 
 fuzz: setup

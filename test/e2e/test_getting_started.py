@@ -4,6 +4,7 @@ cluster, and the pods and classes of a cluster at the kubelet double. The Hub is
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any, Iterator
@@ -20,6 +21,8 @@ from kubelet_double import Claim, InlineVolume, Pod, StorageClass
 
 SMALL, SERVED = "sentence-transformers/all-MiniLM-L6-v2", "Qwen/Qwen2.5-1.5B-Instruct"
 DRIVER = "csi.weighhouse.dev"
+ENDLESS = {"top": ["--count", "1"]}
+"""What ends a command that shows for ever."""
 PAGES = ("getting-started.md", "../README.md")
 
 
@@ -58,6 +61,16 @@ def test_the_commands_without_a_cluster_do_what_they_say(hub: Hub) -> None:
     fetched = sum(hub.fetched().values())
     size = sum((hub.models / SMALL / name).stat().st_size for name in digests(hub.models / SMALL))
     assert fetched == 2 * size, "each of the two caches fetched it once"
+
+
+def test_the_command_lines_of_the_readme_work_in_their_order(node: Node) -> None:
+    [block] = documented.shell_blocks("../README.md", "On the command line")
+    lines = [shlex.split(line.split("|")[0], comments=True) for line in block.splitlines()]
+    assert {program for program, *_ in lines} == {"weighhouse"} and len(lines) >= 8
+    for _, *words in lines:
+        words = [str(node.daemon.config_file) if word == "config.yaml" else word for word in words]
+        node.daemon.cli(*words, *ENDLESS.get(words[0], []))
+    assert node.complete() == [], "what was pulled was evicted"
 
 
 def volumes(page: str) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import pathlib
 import re
@@ -19,11 +20,13 @@ from sources import Sources
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "deploy"))
 import schemas  # noqa: E402
+from manifests import KUBECTL, ROOT  # noqa: E402
 
 DRIVER = "csi.weighhouse.dev"
 _FOREIGN = ("csi.storage.k8s.io/", "storage.kubernetes.io/")
 # Not an object by itself, but a piece of a file that kustomize, KEDA's users or Crossplane's know.
 _FRAGMENTS = ({"patches"}, {"components"})
+_UNKNOWN = re.compile(r"unknown (shorthand )?(flag|command)|flag needs an argument|invalid argument")
 _FILLED_IN = {"<hex>": "0" * 64}
 
 
@@ -110,6 +113,25 @@ def json_blocks(pages: dict[str, Page]) -> Iterator[Finding]:
                     json.loads(block.text)
                 except json.JSONDecodeError as error:
                     yield Finding(page.name, block.line + error.lineno - 1, f"the JSON doesn't parse: {error.msg}")
+
+
+def kubectl_fault(words: list[str]) -> str | None:
+    """What kubectl says of a command that it doesn't know, or None. It is asked without a cluster: nothing listens there."""
+    nowhere = ["--server=http://127.0.0.1:1", "--kubeconfig=/dev/null", "--request-timeout=1s"]
+    done = subprocess.run([KUBECTL, *words[1:], *nowhere], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          check=False, timeout=60, cwd=ROOT, env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"})
+    said = next((line for line in done.stderr.split("\n") if _UNKNOWN.search(line)), None)
+    return said.removeprefix("error: ") if said else None
+
+
+def kubectl_lines(pages: dict[str, Page]) -> Iterator[Finding]:
+    shown = {tuple(words): (page.name, line) for page in pages.values() for line, words, whole in _lines(page)
+             if whole and words[0] == "kubectl"}
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        faults = pool.map(kubectl_fault, map(list, shown))
+    for (words, (name, line)), fault in zip(shown.items(), faults):
+        if fault:
+            yield Finding(name, line, f"`{' '.join(words)}`: {fault}: see kubectl {words[1]} --help")
 
 
 def _lines(page: Page) -> Iterator[tuple[int, list[str], bool]]:

@@ -29,6 +29,7 @@ def findings(root: pathlib.Path, directory: pathlib.Path) -> list[pages.Finding]
         *blocks.yaml_blocks(read, code, directory / "weighhouse"),
         *blocks.json_blocks(read),
         *blocks.command_lines(read, commands, sources.make_targets(root)),
+        *blocks.kubectl_lines(read),
         *messages.quoted(read, code),
         *messages.covered(read, code),
     ]

@@ -63,8 +63,9 @@ def _split(words: list[str]) -> Iterator[list[str]]:
 
 
 def _stripped(command: list[str]) -> Iterator[list[str]]:
-    """Without what stands before a program's name: variables, sudo, and `kubectl exec … --`."""
+    """Without what stands before a program's name: variables and sudo. `kubectl exec … -- PROGRAM` is two commands."""
     if "exec" in command and "--" in command:
+        yield command[:command.index("--")]
         command = command[command.index("--") + 1:]
     while command and (_ASSIGNMENT.match(command[0]) or command[0] in ("sudo", "exec", "$")):
         command = command[1:]

@@ -29,7 +29,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Refusal(Text):
-    """What a `Fail(Code::…, …)` says; `…` stands for what is filled in. `code` is such as kAborted, or "" if it is
+    """What is said with a `Code::…`, or a computed code; `…` stands for what is filled in. `code` is such as kAborted, or "" if it is
     computed."""
 
     code: str
@@ -125,7 +125,7 @@ class Sources:
                 for name, code in self._code.items() for offset, text in literals(code)]
 
     def refusals(self) -> list[Refusal]:
-        """What each `Fail` of the programs says, as far as it is written there."""
+        """What each error of the programs says, as far as it is written beside its code."""
         found = []
         for name, code in self._code.items():
             if name.endswith(".cc"):
@@ -133,25 +133,26 @@ class Sources:
         return found
 
 
-def _closing(code: str, opening: int) -> int:
+def _end_of_arguments(code: str, position: int) -> int:
+    """Where the list of arguments ends that `position` lies in."""
     depth = 0
-    for position in range(opening, len(code)):
-        depth += {"(": 1, ")": -1}.get(code[position], 0)
-        if depth == 0:
+    for position in range(position, len(code)):
+        depth += {"(": 1, "{": 1, ")": -1, "}": -1}.get(code[position], 0)
+        if depth < 0:
             return position
     return len(code)
 
 
 def _refusals(name: str, code: str) -> list[Refusal]:
+    """A code and what comes behind it: `Fail(Code::kX, …)`, `Error{Code::kX, …}`, a helper's arguments."""
     blank = without_literals(code)
     strings = literals(code)
     found = []
-    for match in re.finditer(r"\bFail\(\s*(?:Code::(k\w+)|[\w.>()*-]+?)\s*,", blank):
-        end = _closing(blank, match.start() + len("Fail"))
+    for match in re.finditer(r"\bCode::(k\w+)\s*,|\bFail\(\s*[\w.>()*-]+?\s*,", blank):
+        end = _end_of_arguments(blank, match.end())
         # The first is the format string; others fill it in.
-        text = next((text for offset, text in strings if match.end() <= offset < end), "")
-        line = code.count("\n", 0, match.start()) + 1
-        found.append(Refusal(name, line, with_gaps(text), match[1] or ""))
+        text = next((text for offset, text in strings if match.end() <= offset < end and text.strip()), "")
+        found.append(Refusal(name, code.count("\n", 0, match.start()) + 1, with_gaps(text), match[1] or ""))
     return found
 
 

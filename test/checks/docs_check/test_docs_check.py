@@ -53,7 +53,7 @@ CLEAN = {
                     "```yaml\ncache:\n  limit: 1\n```\n\n```json\n{\"a\": 1}\n```\n\n"
                     "```yaml\napiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: x}\n"
                     "provisioner: csi.weighhouse.dev\nparameters: {model: hf://a/b, cachedOnly: \"true\"}\n```\n\n"
-                    "```sh\nweighhouse --root x pull hf://a/b --allow '*' | cat # fetches\n```\n",
+                    "```sh\nweighhouse --root x pull hf://a/b --allow '*' | cat # fetches\nkubectl get pods -A\n```\n",
     "docs/configuration.md": "| key | value |\n|---|---|\n| `cache.limit` | x |\n| `cache.root` | x |\n",
     "docs/parameters.md": "| parameter | x |\n|---|---|\n| `model` | x |\n| `layout` | x |\n| `cachedOnly` | x |\n",
     "docs/sources.md": "| key | x |\n|---|---|\n| `HF_TOKEN` | x |\n",
@@ -85,6 +85,8 @@ PLANTED = [
     ("a command line's flag", PAGE, "--allow '*'", "--alow '*'", "docs/page.md:25", "--alow"),
     ("a command line's command", PAGE, "x pull", "x pul", "docs/page.md:25", "pul"),
     ("a command line that isn't whole", PAGE, "hf://a/b --allow", "--allow", "docs/page.md:25", "lacks its MODEL"),
+    ("a flag of kubectl's", PAGE, "pods -A", "pods --al", "docs/page.md:26", "unknown flag: --al"),
+    ("a command of kubectl's", PAGE, "kubectl get", "kubectl gett", "docs/page.md:26", "gett"),
     ("a target of make", PAGE, "`make build`", "`make buildd`", "docs/page.md:5", "no such target"),
     ("a link to nowhere", "docs/README.md", "(sources.md)", "(source.md)", "docs/README.md:3", "docs/source.md"),
     ("an anchor to nowhere", "docs/README.md", "#two-words", "#two-word", "docs/README.md:3", "#two-word"),
@@ -157,7 +159,7 @@ class Parts(unittest.TestCase):
     def test_a_shell_block_is_read_as_a_shell_reads_it(self) -> None:
         text = "A=1 weighhouse ls \\\n  --root x | kubectl exec p -- weighhouse status # no\nwrite 'a\n# b' > weighhouse\n"
         self.assertEqual([words for _, words in shell.commands(text, 1)],
-                         [["weighhouse", "ls", "--root", "x"], ["weighhouse", "status"], ["write", "a\n# b"]])
+                         [["weighhouse", "ls", "--root", "x"], ["kubectl", "exec", "p"], ["weighhouse", "status"], ["write", "a\n# b"]])
 
     def test_an_anchor_is_a_forges(self) -> None:
         self.assertEqual(pages.slug("The `a.b` of [this](x.md), & more"), "the-ab-of-this--more")

@@ -14,6 +14,7 @@ from harness.node import Node
 from harness.workspace import PROJECT
 
 _DAEMONSET = PROJECT / "deploy/daemonset"
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _STEP = re.compile(r"# \d+\. (.+?)[:,;]")
 
 
@@ -53,13 +54,13 @@ def prepare(node: Node) -> None:
 def shell_blocks(page: str, heading: str) -> list[str]:
     """The commands that a page of docs/ shows beneath a heading of the second level, block by block."""
     section = (PROJECT / "docs" / page).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    return [text for language, text in _BLOCK.findall(section) if language in ("", "sh")]
 
 
 def examples(page: str) -> list[dict[str, Any]]:
     """The objects that a page of docs/ shows."""
-    blocks = re.findall(r"^```yaml\n(.*?)^```$", (PROJECT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
-    return [item for block in blocks for item in yaml.safe_load_all(block) if item]
+    blocks = _BLOCK.findall((PROJECT / "docs" / page).read_text())
+    return [item for language, text in blocks if language == "yaml" for item in yaml.safe_load_all(text) if item]
 
 
 def uninstall_steps() -> dict[str, list[list[str]]]:
