@@ -134,6 +134,7 @@ int Serve(const Options& options, ConfigReloader::Begun begun) {
   Result<std::unique_ptr<api::Server>> server =
       api::Server::Start(**engine, {.socket_directory = options.socket_directory,
                                     .allowed_uids = options.allow_uids,
+                                    .allowed_watch_uids = options.allow_watch_uids,
                                     .configuration = configuration,
                                     .metrics = engine_options.metrics.calls});
   if (!server) return Complain(server.error(), kNoSockets);
