@@ -71,6 +71,7 @@ class GrpcServer final : public Server {
                               {.access = Access::kAdmin,
                                .draining = Draining(),
                                .configuration = options.configuration,
+                               .recent_errors = options.recent_errors,
                                .metrics = options.metrics}));
     return {};
   }

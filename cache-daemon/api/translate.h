@@ -42,6 +42,8 @@ pb::Holder FromHolder(const Holder& holder);
 pb::VolumeHold FromHold(const store::HoldRecord& hold);
 pb::Volume FromVolume(const store::VolumeRecord& volume);
 pb::Snapshot FromSnapshotView(const SnapshotView& view);
+/// Adds what `usage` says to the snapshots that are listed.
+void SetUsage(const store::Usage& usage, pb::ListResponse& list);
 pb::StatResponse FromStatView(const StatView& view);
 pb::VerifyUpdate FindingUpdate(const VerifyFinding& finding);
 pb::VerifyUpdate ProgressUpdate(const VerifyProgress& progress);

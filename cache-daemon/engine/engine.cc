@@ -97,6 +97,7 @@ class EngineImpl final : public Engine {
   }
   Result<Bytes> EvictQuarantine() override { return upkeep_->EvictQuarantine(); }
   std::vector<SnapshotView> List() const override;
+  store::Usage Usage() const override { return store_->UsageOfSnapshots(); }
   Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) override;
   Result<VerifySums> Verify(const VerifyRequest& request, const VerifyObserver& observer,
                             std::stop_token stop) override {

@@ -279,6 +279,8 @@ class Engine {
   /// damaged files mounted.
   virtual Result<Bytes> EvictQuarantine() = 0;
   virtual std::vector<SnapshotView> List() const = 0;
+  /// As Store::UsageOfSnapshots.
+  virtual store::Usage Usage() const = 0;
   /// Blocks while the source is asked.
   virtual Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) = 0;
   /// Blocks while it reads; bad blobs are quarantined, and public ones fetched again. Stopped:

@@ -37,6 +37,7 @@ class FakeEngine final : public Engine {
   Result<EvictOutcome> Evict(const std::string& snapshot_id, const std::string& model) override;
   Result<Bytes> EvictQuarantine() override { return quarantine_freed; }
   std::vector<SnapshotView> List() const override { return snapshots; }
+  store::Usage Usage() const override { return usage; }
   Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) override;
   Result<VerifySums> Verify(const VerifyRequest& request, const VerifyObserver& observer,
                             std::stop_token stop) override;
@@ -78,6 +79,7 @@ class FakeEngine final : public Engine {
   /// Verify goes on until it is stopped.
   bool verify_endlessly = false;
   std::vector<SnapshotView> snapshots;
+  store::Usage usage;
   Result<store::SpaceSums> space;
   Result<EngineInfo> info;
   store::EvictedToFit evicted_to_fit;
