@@ -21,7 +21,9 @@ using SecretValues = std::map<std::string, std::string>;
 /// These connect by themselves, because signals must be taken before the first thread is made.
 Outcome Pull(const Options& options);
 Outcome Verify(const Options& options);
+Outcome Top(const Options& options);
 Outcome List(const Options& options, Client& client);
+Outcome DiskUsage(const Options& options, Client& client);
 Outcome Status(const Options& options, Client& client);
 /// `secret`: what ReadSecret said.
 Outcome Inspect(const Options& options, Client& client, const SecretValues& secret);

@@ -201,15 +201,17 @@ class CacheService final : public pb::Cache::CallbackService {
     return Run(context, workers_.source, "Evict", Audience::kAdmins, evict);
   }
 
-  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context, const pb::ListRequest*,
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context,
+                                 const pb::ListRequest* request,
                                  pb::ListResponse* response) override {
-    return Run(context, workers_.brief, "List", Audience::kWatchers,
-               [this, response]() -> Result<> {
-                 for (const SnapshotView& view : engine_.List()) {
-                   *response->add_snapshots() = FromSnapshotView(view);
-                 }
-                 return {};
-               });
+    auto list = [this, request, response]() -> Result<> {
+      for (const SnapshotView& view : engine_.List()) {
+        *response->add_snapshots() = FromSnapshotView(view);
+      }
+      if (request->usage()) SetUsage(engine_.Usage(), *response);
+      return {};
+    };
+    return Run(context, workers_.brief, "List", Audience::kWatchers, list);
   }
 
   grpc::ServerUnaryReactor* Stat(grpc::CallbackServerContext* context,
@@ -270,6 +272,10 @@ class CacheService final : public pb::Cache::CallbackService {
           *response = FromEngineInfo(info, WEIGHHOUSE_VERSION);
           if (options_.configuration) {
             *response->mutable_configuration() = FromConfigurationStatus(options_.configuration());
+          }
+          if (!options_.recent_errors) return {};
+          for (const RecentError& error : options_.recent_errors()) {
+            *response->add_recent_errors() = FromRecentError(error);
           }
           return {};
         });

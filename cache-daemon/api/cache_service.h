@@ -7,6 +7,7 @@
 #include "base/worker_pool.h"
 #include "cache-daemon/api/configuration_status.h"
 #include "cache-daemon/api/publish_watch.h"
+#include "cache-daemon/api/recent_error.h"
 #include "cache-daemon/engine/engine.h"
 
 namespace grpc {
@@ -43,7 +44,8 @@ struct CacheServiceOptions {
   Access access = Access::kNode;
   std::string refusal;       ///< for kNone: what a peer is told
   std::stop_token draining;  ///< once requested, streams break off and new calls get kUnavailable
-  ConfigurationStatusSource configuration;  ///< for Info
+  ConfigurationStatusSource configuration;    ///< for Info
+  RecentErrorSource recent_errors = nullptr;  ///< for Info
   metrics::CallMetrics metrics;
 };
 std::unique_ptr<grpc::Service> CreateCacheService(Engine& engine, Workers& workers,

@@ -127,6 +127,7 @@ class GrpcServer final : public Server {
                          .refusal = std::move(refusal),
                          .draining = draining_.get_token(),
                          .configuration = options.configuration,
+                         .recent_errors = options.recent_errors,
                          .metrics = options.metrics});
   }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cache-daemon/api/configuration_status.h"
+#include "cache-daemon/api/recent_error.h"
 #include "cache-daemon/engine/engine.h"
 
 namespace grpc {
@@ -27,6 +28,8 @@ struct ServerOptions {
   std::vector<uid_t> allowed_watch_uids = {};
   /// What Info says of the configuration.
   ConfigurationStatusSource configuration = nullptr;
+  /// What Info says on the admin socket went wrong lately.
+  RecentErrorSource recent_errors = nullptr;
   metrics::CallMetrics metrics;  ///< of a registry that outlives the server
 };
 

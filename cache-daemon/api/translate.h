@@ -45,6 +45,8 @@ pb::Volume FromVolume(const store::VolumeRecord& volume);
 pb::Snapshot FromSnapshotView(const SnapshotView& view);
 /// In their order.
 pb::PublishesUpdate FromPublishes(const std::vector<PublishView>& publishes);
+/// Adds what `usage` says to the snapshots that are listed.
+void SetUsage(const store::Usage& usage, pb::ListResponse& list);
 pb::StatResponse FromStatView(const StatView& view);
 pb::VerifyUpdate FindingUpdate(const VerifyFinding& finding);
 pb::VerifyUpdate ProgressUpdate(const VerifyProgress& progress);

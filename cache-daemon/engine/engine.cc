@@ -93,6 +93,7 @@ class EngineImpl final : public Engine {
   Result<Bytes> EvictQuarantine() override { return upkeep_->EvictQuarantine(); }
   std::vector<SnapshotView> List() const override;
   std::vector<PublishView> Publishes() override;
+  store::Usage Usage() const override { return store_->UsageOfSnapshots(); }
   Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) override {
     return StatModel(Parts(), model, credentials);
   }

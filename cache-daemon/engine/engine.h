@@ -277,6 +277,8 @@ class Engine {
   virtual std::vector<SnapshotView> List() const = 0;
   /// What pods' publishes wait for, oldest first, and those that ended in the last two minutes.
   virtual std::vector<PublishView> Publishes() = 0;
+  /// As Store::UsageOfSnapshots.
+  virtual store::Usage Usage() const = 0;
   /// Blocks while the source is asked.
   virtual Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) = 0;
   /// Blocks while it reads; bad blobs are quarantined, and public ones fetched again. Stopped:

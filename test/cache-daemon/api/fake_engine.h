@@ -38,6 +38,7 @@ class FakeEngine final : public Engine {
   Result<Bytes> EvictQuarantine() override { return quarantine_freed; }
   std::vector<SnapshotView> List() const override { return snapshots; }
   std::vector<PublishView> Publishes() override EXCLUDES(mutex_);
+  store::Usage Usage() const override { return usage; }
   Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) override;
   Result<VerifySums> Verify(const VerifyRequest& request, const VerifyObserver& observer,
                             std::stop_token stop) override;
@@ -85,6 +86,7 @@ class FakeEngine final : public Engine {
   /// Verify goes on until it is stopped.
   bool verify_endlessly = false;
   std::vector<SnapshotView> snapshots;
+  store::Usage usage;
   Result<store::SpaceSums> space;
   Result<EngineInfo> info;
   store::EvictedToFit evicted_to_fit;
