@@ -42,6 +42,7 @@ Outcome RunConnected(const Options& options) {
     case Command::kPull:
     case Command::kConfigCheck:
     case Command::kConfigKeys:
+    case Command::kDoctor:
     case Command::kVersion:
       break;
   }
@@ -52,6 +53,7 @@ Outcome Run(const Options& options) {
   if (options.command == Command::kVersion) return Version(options);
   if (options.command == Command::kConfigCheck) return ConfigCheck(options);
   if (options.command == Command::kConfigKeys) return ConfigKeys(options);
+  if (options.command == Command::kDoctor) return Doctor(options);
   if (options.command == Command::kPull) return Pull(options);
   if (options.command == Command::kVerify) return Verify(options);
   return RunConnected(options);

@@ -53,6 +53,7 @@ constexpr std::array kCommands = {
     std::pair(Command::kStorageClass, std::string_view("storageclass")),
     std::pair(Command::kConfigCheck, std::string_view("config check")),
     std::pair(Command::kConfigKeys, std::string_view("config keys")),
+    std::pair(Command::kDoctor, std::string_view("doctor")),
     std::pair(Command::kVersion, std::string_view("version")),
 };
 
@@ -237,6 +238,10 @@ void DescribeCommands(CLI::App& app, Options& options) {
       ->type_name("BYTES");
   verify.add_flag("-q,--quiet", options.quiet, "No progress");
   DescribeConfig(app, options);
+  DescribeDoctor(Add(app, "doctor",
+                     "Examine this node: what is wrong, the value found, and what to do; exits "
+                     "with 1 if something fails"),
+                 options.doctor);
   Add(app, "version", "Print the version of this program");
 }
 
