@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kMostShown = 2000;
 
 /// ECMA-48 SGR.
-constexpr std::string_view kPlain = "\x1b[0m";
+constexpr std::string_view kUncoloured = "\x1b[0m";
 
 struct Label {
   std::string_view text;  ///< four columns
@@ -73,7 +73,7 @@ std::string FindingsText(std::span<const Finding> findings, Colour colour) {
   for (const Finding& finding : findings) {
     Label label = LabelOf(finding.state);
     std::string shown = colour == Colour::kAnsi
-                            ? fmt::format("{}{}{}", label.colour, label.text, kPlain)
+                            ? fmt::format("{}{}{}", label.colour, label.text, kUncoloured)
                             : std::string(label.text);
     text += fmt::format("{}  {}: {}\n", shown, finding.name, Printable(finding.value, kMostShown));
     if (!finding.remedy.empty())

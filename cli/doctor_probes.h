@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <cstddef>
 #include <functional>
 #include <future>
 #include <memory>
@@ -16,9 +15,8 @@
 namespace weighhouse::cli {
 
 /// Runs what may hang (a dead disk, a server that is away, a socket's backlog), each on a thread of
-/// its own and for a time at most. Nothing ends a thread that hangs in the kernel but the end of
-/// the process, so such a thread is left behind: whoever sees `left_behind()` must end with _exit.
-/// Not thread-safe.
+/// its own and for a time at most. Nothing ends a thread that hangs in the kernel, so it is left
+/// behind: the process must then end with _exit, and may not even do that. Not thread-safe.
 class TimedProbes {
  public:
   /// What `probe` returns; nothing if it takes longer than `limit`, or the system gives no thread.
@@ -34,17 +32,11 @@ class TimedProbes {
     if (!thread) return std::nullopt;
     if (future.wait_for(limit) != std::future_status::ready) {
       thread->detach();
-      ++left_behind_;
       return std::nullopt;
     }
     thread->join();
     return future.get();
   }
-
-  size_t left_behind() const { return left_behind_; }
-
- private:
-  size_t left_behind_ = 0;
 };
 
 }  // namespace weighhouse::cli

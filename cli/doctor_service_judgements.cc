@@ -10,12 +10,12 @@
 namespace weighhouse::cli {
 namespace {
 
-using std::chrono::seconds;
+using Seconds = std::chrono::seconds;
 
 /// Caches that certificates' beginnings allow for.
-constexpr seconds kSmallSkew{30};
+constexpr Seconds kSmallSkew{30};
 /// S3 refuses requests at 15 minutes (RequestTimeTooSkewed); tokens and certificates sooner.
-constexpr seconds kLargeSkew{300};
+constexpr Seconds kLargeSkew{300};
 
 constexpr mode_t kOthersWrite = 02;
 
@@ -209,7 +209,7 @@ Finding JudgeSource(const SourceFacts& source) {
 }
 
 Finding JudgeClock(std::chrono::sys_seconds now, std::chrono::sys_seconds built,
-                   std::optional<seconds> ahead) {
+                   std::optional<Seconds> ahead) {
   const std::string name = "clock";
   auto shown = [](std::chrono::sys_seconds time) {
     auto day = std::chrono::floor<std::chrono::days>(time);
@@ -228,10 +228,10 @@ Finding JudgeClock(std::chrono::sys_seconds now, std::chrono::sys_seconds built,
                   remedy);
   }
   if (!ahead) return Sound(name, shown(now) + ", compared with no source");
-  seconds off = *ahead < seconds(0) ? -*ahead : *ahead;
+  Seconds off = *ahead < Seconds(0) ? -*ahead : *ahead;
   if (off <= kSmallSkew) return Sound(name, shown(now) + ", as the source's");
   std::string value = fmt::format("{}, {} {} the source's", shown(now), FormatDuration(off),
-                                  *ahead > seconds(0) ? "ahead of" : "behind");
+                                  *ahead > Seconds(0) ? "ahead of" : "behind");
   return off <= kLargeSkew ? Warning(name, value, remedy) : Failed(name, value, remedy);
 }
 

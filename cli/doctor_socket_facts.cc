@@ -24,7 +24,7 @@ namespace {
 namespace pb = ::weighhouse::cache::v1;
 using namespace std::chrono_literals;
 
-constexpr auto kAnswerWithin = 2s;
+constexpr auto kSocketAnswersWithin = 2s;
 
 /// Tries the socket by itself: gRPC's own error doesn't say why nobody answers.
 void TryConnect(SocketFacts& facts) {
@@ -57,7 +57,7 @@ std::unique_ptr<pb::Cache::Stub> Connect(const std::string& path) {
 Error ErrorOf(const grpc::Status& status) {
   if (status.error_code() == grpc::DEADLINE_EXCEEDED) {
     return {.code = Code::kDeadlineExceeded,
-            .message = fmt::format("no answer within {} s", kAnswerWithin.count())};
+            .message = fmt::format("no answer within {} s", kSocketAnswersWithin.count())};
   }
   return {.code = static_cast<Code>(status.error_code()), .message = status.error_message()};
 }
@@ -80,7 +80,7 @@ SocketFacts AskSocket(const std::string& path) {
   if (facts.connect_error != 0) return facts;
   std::unique_ptr<pb::Cache::Stub> stub = Connect(path);
   grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + kAnswerWithin);
+  context.set_deadline(std::chrono::system_clock::now() + kSocketAnswersWithin);
   pb::InfoResponse info;
   grpc::Status answer = stub->Info(&context, {}, &info);
   if (answer.ok()) {
@@ -94,7 +94,7 @@ SocketFacts AskSocket(const std::string& path) {
 std::optional<pb::CapacityResponse> AskCapacity(const std::string& path) {
   std::unique_ptr<pb::Cache::Stub> stub = Connect(path);
   grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + kAnswerWithin);
+  context.set_deadline(std::chrono::system_clock::now() + kSocketAnswersWithin);
   pb::CapacityResponse capacity;
   if (!stub->Capacity(&context, {}, &capacity).ok()) return std::nullopt;
   return capacity;

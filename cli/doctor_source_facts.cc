@@ -29,20 +29,21 @@ using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 using Step = SourceFacts::Step;
 
-constexpr milliseconds kConnectWithin = 3s;
-constexpr milliseconds kAnswerWithin = 6s;
+constexpr milliseconds kSourceConnectsWithin = 3s;
+constexpr milliseconds kSourceAnswersWithin = 6s;
 
 /// Where libcurl of the distributions that we build for has them.
 constexpr std::string_view kSystemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
 
-std::string Variable(const char* name) {
+std::string EnvironmentText(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
 }
 
 /// As the source module chooses them.
 std::string AuthoritiesFile(const config::Config& config) {
-  return config.transport.ca_file.empty() ? Variable("SSL_CERT_FILE") : config.transport.ca_file;
+  return config.transport.ca_file.empty() ? EnvironmentText("SSL_CERT_FILE")
+                                          : config.transport.ca_file;
 }
 
 struct FreeAddresses {
@@ -77,7 +78,7 @@ int ConnectTo(const addrinfo& address, milliseconds within) {
 
 /// 0 if one of them takes connections within the time that they have together.
 int ConnectToAny(const addrinfo* addresses) {
-  auto until = std::chrono::steady_clock::now() + kConnectWithin;
+  auto until = std::chrono::steady_clock::now() + kSourceConnectsWithin;
   int error_number = EHOSTUNREACH;
   for (const addrinfo* each = addresses; each != nullptr; each = each->ai_next) {
     auto left = std::chrono::ceil<milliseconds>(until - std::chrono::steady_clock::now());
@@ -118,8 +119,8 @@ void Ask(const source::Url& url, const config::Config& config, source::Proxies p
                               .endpoints = {url.Origin()},
                               .bucket_endpoint = std::nullopt,
                               .proxies = std::move(proxies)});
-  source::HttpClient client({.connect_timeout = kAnswerWithin,
-                             .total_timeout = kAnswerWithin,
+  source::HttpClient client({.connect_timeout = kSourceAnswersWithin,
+                             .total_timeout = kSourceAnswersWithin,
                              .ca_file = AuthoritiesFile(config),
                              .policy = policy});
   auto began = std::chrono::steady_clock::now();
@@ -161,7 +162,7 @@ AuthoritiesFacts ReadAuthorities(const config::Config& config) {
 std::string SourceOf(const DoctorOptions& options, const config::Config& config) {
   if (options.source) return *options.source;
   if (!config.hub_endpoint.empty()) return config.hub_endpoint;
-  std::string environment = Variable("HF_ENDPOINT");
+  std::string environment = EnvironmentText("HF_ENDPOINT");
   return environment.empty() ? "https://huggingface.co" : environment;
 }
 
