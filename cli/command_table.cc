@@ -69,6 +69,13 @@ constexpr auto kTable = std::to_array<CommandRow>({
      .name = "config keys",
      .description = "Print the reference page of all keys",
      .run = ConfigKeys},
+    {.command = Command::kDoctor,
+     .name = "doctor",
+     .description =
+         "Examine this node: what is wrong, the value found, and what to do; exits with 1 "
+         "if something fails",
+     .run = Doctor,
+     .describe = [](CLI::App& app, Options& options) { DescribeDoctor(app, options.doctor); }},
     {.command = Command::kVersion,
      .name = "version",
      .description = "Print the version of this program",

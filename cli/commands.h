@@ -34,6 +34,8 @@ Outcome Evict(const Options& options, Client& client);
 Outcome ConfigCheck(const Options& options);
 /// The reference page of the configuration, as Markdown.
 Outcome ConfigKeys(const Options& options);
+/// What is wrong with this node, the value found, and the remedy. Changes nothing.
+Outcome Doctor(const Options& options);
 Outcome Version(const Options& options);
 
 /// The model that the arguments name, for a request.

@@ -9,6 +9,7 @@
 
 #include "base/model.h"
 #include "base/units.h"
+#include "cli/doctor_options.h"
 
 namespace weighhouse::cli {
 
@@ -24,6 +25,7 @@ enum class Command {
   kStorageClass,
   kConfigCheck,
   kConfigKeys,
+  kDoctor,
   kVersion
 };
 enum class Output { kText, kJson };
@@ -69,6 +71,7 @@ struct Options {
   std::optional<Bytes> rate;  ///< verify: bytes a second; 0: no limit; unset: the daemon's
   bool quarantine = false;    ///< evict
   ClaimOptions claim;         ///< storageclass
+  DoctorOptions doctor;
 };
 
 /// What is to be printed instead of a command's work.
