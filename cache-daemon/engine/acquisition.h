@@ -69,6 +69,7 @@ class Acquisition final : public fill::FillObserver,
   const LogContext log_ = LogContext::Current();  // for what comes on the fill's thread
   const std::shared_ptr<LeaseIntent> intent_;     // shared with the gate while this is under way
   const std::shared_ptr<PublishWait> wait_;       // shared with the publish's other Acquires
+  PublishBoard::Writer publish_;
   std::string snapshot_id_;
   std::string revision_;
   std::string origin_;
