@@ -9,7 +9,7 @@
 #include "cache-daemon/engine/engine.h"
 #include "cache-daemon/metrics/history.h"
 
-/// The document of /api/v1/status, whose schema is docs/schemas/status.json. Pure.
+/// The document of /api/v1/status, whose schema is docs/schemas/http/status.json. Pure.
 namespace weighhouse::api {
 
 /// Whether it names models, and the namespaces and pods that use them: whoever reaches the admin

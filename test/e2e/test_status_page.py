@@ -19,7 +19,7 @@ from harness.models import make_model
 from harness.workspace import PROJECT
 
 NewDaemon = Callable[..., CacheDaemon]
-SCHEMA = jsonschema.Draft202012Validator(json.loads((PROJECT / "docs/schemas/status.json").read_text()))
+SCHEMA = jsonschema.Draft202012Validator(json.loads((PROJECT / "docs/schemas/http/status.json").read_text()))
 HOSTILE = "<img src=x onerror=document.title=1>"
 
 
