@@ -189,7 +189,7 @@ function healthOf(status) {
     const restart = configuration.applies_at_restart.length > 0 ? ` At restart: ${configuration.applies_at_restart.join(", ")}.` : "";
     const warnings = (configuration.warnings || []).map((one) => ` ${one}`).join("");
     const amount = configuration.warning_count > 0 ? ` ${counted(configuration.warning_count, "warning", "warnings")}.` : "";
-    lines.push(["Configuration", (configuration.valid ? `in effect since ${duration(now - configuration.applied_unix)}.` :
+    lines.push(["Configuration", (configuration.valid ? `in effect for ${duration(now - configuration.applied_unix)}.` :
       `the file was rejected, an earlier one is in effect: ${configuration.error || "weighhouse status says why"}.`) +
       restart + amount + warnings, !configuration.valid || configuration.warning_count > 0]);
   }
