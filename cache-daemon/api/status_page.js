@@ -78,9 +78,9 @@ function showSpace({capacity}) {
   const other = Math.max(0, capacity.used - capacity.held - capacity.evictable);
   const total = Math.max(capacity.limit, capacity.used + capacity.unallocated, 1);
   const parts = [
-    ["held", "in use, kept or being fetched", capacity.held],
+    ["held", "in use or kept", capacity.held],
     ["evictable", "goes when needed", capacity.evictable],
-    ["other", "half fetched", other],
+    ["other", "fetched in part", other],
     ["promised", "promised to fetches and claims", capacity.unallocated],
     ["free", "free", total - capacity.used - capacity.unallocated],
   ];
