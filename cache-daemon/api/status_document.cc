@@ -1,6 +1,7 @@
 #include "cache-daemon/api/status_document.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <string_view>
 #include <utility>
 
@@ -165,6 +166,7 @@ Json IntegrityJson(const IntegrityView& view, Details details) {
                {"scrub_failures", view.scrub.failures}};
   if (details == Details::kHidden) return json;
   std::vector<Holder> holders;
+  holders.reserve(view.damaged.size());
   for (const IntegrityView::Damaged& damaged : view.damaged) holders.push_back(damaged.holder);
   json["damaged"] = Pods(holders);
   return json;
@@ -213,15 +215,19 @@ std::string Dump(const Json& json) {
 /// What is being filled first, then what was used last.
 bool ShownBefore(const SnapshotView& one, const SnapshotView& other) {
   if (one.filling.has_value() != other.filling.has_value()) return one.filling.has_value();
-  return one.snapshot.last_used > other.snapshot.last_used;
+  if (one.snapshot.last_used != other.snapshot.last_used)
+    return one.snapshot.last_used > other.snapshot.last_used;
+  return one.snapshot.id < other.snapshot.id;  // so that they stay where they are
 }
 
 }  // namespace
 
 std::string StatusDocument(StatusView view, Details details,
                            std::chrono::system_clock::time_point now) {
-  std::ranges::stable_sort(view.snapshots, ShownBefore);
-  if (view.snapshots.size() > kMostListed) view.snapshots.resize(kMostListed);
+  size_t listed = std::min(view.snapshots.size(), kMostListed);
+  auto rest = view.snapshots.begin() + static_cast<std::ptrdiff_t>(listed);
+  std::ranges::partial_sort(view.snapshots, rest, ShownBefore);
+  view.snapshots.erase(rest, view.snapshots.end());
   Json snapshots = Json::array();
   Json fills = Json::array();
   for (const SnapshotView& snapshot : view.snapshots) {
