@@ -32,6 +32,8 @@ Outcome Evict(const Options& options, Client& client);
 Outcome ConfigCheck(const Options& options);
 /// The reference page of the configuration, as Markdown.
 Outcome ConfigKeys(const Options& options);
+/// The id of a model reference in nodes' labels. Asks no daemon.
+Outcome ModelId(const Options& options);
 Outcome Version(const Options& options);
 
 /// The model that the arguments name, for a request.

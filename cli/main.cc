@@ -1,10 +1,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <expected>
+#include <string_view>
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "agent/run.h"
 #include "base/core_dumps.h"
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -42,6 +44,8 @@ Outcome RunConnected(const Options& options) {
     case Command::kPull:
     case Command::kConfigCheck:
     case Command::kConfigKeys:
+    case Command::kModelId:
+    case Command::kAgent:
     case Command::kVersion:
       break;
   }
@@ -52,6 +56,13 @@ Outcome Run(const Options& options) {
   if (options.command == Command::kVersion) return Version(options);
   if (options.command == Command::kConfigCheck) return ConfigCheck(options);
   if (options.command == Command::kConfigKeys) return ConfigKeys(options);
+  if (options.command == Command::kModelId) return ModelId(options);
+  if (options.command == Command::kAgent) {
+    return std::unexpected(Failure{{.code = Code::kInvalidArgument,
+                                    .message = "agent has flags of its own, behind it: see "
+                                               "weighhouse agent --help"},
+                                   kUsage});
+  }
   if (options.command == Command::kPull) return Pull(options);
   if (options.command == Command::kVerify) return Verify(options);
   return RunConnected(options);
@@ -66,6 +77,7 @@ int FlushResult(int exit_code) {
 
 int Main(int argc, char** argv) {
   ForbidCoreDumps();
+  if (argc > 1 && std::string_view(argv[1]) == "agent") return agent::Run(argc - 1, argv + 1);
   std::expected<Options, Printout> options = ParseOptions(argc, argv);
   if (!options) {
     const Printout& printout = options.error();

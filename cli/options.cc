@@ -53,6 +53,8 @@ constexpr std::array kCommands = {
     std::pair(Command::kStorageClass, std::string_view("storageclass")),
     std::pair(Command::kConfigCheck, std::string_view("config check")),
     std::pair(Command::kConfigKeys, std::string_view("config keys")),
+    std::pair(Command::kModelId, std::string_view("model-id")),
+    std::pair(Command::kAgent, std::string_view("agent")),
     std::pair(Command::kVersion, std::string_view("version")),
 };
 
@@ -237,6 +239,10 @@ void DescribeCommands(CLI::App& app, Options& options) {
       ->type_name("BYTES");
   verify.add_flag("-q,--quiet", options.quiet, "No progress");
   DescribeConfig(app, options);
+  Add(app, "model-id", "Print the id that stands for a model in the labels of nodes that have it")
+      .add_option("MODEL", options.subject, "A model reference, as a volume names it")
+      ->required();
+  Add(app, "agent", "Tell Kubernetes what the daemon does: see weighhouse agent --help");
   Add(app, "version", "Print the version of this program");
 }
 

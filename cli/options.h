@@ -20,6 +20,8 @@ enum class Command {
   kStorageClass,
   kConfigCheck,
   kConfigKeys,
+  kModelId,
+  kAgent,
   kVersion
 };
 enum class Output { kText, kJson };
@@ -47,8 +49,8 @@ struct Options {
   std::string hf_endpoint;        ///< with `root`; empty: the engine's default
   bool allow_plain_http = false;  ///< with `root`
 
-  /// pull, inspect, storageclass, evict: a model reference (evict: also a snapshot's id); verify:
-  /// either; config check: a file; else empty.
+  /// pull, inspect, storageclass, model-id, evict: a model reference (evict: also a snapshot's id);
+  /// verify: either; config check: a file; else empty.
   std::string subject;
   std::string revision;
   std::optional<std::vector<std::string>> allow, ignore;  ///< unset: the defaults
