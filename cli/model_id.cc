@@ -23,4 +23,12 @@ Outcome ModelId(const Options& options) {
   return kOk;
 }
 
+Outcome AgentComesFirst(const Options&) {
+  return std::unexpected(
+      Failure{.error = {.code = Code::kInvalidArgument,
+                        .message = "agent has flags of its own and stands before all: "
+                                   "weighhouse agent --help lists them"},
+              .exit_code = kUsage});
+}
+
 }  // namespace weighhouse::cli

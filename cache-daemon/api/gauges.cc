@@ -85,6 +85,8 @@ std::vector<GaugeFamily> EngineGauges(const EngineInfo& info) {
       Gauge("weighhouse_damaged_leases",
             "Pods that read a damaged file until they are replaced (weighhouse status names them).",
             info.integrity.damaged.size()),
+      Gauge("weighhouse_scrub_daily_bytes", "What the scrub may read a day; 0: it is off.",
+            info.integrity.scrub.daily_bytes),
       Gauge(
           "weighhouse_scrub_last_pass_timestamp_seconds",
           "When the scrub last had read everything, in Unix time; 0: not yet.",

@@ -124,6 +124,10 @@ StoreMetrics::StoreMetrics(Registry& registry)
                                        "Bytes that evictions freed; files that other snapshots "
                                        "share stay and don't count.",
                                        {"reason"})),
+      refetched_bytes_(registry.Counters("weighhouse_refetched_bytes_total",
+                                         "Bytes of the files that were fetched again less than an "
+                                         "hour after they were evicted, by why they had been.",
+                                         {"reason"})),
       ingests_(registry
                    .Counters("weighhouse_ingests_given_up_total",
                              "Half-fetched files that were given up because the space was "
@@ -142,12 +146,17 @@ StoreMetrics::StoreMetrics(Registry& registry)
        {EvictionReason::kSpace, EvictionReason::kLimit, EvictionReason::kRequest}) {
     evictions_.At({ReasonName(reason)});
     evicted_bytes_.At({ReasonName(reason)});
+    refetched_bytes_.At({ReasonName(reason)});
   }
 }
 
 void StoreMetrics::OnEvicted(EvictionReason reason, Bytes freed) const {
   evictions_.Add({ReasonName(reason)});
   evicted_bytes_.Add({ReasonName(reason)}, static_cast<double>(freed));
+}
+
+void StoreMetrics::OnRefetched(EvictionReason evicted, Bytes bytes) const {
+  refetched_bytes_.Add({ReasonName(evicted)}, static_cast<double>(bytes));
 }
 
 void StoreMetrics::OnIngestGivenUp(Bytes freed) const {

@@ -69,12 +69,14 @@ class StoreMetrics {
   explicit StoreMetrics(Registry& registry);
 
   void OnEvicted(EvictionReason reason, Bytes freed) const;
+  /// A file of so many bytes is a blob again that had been evicted a short while ago.
+  void OnRefetched(EvictionReason evicted, Bytes bytes) const;
   /// Staged bytes that no fill had were given up for a fill that needed the room.
   void OnIngestGivenUp(Bytes freed) const;
   void OnQuarantined() const { quarantined_.Add(); }
 
  private:
-  CounterFamily evictions_, evicted_bytes_;
+  CounterFamily evictions_, evicted_bytes_, refetched_bytes_;
   Counter ingests_, ingest_bytes_, quarantined_;
 };
 

@@ -13,10 +13,12 @@
 #include "cache-daemon/store/idle_ingests.h"
 #include "cache-daemon/store/lease_book.h"
 #include "cache-daemon/store/ledger.h"
+#include "cache-daemon/store/recent_evictions.h"
 #include "cache-daemon/store/reference_book.h"
 #include "cache-daemon/store/snapshot_catalog.h"
 #include "cache-daemon/store/space.h"
 #include "cache-daemon/store/tree_book.h"
+#include "cache-daemon/store/usage.h"
 #include "cache-daemon/store/volume_book.h"
 
 namespace weighhouse::store {
@@ -73,6 +75,9 @@ struct Index {
   std::vector<Candidate> IngestCandidates(const std::string& for_snapshot,
                                           const std::set<std::string>& its_ingests) const;
 
+  /// Whose the allocated bytes are. Looks at every file of every snapshot.
+  Usage CountUsage() const;
+
   // Holds
   /// What the files that the snapshot lacks will take.
   Bytes LackedBytes(const std::string& id) const;
@@ -125,6 +130,7 @@ struct StoreState {
   SpaceLimits limits GUARDED_BY(mutex);
   ConditionVariable changed;  ///< a name is no longer busy, a blob no longer leaving or pinned
   Index index GUARDED_BY(mutex);
+  RecentEvictions recent_evictions GUARDED_BY(mutex);
 };
 
 }  // namespace weighhouse::store

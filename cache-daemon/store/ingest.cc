@@ -266,8 +266,11 @@ void StagedIngest::Publish(const std::string& snapshot_id, const FileIdentity& i
   index.blobs.MarkPresent(sha256);
   index.Deliver(snapshot_id, {.identity = identity, .size = size_, .sha256 = sha256});
   index.ledger.SetIngestBytes(id_, 0);
-  if (fresh) index.ledger.Cover(snapshot_id, sha256, RoundUpToBlock(size_));
   step_ = Step::kCommitted;
+  if (!fresh) return;
+  index.ledger.Cover(snapshot_id, sha256, RoundUpToBlock(size_));
+  auto evicted = store_.state_->recent_evictions.Take(sha256, store_.clock_.Steady());
+  if (evicted) store_.metrics_.OnRefetched(*evicted, size_);
 }
 
 }  // namespace weighhouse::store

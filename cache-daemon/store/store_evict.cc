@@ -34,14 +34,14 @@ void StoreImpl::DropBare(const std::string& snapshot_id) {
     MutexLock lock(state_->mutex);
     if (!state_->index.IsBare(snapshot_id)) return;
   }
-  Result<Gone> gone = RemoveSnapshot(snapshot_id);
+  Result<Gone> gone = RemoveSnapshot(metrics::EvictionReason::kRequest, snapshot_id);
   if (!gone) return spdlog::info("store: {}", gone.error().message);
   // No eviction: there was nothing that anybody could have used.
   spdlog::info("store: dropped snapshot {} of {}: nothing came of it", snapshot_id, gone->origin);
 }
 
 Result<Bytes> StoreImpl::EvictFor(metrics::EvictionReason reason, const std::string& snapshot_id) {
-  Gone gone = TRY(RemoveSnapshot(snapshot_id));
+  Gone gone = TRY(RemoveSnapshot(reason, snapshot_id));
   metrics_.OnEvicted(reason, gone.freed);
   spdlog::info("store: evicted snapshot {} of {}: {}, {} freed", snapshot_id, gone.origin,
                Cause(reason), FormatBytes(gone.freed));
@@ -52,7 +52,8 @@ Result<Bytes> StoreImpl::EvictFor(metrics::EvictionReason reason, const std::str
 // garbage that recovery knows: trees out of sight, then the record, then the space of the trees,
 // then the blobs, whose own names are by now their last and free the space that the ledger takes
 // for free from then on.
-Result<StoreImpl::Gone> StoreImpl::RemoveSnapshot(const std::string& snapshot_id) {
+Result<StoreImpl::Gone> StoreImpl::RemoveSnapshot(metrics::EvictionReason reason,
+                                                  const std::string& snapshot_id) {
   BusyScope busy = TRY(BusyScope::Take(*state_, snapshot_id));
   std::vector<TreeRecord> trees = TRY(MarkLeaving(snapshot_id));
   FaultPoint("evict.begun");
@@ -75,7 +76,7 @@ Result<StoreImpl::Gone> StoreImpl::RemoveSnapshot(const std::string& snapshot_id
   ForgetReferences(snapshot_id);
   trash_.Empty();
   FaultPoint("evict.tree_removed");
-  gone.freed = SweepIngests() + SweepBlobs();
+  gone.freed = SweepIngests() + SweepBlobs(reason);
   for (const TreeRecord& tree : trees) gone.freed += tree.copied;
   FaultPoint("evict.done");
   return gone;
@@ -128,7 +129,7 @@ Result<> StoreImpl::RemoveRecord(const std::string& snapshot_id) {
   return {};
 }
 
-Bytes StoreImpl::SweepBlobs() {
+Bytes StoreImpl::SweepBlobs(metrics::EvictionReason reason) {
   std::vector<std::pair<Digest, Bytes>> unlisted;
   {
     MutexLock lock(state_->mutex);
@@ -137,14 +138,14 @@ Bytes StoreImpl::SweepBlobs() {
   }
   Bytes freed = 0;
   for (const auto& [sha256, size] : unlisted) {
-    if (!RemoveBlob(sha256)) continue;
+    if (!RemoveBlob(sha256, reason)) continue;
     if (freed == 0) FaultPoint("evict.first_blob_removed");
     freed += RoundUpToBlock(size);
   }
   return freed;
 }
 
-bool StoreImpl::RemoveBlob(const Digest& sha256) {
+bool StoreImpl::RemoveBlob(const Digest& sha256, metrics::EvictionReason reason) {
   auto removed = filesystem_.Unlink(layout_.Blob(sha256));
   bool gone = removed.has_value() || removed.error().code == Code::kNotFound;
   if (!gone) spdlog::warn("store: a blob that nobody lists stays: {}", removed.error().message);
@@ -152,6 +153,7 @@ bool StoreImpl::RemoveBlob(const Digest& sha256) {
     MutexLock lock(state_->mutex);
     if (gone) {
       state_->index.blobs.MarkAbsent(sha256);
+      state_->recent_evictions.Add(sha256, reason, clock_.Steady());
     } else {
       state_->index.blobs.MarkStayed(sha256);
     }

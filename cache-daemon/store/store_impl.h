@@ -128,6 +128,7 @@ class StoreImpl final : public Store {
   Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot,
                               const std::set<std::string>& ingest_ids) override;
   Result<SpaceSums> Space() const override;
+  Usage UsageOfSnapshots() const override;
   Result<> SetLimits(Bytes limit, std::optional<Bytes> min_free) override;
   Result<EvictedToFit> EvictToFit(FitTo fit_to) override;
   Contents Count() const override;
@@ -195,10 +196,10 @@ class StoreImpl final : public Store {
   /// Marks the snapshot as lacking the blob and withdraws its trees, in memory and durably.
   void MarkLacking(const std::string& snapshot_id, const Digest& sha256);
   void RecordLacking(const SnapshotRecord& record);
-  /// Removes the blobs that no snapshot lists; returns the bytes freed.
-  Bytes SweepBlobs();
+  /// Removes the blobs that no snapshot lists, and remembers why; returns the bytes freed.
+  Bytes SweepBlobs(metrics::EvictionReason reason);
   /// Removes the file of a leaving blob; false (and the blob is present again) if that fails.
-  bool RemoveBlob(const Digest& sha256);
+  bool RemoveBlob(const Digest& sha256, metrics::EvictionReason reason);
 
   // Quarantine
   enum class Sweep {
@@ -271,7 +272,7 @@ class StoreImpl final : public Store {
     std::string origin;
     Bytes freed = 0;
   };
-  Result<Gone> RemoveSnapshot(const std::string& snapshot_id);
+  Result<Gone> RemoveSnapshot(metrics::EvictionReason reason, const std::string& snapshot_id);
   /// Marks an idle snapshot as going away; returns its trees.
   Result<std::vector<TreeRecord>> MarkLeaving(const std::string& snapshot_id);
   Result<> RemoveTrees(const std::vector<TreeRecord>& trees);

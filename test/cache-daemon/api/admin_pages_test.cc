@@ -60,6 +60,7 @@ TEST_F(AdminPagesTest, ShowsWhatTheEngineDoes) {
                         {.model = "hf://a/old", .snapshot_id = "2", .problem = "no room"},
                         {.model = "hf://a/none", .problem = "no token"}};
   engine_.info->started = std::chrono::system_clock::time_point(std::chrono::seconds(1800000000));
+  engine_.info->integrity.scrub.daily_bytes = 100 * kGiB;
   pages_.Attach(engine_, nullptr);
   EXPECT_EQ(Value("weighhouse_fills_active"), "3");
   EXPECT_EQ(Value(R"(weighhouse_fill_connections{state="in_use"})"), "5");
@@ -72,6 +73,7 @@ TEST_F(AdminPagesTest, ShowsWhatTheEngineDoes) {
   EXPECT_EQ(Value("weighhouse_leases"), "5");
   EXPECT_EQ(Value("weighhouse_quarantined_blobs"), "1");
   EXPECT_EQ(Value("weighhouse_quarantined_bytes"), "4096");
+  EXPECT_EQ(Value("weighhouse_scrub_daily_bytes"), std::to_string(100 * kGiB));
   EXPECT_EQ(Value("weighhouse_start_time_seconds"), "1800000000");
   EXPECT_EQ(Value(R"(weighhouse_write_engine_info{engine="pwrite",fallback="true"})"), "1");
   EXPECT_EQ(Value(R"(weighhouse_build_info{version=")" WEIGHHOUSE_VERSION R"("})"), "1");

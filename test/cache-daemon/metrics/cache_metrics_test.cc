@@ -65,6 +65,14 @@ TEST_F(CacheMetricsTest, CountsEvictedBytesByReason) {
   EXPECT_EQ(Value(R"(weighhouse_evicted_bytes_total{reason="request"})"), "8192");
 }
 
+TEST_F(CacheMetricsTest, CountsRefetchedBytesByWhyTheyHadGone) {
+  EXPECT_EQ(Value(R"(weighhouse_refetched_bytes_total{reason="limit"})"), "0");
+  metrics_.store.OnRefetched(EvictionReason::kSpace, 4096);
+  metrics_.store.OnRefetched(EvictionReason::kRequest, 1);
+  EXPECT_EQ(Value(R"(weighhouse_refetched_bytes_total{reason="space"})"), "4096");
+  EXPECT_EQ(Value(R"(weighhouse_refetched_bytes_total{reason="request"})"), "1");
+}
+
 /// Every error there is, of every source: the most that fills can make of the page.
 TEST_F(CacheMetricsTest, IsBoundedByTheCodesThereAre) {
   auto fail_in_every_way = [&] {

@@ -2,18 +2,13 @@
 """The alerts are valid, fire when they should, are the same for Prometheus and its operator, and know the metrics."""
 
 import pathlib
-import re
-import subprocess
 import unittest
 
-from manifests import DEPLOY, ROOT, documents
+from manifests import DEPLOY, documents
+from metrics_page import problems, promtool
 
 MONITORING = DEPLOY / "components/monitoring"
 RULES = MONITORING / "weighhouse.rules.yaml"
-
-
-def promtool(*arguments):
-    return subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, check=False)
 
 
 class Alerts(unittest.TestCase):
@@ -26,22 +21,31 @@ class Alerts(unittest.TestCase):
         self.assertIn(f"{len(self.rules)} rules found", checked.stdout)
 
     def test_fire_when_they_should_and_only_then(self):
-        tests = pathlib.Path(__file__).with_name("weighhouse.rules.test.yaml")
-        checked = promtool("test", "rules", tests)
+        files = sorted(pathlib.Path(__file__).parent.glob("*.rules.test.yaml"))
+        checked = promtool("test", "rules", *files)
         self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
-        tried = re.findall(r"alertname: (\w+)", tests.read_text(encoding="utf-8"))
-        self.assertEqual(set(tried), {rule["alert"] for rule in self.rules})
+        cases = [case for file in files for test in documents(file)[0]["tests"] for case in test["alert_rule_test"]]
+        fires, silent = ({case["alertname"] for case in cases if bool(case.get("exp_alerts")) is expected}
+                         for expected in (True, False))
+        alerts = {rule["alert"] for rule in self.rules}
+        self.assertEqual(fires, alerts)
+        self.assertEqual(silent, alerts)
 
     def test_are_the_same_for_the_operator(self):
         self.assertEqual(documents(MONITORING / "prometheusrule.yaml")[0]["spec"], documents(RULES)[0])
 
-    def test_name_metrics_that_there_are(self):
-        page = (ROOT / "cache-daemon/metrics/README.md").read_text(encoding="utf-8")
+    def test_name_metrics_and_labels_that_there_are(self):
         for rule in self.rules:
-            names = re.findall(r"weighhouse_\w+", rule["expr"])
-            self.assertTrue(names, rule["alert"])
-            for name in names:
-                self.assertIn(f"`{name}`", page)
+            self.assertEqual(problems(rule["expr"], " ".join(rule["annotations"].values())), [], rule["alert"])
+
+    def test_with_wrong_names_would_be_found(self):
+        metric = "weighhouse_evictions_total"
+        self.assertEqual(problems(f'sum by (node, reason) ({metric}{{reason!="request"}})', "{{ $labels.node }}"), [])
+        for wrong, word in ((f"{metric}s", "isn't listed"), (f'{metric}{{cause="space"}}', "no label cause"),
+                            (f"sum by (source) ({metric})", "no label source"),
+                            (f'{metric}{{reason="spaces"}}', "never spaces"), ("up == 0", "no metric")):
+            self.assertIn(word, " ".join(problems(wrong)), wrong)
+        self.assertIn("no label le", " ".join(problems(metric, "{{ $labels.le }}")))
 
 
 if __name__ == "__main__":
