@@ -12,7 +12,7 @@
 namespace weighhouse::cli {
 namespace {
 
-sigset_t Signals() {
+sigset_t EndingSignals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
@@ -23,7 +23,7 @@ sigset_t Signals() {
 }  // namespace
 
 Interrupt::Interrupt() {
-  sigset_t signals = Signals();
+  sigset_t signals = EndingSignals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signals_.reset(::signalfd(-1, &signals, SFD_CLOEXEC));
   wake_.reset(::eventfd(0, EFD_CLOEXEC));

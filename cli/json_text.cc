@@ -21,6 +21,8 @@ Json ToArray(const Strings& strings) {
   return array;
 }
 
+}  // namespace
+
 Json ToJson(const pb::Holder& holder) {
   return {{"volume_id", holder.volume_id()},
           {"target_path", holder.target_path()},
@@ -57,8 +59,6 @@ Json ToJson(const pb::ConfigurationStatus& configuration) {
           {"applies_at_restart", ToArray(configuration.applies_at_restart())},
           {"warnings", ToArray(configuration.warnings())}};
 }
-
-}  // namespace
 
 Json ToJson(const pb::Snapshot& snapshot) {
   Json leases = Json::array();

@@ -11,6 +11,12 @@ namespace weighhouse::cli {
 using Json = nlohmann::ordered_json;
 
 Json ToJson(const cache::v1::Snapshot& snapshot);
+Json ToJson(const cache::v1::Holder& holder);
+Json ToJson(const cache::v1::KeptModel& model);
+Json ToJson(const cache::v1::HostConnections& host);
+Json ToJson(const cache::v1::RecentError& error);
+Json ToJson(const cache::v1::ConfigurationStatus& configuration);
+Json ToJson(const cache::v1::VolumeHold& hold);
 Json ToJson(const cache::v1::CapacityResponse& capacity);
 Json ToJson(const cache::v1::InfoResponse& info);
 Json ToJson(const cache::v1::StatResponse& stat);

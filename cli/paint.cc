@@ -5,19 +5,19 @@
 namespace weighhouse::cli {
 namespace {
 
-std::string_view CodeOf(Colour colour) {
+std::string_view CodeOf(Tint colour) {
   switch (colour) {
-    case Colour::kPlain:
+    case Tint::kPlain:
       return "";
-    case Colour::kStrong:
+    case Tint::kStrong:
       return "1";
-    case Colour::kFaint:
+    case Tint::kFaint:
       return "2";
-    case Colour::kGood:
+    case Tint::kGood:
       return "32";
-    case Colour::kBusy:
+    case Tint::kBusy:
       return "33";
-    case Colour::kBad:
+    case Tint::kBad:
       return "31";
   }
   return "";
@@ -25,8 +25,8 @@ std::string_view CodeOf(Colour colour) {
 
 }  // namespace
 
-std::string Paint::operator()(Colour colour, std::string_view text) const {
-  if (!on_ || colour == Colour::kPlain || text.empty()) return std::string(text);
+std::string Paint::operator()(Tint colour, std::string_view text) const {
+  if (!on_ || colour == Tint::kPlain || text.empty()) return std::string(text);
   return fmt::format("\x1b[{}m{}\x1b[0m", CodeOf(colour), text);
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 namespace pb = ::weighhouse::cache::v1;
 
-constexpr size_t kMostBar = 50;
+constexpr size_t kMostSpaceBar = 50;
 constexpr size_t kNameColumns = 13;  // what a part's name takes
 constexpr size_t kMostModels = 10, kMostLeases = 10;
 
@@ -87,9 +87,9 @@ std::string CapacityBar(const pb::CapacityResponse& space, size_t width, const P
   size_t held = ColumnsOf(space.held(), whole, columns);
   size_t used = std::max(held, ColumnsOf(space.used(), whole, columns));
   size_t promised = std::max(used, ColumnsOf(space.used() + space.unallocated(), whole, columns));
-  return "[" + paint(Colour::kBusy, std::string(held, '#')) +
-         paint(Colour::kGood, std::string(used - held, '=')) +
-         paint(Colour::kFaint, std::string(promised - used, '+')) +
+  return "[" + paint(Tint::kBusy, std::string(held, '#')) +
+         paint(Tint::kGood, std::string(used - held, '=')) +
+         paint(Tint::kFaint, std::string(promised - used, '+')) +
          std::string(columns - promised, ' ') + "]";
 }
 
@@ -97,7 +97,8 @@ std::string SpaceText(const pb::CapacityResponse& space, const Screen& screen) {
   const Paint paint(screen.colour);
   constexpr size_t kPercent = 7;  // ", 100 %"
   unsigned percent = space.limit() == 0 ? 0 : Percent(space.used(), space.limit());
-  size_t bar = std::min(kMostBar, screen.width - std::min(screen.width, kNameColumns + kPercent));
+  size_t bar =
+      std::min(kMostSpaceBar, screen.width - std::min(screen.width, kNameColumns + kPercent));
   return StatusLine(paint, "space",
                     fmt::format("{} {} %", CapacityBar(space, bar, paint), percent)) +
          StatusLine(paint, "limit", FormatBytes(space.limit())) +
