@@ -6,7 +6,7 @@ JOBS := $(shell nproc)
 # The image is named as deploy/daemonset/kustomization.yaml names it.
 VERSION := $(shell awk '/^project.weighhouse VERSION/ { print $$3 }' CMakeLists.txt)
 
-.PHONY: help setup build release test tenancy sanity sanity-tool registry-tool sources s3-server check fuzz crash powerloss soak resume scale demo bench image clean
+.PHONY: help setup build release test tenancy sanity sanity-tool registry-tool sources s3-server check docs-check fuzz crash powerloss soak resume scale demo bench image clean
 
 help:
 	@echo 'make demo    the whole way of a volume with a real model, on this machine (MODEL=hf://org/name: the real Hub)'
@@ -21,7 +21,8 @@ help:
 	@echo 'make soak    a random workload with SIGKILLs for SECONDS=n (and STEPS=n, SEED=n), invariants after each step'
 	@echo 'make resume  kills and power cuts in the middle of a 4 GiB file, ten of each: how much is fetched twice'
 	@echo 'make scale   100,000 blobs from a cold page cache, and publishes and claims with 10,000 models, against their targets'
-	@echo 'make check   format, clang-tidy, thread-safety, layering, limits, shellcheck, yamllint'
+	@echo 'make check   format, clang-tidy, thread-safety, layering, limits, shellcheck, yamllint, docs-check (after make build)'
+	@echo 'make docs-check  whether docs/ and the sources say the same: keys, parameters, metrics, flags, messages, examples'
 	@echo 'make build   build/dev: everything with tests and fault points'
 	@echo 'make release build/release: what the image ships'
 	@echo 'make bench   fills against other tools and the machine'"'"'s ceilings, 45 minutes (QUICK=1: under 10)'
@@ -68,6 +69,11 @@ sanity: build sanity-tool
 
 check: setup
 	@.ci/check
+
+docs-check: setup
+	@cmake --preset dev
+	@cmake --build --preset dev --parallel $(JOBS) --target weighhouse weighhouse-cached weighhouse-csi
+	@test/checks/docs
 
 fuzz: setup
 	@cmake --preset fuzz

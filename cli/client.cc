@@ -90,14 +90,20 @@ class GrpcClient final : public Client {
     return Call(&pb::Cache::Stub::Evict, request, kStatWithin);
   }
   Result<pb::ListResponse> List() override {
-    return Call(&pb::Cache::Stub::List, pb::ListRequest(), kCallWithin);
+    return Call(&pb::Cache::Stub::List, pb::ListRequest(), patience_);
+  }
+  Result<pb::ListResponse> ListWithUsage() override {
+    pb::ListRequest request;
+    request.set_usage(true);
+    return Call(&pb::Cache::Stub::List, request, patience_);
   }
   Result<pb::CapacityResponse> Capacity() override {
-    return Call(&pb::Cache::Stub::Capacity, pb::CapacityRequest(), kCallWithin);
+    return Call(&pb::Cache::Stub::Capacity, pb::CapacityRequest(), patience_);
   }
   Result<pb::InfoResponse> Info() override {
-    return Call(&pb::Cache::Stub::Info, pb::InfoRequest(), kCallWithin);
+    return Call(&pb::Cache::Stub::Info, pb::InfoRequest(), patience_);
   }
+  void SetPatience(std::chrono::seconds patience) override { patience_ = patience; }
 
  private:
   template <class Request, class Response>
@@ -114,6 +120,7 @@ class GrpcClient final : public Client {
 
   Local local_;
   std::unique_ptr<pb::Cache::Stub> stub_;
+  std::chrono::seconds patience_ = kCallWithin;
 };
 
 std::unexpected<Failure> NoDaemon(const std::string& socket, std::string_view why) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <expected>
 #include <functional>
 #include <memory>
@@ -35,8 +36,12 @@ class Client {
   virtual Result<pb::StatResponse> Stat(const pb::StatRequest& request) = 0;
   virtual Result<pb::EvictResponse> Evict(const pb::EvictRequest& request) = 0;
   virtual Result<pb::ListResponse> List() = 0;
+  /// With what of the disk is whose.
+  virtual Result<pb::ListResponse> ListWithUsage() = 0;
   virtual Result<pb::CapacityResponse> Capacity() = 0;
   virtual Result<pb::InfoResponse> Info() = 0;
+  /// From now on List, Capacity and Info are waited for no longer than that (a minute, before).
+  virtual void SetPatience(std::chrono::seconds patience) = 0;
 };
 
 }  // namespace weighhouse::cli

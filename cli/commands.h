@@ -21,7 +21,9 @@ using SecretValues = std::map<std::string, std::string>;
 /// These connect by themselves, because signals must be taken before the first thread is made.
 Outcome Pull(const Options& options);
 Outcome Verify(const Options& options);
+Outcome Top(const Options& options);
 Outcome List(const Options& options, Client& client);
+Outcome DiskUsage(const Options& options, Client& client);
 Outcome Status(const Options& options, Client& client);
 /// `secret`: what ReadSecret said.
 Outcome Inspect(const Options& options, Client& client, const SecretValues& secret);
@@ -32,6 +34,8 @@ Outcome Evict(const Options& options, Client& client);
 Outcome ConfigCheck(const Options& options);
 /// The reference page of the configuration, as Markdown.
 Outcome ConfigKeys(const Options& options);
+/// What is wrong with this node, the value found, and the remedy. Changes nothing.
+Outcome Doctor(const Options& options);
 Outcome Version(const Options& options);
 
 /// The model that the arguments name, for a request.

@@ -34,6 +34,20 @@ Json ToJson(const pb::KeptModel& model) {
       {"model", model.model()}, {"snapshot_id", model.snapshot_id()}, {"problem", model.problem()}};
 }
 
+Json ToJson(const pb::HostConnections& host) {
+  return {{"host", host.host()},
+          {"connections", host.connections()},
+          {"allowance", host.allowance()},
+          {"bytes_per_second", host.bytes_per_second()}};
+}
+
+Json ToJson(const pb::RecentError& error) {
+  return {{"time_unix", error.time_unix()},
+          {"level", error.level()},
+          {"message", error.message()},
+          {"times", error.times()}};
+}
+
 Json ToJson(const pb::ConfigurationStatus& configuration) {
   return {{"file", configuration.file()},
           {"applied_unix", configuration.applied_unix()},
@@ -109,6 +123,10 @@ Json ToJson(const pb::InfoResponse& info) {
   for (const pb::VolumeHold& hold : info.holds()) holds.push_back(ToJson(hold));
   Json keep = Json::array();
   for (const pb::KeptModel& model : info.keep()) keep.push_back(ToJson(model));
+  Json hosts = Json::array();
+  for (const pb::HostConnections& host : info.hosts()) hosts.push_back(ToJson(host));
+  Json errors = Json::array();
+  for (const pb::RecentError& error : info.recent_errors()) errors.push_back(ToJson(error));
   Json json = {{"version", info.version()},
                {"root", info.root()},
                {"root_device", info.root_device()},
@@ -123,7 +141,9 @@ Json ToJson(const pb::InfoResponse& info) {
                {"integrity", ToJson(info.integrity())},
                {"holds", holds},
                {"volumes", info.volumes()},
-               {"keep", keep}};
+               {"keep", keep},
+               {"hosts", hosts},
+               {"recent_errors", errors}};
   if (info.has_configuration()) json["configuration"] = ToJson(info.configuration());
   return json;
 }

@@ -6,7 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/core_dumps.h"
-#include "cli/commands.h"
+#include "cli/command_table.h"
 #include "cli/options.h"
 
 namespace weighhouse::cli {
@@ -22,40 +22,26 @@ void QuietLibraries() {
   ::setenv("GRPC_VERBOSITY", "NONE", 0);  // its errors reach us as statuses
 }
 
-Outcome RunConnected(const Options& options) {
-  Result<SecretValues> secret = ReadSecret(options);
-  if (!secret) return std::unexpected(ToFailure(secret.error()));
+template <class Work>
+Outcome Connected(const Options& options, Work work) {
   auto client = Client::Connect(options);
   if (!client) return std::unexpected(client.error());
-  switch (options.command) {
-    case Command::kList:
-      return List(options, **client);
-    case Command::kStatus:
-      return Status(options, **client);
-    case Command::kInspect:
-      return Inspect(options, **client, *secret);
-    case Command::kStorageClass:
-      return StorageClass(options, **client, *secret);
-    case Command::kEvict:
-      return Evict(options, **client);
-    case Command::kVerify:
-    case Command::kPull:
-    case Command::kConfigCheck:
-    case Command::kConfigKeys:
-    case Command::kVersion:
-      break;
-  }
-  return kOk;
+  return work(**client);
 }
 
-Outcome Run(const Options& options) {
-  if (options.command == Command::kVersion) return Version(options);
-  if (options.command == Command::kConfigCheck) return ConfigCheck(options);
-  if (options.command == Command::kConfigKeys) return ConfigKeys(options);
-  if (options.command == Command::kPull) return Pull(options);
-  if (options.command == Command::kVerify) return Verify(options);
-  return RunConnected(options);
-}
+struct Run {
+  const Options& options;
+
+  Outcome operator()(CommandRow::Alone command) const { return command(options); }
+  Outcome operator()(CommandRow::Connected command) const {
+    return Connected(options, [&](Client& client) { return command(options, client); });
+  }
+  Outcome operator()(CommandRow::WithSecret command) const {
+    Result<SecretValues> secret = ReadSecret(options);
+    if (!secret) return std::unexpected(ToFailure(secret.error()));
+    return Connected(options, [&](Client& client) { return command(options, client, *secret); });
+  }
+};
 
 /// A result that its reader never got is no success.
 int FlushResult(int exit_code) {
@@ -73,7 +59,7 @@ int Main(int argc, char** argv) {
     return printout.exit_code;
   }
   QuietLibraries();
-  Outcome outcome = Run(*options);
+  Outcome outcome = std::visit(Run{*options}, RowOf(options->command).run);
   if (!outcome) Report(outcome.error(), options->output);
   int exit_code = outcome ? *outcome : outcome.error().exit_code;
   return FlushResult(exit_code);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <expected>
 #include <optional>
 #include <string>
@@ -7,22 +9,27 @@
 
 #include "base/model.h"
 #include "base/units.h"
+#include "cli/doctor_options.h"
 
 namespace weighhouse::cli {
 
 enum class Command {
   kPull,
   kList,
+  kDiskUsage,
   kStatus,
+  kTop,
   kInspect,
   kEvict,
   kVerify,
   kStorageClass,
   kConfigCheck,
   kConfigKeys,
+  kDoctor,
   kVersion
 };
 enum class Output { kText, kJson };
+enum class SortBy { kUsed, kSize, kName, kState };
 
 /// What `storageclass` is told beyond the model.
 struct ClaimOptions {
@@ -53,13 +60,18 @@ struct Options {
   std::string revision;
   std::optional<std::vector<std::string>> allow, ignore;  ///< unset: the defaults
   std::optional<std::string> token_file;
-  Layout layout = Layout::kFiles;  ///< pull, storageclass
-  bool quiet = false;              ///< pull, verify: no progress
-  Bytes bandwidth_limit = 0;       ///< pull with `root`: bytes a second; 0: none
-  bool all = false;                ///< verify
-  std::optional<Bytes> rate;       ///< verify: bytes a second; 0: no limit; unset: the daemon's
-  bool quarantine = false;         ///< evict
-  ClaimOptions claim;              ///< storageclass
+  Layout layout = Layout::kFiles;            ///< pull, storageclass
+  bool quiet = false;                        ///< pull, verify: no progress
+  Bytes bandwidth_limit = 0;                 ///< pull with `root`: bytes a second; 0: none
+  std::optional<SortBy> sort;                ///< ls, du; unset: the command's own
+  bool reverse = false;                      ///< ls, du
+  std::chrono::milliseconds interval{2000};  ///< top
+  std::optional<uint64_t> count;             ///< top: looks; unset: until it is told to end
+  bool all = false;                          ///< verify
+  std::optional<Bytes> rate;  ///< verify: bytes a second; 0: no limit; unset: the daemon's
+  bool quarantine = false;    ///< evict
+  ClaimOptions claim;         ///< storageclass
+  DoctorOptions doctor;
 };
 
 /// What is to be printed instead of a command's work.

@@ -1,15 +1,14 @@
 #include "cli/progress_printer.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "cli/screen.h"
 #include "cli/table.h"
 
 namespace weighhouse::cli {
@@ -19,7 +18,6 @@ using namespace std::chrono_literals;
 
 constexpr auto kBarInterval = 200ms;
 constexpr auto kLineInterval = 5s;
-constexpr size_t kDefaultWidth = 80;
 constexpr std::string_view kEraseLine = "\r\x1b[K";  // ECMA-48: carriage return, EL
 
 /// Progress is a courtesy: whoever closed the descriptor doesn't want it, so errors are no matter.
@@ -35,9 +33,7 @@ void WriteAll(int fd, std::string_view text) {
 }  // namespace
 
 ProgressPrinter::Style ProgressPrinter::StyleFor(int fd) {
-  const char* terminal = std::getenv("TERM");
-  bool dumb = terminal == nullptr || std::string_view(terminal) == "dumb";
-  return ::isatty(fd) && !dumb ? Style::kBar : Style::kLines;
+  return Screen::Of(fd).terminal ? Style::kBar : Style::kLines;
 }
 
 ProgressPrinter::ProgressPrinter(int fd, Style style, std::string name, const Clock& clock)
@@ -81,10 +77,8 @@ void ProgressPrinter::Show(const std::string& text) {
 }
 
 size_t ProgressPrinter::Width() const {
-  winsize size{};
-  bool known = ::ioctl(fd_, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
   // The last column stays empty: some terminals wrap when it is written.
-  return (known ? size.ws_col : kDefaultWidth) - 1;
+  return Screen::Of(fd_).width - 1;
 }
 
 }  // namespace weighhouse::cli

@@ -31,8 +31,22 @@ std::string_view StatusName(const grpc::Status& status) {
   return status.ok() ? "OK" : CodeName(static_cast<Code>(status.error_code()));
 }
 
-/// Who may make a call.
-enum class Audience { kEverybody, kAdmins };
+/// Who may make a call, beside admins.
+enum class Audience { kEverybody, kPlugin, kWatchers, kAdmins };
+
+bool Serves(Access access, Audience audience) {
+  switch (access) {
+    case Access::kNode:
+      return audience == Audience::kEverybody || audience == Audience::kPlugin;
+    case Access::kWatch:
+      return audience == Audience::kEverybody || audience == Audience::kWatchers;
+    case Access::kAdmin:
+      return true;
+    case Access::kNone:
+      return false;
+  }
+  return false;
+}
 
 /// Brings what the engine says of one Acquire to its stream. The stream owns it, so the engine's
 /// weak reference dies with the call, and the fill doesn't.
@@ -70,14 +84,14 @@ class AcquireFeed final : public AcquireObserver {
 
 class CacheService final : public pb::Cache::CallbackService {
  public:
-  CacheService(Engine& engine, Workers& workers, CacheServiceOptions options)
-      : engine_(engine), workers_(workers), options_(std::move(options)) {}
+  CacheService(Engine& engine, Workers& workers, PublishWatch& watch, CacheServiceOptions options)
+      : engine_(engine), workers_(workers), watch_(watch), options_(std::move(options)) {}
 
   grpc::ServerWriteReactor<pb::AcquireUpdate>* Acquire(grpc::CallbackServerContext* context,
                                                        const pb::AcquireRequest* request) override {
     context->AddTrailingMetadata(kAnswered, "1");
     auto stream = std::make_shared<AcquireStream>(Counted("Acquire"));
-    grpc::Status admitted = Admit("Acquire", Audience::kEverybody);
+    grpc::Status admitted = Admit("Acquire", Audience::kPlugin);
     Result<AcquireRequest> checked = ToAcquireRequest(*request);
     if (!admitted.ok() || !checked) {
       stream->Begin(options_.draining);
@@ -93,7 +107,7 @@ class CacheService final : public pb::Cache::CallbackService {
   grpc::ServerUnaryReactor* Release(grpc::CallbackServerContext* context,
                                     const pb::ReleaseRequest* request,
                                     pb::ReleaseResponse*) override {
-    return Run(context, workers_.brief, "Release", Audience::kEverybody,
+    return Run(context, workers_.brief, "Release", Audience::kPlugin,
                [this, request]() -> Result<> {
                  TRY(CheckLeaseId(request->lease_id()));
                  return engine_.Release(request->lease_id());
@@ -110,7 +124,7 @@ class CacheService final : public pb::Cache::CallbackService {
       response->set_recreated(static_cast<uint32_t>(outcome.recreated));
       return {};
     };
-    return Run(context, workers_.brief, "SyncLeases", Audience::kEverybody, sync);
+    return Run(context, workers_.brief, "SyncLeases", Audience::kPlugin, sync);
   }
 
   grpc::ServerUnaryReactor* CreateVolume(grpc::CallbackServerContext* context,
@@ -124,13 +138,13 @@ class CacheService final : public pb::Cache::CallbackService {
       *response->mutable_volume() = FromVolume(volume);
       return {};
     };
-    return Run(context, workers_.volume, "CreateVolume", Audience::kEverybody, create);
+    return Run(context, workers_.volume, "CreateVolume", Audience::kPlugin, create);
   }
 
   grpc::ServerUnaryReactor* DeleteVolume(grpc::CallbackServerContext* context,
                                          const pb::DeleteVolumeRequest* request,
                                          pb::DeleteVolumeResponse*) override {
-    return Run(context, workers_.brief, "DeleteVolume", Audience::kEverybody,
+    return Run(context, workers_.brief, "DeleteVolume", Audience::kPlugin,
                [this, request]() -> Result<> {
                  TRY(CheckVolumeId(request->volume_id()));
                  return engine_.DeleteVolume(request->volume_id());
@@ -146,7 +160,7 @@ class CacheService final : public pb::Cache::CallbackService {
       *response->mutable_volume() = FromVolume(volume);
       return {};
     };
-    return Run(context, workers_.brief, "GetVolume", Audience::kEverybody, get);
+    return Run(context, workers_.brief, "GetVolume", Audience::kPlugin, get);
   }
 
   grpc::ServerUnaryReactor* Prefetch(grpc::CallbackServerContext* context,
@@ -187,14 +201,17 @@ class CacheService final : public pb::Cache::CallbackService {
     return Run(context, workers_.source, "Evict", Audience::kAdmins, evict);
   }
 
-  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context, const pb::ListRequest*,
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context,
+                                 const pb::ListRequest* request,
                                  pb::ListResponse* response) override {
-    return Run(context, workers_.brief, "List", Audience::kAdmins, [this, response]() -> Result<> {
+    auto list = [this, request, response]() -> Result<> {
       for (const SnapshotView& view : engine_.List()) {
         *response->add_snapshots() = FromSnapshotView(view);
       }
+      if (request->usage()) SetUsage(engine_.Usage(), *response);
       return {};
-    });
+    };
+    return Run(context, workers_.brief, "List", Audience::kWatchers, list);
   }
 
   grpc::ServerUnaryReactor* Stat(grpc::CallbackServerContext* context,
@@ -244,7 +261,7 @@ class CacheService final : public pb::Cache::CallbackService {
       *response->mutable_model() = FromModelFit(fit);
       return {};
     };
-    return Run(context, workers_.brief, "Capacity", Audience::kEverybody, capacity);
+    return Run(context, workers_.brief, "Capacity", Audience::kPlugin, capacity);
   }
 
   grpc::ServerUnaryReactor* Info(grpc::CallbackServerContext* context, const pb::InfoRequest*,
@@ -256,8 +273,24 @@ class CacheService final : public pb::Cache::CallbackService {
           if (options_.configuration) {
             *response->mutable_configuration() = FromConfigurationStatus(options_.configuration());
           }
+          if (!options_.recent_errors) return {};
+          for (const RecentError& error : options_.recent_errors()) {
+            *response->add_recent_errors() = FromRecentError(error);
+          }
           return {};
         });
+  }
+
+  grpc::ServerWriteReactor<pb::PublishesUpdate>* WatchPublishes(
+      grpc::CallbackServerContext* context, const pb::WatchPublishesRequest*) override {
+    context->AddTrailingMetadata(kAnswered, "1");
+    auto stream = std::make_shared<PublishWatch::Stream>(Counted("WatchPublishes"));
+    stream->Begin(options_.draining);
+    grpc::Status admitted = Admit("WatchPublishes", Audience::kWatchers);
+    Result<> added;
+    if (admitted.ok()) added = watch_.Add(stream);
+    if (!admitted.ok() || !added) stream->End(admitted.ok() ? ToStatus(added.error()) : admitted);
+    return stream.get();
   }
 
  private:
@@ -266,9 +299,10 @@ class CacheService final : public pb::Cache::CallbackService {
     if (options_.access == Access::kNone) {
       return {grpc::StatusCode::PERMISSION_DENIED, options_.refusal};
     }
-    if (options_.access == Access::kNode && audience == Audience::kAdmins) {
+    if (!Serves(options_.access, audience)) {
       return {grpc::StatusCode::PERMISSION_DENIED,
-              fmt::format("{} is not served on the node socket: use the admin socket", method)};
+              fmt::format("{} is not served on the {} socket: use the admin socket", method,
+                          options_.access == Access::kNode ? "node" : "watch")};
     }
     if (options_.draining.stop_requested()) {
       return {grpc::StatusCode::UNAVAILABLE, "the cache daemon is stopping: try again"};
@@ -324,14 +358,16 @@ class CacheService final : public pb::Cache::CallbackService {
 
   Engine& engine_;
   Workers& workers_;
+  PublishWatch& watch_;
   const CacheServiceOptions options_;
 };
 
 }  // namespace
 
 std::unique_ptr<grpc::Service> CreateCacheService(Engine& engine, Workers& workers,
+                                                  PublishWatch& watch,
                                                   CacheServiceOptions options) {
-  return std::make_unique<CacheService>(engine, workers, std::move(options));
+  return std::make_unique<CacheService>(engine, workers, watch, std::move(options));
 }
 
 }  // namespace weighhouse::api

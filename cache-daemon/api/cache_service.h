@@ -6,6 +6,8 @@
 
 #include "base/worker_pool.h"
 #include "cache-daemon/api/configuration_status.h"
+#include "cache-daemon/api/publish_watch.h"
+#include "cache-daemon/api/recent_error.h"
 #include "cache-daemon/engine/engine.h"
 
 namespace grpc {
@@ -18,6 +20,7 @@ namespace weighhouse::api {
 enum class Access {
   kNode,   ///< Acquire, Release, SyncLeases, CreateVolume, DeleteVolume, GetVolume, Capacity and
            ///< Info: what the CSI plugin needs.
+  kWatch,  ///< WatchPublishes, List and Info: what only looks.
   kAdmin,  ///< Everything.
   kNone,   ///< Nothing: where a peer that may not come in reads why.
 };
@@ -35,16 +38,17 @@ struct Workers {
 };
 
 /// weighhouse.cache.v1.Cache over an engine: checks and translates, decides nothing. Thread-safe.
-/// The engine and the workers outlive the gRPC server that serves it: a call whose worker is gone
-/// would never end.
+/// The engine, the workers and the watch outlive the gRPC server that serves it: a call whose
+/// worker is gone would never end.
 struct CacheServiceOptions {
   Access access = Access::kNode;
   std::string refusal;       ///< for kNone: what a peer is told
   std::stop_token draining;  ///< once requested, streams break off and new calls get kUnavailable
-  ConfigurationStatusSource configuration;  ///< for Info
+  ConfigurationStatusSource configuration;    ///< for Info
+  RecentErrorSource recent_errors = nullptr;  ///< for Info
   metrics::CallMetrics metrics;
 };
 std::unique_ptr<grpc::Service> CreateCacheService(Engine& engine, Workers& workers,
-                                                  CacheServiceOptions options);
+                                                  PublishWatch& watch, CacheServiceOptions options);
 
 }  // namespace weighhouse::api

@@ -20,6 +20,7 @@
 #include <spdlog/spdlog.h>
 
 #include "cache-daemon/api/cache_service.h"
+#include "cache-daemon/api/publish_watch.h"
 #include "cache-daemon/api/unix_listener.h"
 
 namespace weighhouse::api {
@@ -34,9 +35,10 @@ struct Endpoint {
   std::unique_ptr<grpc::Server> server;  // after the service: destroyed first
 };
 
-Result<Endpoint> MakeEndpoint(Engine& engine, Workers& workers, CacheServiceOptions options) {
+Result<Endpoint> MakeEndpoint(Engine& engine, Workers& workers, PublishWatch& watch,
+                              CacheServiceOptions options) {
   Endpoint endpoint;
-  endpoint.service = CreateCacheService(engine, workers, std::move(options));
+  endpoint.service = CreateCacheService(engine, workers, watch, std::move(options));
   grpc::ServerBuilder builder;
   builder.RegisterService(endpoint.service.get());
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
@@ -64,39 +66,30 @@ Result<> MakeSocketDirectory(const std::string& path) {
 
 class GrpcServer final : public Server {
  public:
+  explicit GrpcServer(Engine& engine) : engine_(engine), watch_(engine) {}
   ~GrpcServer() override { Drain(std::chrono::milliseconds(0)); }
 
-  Result<> AddAdmin(Engine& engine, const ServerOptions& options) {
-    admin_ = TRY(MakeEndpoint(engine, workers_,
-                              {.access = Access::kAdmin,
-                               .draining = Draining(),
-                               .configuration = options.configuration,
-                               .metrics = options.metrics}));
+  Result<> AddAdmin(const ServerOptions& options) {
+    admin_ = TRY(Make(Access::kAdmin, options));
     return {};
   }
 
-  Result<> Listen(Engine& engine, const ServerOptions& options) {
-    allowed_ = WithUs(options.allowed_uids);
+  Result<> Listen(const ServerOptions& options) {
+    users_.allowed = WithUs(options.allowed_uids);
+    watchers_.allowed = WithUs(options.allowed_watch_uids);
     TRY(MakeSocketDirectory(options.socket_directory));
-    UnixListener node = TRY(UnixListener::Bind(options.socket_directory + "/" + kNodeSocket));
-    UnixListener admin = TRY(UnixListener::Bind(options.socket_directory + "/" + kAdminSocket));
-    node_ = TRY(MakeEndpoint(engine, workers_,
-                             {.access = Access::kNode,
-                              .draining = Draining(),
-                              .configuration = options.configuration,
-                              .metrics = options.metrics}));
-    refusing_ = TRY(MakeEndpoint(engine, workers_,
-                                 {.access = Access::kNone,
-                                  .refusal = Refusal(),
-                                  .draining = Draining(),
-                                  .metrics = options.metrics}));
+    std::string prefix = options.socket_directory + "/";
+    UnixListener node = TRY(UnixListener::Bind(prefix + kNodeSocket));
+    UnixListener admin = TRY(UnixListener::Bind(prefix + kAdminSocket));
+    UnixListener watch = TRY(UnixListener::Bind(prefix + kWatchSocket));
+    node_ = TRY(Make(Access::kNode, options));
+    watcher_ = TRY(Make(Access::kWatch, options));
+    users_.refusing = TRY(Make(Access::kNone, options, Refusal(users_, "--allow-uid")));
+    watchers_.refusing = TRY(Make(Access::kNone, options, Refusal(watchers_, "--allow-watch-uid")));
     std::vector<Acceptor::Route> routes;
-    routes.push_back({.listener = std::move(node), .take = [this](UniqueFd connection, Peer peer) {
-                        Take(*node_.server, std::move(connection), peer);
-                      }});
-    routes.push_back({.listener = std::move(admin), .take = [this](UniqueFd connection, Peer peer) {
-                        Take(*admin_.server, std::move(connection), peer);
-                      }});
+    routes.push_back(RouteTo(node_, users_, std::move(node)));
+    routes.push_back(RouteTo(admin_, users_, std::move(admin)));
+    routes.push_back(RouteTo(watcher_, watchers_, std::move(watch)));
     acceptor_ = TRY(Acceptor::Start(std::move(routes)));
     return {};
   }
@@ -109,32 +102,54 @@ class GrpcServer final : public Server {
     acceptor_.reset();
     draining_.request_stop();
     auto deadline = std::chrono::system_clock::now() + patience;
-    for (Endpoint* endpoint : {&node_, &admin_, &refusing_}) {
+    for (Endpoint* endpoint : {&node_, &admin_, &watcher_, &users_.refusing, &watchers_.refusing}) {
       if (endpoint->server) endpoint->server->Shutdown(deadline);
       endpoint->server.reset();
     }
   }
 
  private:
-  std::stop_token Draining() const { return draining_.get_token(); }
+  /// Who may connect, and where those read why who may not.
+  struct Guests {
+    std::vector<uid_t> allowed;  // sorted
+    Endpoint refusing;
+  };
 
-  std::string Refusal() const {
+  static std::string Refusal(const Guests& guests, std::string_view flag) {
     return fmt::format(
-        "this socket serves the uids {}: start weighhouse-cached with --allow-uid to add yours",
-        fmt::join(allowed_, ", "));
+        "this socket serves the uids {}: start weighhouse-cached with {} to add yours",
+        fmt::join(guests.allowed, ", "), flag);
   }
 
-  void Take(grpc::Server& server, UniqueFd connection, Peer peer) {
-    bool allowed = std::ranges::binary_search(allowed_, peer.uid);
-    if (!allowed) spdlog::warn("refused a connection of pid {}, uid {}", peer.pid, peer.uid);
-    grpc::AddInsecureChannelFromFd(allowed ? &server : refusing_.server.get(),
-                                   connection.release());
+  Result<Endpoint> Make(Access access, const ServerOptions& options, std::string refusal = "") {
+    return MakeEndpoint(engine_, workers_, watch_,
+                        {.access = access,
+                         .refusal = std::move(refusal),
+                         .draining = draining_.get_token(),
+                         .configuration = options.configuration,
+                         .recent_errors = options.recent_errors,
+                         .metrics = options.metrics});
   }
 
+  static Acceptor::Route RouteTo(Endpoint& endpoint, Guests& guests, UnixListener listener) {
+    std::string path = listener.path();
+    auto take = [&endpoint, &guests, path](UniqueFd connection, Peer peer) {
+      bool allowed = std::ranges::binary_search(guests.allowed, peer.uid);
+      if (!allowed) {
+        spdlog::warn("refused a connection of pid {}, uid {} to {}", peer.pid, peer.uid, path);
+      }
+      Endpoint& taking = allowed ? endpoint : guests.refusing;
+      grpc::AddInsecureChannelFromFd(taking.server.get(), connection.release());
+    };
+    return {.listener = std::move(listener), .take = std::move(take)};
+  }
+
+  Engine& engine_;
   std::stop_source draining_;
-  std::vector<uid_t> allowed_;
   Workers workers_;
-  Endpoint node_, admin_, refusing_;
+  PublishWatch watch_;
+  Endpoint node_, admin_, watcher_;
+  Guests users_, watchers_;
   std::unique_ptr<Acceptor> acceptor_;
 };
 
@@ -144,15 +159,15 @@ Result<std::unique_ptr<Server>> Server::Start(Engine& engine, const ServerOption
   // Debian's Abseil looks for circles at every lock of gRPC's, under one spin lock of the process,
   // which many calls at once feel (see csi/main.cc).
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  auto server = std::make_unique<GrpcServer>();
-  TRY(server->AddAdmin(engine, options));
-  TRY(server->Listen(engine, options));
+  auto server = std::make_unique<GrpcServer>(engine);
+  TRY(server->AddAdmin(options));
+  TRY(server->Listen(options));
   return server;
 }
 
 Result<std::unique_ptr<Server>> Server::StartInProcess(Engine& engine) {
-  auto server = std::make_unique<GrpcServer>();
-  TRY(server->AddAdmin(engine, {}));
+  auto server = std::make_unique<GrpcServer>(engine);
+  TRY(server->AddAdmin({}));
   return server;
 }
 

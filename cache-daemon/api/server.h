@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cache-daemon/api/configuration_status.h"
+#include "cache-daemon/api/recent_error.h"
 #include "cache-daemon/engine/engine.h"
 
 namespace grpc {
@@ -17,22 +18,28 @@ class Channel;
 namespace weighhouse::api {
 
 struct ServerOptions {
-  /// Made (0755) if its parent is there. The sockets in it: `node.sock` and `admin.sock`.
+  /// Made (0755) if its parent is there. The sockets in it: `node.sock`, `admin.sock` and
+  /// `watch.sock`.
   std::string socket_directory;
-  /// Who may connect besides uid 0 and our own uid. Another user's calls are answered
-  /// kPermissionDenied.
+  /// Who may connect to the first two besides uid 0 and our own uid. Another user's calls are
+  /// answered kPermissionDenied.
   std::vector<uid_t> allowed_uids;
+  /// The same for `watch.sock`.
+  std::vector<uid_t> allowed_watch_uids = {};
   /// What Info says of the configuration.
   ConfigurationStatusSource configuration = nullptr;
+  /// What Info says on the admin socket went wrong lately.
+  RecentErrorSource recent_errors = nullptr;
   metrics::CallMetrics metrics;  ///< of a registry that outlives the server
 };
 
-/// Serves an engine by gRPC: on two unix sockets, or only inside this process. Thread-safe. The
+/// Serves an engine by gRPC: on three unix sockets, or only inside this process. Thread-safe. The
 /// engine outlives it.
 class Server {
  public:
   static constexpr const char* kNodeSocket = "node.sock";
   static constexpr const char* kAdminSocket = "admin.sock";
+  static constexpr const char* kWatchSocket = "watch.sock";
 
   /// Listens when it returns. For the errors see UnixListener::Bind.
   static Result<std::unique_ptr<Server>> Start(Engine& engine, const ServerOptions& options);

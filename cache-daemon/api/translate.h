@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <string_view>
+#include <vector>
 
 #include "cache-daemon/engine/engine.h"
 #include "proto/cache.pb.h"
@@ -42,6 +43,10 @@ pb::Holder FromHolder(const Holder& holder);
 pb::VolumeHold FromHold(const store::HoldRecord& hold);
 pb::Volume FromVolume(const store::VolumeRecord& volume);
 pb::Snapshot FromSnapshotView(const SnapshotView& view);
+/// In their order.
+pb::PublishesUpdate FromPublishes(const std::vector<PublishView>& publishes);
+/// Adds what `usage` says to the snapshots that are listed.
+void SetUsage(const store::Usage& usage, pb::ListResponse& list);
 pb::StatResponse FromStatView(const StatView& view);
 pb::VerifyUpdate FindingUpdate(const VerifyFinding& finding);
 pb::VerifyUpdate ProgressUpdate(const VerifyProgress& progress);

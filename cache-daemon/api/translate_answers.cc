@@ -162,6 +162,16 @@ pb::Snapshot FromSnapshotView(const SnapshotView& view) {
   return out;
 }
 
+void SetUsage(const store::Usage& usage, pb::ListResponse& list) {
+  list.set_bytes_shared(usage.shared);
+  for (pb::Snapshot& snapshot : *list.mutable_snapshots()) {
+    auto share = usage.snapshots.find(snapshot.id());
+    if (share == usage.snapshots.end()) continue;  // begun or evicted in between
+    snapshot.set_bytes_own(share->second.own);
+    snapshot.set_bytes_shared(share->second.shared);
+  }
+}
+
 pb::StatResponse FromStatView(const StatView& view) {
   pb::StatResponse out;
   out.set_origin(view.listing.origin);

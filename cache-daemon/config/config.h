@@ -60,6 +60,7 @@ struct Config {
   RightsOptions rights;
   std::vector<ModelReference> keep;           ///< no two name the same
   std::optional<ListenAddress> admin_listen;  ///< unset: no admin port
+  bool admin_details = false;                 ///< its status page names models and pods
   std::string log_level = "info";
   LogFormat log_format = LogFormat::kText;
   bool operator==(const Config&) const = default;

@@ -1,10 +1,12 @@
 #include "cache-daemon/daemon/logging.h"
 
 #include <memory>
+#include <mutex>
 
 #include <fmt/chrono.h>
 #include <nlohmann/json.hpp>
 #include <spdlog/formatter.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -24,6 +26,23 @@ class JsonFormatter final : public spdlog::formatter {
   }
 };
 
+/// Brings warnings and errors to a memory of them.
+class MemorySink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit MemorySink(ErrorMemory& memory) : memory_(memory) { set_level(spdlog::level::warn); }
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    memory_.Add({.time = message.time,
+                 .level = message.level >= spdlog::level::err ? "error" : "warning",
+                 .message = {message.payload.data(), message.payload.size()}});
+  }
+  void flush_() override {}
+
+ private:
+  ErrorMemory& memory_;
+};
+
 }  // namespace
 
 std::string JsonLogLine(std::chrono::system_clock::time_point time, std::string_view level,
@@ -39,9 +58,10 @@ std::string JsonLogLine(std::chrono::system_clock::time_point time, std::string_
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-void SetUpLogging(const std::string& level, config::LogFormat format) {
-  spdlog::set_default_logger(std::make_shared<spdlog::logger>(
-      "weighhouse-cached", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+void SetUpLogging(const std::string& level, config::LogFormat format, ErrorMemory& memory) {
+  spdlog::sinks_init_list sinks = {std::make_shared<spdlog::sinks::stderr_sink_mt>(),
+                                   std::make_shared<MemorySink>(memory)};
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>("weighhouse-cached", sinks));
   ChangeLogging(level, format);
 }
 

@@ -3,12 +3,13 @@
 #include <string>
 
 #include "cache-daemon/config/config.h"
+#include "cache-daemon/daemon/error_memory.h"
 
 namespace weighhouse::daemon {
 
 /// Sends spdlog's default logger to stderr: `level` as in `log.level`. Once, before other threads
-/// log.
-void SetUpLogging(const std::string& level, config::LogFormat format);
+/// log. Warnings and errors go to `memory` too, which outlives all that log.
+void SetUpLogging(const std::string& level, config::LogFormat format, ErrorMemory& memory);
 /// From now on, whoever logs. Thread-safe.
 void ChangeLogging(const std::string& level, config::LogFormat format);
 

@@ -112,7 +112,7 @@ Result<std::unique_ptr<api::AdminHttp>> StartAdminHttp(const config::Config& con
   return http;
 }
 
-int Serve(const Options& options, ConfigReloader::Begun begun) {
+int Serve(const Options& options, ConfigReloader::Begun begun, const ErrorMemory& errors) {
   sigset_t signals = StopSignals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before the first thread: all inherit it
   config::Config config = config::ConfigOf(begun.reading.values);
@@ -120,7 +120,8 @@ int Serve(const Options& options, ConfigReloader::Begun begun) {
   if (!placement) return Complain(placement.error(), kBadRoot);
   begun.shared = placement->shared;
   metrics::Registry registry;
-  api::AdminPages pages(registry);
+  api::AdminPages pages(
+      registry, {.details = config.admin_details ? api::Details::kShown : api::Details::kHidden});
   Result<std::unique_ptr<api::AdminHttp>> http = StartAdminHttp(config, pages);
   if (!http) return Complain(http.error(), kNoSockets);
   EngineOptions engine_options = ToEngineOptions(config, *placement);
@@ -134,7 +135,9 @@ int Serve(const Options& options, ConfigReloader::Begun begun) {
   Result<std::unique_ptr<api::Server>> server =
       api::Server::Start(**engine, {.socket_directory = options.socket_directory,
                                     .allowed_uids = options.allow_uids,
+                                    .allowed_watch_uids = options.allow_watch_uids,
                                     .configuration = configuration,
+                                    .recent_errors = [&errors] { return errors.All(); },
                                     .metrics = engine_options.metrics.calls});
   if (!server) return Complain(server.error(), kNoSockets);
   pages.Attach(**engine, configuration);
@@ -180,8 +183,10 @@ int Main(int argc, char** argv) {
   Result<ConfigReloader::Begun> begun = Begin(options);
   if (!begun) return Complain(begun.error(), kBadConfiguration);
   config::Config config = config::ConfigOf(begun->reading.values);
-  SetUpLogging(config.log_level, config.log_format);
-  return Serve(options, *std::move(begun));
+  // Never destroyed: what ends late still logs.
+  static ErrorMemory& errors = *new ErrorMemory();
+  SetUpLogging(config.log_level, config.log_format, errors);
+  return Serve(options, *std::move(begun), errors);
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ void Describe(CLI::App& app, Options& options) {
                  "The cache root, in place of the configuration's cache.root")
       ->type_name("DIR");
   app.add_option("--socket-directory", options.socket_directory,
-                 "Where node.sock and admin.sock are made")
+                 "Where node.sock, admin.sock and watch.sock are made")
       ->type_name("DIR")
       ->capture_default_str();
   app.add_option("--log-level", options.log_level, "In place of the configuration's log.level")
@@ -40,7 +40,13 @@ void Describe(CLI::App& app, Options& options) {
          "This node's labels, for the configuration's overrides: label=value, separated by commas")
       ->type_name("LABELS");
   app.add_option("--allow-uid", options.allow_uids,
-                 "A user who may connect besides root and the daemon's own (may be repeated)")
+                 "A user who may connect to node.sock and admin.sock besides root and the daemon's "
+                 "own (may be repeated)")
+      ->type_name("UID")
+      ->allow_extra_args(false);
+  app.add_option("--allow-watch-uid", options.allow_watch_uids,
+                 "The same for watch.sock, which shows what is cached and what publishes wait for, "
+                 "and changes nothing. The sockets are 0660: it needs the daemon's group too")
       ->type_name("UID")
       ->allow_extra_args(false);
   app.add_flag("--allow-root", options.allow_root,

@@ -20,6 +20,7 @@ struct Options {
   std::string socket_directory = "/run/weighhouse";
   std::optional<std::string> log_level;  ///< goes before the configuration's
   std::vector<uid_t> allow_uids;
+  std::vector<uid_t> allow_watch_uids;
   bool allow_root = false;
   config::Node node;  ///< for the configuration's overrides
   bool list_fault_points = false;

@@ -14,6 +14,22 @@ std::string RequestFingerprint(const AcquireRequest& request) {
       .Hex();
 }
 
+namespace {
+
+/// Of a publish only: a pull is none, and neither is the replay of a mounted volume.
+PublishBoard::Writer BeginPublish(const EngineParts& parts, const AcquireRequest& request,
+                                  PublishWait::Time since) {
+  if (request.lease_id.empty() || request.mounted) return {};
+  auto waited =
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(parts.clock.Steady() - since);
+  return parts.board.Begin({.lease_id = request.lease_id,
+                            .holder = request.holder,
+                            .model = request.model.ToString(),
+                            .since = parts.clock.Now() - waited});
+}
+
+}  // namespace
+
 Acquisition::Acquisition(const EngineParts& parts, AcquireRequest request,
                          std::weak_ptr<AcquireObserver> observer, Finished finished)
     : parts_(parts),
@@ -22,7 +38,8 @@ Acquisition::Acquisition(const EngineParts& parts, AcquireRequest request,
       observer_(std::move(observer)),
       finished_(std::move(finished)),
       intent_(parts.leases.Announce(request_.lease_id)),
-      wait_(parts.waits.Enter(request_.lease_id, parts.clock.Steady())) {}
+      wait_(parts.waits.Enter(request_.lease_id, parts.clock.Steady())),
+      publish_(BeginPublish(parts, request_, wait_->since())) {}
 
 void Acquisition::Start() {
   parts_.workers.Post([self = shared_from_this()] {
@@ -219,6 +236,7 @@ void Acquisition::OnFillProgress(const fill::FillProgress& progress) {
   if (has_room && !std::exchange(has_room_, true)) {
     parts_.waits.Say(request_.lease_id, *wait_, PublishWaits::Room::kFound, parts_.clock.Steady());
   }
+  publish_.Write(PublishView::Filling{snapshot_id_, revision_, progress});
   std::shared_ptr<AcquireObserver> observer = observer_.lock();
   // A caller that left comes back and joins the fill again; its lease stays.
   if (!observer) return finished_(shared_from_this());
@@ -283,10 +301,20 @@ void Acquisition::Count(const Result<AcquiredTree>& outcome) {
 }
 
 void Acquisition::CountWait(const Result<AcquiredTree>& outcome) {
-  if (!outcome) parts_.metrics.OnFailed(outcome.error().code);
-  if (!outcome && IsTemporary(outcome.error().code)) return;  // the publish comes back
+  if (!outcome) {
+    parts_.metrics.OnFailed(outcome.error().code);
+    publish_.Write(PublishView::Refused{outcome.error()});
+    if (IsTemporary(outcome.error().code)) return;  // the publish comes back
+  }
   std::optional<metrics::Lookup> found = wait_->End();
-  if (outcome && found) parts_.metrics.OnReady(*found, parts_.clock.Steady() - wait_->since());
+  if (!outcome || !found) return;
+  auto took = parts_.clock.Steady() - wait_->since();
+  parts_.metrics.OnReady(*found, took);
+  bool cold = *found == metrics::Lookup::kMiss || *found == metrics::Lookup::kJoined;
+  publish_.Write(
+      PublishView::Ready{.took = std::chrono::duration_cast<std::chrono::milliseconds>(took),
+                         .cold = cold,
+                         .bytes = outcome->bytes});
 }
 
 }  // namespace weighhouse

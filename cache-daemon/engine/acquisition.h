@@ -67,6 +67,7 @@ class Acquisition final : public fill::FillObserver,
   const Finished finished_;
   const std::shared_ptr<LeaseIntent> intent_;  // shared with the gate while this is under way
   const std::shared_ptr<PublishWait> wait_;    // shared with the publish's other Acquires
+  PublishBoard::Writer publish_;
   std::string snapshot_id_;
   std::string revision_;
   std::string origin_;

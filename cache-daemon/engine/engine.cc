@@ -20,18 +20,13 @@
 #include "cache-daemon/engine/lease_policy.h"
 #include "cache-daemon/engine/prefetches.h"
 #include "cache-daemon/engine/source_answers.h"
+#include "cache-daemon/engine/stat_model.h"
 #include "cache-daemon/engine/upkeep.h"
 #include "cache-daemon/engine/volumes.h"
 #include "cache-daemon/io/buffer_pool.h"
 
 namespace weighhouse {
 namespace {
-
-/// A claim of this size surely holds the model: whole GiB, and room for a filesystem's own.
-Bytes RecommendedClaim(Bytes bytes) {
-  Bytes padded = bytes + bytes / 20;
-  return std::max<Bytes>(1, (padded + kGiB - 1) / kGiB) * kGiB;
-}
 
 /// Two for each of a few files that are read back at once: the disk is busy with less.
 constexpr size_t kReadBuffers = 8;
@@ -97,7 +92,11 @@ class EngineImpl final : public Engine {
   }
   Result<Bytes> EvictQuarantine() override { return upkeep_->EvictQuarantine(); }
   std::vector<SnapshotView> List() const override;
-  Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) override;
+  std::vector<PublishView> Publishes() override;
+  store::Usage Usage() const override { return store_->UsageOfSnapshots(); }
+  Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) override {
+    return StatModel(Parts(), model, credentials);
+  }
   Result<VerifySums> Verify(const VerifyRequest& request, const VerifyObserver& observer,
                             std::stop_token stop) override {
     return upkeep_->Verify(request, observer, std::move(stop));
@@ -115,8 +114,9 @@ class EngineImpl final : public Engine {
   Result<> Start(const EngineOptions& options);
   Result<> Recreate(const SyncRequest::Live& live, std::chrono::system_clock::time_point epoch);
   EngineParts Parts() {
-    return {*store_, *sources_, *filler_, *workers_,        *resolvers_,       *leases_,
-            waits_,  *rights_,  clock_,   acquire_metrics_, stop_.get_token(), longest_question_};
+    return {*store_,          *sources_, *filler_, *workers_, *resolvers_,      *leases_,
+            waits_,           board_,    *rights_, clock_,    acquire_metrics_, stop_.get_token(),
+            longest_question_};
   }
 
   // In the order of their making: each uses those before it.
@@ -127,6 +127,7 @@ class EngineImpl final : public Engine {
   std::stop_source stop_;
   std::chrono::milliseconds longest_question_{0};
   PublishWaits waits_;
+  PublishBoard board_{clock_};
   metrics::AcquireMetrics acquire_metrics_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<LeaseGate> leases_;
@@ -240,6 +241,7 @@ void EngineImpl::Acquire(AcquireRequest request, std::weak_ptr<AcquireObserver> 
 
 Result<> EngineImpl::Release(const std::string& lease_id) {
   waits_.Leave(lease_id);
+  board_.Release(lease_id);
   TRY(leases_->Release(lease_id));
   store_->TidyQuarantine();
   return {};
@@ -319,31 +321,16 @@ std::vector<SnapshotView> EngineImpl::List() const {
   return views;
 }
 
-Result<StatView> EngineImpl::Stat(const ModelReference& model, const Credentials& credentials) {
-  std::shared_ptr<source::Source> source = TRY(sources_->For(model));
-  StatView view;
-  Listing selected = TRY(SelectFiles(Parts(), *source, model, credentials, &view.listing));
-  if (!view.listing.packed.empty()) {
-    return Fail(
-        Code::kFailedPrecondition,
-        fmt::format("{}: which files it has shows when its {} packed layers have been read: "
-                    "pull or prefetch it once",
-                    model.ToString(), view.listing.packed.size()));
+std::vector<PublishView> EngineImpl::Publishes() {
+  std::vector<PublishView> publishes = board_.View();
+  for (PublishView& publish : publishes) {
+    auto* filling = std::get_if<PublishView::Filling>(&publish.state);
+    if (filling == nullptr) continue;
+    // Between kubelet's tries nobody hears of the fill, and it goes on.
+    std::optional<fill::FillProgress> progress = filler_->ProgressOf(filling->snapshot_id);
+    if (progress) filling->progress = *std::move(progress);
   }
-  view.snapshot_id = selected.SnapshotId();
-  std::set<std::string> chosen;
-  for (const ListedFile& file : selected.files) chosen.insert(file.path);
-  std::set<std::string> here = store_->UsableFiles(view.listing);
-  for (const ListedFile& file : view.listing.files) {
-    StatView::File item{.listed = file,
-                        .present = here.contains(file.path),
-                        .selected = chosen.contains(file.path)};
-    if (item.selected) view.bytes_selected += file.size;
-    if (item.selected && !item.present) view.bytes_missing += file.size;
-    view.files.push_back(std::move(item));
-  }
-  view.recommended_claim = RecommendedClaim(view.bytes_selected);
-  return view;
+  return publishes;
 }
 
 Result<> EngineImpl::Reconfigure(const EngineOptions& options) {

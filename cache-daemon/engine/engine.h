@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/model.h"
 #include "base/rights_options.h"
+#include "cache-daemon/engine/publish_view.h"
 #include "cache-daemon/fill/filler.h"
 #include "cache-daemon/io/filesystem.h"
 #include "cache-daemon/io/io_engine.h"
@@ -64,11 +65,6 @@ struct EngineOptions {
   Bytes verify_rate = 0;          ///< bytes a second, where a Verify doesn't say; 0: no limit
   metrics::CacheMetrics metrics;  ///< of a registry that outlives the engine
   io::Filesystem* filesystem = nullptr;  ///< outlives the engine; null: the machine's own
-};
-
-/// Who holds a lease: see cache.proto Holder.
-struct Holder {
-  std::string volume_id, target_path, pod_namespace, pod_name, pod_uid;
 };
 
 struct AcquireRequest {
@@ -279,6 +275,10 @@ class Engine {
   /// damaged files mounted.
   virtual Result<Bytes> EvictQuarantine() = 0;
   virtual std::vector<SnapshotView> List() const = 0;
+  /// What pods' publishes wait for, oldest first, and those that ended in the last two minutes.
+  virtual std::vector<PublishView> Publishes() = 0;
+  /// As Store::UsageOfSnapshots.
+  virtual store::Usage Usage() const = 0;
   /// Blocks while the source is asked.
   virtual Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) = 0;
   /// Blocks while it reads; bad blobs are quarantined, and public ones fetched again. Stopped:

@@ -9,6 +9,7 @@
 #include "base/worker_pool.h"
 #include "cache-daemon/engine/engine.h"
 #include "cache-daemon/engine/lease_gate.h"
+#include "cache-daemon/engine/publish_board.h"
 #include "cache-daemon/engine/publish_waits.h"
 #include "cache-daemon/engine/rights.h"
 #include "cache-daemon/source/source_registry.h"
@@ -26,6 +27,7 @@ struct EngineParts {
   FairPool& resolvers;
   LeaseGate& leases;
   PublishWaits& waits;
+  PublishBoard& board;
   Rights& rights;
   const Clock& clock;
   const metrics::AcquireMetrics& metrics;

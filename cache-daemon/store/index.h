@@ -18,6 +18,7 @@
 #include "cache-daemon/store/snapshot_catalog.h"
 #include "cache-daemon/store/space.h"
 #include "cache-daemon/store/tree_book.h"
+#include "cache-daemon/store/usage.h"
 #include "cache-daemon/store/volume_book.h"
 
 namespace weighhouse::store {
@@ -73,6 +74,9 @@ struct Index {
   /// own are `its_ingests`: they are not among them.
   std::vector<Candidate> IngestCandidates(const std::string& for_snapshot,
                                           const std::set<std::string>& its_ingests) const;
+
+  /// Whose the allocated bytes are. Looks at every file of every snapshot.
+  Usage CountUsage() const;
 
   // Holds
   /// What the files that the snapshot lacks will take.

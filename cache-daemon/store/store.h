@@ -17,6 +17,7 @@
 #include "cache-daemon/store/hold_record.h"
 #include "cache-daemon/store/layer_record.h"
 #include "cache-daemon/store/scrub_state.h"
+#include "cache-daemon/store/usage.h"
 #include "cache-daemon/store/volume_record.h"
 
 namespace weighhouse::store {
@@ -365,6 +366,8 @@ class Store {
   virtual Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot,
                                       const std::set<std::string>& ingest_ids) = 0;
   virtual Result<SpaceSums> Space() const = 0;
+  /// Looks at every file of every snapshot, under the lock: for when somebody asks.
+  virtual Usage UsageOfSnapshots() const = 0;
   /// From now on; both as in StoreOptions. Evicts nothing by itself, and what is promised stays
   /// promised.
   virtual Result<> SetLimits(Bytes limit, std::optional<Bytes> min_free) = 0;

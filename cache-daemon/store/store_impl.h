@@ -128,6 +128,7 @@ class StoreImpl final : public Store {
   Result<Reservation> Reserve(Bytes bytes, const std::string& for_snapshot,
                               const std::set<std::string>& ingest_ids) override;
   Result<SpaceSums> Space() const override;
+  Usage UsageOfSnapshots() const override;
   Result<> SetLimits(Bytes limit, std::optional<Bytes> min_free) override;
   Result<EvictedToFit> EvictToFit(FitTo fit_to) override;
   Contents Count() const override;

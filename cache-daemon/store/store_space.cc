@@ -95,6 +95,11 @@ Result<SpaceSums> StoreImpl::Space() const {
   return SumsOf(InputsOf(*state_, {}, disk), disk.total);
 }
 
+Usage StoreImpl::UsageOfSnapshots() const {
+  MutexLock lock(state_->mutex);
+  return state_->index.CountUsage();
+}
+
 Result<ListingFit> StoreImpl::FitOf(const Listing& listing) const {
   SnapshotRecord record = NewSnapshotRecord(listing);
   ListingFit fit;

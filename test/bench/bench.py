@@ -57,7 +57,7 @@ def finish(session: Session, stages: list[str]) -> None:
         print("Less than all of it in full size: figures to look at.")
     for line in [*(figure.line() for figure in summary), *(f"NOT MEASURED: {failure}" for failure in session.failures)]:
         print(line)
-    print(f"\nWritten: {directory}/fill.json, summary.json, table.md (for the README)", flush=True)
+    print(f"\nWritten: {directory}/fill.json, summary.json, table.md (for docs/measured.md)", flush=True)
 
 
 def main() -> None:

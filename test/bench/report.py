@@ -1,4 +1,4 @@
-"""What is printed and written: fill.json, the summary, and the table for the README."""
+"""What is printed and written: fill.json, the summary, and the table of docs/measured.md."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ceilings_text(ceilings: dict[str, float]) -> str:
 
 
 def markdown(fill: dict[str, Any], command: str) -> str:
-    """What the README shows, ready to be pasted."""
+    """What docs/measured.md shows, ready to be pasted."""
     ceilings = ", ".join(f"{name.removesuffix('_gbps')} {value:.2f}" for name, value in fill["ceilings"].items()
                          if name.endswith("_gbps"))
     lines = [

@@ -71,6 +71,31 @@ TEST(OptionsTest, VerifyTakesARate) {
   EXPECT_EQ(Parse({"verify", "--all", "--rate", "100Mi"})->rate, 100 * kMiB);
 }
 
+TEST(OptionsTest, TakesAnOrder) {
+  EXPECT_EQ(Parse({"ls"})->sort, std::nullopt);
+  EXPECT_EQ(Parse({"ls", "--sort", "used"})->sort, SortBy::kUsed);
+  EXPECT_EQ(Parse({"ls", "--sort", "state"})->sort, SortBy::kState);
+  EXPECT_EQ(Parse({"du", "--sort=size"})->sort, SortBy::kSize);
+  auto options = Parse({"du", "--sort", "name", "--reverse"}).value();
+  EXPECT_EQ(options.command, Command::kDiskUsage);
+  EXPECT_EQ(options.sort, SortBy::kName);
+  EXPECT_TRUE(options.reverse);
+  EXPECT_THAT(MistakeOf({"ls", "--sort", "age"}), HasSubstr("--sort"));
+}
+
+TEST(OptionsTest, TakesHowOftenToLook) {
+  auto options = Parse({"top"}).value();
+  EXPECT_EQ(options.interval, std::chrono::seconds(2));
+  EXPECT_EQ(options.count, std::nullopt);
+  options = Parse({"top", "--interval", "0.5", "--count=3"}).value();
+  EXPECT_EQ(options.interval, std::chrono::milliseconds(500));
+  EXPECT_EQ(options.count, 3u);
+  EXPECT_THAT(MistakeOf({"top", "--interval", "0"}), HasSubstr("--interval"));
+  EXPECT_THAT(MistakeOf({"top", "--interval", "nan"}), HasSubstr("--interval"));
+  EXPECT_THAT(MistakeOf({"top", "--count", "0"}), HasSubstr("--count"));
+  EXPECT_THAT(MistakeOf({"top", "--output", "json"}), HasSubstr("use status"));
+}
+
 TEST(OptionsTest, TakesAStorageClass) {
   auto options = Parse({"storageclass", "hf://org/name", "--layout=hub", "--access=scratch",
                         "--scratch-size=1.5Gi", "--placement=any", "--name=a.b", "--namespace=team",

@@ -23,10 +23,11 @@ class ServedEngineTest : public ::testing::Test {
     KeepCallbackQueue();
     std::string pattern = ::testing::TempDir() + "/cli.XXXXXX";
     directory_ = ::mkdtemp(pattern.data());
-    Result<std::unique_ptr<api::Server>> server = api::Server::Start(
-        engine_, {.socket_directory = directory_, .allowed_uids = {}, .configuration = [this] {
-                    return configuration_;
-                  }});
+    Result<std::unique_ptr<api::Server>> server =
+        api::Server::Start(engine_, {.socket_directory = directory_,
+                                     .allowed_uids = {},
+                                     .configuration = [this] { return configuration_; },
+                                     .recent_errors = [this] { return recent_errors_; }});
     if (!server) ADD_FAILURE() << server.error().message;
     if (server) server_ = std::move(*server);
   }
@@ -46,7 +47,8 @@ class ServedEngineTest : public ::testing::Test {
 
   std::string directory_;
   FakeEngine engine_;
-  api::ConfigurationStatus configuration_;  // set before a program asks
+  api::ConfigurationStatus configuration_;       // set before a program asks
+  std::vector<api::RecentError> recent_errors_;  // the same
   std::unique_ptr<api::Server> server_;
 };
 

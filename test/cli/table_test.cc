@@ -27,5 +27,24 @@ TEST(TableTest, CountsCodePointsAndNotBytes) {
   EXPECT_EQ(table.ToString(), "A   B\né   1\nee  2\n");
 }
 
+TEST(TableTest, ColoursTakeNoColumns) {
+  EXPECT_EQ(DisplayWidth("\x1b[1mab\x1b[0mc"), 3u);
+  EXPECT_EQ(CutToWidth("\x1b[1mab\x1b[0mc", 1), "\x1b[1ma");
+  EXPECT_EQ(CutToWidth("\x1b[1mab\x1b[0m", 2), "\x1b[1mab\x1b[0m");
+}
+
+TEST(TableTest, WithoutRoomLeavesOutOptionalColumnsAndCutsTheFirst) {
+  Table table({{"NAME"},
+               {.title = "AGE", .optional = true},
+               {"SIZE", Align::kRight},
+               {.title = "ID", .optional = true}});
+  table.AddRow({"a long name", "now", "1 B", "abc"});
+  EXPECT_EQ(table.ToString(27), "NAME         AGE  SIZE  ID\na long name  now   1 B  abc\n");
+  EXPECT_EQ(table.ToString(26), "NAME         AGE  SIZE\na long name  now   1 B\n");
+  EXPECT_EQ(table.ToString(21), "NAME         SIZE\na long name   1 B\n");
+  EXPECT_EQ(table.ToString(12), "NAME    SIZE\na long   1 B\n");
+  EXPECT_EQ(table.ToString(3), "N  SIZE\na   1 B\n") << "a column that must be there is";
+}
+
 }  // namespace
 }  // namespace weighhouse::cli

@@ -146,7 +146,7 @@ def test_the_page_does_not_grow_with_models_and_errors(daemon: CacheDaemon) -> N
 def test_probes_say_that_the_daemon_is_ready(daemon: CacheDaemon) -> None:
     assert get(daemon, "/healthz")[::2] == (200, "ok\n")
     assert get(daemon, "/readyz")[::2] == (200, "ok\n")
-    assert get(daemon, "/").status == 404
+    assert get(daemon, "/debug").status == 404
 
 
 def test_metrics_are_read_while_a_fill_runs(daemon: CacheDaemon, hub: Hub) -> None:

@@ -141,7 +141,7 @@ def below(directory: Path) -> list[str]:
 
 
 class Uninstall:
-    """A node in use, and what README's steps do to it. What is nothing on a node (classes, objects) is left out."""
+    """A node in use, and what the documented steps do to it. What is nothing on a node (classes, objects) is left out."""
 
     def __init__(self, node: Node) -> None:
         self.node = node

@@ -40,6 +40,33 @@ void FakeEngine::WaitForVerify() {
   while (!verifying_) changed_.Wait(lock);
 }
 
+std::vector<PublishView> FakeEngine::Publishes() {
+  std::vector<PublishView> publishes;
+  {
+    MutexLock lock(mutex_);
+    looks_.push_back(std::chrono::steady_clock::now());
+    publishes = publishes_;
+  }
+  changed_.NotifyAll();
+  return publishes;
+}
+
+void FakeEngine::SetPublishes(std::vector<PublishView> publishes) {
+  MutexLock lock(mutex_);
+  publishes_ = std::move(publishes);
+}
+
+void FakeEngine::WaitForLook() {
+  MutexLock lock(mutex_);
+  size_t before = looks_.size();
+  while (looks_.size() == before) changed_.Wait(lock);
+}
+
+std::chrono::steady_clock::duration FakeEngine::Looked() {
+  MutexLock lock(mutex_);
+  return looks_.back() - looks_.front();
+}
+
 Result<> FakeEngine::Release(const std::string& lease_id) {
   released = lease_id;
   return {};

@@ -37,6 +37,8 @@ class FakeEngine final : public Engine {
   Result<EvictOutcome> Evict(const std::string& snapshot_id, const std::string& model) override;
   Result<Bytes> EvictQuarantine() override { return quarantine_freed; }
   std::vector<SnapshotView> List() const override { return snapshots; }
+  std::vector<PublishView> Publishes() override EXCLUDES(mutex_);
+  store::Usage Usage() const override { return usage; }
   Result<StatView> Stat(const ModelReference& model, const Credentials& credentials) override;
   Result<VerifySums> Verify(const VerifyRequest& request, const VerifyObserver& observer,
                             std::stop_token stop) override;
@@ -58,6 +60,12 @@ class FakeEngine final : public Engine {
     std::weak_ptr<AcquireObserver> observer;
   };
   Acquisition WaitForAcquire(size_t number) EXCLUDES(mutex_);
+  /// What Publishes answers from now on. Thread-safe.
+  void SetPublishes(std::vector<PublishView> publishes) EXCLUDES(mutex_);
+  /// Waits until Publishes is asked once more. Thread-safe.
+  void WaitForLook() EXCLUDES(mutex_);
+  /// How long ago, at the last time that Publishes was asked, the first was. Thread-safe.
+  std::chrono::steady_clock::duration Looked() EXCLUDES(mutex_);
   /// Waits until a Verify is under way. Thread-safe.
   void WaitForVerify() EXCLUDES(mutex_);
 
@@ -78,6 +86,7 @@ class FakeEngine final : public Engine {
   /// Verify goes on until it is stopped.
   bool verify_endlessly = false;
   std::vector<SnapshotView> snapshots;
+  store::Usage usage;
   Result<store::SpaceSums> space;
   Result<EngineInfo> info;
   store::EvictedToFit evicted_to_fit;
@@ -96,6 +105,8 @@ class FakeEngine final : public Engine {
   ConditionVariable changed_;
   std::vector<Acquisition> acquisitions_ GUARDED_BY(mutex_);
   bool verifying_ GUARDED_BY(mutex_) = false;
+  std::vector<PublishView> publishes_ GUARDED_BY(mutex_);
+  std::vector<std::chrono::steady_clock::time_point> looks_ GUARDED_BY(mutex_);
   std::vector<EngineOptions> reconfigurations_ GUARDED_BY(mutex_);
   std::vector<store::FitTo> fits_ GUARDED_BY(mutex_);
 };

@@ -36,6 +36,7 @@ class ServerTest : public ::testing::Test {
     if (server) server_ = std::move(*server);
     node_ = Dial("node.sock");
     admin_ = Dial("admin.sock");
+    watch_ = Dial("watch.sock");
   }
   ~ServerTest() override {
     server_.reset();
@@ -70,7 +71,7 @@ class ServerTest : public ::testing::Test {
   metrics::Registry registry_;
   FakeEngine engine_;
   std::unique_ptr<Server> server_;
-  std::unique_ptr<pb::Cache::Stub> node_, admin_;
+  std::unique_ptr<pb::Cache::Stub> node_, admin_, watch_;
 };
 
 }  // namespace weighhouse::api

@@ -37,8 +37,8 @@ class SourceAnswersTest : public store::StoreTest {
 
   void Make(Bytes most_bytes) { Make(pool_, most_bytes); }
   void Make(FairPool& pool, Bytes most_bytes) {
-    EngineParts parts{*store_, *sources_, filler_, workers_, pool, *leases_,
-                      waits_,  *rights_,  clock_,  metrics_, {}};
+    EngineParts parts{*store_, *sources_, filler_,  workers_, pool,     *leases_,
+                      waits_,  board_,    *rights_, clock_,   metrics_, {}};
     answers_ = std::make_shared<SourceAnswers>(parts, pool, most_bytes);
   }
   static SourceAnswers::Asker InAHurry(const std::string& party = kParty) {
@@ -66,6 +66,7 @@ class SourceAnswersTest : public store::StoreTest {
   TemporaryDirectory models_;
   NoFiller filler_;
   PublishWaits waits_;
+  PublishBoard board_{clock_};
   metrics::AcquireMetrics metrics_;
   std::unique_ptr<source::SourceRegistry> sources_;
   std::unique_ptr<LeaseGate> leases_;

@@ -46,6 +46,28 @@ TEST_F(EvictTest, RemovesSnapshotTreesAndBlobsThatNobodyElseLists) {
   EXPECT_EQ(store_->recovery().dropped_orphans, 0u);
 }
 
+TEST_F(EvictTest, SaysWhatAnEvictionWouldFreeAndWhatOthersShare) {
+  const TestFiles files = {
+      {"a", PatternBytes(5000, 1)}, {"twice", PatternBytes(5000, 1)}, {"shared", "in two models"}};
+  Snapshot snapshot = FillOne(files);
+  EXPECT_EQ(store_->UsageOfSnapshots().snapshots[snapshot.id].own, 3 * kBlock)
+      << "a blob of two names counts once, in whole blocks";
+  EXPECT_EQ(store_->UsageOfSnapshots().shared, 0u);
+  Snapshot other = FillOne(kOther, 'b');
+  Listing begun = ListingOf({{"c", "not here yet"}}, {.revision = std::string(40, 'c')});
+  ASSERT_TRUE(store_->BeginSnapshot(begun).has_value());
+  Usage usage = store_->UsageOfSnapshots();
+  EXPECT_EQ(usage.snapshots[snapshot.id].own, 2 * kBlock);
+  EXPECT_EQ(usage.snapshots[snapshot.id].shared, kBlock);
+  EXPECT_EQ(usage.snapshots[other.id].own, kBlock);
+  EXPECT_EQ(usage.snapshots[other.id].shared, kBlock);
+  EXPECT_EQ(usage.snapshots[begun.SnapshotId()].own, 0u) << "what isn't here takes nothing";
+  EXPECT_EQ(usage.shared, kBlock) << "each shared blob once";
+  Result<Bytes> freed = store_->Evict(snapshot.id);
+  ASSERT_TRUE(freed.has_value());
+  EXPECT_EQ(*freed, usage.snapshots[snapshot.id].own);
+}
+
 TEST_F(EvictTest, KeepsBlobsThatAFillingSnapshotLists) {
   Snapshot snapshot = FillOne(kEvictFiles);
   Listing filling =

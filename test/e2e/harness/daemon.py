@@ -28,9 +28,11 @@ LOOPBACK = ["127.0.0.0/8", "::1"]  # where the tests' servers are: an admin must
 class Cache:
     """Calls the daemon's socket; a new connection per object."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path | str) -> None:
+        """Where it is: a unix socket, or an address of a relay before it."""
         self.messages = contract("cache").messages
-        self._channel = grpc.insecure_channel(f"unix://{socket}", options=[
+        target = socket if isinstance(socket, str) else f"unix://{socket}"
+        self._channel = grpc.insecure_channel(target, options=[
             ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0),
             ("grpc.initial_reconnect_backoff_ms", 20),
             ("grpc.max_reconnect_backoff_ms", 100)])
@@ -86,6 +88,8 @@ class CacheDaemon:
         self.log = directory / "cached.log"
         self.launcher: list[str] = []
         """A command that runs the daemon's in circumstances of its own."""
+        self.flags: list[str] = []
+        """More of its command line."""
         self.config_map = ConfigMap(directory / "config")
         self.config_file = self.config_map.file
         self.listen = "127.0.0.1:0"
@@ -124,6 +128,10 @@ class CacheDaemon:
         return self.sockets / "admin.sock"
 
     @property
+    def watch_socket(self) -> Path:
+        return self.sockets / "watch.sock"
+
+    @property
     def process(self) -> Process:
         assert self._process is not None
         return self._process
@@ -131,7 +139,7 @@ class CacheDaemon:
     def command(self, sockets: Path | None = None) -> list[str]:
         return [*self.launcher, *UNPRIVILEGED, str(binaries() / "weighhouse-cached"),
                 "--config", str(self.config_file), "--root", str(self.root),
-                "--socket-directory", str(sockets or self.sockets)]
+                "--socket-directory", str(sockets or self.sockets), *self.flags]
 
     def spawn(self, environment: dict[str, str] | None = None, sockets: Path | None = None) -> Process:
         """Starts the program without waiting for it; the process is the caller's."""

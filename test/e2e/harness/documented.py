@@ -1,4 +1,4 @@
-"""What README.md and the manifests have an admin and the DaemonSet do on a node, carried to a test's node."""
+"""What the documentation and the manifests have an admin and the DaemonSet do on a node, carried to a test's node."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from harness.node import Node
 from harness.workspace import PROJECT
 
 _DAEMONSET = PROJECT / "deploy/daemonset"
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _STEP = re.compile(r"# \d+\. (.+?)[:,;]")
 
 
@@ -50,10 +51,22 @@ def prepare(node: Node) -> None:
     subprocess.run([*container["command"][:-1], script], check=True)
 
 
+def shell_blocks(page: str, heading: str) -> list[str]:
+    """The commands that a page of docs/ shows beneath a heading of the second level, block by block."""
+    section = (PROJECT / "docs" / page).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return [text for language, text in _BLOCK.findall(section) if language in ("", "sh")]
+
+
+def examples(page: str) -> list[dict[str, Any]]:
+    """The objects that a page of docs/ shows."""
+    blocks = _BLOCK.findall((PROJECT / "docs" / page).read_text())
+    return [item for language, text in blocks if language == "yaml" for item in yaml.safe_load_all(text) if item]
+
+
 def uninstall_steps() -> dict[str, list[list[str]]]:
-    """README's way to uninstall, in its order: the first words of each step, and its commands, word by word."""
-    section = (PROJECT / "README.md").read_text().split("\n## Uninstall\n")[1].split("\n## ")[0]
-    lines = section.split("```")[1].replace("\\\n", " ").replace("|\n", "| ").strip().splitlines()
+    """The documented way to uninstall, in its order: the first words of each step, and its commands, word by word."""
+    [block] = shell_blocks("upgrade.md", "Uninstall")
+    lines = block.replace("\\\n", " ").replace("|\n", "| ").strip().splitlines()
     steps: dict[str, list[list[str]]] = {}
     for line in lines:
         if heading := _STEP.match(line):

@@ -26,8 +26,9 @@ class Node:
     """Everything up and running after the constructor; `close()` ends it."""
 
     def __init__(self, hub: Hub, limit: str = "4Gi", timing: Timing = TIMING, name: str = NODE,
-                 launcher: tuple[str, ...] = ()) -> None:
-        """`launcher`: a command that runs both daemons' in circumstances of their own."""
+                 launcher: tuple[str, ...] = (), flags: tuple[str, ...] = ()) -> None:
+        """`launcher`: a command that runs both daemons' in circumstances of their own. `flags`: more of the cache
+        daemon's."""
         self.hub = hub
         self.name = name
         self.directory = workspace.directory() / f"node{next(_numbers)}"
@@ -39,6 +40,7 @@ class Node:
         self.daemon = CacheDaemon(self.directory, hub.url, limit, (self.local_models,))
         self.plugin = CsiPlugin(self.directory, self.kubelet_root, self.daemon, timing, name)
         self.daemon.launcher = self.plugin.launcher = list(launcher)
+        self.daemon.flags = list(flags)
         self.daemon.start()
         self.plugin.start()
         self.kubelet = Kubelet(self.plugin.socket, self.kubelet_root, timing, node=name)

@@ -1,18 +1,20 @@
-"""A relay before a server that cuts connections: each after so many bytes that came back through it."""
+"""A relay before a server that cuts connections: each after so many bytes that came back through it. And one that is
+another user."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
 import threading
+from pathlib import Path
 
 
 class Relay:
     """Listens on the loopback. `cut_after`: bytes; None: never."""
 
     def __init__(self, server: str, cut_after: int | None = None) -> None:
-        host, port = server.rsplit(":", 1)
-        self._server = (host, int(port))
+        self._server = server
         self.cut_after = cut_after
         self.cuts = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -32,7 +34,7 @@ class Relay:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, socket.create_connection(self._server) as server:
+        with client, self._connect() as server:
             threading.Thread(target=self._copy, args=(client, server), daemon=True).start()
             left = self.cut_after
             with contextlib.suppress(OSError):
@@ -44,8 +46,36 @@ class Relay:
                         client.shutdown(socket.SHUT_RDWR)  # closing alone waits for the other thread
                         return
 
+    def _connect(self) -> socket.socket:
+        host, port = self._server.rsplit(":", 1)
+        return socket.create_connection((host, int(port)))
+
     @staticmethod
     def _copy(source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 target.sendall(data)
+
+
+_CONNECT = """
+import socket, sys
+connected = socket.socket(socket.AF_UNIX)
+connected.connect(sys.argv[1])
+socket.send_fds(socket.socket(fileno=0), [b"x"], [connected.fileno()])
+"""
+
+
+class UserRelay(Relay):
+    """Reaches a unix socket as another user: whoever connects is who the socket's owner sees, whoever writes then."""
+
+    def __init__(self, server: Path, uid: int, gid: int) -> None:
+        self._user = ["setpriv", "--reuid", str(uid), "--regid", str(gid), "--clear-groups"]
+        super().__init__(str(server))
+
+    def _connect(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            # The system's Python: ours may lie where only root can go.
+            subprocess.run([*self._user, "/usr/bin/python3", "-c", _CONNECT, self._server], stdin=theirs, check=True)
+            _, [descriptor], _, _ = socket.recv_fds(ours, 1, 1)
+        return socket.socket(fileno=descriptor)

@@ -1,0 +1,98 @@
+#include <utility>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "cli/command_flags.h"
+
+namespace weighhouse::cli {
+namespace {
+
+/// As fill.bandwidthLimit.
+constexpr Bytes kMinimumBandwidth = 64 * kKiB;
+
+}  // namespace
+
+void AddSize(CLI::App& app, const char* flag, const char* meaning,
+             std::function<void(const std::string&, Bytes)> take) {
+  app.add_option_function<std::string>(
+         flag,
+         [flag, take = std::move(take)](const std::string& text) {
+           Result<Bytes> bytes = ParseBytes(text);
+           if (!bytes) throw CLI::ValidationError(flag, bytes.error().message);
+           if (*bytes == 0) throw CLI::ValidationError(flag, "give more than 0 bytes");
+           take(text, *bytes);
+         },
+         meaning)
+      ->type_name("BYTES");
+}
+
+void AddRate(CLI::App& app, const char* flag, const char* meaning, Bytes least,
+             std::function<void(Bytes)> take) {
+  app.add_option_function<std::string>(
+         flag,
+         [flag, least, take = std::move(take)](const std::string& text) {
+           Result<Bytes> bytes = ParseBytes(text);
+           if (!bytes) throw CLI::ValidationError(flag, bytes.error().message);
+           if (*bytes > 0 && *bytes < least) {
+             throw CLI::ValidationError(
+                 flag, fmt::format("give at least {}Ki, or 0 for none", least / kKiB));
+           }
+           take(*bytes);
+         },
+         meaning)
+      ->type_name("BYTES");
+}
+
+void DescribeModel(CLI::App& app, Options& options) {
+  app.add_option("MODEL", options.subject,
+                 "hf://org/name[@revision], modelscope://org/name[@revision], "
+                 "oci://registry/repository[:tag|@digest], s3://bucket/prefix, gs://bucket/prefix, "
+                 "https://host/path/file[#sha256=hex], https://host/directory-with-SHA256SUMS/, "
+                 "https://host/list.json#manifest or file:///path")
+      ->required();
+  app.add_option("--revision", options.revision,
+                 "Branch, tag, refs/pr/N or commit; of oci:// a tag or digest");
+  app.add_option("--allow", options.allow, "Only files that match GLOB (may be repeated)")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  app.add_option("--ignore", options.ignore,
+                 "No files that match GLOB (may be repeated); replaces the default ignore patterns")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  app.add_option("--token-file", options.token_file,
+                 "A file with an access token (default: the environment's HF_TOKEN, or "
+                 "MODELSCOPE_API_TOKEN or HTTP_TOKEN, as the model's source wants); for oci:// a "
+                 "Docker config.json with the registry's login")
+      ->type_name("FILE");
+}
+
+void DescribeLayout(CLI::App& app, Options& options) {
+  app.add_option_function<std::string>(
+         "--layout",
+         [&](const std::string& name) {
+           options.layout = name == "hub" ? Layout::kHub : Layout::kFiles;
+         },
+         "files (default): the model's files; hub: a Hugging Face cache directory")
+      ->type_name("LAYOUT")
+      ->check(CLI::IsMember({"files", "hub"}).description(""));
+}
+
+void DescribePull(CLI::App& app, Options& options) {
+  DescribeModel(app, options);
+  DescribeLayout(app, options);
+  AddRate(app, "--bandwidth-limit",
+          "With --root: fetch at most so many bytes a second, such as 100Mi", kMinimumBandwidth,
+          [&](Bytes bytes) { options.bandwidth_limit = bytes; });
+  app.add_flag("-q,--quiet", options.quiet, "No progress");
+}
+
+std::optional<std::string> WrongPull(const Options& options) {
+  if (options.root || options.bandwidth_limit == 0) return std::nullopt;
+  return "--bandwidth-limit goes with --root: with a daemon, fill.bandwidthLimit of its "
+         "configuration counts";
+}
+
+void DescribeInspect(CLI::App& app, Options& options) { DescribeModel(app, options); }
+
+}  // namespace weighhouse::cli
