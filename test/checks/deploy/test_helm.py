@@ -27,7 +27,7 @@ ELSEWHERE = {
     "namespace": {"name": "models"},
     "paths": {"kubeletRoot": "/opt/kubelet", "cacheRoot": "/mnt/nvme/models"},
     "config": {"cache": {"limit": "80%"}, "keep": ["hf://org/name"]},
-    "cache": {"nodeLabels": "pool=gpu,zone=a", "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+    "daemon": {"nodeLabels": "pool=gpu,zone=a", "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
               "volumes": [{"name": "ca", "configMap": {"name": "authorities"}}],
               "volumeMounts": [{"name": "ca", "mountPath": "/etc/authorities", "readOnly": True}],
               "resources": {"limits": {"memory": "2Gi"}}},
@@ -54,9 +54,9 @@ REFUSED = (
     ({"config": {"chache": {"limit": "80%"}}}, "/config': additional properties 'chache' not allowed"),
     ({"config": {"cache": {"root": "/models"}}}, "/config/cache/root': value must be '/var/lib/weighhouse'"),
     ({"config": {"admin": {"listen": ":9000"}}}, "/config/admin/listen': ':9000' does not match"),
-    ({"cache": {"resources": {"limits": {"memory": "1GB"}}}}, "/cache/resources/limits/memory': '1GB' does not match"),
-    ({"cache": {"nodeLabels": "pool"}}, "/cache/nodeLabels': 'pool' does not match"),
-    ({"cache": {"env": {"HTTPS_PROXY": "http://proxy"}}}, "/cache/env': got object, want array"),
+    ({"daemon": {"resources": {"limits": {"memory": "1GB"}}}}, "/daemon/resources/limits/memory': '1GB' does not match"),
+    ({"daemon": {"nodeLabels": "pool"}}, "/daemon/nodeLabels': 'pool' does not match"),
+    ({"daemon": {"env": {"HTTPS_PROXY": "http://proxy"}}}, "/daemon/env': got object, want array"),
     ({"sidecars": {"provisioner": {"image": "registry.example.com/csi-provisioner"}}}, "/sidecars/provisioner/image': "),
     ({"maxUnavailable": "ten"}, "/maxUnavailable': 'ten' does not match"),
     ({"monitoring": {"enabled": "yes"}}, "/monitoring/enabled': got string, want boolean"),
@@ -123,10 +123,10 @@ class Chart(unittest.TestCase):
         spec = find(made, "DaemonSet")["spec"]["template"]["spec"]
         cache = spec["containers"][0]
         self.assertIn("--node-labels=pool=gpu,zone=a", cache["command"])
-        self.assertEqual(cache["env"][-1], ELSEWHERE["cache"]["env"][0])
+        self.assertEqual(cache["env"][-1], ELSEWHERE["daemon"]["env"][0])
         self.assertEqual(cache["resources"], {"requests": {"cpu": "200m", "memory": "384Mi"}, "limits": {"memory": "2Gi"}})
-        self.assertEqual(cache["volumeMounts"][-1], ELSEWHERE["cache"]["volumeMounts"][0])
-        self.assertEqual(spec["volumes"][-1], ELSEWHERE["cache"]["volumes"][0])
+        self.assertEqual(cache["volumeMounts"][-1], ELSEWHERE["daemon"]["volumeMounts"][0])
+        self.assertEqual(spec["volumes"][-1], ELSEWHERE["daemon"]["volumes"][0])
         self.assertEqual(cache["image"], "registry.example.com:5000/weighhouse:0.1.0")
         self.assertEqual({item.get("imagePullPolicy") for item in [*spec["initContainers"], *spec["containers"]]}, {"Always"})
         self.assertEqual(spec["nodeSelector"], {"kubernetes.io/os": "linux", "nvidia.com/gpu.present": "true"})
@@ -186,6 +186,13 @@ class Values(unittest.TestCase):
         self.assertEqual(len(rows), len({name for name, _, _ in rows}))
         defaults = {name: yaml.safe_load(default) for name, default, _ in rows}
         self.assertEqual(defaults, leaves(chart_values()))
+
+    def test_of_the_readmes_example_are_taken(self):
+        page = (CHART / "README.md").read_text(encoding="utf-8")
+        (example,) = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        values = yaml.safe_load(example)
+        self.assertEqual(lint(values), [])
+        self.assertIn("hf://Qwen/Qwen2.5-1.5B-Instruct", json.dumps(render(values)))
 
     def test_are_described_by_the_schema(self):
         schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
