@@ -88,4 +88,8 @@ void DescribeConfigCheck(CLI::App& app, Options& options) {
   app.add_option("FILE", options.subject, "The file; /dev/stdin for what is piped in")->required();
 }
 
+void DescribeModelId(CLI::App& app, Options& options) {
+  app.add_option("MODEL", options.subject, "A model reference, as a volume names it")->required();
+}
+
 }  // namespace weighhouse::cli

@@ -24,6 +24,7 @@ void DescribeStorageClass(CLI::App& app, Options& options);
 void DescribeEvict(CLI::App& app, Options& options);
 void DescribeVerify(CLI::App& app, Options& options);
 void DescribeConfigCheck(CLI::App& app, Options& options);
+void DescribeModelId(CLI::App& app, Options& options);
 
 std::optional<std::string> WrongPull(const Options& options);
 std::optional<std::string> WrongTop(const Options& options);

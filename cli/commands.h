@@ -36,6 +36,11 @@ Outcome ConfigCheck(const Options& options);
 Outcome ConfigKeys(const Options& options);
 /// What is wrong with this node, the value found, and the remedy. Changes nothing.
 Outcome Doctor(const Options& options);
+/// The id of a model reference in nodes' labels. Asks no daemon.
+Outcome ModelId(const Options& options);
+/// `weighhouse agent` has flags of its own, and is run before these are read (main.cc): wrong
+/// usage.
+Outcome AgentComesFirst(const Options& options);
 Outcome Version(const Options& options);
 
 /// The model that the arguments name, for a request.

@@ -1,10 +1,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <expected>
+#include <string_view>
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "agent/run.h"
 #include "base/core_dumps.h"
 #include "cli/command_table.h"
 #include "cli/options.h"
@@ -52,6 +54,7 @@ int FlushResult(int exit_code) {
 
 int Main(int argc, char** argv) {
   ForbidCoreDumps();
+  if (argc > 1 && std::string_view(argv[1]) == "agent") return agent::Run(argc - 1, argv + 1);
   std::expected<Options, Printout> options = ParseOptions(argc, argv);
   if (!options) {
     const Printout& printout = options.error();

@@ -26,6 +26,8 @@ enum class Command {
   kConfigCheck,
   kConfigKeys,
   kDoctor,
+  kModelId,
+  kAgent,
   kVersion
 };
 enum class Output { kText, kJson };

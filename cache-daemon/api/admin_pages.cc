@@ -4,8 +4,9 @@
 #include <utility>
 #include <vector>
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
+#include "base/log.h"
 #include "cache-daemon/api/gauges.h"
 
 namespace weighhouse::api {
@@ -85,7 +86,8 @@ AdminPages::Page AdminPages::Metrics() {
     Result<store::SpaceSums> sums = use.engine()->Capacity();
     if (sums) Append(gauges, SpaceGauges(*sums));
     if (!info || !sums) {
-      spdlog::warn("metrics: {}", (info ? sums.error() : info.error()).message);
+      LogRepeated(LogLevel::kWarning,
+                  fmt::format("metrics: {}", (info ? sums.error() : info.error()).message));
     }
   }
   return {.text = registry_.Page(gauges)};

@@ -90,6 +90,9 @@ void PrepareCurl(CURL* easy, const CurlOptions& options, const std::string& url,
                    static_cast<long>(options.connect_timeout.count()));
   guard.Attach(easy);
   if (options.ca_file.empty()) return;
+  // In the place of the system's, and not beside it: Debian's libcurl looks into its directory too.
+  curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
+  curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, nullptr);
   curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
   curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, options.ca_file.c_str());
 }

@@ -102,12 +102,14 @@ CURLcode RunToEnd(CURLM* multi, std::stop_token stop) {
 
 void SetMethod(CURL* handle, const HttpRequest& request) {
   curl_easy_setopt(handle, CURLOPT_NOBODY, request.method == HttpMethod::kHead ? 1L : 0L);
-  bool sends = request.method == HttpMethod::kPost || request.method == HttpMethod::kPut;
-  if (!sends) return;
+  if (request.method == HttpMethod::kGet || request.method == HttpMethod::kHead) return;
   curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE,
                    static_cast<curl_off_t>(request.body.size()));
   curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request.body.c_str());
   if (request.method == HttpMethod::kPut) curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, "PUT");
+  if (request.method == HttpMethod::kPatch) {
+    curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, "PATCH");
+  }
 }
 
 }  // namespace

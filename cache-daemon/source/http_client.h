@@ -15,7 +15,7 @@
 
 namespace weighhouse::source {
 
-enum class HttpMethod { kGet, kHead, kPost, kPut };
+enum class HttpMethod { kGet, kHead, kPost, kPut, kPatch };
 
 struct HttpRequest {
   HttpMethod method = HttpMethod::kGet;
@@ -26,7 +26,7 @@ struct HttpRequest {
   /// if a body comes.
   Bytes body_limit = kMiB;
   std::string
-      body;  ///< of kPost (a form, unless a header says otherwise) and kPut; may be a secret
+      body;  ///< of kPost (a form, unless a header says otherwise), kPut, kPatch; may be a secret
 };
 
 struct HttpResponse {

@@ -251,8 +251,11 @@ class Examples(unittest.TestCase):
 class Overlays(unittest.TestCase):
     def test_of_the_example_have_every_component(self):
         components = {path.name for path in (DEPLOY / "components").iterdir()}
-        used = load("../overlays/example/kustomization.yaml")["components"]
-        self.assertEqual({path.rsplit("/", 1)[1] for path in used}, components)
+        used = {path.rsplit("/", 1)[1] for path in load("../overlays/example/kustomization.yaml")["components"]}
+        for name in list(used):
+            inner = load(f"../components/{name}/kustomization.yaml").get("components", [])
+            used |= {path.rsplit("/", 1)[1] for path in inner}
+        self.assertEqual(used, components)
 
     def test_of_the_example_keep_a_configuration_that_the_daemon_takes(self):
         built = kustomize(DEPLOY / "overlays/example")
