@@ -1,4 +1,5 @@
 #include <chrono>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -8,9 +9,9 @@
 namespace weighhouse::api {
 namespace {
 
-/// What Kubernetes leaves of an event's message. One update holds a thousand publishes at most,
-/// and gRPC takes 4 MiB.
-constexpr size_t kMostText = 1024;
+/// What Kubernetes leaves of an event's message (1 KiB), without the ellipsis that a cut adds. One
+/// update holds a thousand publishes at most, and gRPC takes 4 MiB.
+constexpr size_t kMostText = 1024 - std::string_view("…").size();
 
 void SetState(const PublishView::Resolving&, pb::Publish& out) { out.mutable_resolving(); }
 

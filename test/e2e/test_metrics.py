@@ -80,6 +80,18 @@ def test_eviction_is_counted_with_its_bytes(daemon: CacheDaemon) -> None:
     assert samples.number("cache_used_bytes") == samples.number("blobs") == 0
 
 
+def test_what_comes_back_within_the_hour_is_counted(daemon: CacheDaemon, models: Path) -> None:
+    daemon.cli("pull", "hf://acme/tiny")
+    daemon.cli("evict", "hf://acme/tiny")
+    assert scrape(daemon).number("refetched_bytes_total", reason="request") == 0
+    daemon.cli("pull", "hf://acme/tiny")
+    again = scrape(daemon)
+    # Files of one content are one blob.
+    files = {digest: models / "acme/tiny" / file for file, digest in digests(models / "acme/tiny").items()}
+    assert again.number("refetched_bytes_total", reason="request") == sum(path.stat().st_size for path in files.values())
+    assert again.number("refetched_bytes_total", reason="space") == 0
+
+
 def every_kind(daemon: CacheDaemon) -> str:
     """The page after a bit of everything."""
     daemon.cli("pull", "hf://acme/tiny")

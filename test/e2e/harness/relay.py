@@ -55,6 +55,7 @@ class Relay:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 target.sendall(data)
+            target.shutdown(socket.SHUT_WR)  # else the server waits for a client that has gone
 
 
 _CONNECT = """
