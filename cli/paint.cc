@@ -5,19 +5,19 @@
 namespace weighhouse::cli {
 namespace {
 
-std::string_view CodeOf(Tint colour) {
+std::string_view CodeOf(Colour colour) {
   switch (colour) {
-    case Tint::kPlain:
+    case Colour::kPlain:
       return "";
-    case Tint::kStrong:
+    case Colour::kStrong:
       return "1";
-    case Tint::kFaint:
+    case Colour::kFaint:
       return "2";
-    case Tint::kGood:
+    case Colour::kGood:
       return "32";
-    case Tint::kBusy:
+    case Colour::kBusy:
       return "33";
-    case Tint::kBad:
+    case Colour::kBad:
       return "31";
   }
   return "";
@@ -25,8 +25,8 @@ std::string_view CodeOf(Tint colour) {
 
 }  // namespace
 
-std::string Paint::operator()(Tint colour, std::string_view text) const {
-  if (!on_ || colour == Tint::kPlain || text.empty()) return std::string(text);
+std::string Paint::operator()(Colour colour, std::string_view text) const {
+  if (!on_ || colour == Colour::kPlain || text.empty()) return std::string(text);
   return fmt::format("\x1b[{}m{}\x1b[0m", CodeOf(colour), text);
 }
 

@@ -19,9 +19,9 @@ std::chrono::seconds UnixNow() {
   return std::chrono::duration_cast<std::chrono::seconds>(SystemClock().Now().time_since_epoch());
 }
 
-Tint TintOf(pb::Snapshot::State state) {
-  if (state == pb::Snapshot::COMPLETE) return Tint::kGood;
-  return state == pb::Snapshot::FILLING ? Tint::kBusy : Tint::kBad;
+Colour ColourOf(pb::Snapshot::State state) {
+  if (state == pb::Snapshot::COMPLETE) return Colour::kGood;
+  return state == pb::Snapshot::FILLING ? Colour::kBusy : Colour::kBad;
 }
 
 }  // namespace
@@ -51,7 +51,7 @@ std::string StateText(const pb::Snapshot& snapshot, const Paint& paint) {
   std::string text(StateName(snapshot.state()));
   if (snapshot.state() != pb::Snapshot::COMPLETE)
     text += fmt::format(" {} %", Percent(snapshot.bytes_present(), snapshot.bytes()));
-  return paint(TintOf(snapshot.state()), text) + (snapshot.kept() ? ", kept" : "");
+  return paint(ColourOf(snapshot.state()), text) + (snapshot.kept() ? ", kept" : "");
 }
 
 Progress ProgressOf(const pb::Snapshot& snapshot) {

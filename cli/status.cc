@@ -36,7 +36,7 @@ Json SnapshotsToJson(const std::vector<pb::Snapshot>& snapshots) {
 }  // namespace
 
 std::string StatusLine(const Paint& paint, std::string_view name, std::string_view text) {
-  return fmt::format("{} {}\n", paint(Tint::kStrong, fmt::format("{:<12}", name)), text);
+  return fmt::format("{} {}\n", paint(Colour::kStrong, fmt::format("{:<12}", name)), text);
 }
 
 std::string StatusText(const StatusView& view, const Screen& screen) {

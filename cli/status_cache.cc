@@ -87,9 +87,9 @@ std::string CapacityBar(const pb::CapacityResponse& space, size_t width, const P
   size_t held = ColumnsOf(space.held(), whole, columns);
   size_t used = std::max(held, ColumnsOf(space.used(), whole, columns));
   size_t promised = std::max(used, ColumnsOf(space.used() + space.unallocated(), whole, columns));
-  return "[" + paint(Tint::kBusy, std::string(held, '#')) +
-         paint(Tint::kGood, std::string(used - held, '=')) +
-         paint(Tint::kFaint, std::string(promised - used, '+')) +
+  return "[" + paint(Colour::kBusy, std::string(held, '#')) +
+         paint(Colour::kGood, std::string(used - held, '=')) +
+         paint(Colour::kFaint, std::string(promised - used, '+')) +
          std::string(columns - promised, ' ') + "]";
 }
 

@@ -47,15 +47,15 @@ std::string ConfigurationText(const pb::ConfigurationStatus& configuration, cons
   if (!configuration.error().empty()) {
     text += fmt::format(
         "  {}\n",
-        paint(Tint::kBad, fmt::format("as it is now NOT in effect, the last good one is: {}",
-                                      Printable(configuration.error(), kMaxText))));
+        paint(Colour::kBad, fmt::format("as it is now NOT in effect, the last good one is: {}",
+                                        Printable(configuration.error(), kMaxText))));
   }
   if (configuration.applies_at_restart_size() > 0) {
     text += fmt::format("  applies at restart: {}\n",
                         fmt::join(configuration.applies_at_restart(), ", "));
   }
   for (const std::string& warning : configuration.warnings()) {
-    text += fmt::format("  {}\n", paint(Tint::kBusy, "warning: " + Printable(warning, kMaxText)));
+    text += fmt::format("  {}\n", paint(Colour::kBusy, "warning: " + Printable(warning, kMaxText)));
   }
   return text;
 }
@@ -70,8 +70,8 @@ std::string IntegrityText(const pb::Integrity& integrity, const Paint& paint) {
   if (integrity.damaged_size() > 0) {
     out += StatusLine(
         paint, "damaged",
-        paint(Tint::kBad, fmt::format("{}: replace these pods, which have damaged files mounted",
-                                      integrity.damaged_size())));
+        paint(Colour::kBad, fmt::format("{}: replace these pods, which have damaged files mounted",
+                                        integrity.damaged_size())));
   }
   for (const pb::Integrity::Damaged& one : integrity.damaged()) {
     out += fmt::format("  {}/{}: {} (snapshot {})\n", Printable(one.holder().pod_namespace()),
@@ -120,7 +120,7 @@ std::string ErrorsText(const pb::InfoResponse& info, const Paint& paint) {
   std::string out = StatusLine(paint, "went wrong", fmt::format("{} lately", all));
   for (int i = all - 1; i >= std::max(0, all - kMostErrors); --i) {
     const pb::RecentError& error = info.recent_errors(i);
-    Tint colour = error.level() == "error" ? Tint::kBad : Tint::kBusy;
+    Colour colour = error.level() == "error" ? Colour::kBad : Colour::kBusy;
     std::string times = error.times() > 1 ? fmt::format(" ({} times)", error.times()) : "";
     out += fmt::format("  {}, {}: {}{}\n", FormatAge(Since(error.time_unix())),
                        paint(colour, Printable(error.level())),
