@@ -42,6 +42,8 @@ void DescribeTop(CLI::App& app, Options& options) {
   app.add_option_function<double>(
          "--interval",
          [&](double seconds) {
+           // Range lets pass what is no number.
+           if (std::isnan(seconds)) throw CLI::ValidationError("--interval", "give seconds");
            options.interval = std::chrono::milliseconds(std::llround(seconds * 1000));
          },
          "Between two looks, 0.1 to 3600 (default: 2)")

@@ -51,12 +51,13 @@ std::string PodText(const pb::Holder& holder) {
   return fmt::format("{}/{}", Printable(holder.pod_namespace()), Printable(holder.pod_name()));
 }
 
-std::string Indented(const std::string& lines) {
+std::string Indented(const std::string& lines, size_t width) {
   std::string out;
   for (size_t begin = 0; begin < lines.size();) {
-    size_t end = std::min(lines.find('\n', begin), lines.size() - 1) + 1;
-    out += "  " + lines.substr(begin, end - begin);
-    begin = end;
+    size_t end = std::min(lines.find('\n', begin), lines.size());
+    std::string_view line = std::string_view(lines).substr(begin, end - begin);
+    out += fmt::format("  {}\n", CutToWidth(line, width));
+    begin = end + 1;
   }
   return out;
 }
@@ -136,7 +137,8 @@ std::string ModelsText(const StatusView& view, const Screen& screen) {
   if (all == 0) return StatusLine(paint, "models", "none");
   Table table = SnapshotTable(view.list, kMostModels, Ids::kLeftOut, paint);
   return StatusLine(paint, "models", fmt::format("{}, {} complete", all, complete)) +
-         Indented(table.ToString(WidthWithin(screen))) + More(all, kMostModels);
+         Indented(table.ToString(WidthWithin(screen)), WidthWithin(screen)) +
+         More(all, kMostModels);
 }
 
 std::string LeasesText(const StatusView& view, const Screen& screen) {
@@ -150,7 +152,7 @@ std::string LeasesText(const StatusView& view, const Screen& screen) {
   const Paint paint(screen.colour);
   if (all == 0) return StatusLine(paint, "leases", "none");
   return StatusLine(paint, "leases", std::to_string(all)) +
-         Indented(table.ToString(WidthWithin(screen))) +
+         Indented(table.ToString(WidthWithin(screen)), WidthWithin(screen)) +
          (all > kMostLeases
               ? fmt::format("  and {} more: weighhouse ls --output json\n", all - kMostLeases)
               : "");

@@ -58,14 +58,14 @@ TEST(StatusTextTest, FillsAreLinesInAPipeAndBarsOnATerminal) {
   EXPECT_EQ(FillsText(view, kPipe),
             "fills        1\n"
             "  hf://org/name@cccccccccccc: 25.0/100.0 MiB (25 %), 25.0 MiB/s, 3.0 s left\n");
-  EXPECT_EQ(
-      FillsText(view, Terminal(120)),
-      "fills        1\n"
-      "  hf://org/name@cccccccccccc   25 %  [=======>                       ]  25.0/100.0 MiB "
-      " 25.0 MiB/s, 3.0 s left\n")
+  EXPECT_EQ(FillsText(view, Terminal(120)),
+            "fills        1\n"
+            "  hf://org/name@cccccccccccc   25 %  [==========>                             ]  "
+            "25.0/100.0 MiB "
+            " 25.0 MiB/s, 3.0 s left\n")
       << FillsText(view, Terminal(120));
   EXPECT_THAT(FillsText(view, Terminal(80)),
-              HasSubstr("\n  hf://org/name@cccccccccccc\n   25 %  [====>"));
+              HasSubstr("\n  hf://org/name@cccccccccccc\n   25 %  [=======> "));
 }
 
 TEST(StatusTextTest, OnlyTheFirstModelsAndLeasesAreShown) {
