@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/log_context.h"
 #include "base/thread.h"
 
 namespace weighhouse {
@@ -35,6 +36,7 @@ void FairPool::Stop() {
 }
 
 void FairPool::Post(const std::string& party, std::function<void()> job) {
+  job = InLogContext(std::move(job));
   {
     MutexLock lock(mutex_);
     if (stopping_) return;

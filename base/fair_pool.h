@@ -35,7 +35,8 @@ class FairPool {
   /// Drops the jobs that have not begun, and those posted from now on, and waits for those that
   /// have. Not from one of the threads.
   void Stop() EXCLUDES(mutex_);
-  /// Queues `job` for `party`. Jobs must bound their own time; a job may post others.
+  /// Queues `job` for `party`; it runs in the caller's LogContext. Jobs must bound their own time;
+  /// a job may post others.
   void Post(const std::string& party, std::function<void()> job) EXCLUDES(mutex_);
 
  private:

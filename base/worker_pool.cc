@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/log_context.h"
 #include "base/thread.h"
 
 namespace weighhouse {
@@ -29,6 +30,7 @@ void WorkerPool::Stop() {
 }
 
 void WorkerPool::Post(std::function<void()> job) {
+  job = InLogContext(std::move(job));
   {
     MutexLock lock(mutex_);
     if (stopping_) return;

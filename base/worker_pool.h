@@ -22,7 +22,8 @@ class WorkerPool {
   /// Drops the jobs that have not begun, and those posted from now on, and waits for those that
   /// have. Not from one of the threads.
   void Stop() EXCLUDES(mutex_);
-  /// Queues `job`. Jobs must bound their own time; a job may post others.
+  /// Queues `job`, which runs in the caller's LogContext. Jobs must bound their own time; a job may
+  /// post others.
   void Post(std::function<void()> job) EXCLUDES(mutex_);
 
  private:

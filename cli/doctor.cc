@@ -17,13 +17,14 @@
 #include "cli/doctor_judgements.h"
 #include "cli/json_text.h"
 #include "cli/print.h"
+#include "cli/screen.h"
 
 namespace weighhouse::cli {
 namespace {
 
 void PrintFindings(const Findings& findings, Output output) {
   if (output == Output::kText) {
-    Print("{}", FindingsText(findings, ColourFor(STDOUT_FILENO)));
+    Print("{}", FindingsText(findings, Paint(Screen::Of(STDOUT_FILENO).colour)));
     return;
   }
   Json checks = Json::array();

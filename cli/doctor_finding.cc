@@ -1,9 +1,6 @@
 #include "cli/doctor_finding.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdlib>
 
 #include <fmt/format.h>
 
@@ -14,26 +11,23 @@ namespace {
 
 constexpr size_t kMostShown = 2000;
 
-/// ECMA-48 SGR.
-constexpr std::string_view kUncoloured = "\x1b[0m";
-
 struct Label {
   std::string_view text;  ///< four columns
-  std::string_view colour;
+  Colour colour;
 };
 
 Label LabelOf(CheckState state) {
   switch (state) {
     case CheckState::kOk:
-      return {.text = "ok  ", .colour = "\x1b[32m"};
+      return {.text = "ok  ", .colour = Colour::kGood};
     case CheckState::kSkip:
-      return {.text = "skip", .colour = "\x1b[2m"};
+      return {.text = "skip", .colour = Colour::kFaint};
     case CheckState::kWarn:
-      return {.text = "warn", .colour = "\x1b[33m"};
+      return {.text = "warn", .colour = Colour::kBusy};
     case CheckState::kFail:
       break;
   }
-  return {.text = "FAIL", .colour = "\x1b[1;31m"};
+  return {.text = "FAIL", .colour = Colour::kBad};
 }
 
 std::string Counted(size_t count, std::string_view one) {
@@ -60,22 +54,12 @@ size_t CountOf(std::span<const Finding> findings, CheckState state) {
   return static_cast<size_t>(std::ranges::count(findings, state, &Finding::state));
 }
 
-Colour ColourFor(int fd) {
-  const char* refused = std::getenv("NO_COLOR");
-  if (refused != nullptr && *refused != '\0') return Colour::kNone;
-  const char* terminal = std::getenv("TERM");
-  bool dumb = terminal == nullptr || std::string_view(terminal) == "dumb";
-  return ::isatty(fd) == 1 && !dumb ? Colour::kAnsi : Colour::kNone;
-}
-
-std::string FindingsText(std::span<const Finding> findings, Colour colour) {
+std::string FindingsText(std::span<const Finding> findings, const Paint& paint) {
   std::string text;
   for (const Finding& finding : findings) {
     Label label = LabelOf(finding.state);
-    std::string shown = colour == Colour::kAnsi
-                            ? fmt::format("{}{}{}", label.colour, label.text, kUncoloured)
-                            : std::string(label.text);
-    text += fmt::format("{}  {}: {}\n", shown, finding.name, Printable(finding.value, kMostShown));
+    text += fmt::format("{}  {}: {}\n", paint(label.colour, label.text), finding.name,
+                        Printable(finding.value, kMostShown));
     if (!finding.remedy.empty())
       text += fmt::format("        {}\n", Printable(finding.remedy, kMostShown));
   }

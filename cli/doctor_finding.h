@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "cli/paint.h"
+
 namespace weighhouse::cli {
 
 /// How one check ended.
@@ -45,14 +47,8 @@ std::string_view StateName(CheckState state);
 
 size_t CountOf(std::span<const Finding> findings, CheckState state);
 
-enum class Colour { kNone, kAnsi };
-
-/// kAnsi if `fd` is a terminal that has colours and NO_COLOR (https://no-color.org) is unset or
-/// empty.
-Colour ColourFor(int fd);
-
 /// One line a check, the remedy below it, and a line that sums up. Nothing in it controls a
 /// terminal but our own colours.
-std::string FindingsText(std::span<const Finding> findings, Colour colour);
+std::string FindingsText(std::span<const Finding> findings, const Paint& paint);
 
 }  // namespace weighhouse::cli

@@ -18,6 +18,7 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -57,10 +58,12 @@ void ReadLock(const std::string& path, RootFacts& facts) {
   std::string wanted =
       fmt::format("{:02x}:{:02x}:{}", major(lock.st_dev), minor(lock.st_dev), lock.st_ino);
   std::ifstream locks("/proc/locks");
-  std::string number, kind, mode, access, where;
-  long pid = 0;
-  for (std::string rest; locks >> number >> kind >> mode >> access >> pid >> where;
-       std::getline(locks, rest)) {
+  for (std::string line; std::getline(locks, line);) {
+    // Who waits has an arrow before the kind, and so fits nothing.
+    std::istringstream fields(line);
+    std::string number, kind, mode, access, where;
+    long pid = 0;
+    fields >> number >> kind >> mode >> access >> pid >> where;
     if (kind != "FLOCK" || where != wanted) continue;
     facts.locked_by = static_cast<pid_t>(pid);
     std::getline(std::ifstream(fmt::format("/proc/{}/comm", pid)), facts.locked_by_name);

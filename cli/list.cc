@@ -52,7 +52,7 @@ UsageSums SumsOf(const pb::ListResponse& list, Bytes used) {
 Json UsageToJson(const pb::ListResponse& list, const UsageSums& sums) {
   Json snapshots = Json::array();
   for (const pb::Snapshot& snapshot : list.snapshots()) {
-    Json one = ToJson(snapshot);
+    Json one = cli::ToJson(snapshot);
     one["bytes_own"] = snapshot.bytes_own();
     one["bytes_shared"] = snapshot.bytes_shared();
     snapshots.push_back(one);

@@ -9,7 +9,7 @@
 namespace weighhouse::cli {
 namespace {
 
-std::string_view Variable(const char* name) {
+std::string_view Environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
 }
@@ -17,10 +17,10 @@ std::string_view Variable(const char* name) {
 }  // namespace
 
 Screen Screen::Of(int fd) {
-  std::string_view kind = Variable("TERM");
+  std::string_view kind = Environment("TERM");
   Screen screen;
   screen.terminal = ::isatty(fd) == 1 && !kind.empty() && kind != "dumb";
-  screen.colour = screen.terminal && Variable("NO_COLOR").empty();
+  screen.colour = screen.terminal && Environment("NO_COLOR").empty();
   winsize size{};
   bool known = ::ioctl(fd, TIOCGWINSZ, &size) == 0;
   if (known && size.ws_col > 1) screen.width = size.ws_col;

@@ -29,7 +29,7 @@ std::string ProgramText(const pb::InfoResponse& info, const Paint& paint) {
 
 Json SnapshotsToJson(const std::vector<pb::Snapshot>& snapshots) {
   Json list = Json::array();
-  for (const pb::Snapshot& snapshot : snapshots) list.push_back(ToJson(snapshot));
+  for (const pb::Snapshot& snapshot : snapshots) list.push_back(cli::ToJson(snapshot));
   return list;
 }
 

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "csi/capability.h"
@@ -112,14 +112,18 @@ Result<> Describe(const Claim& claim, const NodeTopology& node, const cache::v1:
 void Log(const Claim& claim, const Result<>& outcome, const ::csi::v1::Volume& volume) {
   std::string model = claim.parameters.context.model.ToString();
   if (outcome) {
-    spdlog::info("claim {}: volume {} of {} for {}, {}", claim.name, claim.volume_id, model,
-                 claim.placement == Placement::kAny ? "any node" : "this node",
-                 FormatBytes(static_cast<Bytes>(volume.capacity_bytes())));
-    return;
+    return LogEvent(
+        LogLevel::kInfo,
+        fmt::format("claim {}: volume {} of {} for {}, {}", claim.name, claim.volume_id, model,
+                    claim.placement == Placement::kAny ? "any node" : "this node",
+                    FormatBytes(static_cast<Bytes>(volume.capacity_bytes()))),
+        {{"bytes", volume.capacity_bytes()}});
   }
   bool temporary = IsTemporary(outcome.error().code);
-  spdlog::log(temporary ? spdlog::level::info : spdlog::level::warn, "claim {} of {}: {}: {}",
-              claim.name, model, CodeName(outcome.error().code), outcome.error().message);
+  LogRepeated(temporary ? LogLevel::kInfo : LogLevel::kWarning,
+              fmt::format("claim {} of {}: {}: {}", claim.name, model,
+                          CodeName(outcome.error().code), outcome.error().message),
+              {{"code", CodeName(outcome.error().code)}});
 }
 
 /// What the volume can't be, or what it was not made of; "" if it is all that is asked.
@@ -192,10 +196,14 @@ grpc::ServerUnaryReactor* ControllerService::CreateVolume(
     ::csi::v1::CreateVolumeResponse* response) {
   Result<Claim> claim = Claim::Read(*request, node_);
   if (!claim) {
-    spdlog::warn("claim {}: {}: {}", Printable(request->name(), 128), CodeName(claim.error().code),
-                 claim.error().message);
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("claim {}: {}: {}", Printable(request->name(), 128),
+                            CodeName(claim.error().code), claim.error().message));
     return Refuse(context, claim.error());
   }
+  LogScope scope(ContextOfRequest("", {{"volume", claim->volume_id},
+                                       {"claim", claim->name},
+                                       {"model", claim->parameters.context.model.ToString()}}));
   Result<> possible = CheckAccess(claim->parameters.context, protections_);
   if (!possible) {
     Log(*claim, possible, {});
@@ -227,15 +235,18 @@ grpc::ServerUnaryReactor* ControllerService::DeleteVolume(
   if (!guard) {
     return Refuse(context, {Code::kAborted, "another call for this volume is under way"});
   }
+  LogScope scope(ContextOfRequest("", {{"volume", request->volume_id()}}));
   auto* reactor = new CallReactor(std::move(guard));
   auto done = [reactor,
                id = request->volume_id()](const Result<cache::v1::DeleteVolumeResponse>& deleted) {
     if (deleted || deleted.error().code == Code::kNotFound) {
-      spdlog::info("volume {} deleted; what is cached of its model stays", id);
+      LogEvent(LogLevel::kInfo,
+               fmt::format("volume {} deleted; what is cached of its model stays", id));
       return reactor->End({});
     }
     Error error = Translate(deleted.error());
-    spdlog::info("volume {} not deleted: {}: {}", id, CodeName(error.code), error.message);
+    LogRepeated(LogLevel::kInfo, fmt::format("volume {} not deleted: {}: {}", id,
+                                             CodeName(error.code), error.message));
     reactor->End(std::unexpected(std::move(error)));
   };
   return reactor->Begin(daemon_.DeleteVolume(request->volume_id(), Timeout(*context), done));
@@ -251,6 +262,7 @@ grpc::ServerUnaryReactor* ControllerService::ValidateVolumeCapabilities(
     return Refuse(context, {Code::kNotFound, fmt::format("volume {} was not made by this driver",
                                                          Printable(request->volume_id(), 128))});
   }
+  LogScope scope(ContextOfRequest("", {{"volume", request->volume_id()}}));
   auto* reactor = new CallReactor();
   auto done = [reactor, request, response](const Result<cache::v1::GetVolumeResponse>& known) {
     if (!known) return reactor->End(std::unexpected(Translate(known.error())));
@@ -268,12 +280,13 @@ void ControllerService::WarnOfClass(const ::csi::v1::GetCapacityRequest& request
   }
   if (!warned_classes_.Add(text)) return;
   // The scheduler keeps claims of such a class away, so nobody else will say why.
-  spdlog::warn("capacity of a StorageClass: {}", error.message);
+  LogRepeated(LogLevel::kWarning, fmt::format("capacity of a StorageClass: {}", error.message));
 }
 
 grpc::ServerUnaryReactor* ControllerService::GetCapacity(
     grpc::CallbackServerContext* context, const ::csi::v1::GetCapacityRequest* request,
     ::csi::v1::GetCapacityResponse* response) {
+  LogScope scope(ContextOfRequest(""));
   SetCapacity({.available = 0, .maximum = 0}, *response);
   if (!node_.IsIn(request->accessible_topology()) || !CanServe(request->volume_capabilities())) {
     return Answer(context);

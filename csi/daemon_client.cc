@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
 
+#include "base/log_context.h"
 #include "base/text.h"
 
 namespace weighhouse::csi {
@@ -53,8 +54,12 @@ Error ToError(const grpc::Status& status, bool cancelled_here, bool answered,
 /// What the calls have in common. Keeps itself alive from Start until the last callback.
 class CallBase : public DaemonCall {
  public:
-  CallBase(std::string socket, std::chrono::milliseconds timeout) : socket_(std::move(socket)) {
+  CallBase(std::string socket, std::chrono::milliseconds timeout)
+      : log_(LogContext::Current()), socket_(std::move(socket)) {
     context_.set_deadline(std::chrono::system_clock::now() + timeout);
+    if (!log_.request().empty()) {
+      context_.AddMetadata("x-request-id", std::string(log_.request()));
+    }
   }
   void Cancel() override {
     cancelled_ = true;
@@ -67,6 +72,7 @@ class CallBase : public DaemonCall {
     return ToError(status, cancelled_, answered, socket_);
   }
   grpc::ClientContext context_;
+  const LogContext log_;  // of who calls: the callback's too
 
  private:
   const std::string socket_;
@@ -98,6 +104,7 @@ class UnaryCall final : public CallBase,
 
  private:
   void Finish(const grpc::Status& status) {
+    LogScope scope(log_);
     if (status.ok()) {
       parts_.done(std::move(response_));
     } else {
@@ -143,6 +150,7 @@ class AcquireCall final : public CallBase,
 
   void OnDone(const grpc::Status& status) override {
     std::shared_ptr<AcquireCall> self = std::move(self_);
+    LogScope scope(log_);
     if (!status.ok()) {
       parts_.done(std::unexpected(Failure(status)));
     } else if (!ready_) {

@@ -22,8 +22,9 @@ class DaemonCall {
 };
 
 /// Talks to weighhouse-cached on its node socket. Thread-safe. Callbacks run on gRPC's threads,
-/// once each, and must not block; they may run before Start returns. All must have run before the
-/// client is destroyed.
+/// once each, in the LogContext that the call was made in, whose request's id the daemon is told.
+/// They must not block, and may run before Start returns. All must have run before the client is
+/// destroyed.
 ///
 /// Errors have the daemon's own code and message; kUnavailable says that the daemon doesn't answer;
 /// codes that say nothing about the request (CANCELLED by the daemon, UNKNOWN, UNIMPLEMENTED, and

@@ -14,10 +14,10 @@
 #include <memory>
 
 #include <grpcpp/grpcpp.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include "base/core_dumps.h"
+#include "base/log.h"
 #include "csi/linux_mounter.h"
 #include "csi/options.h"
 #include "csi/plugin.h"
@@ -28,13 +28,6 @@ namespace {
 
 constexpr std::chrono::seconds kDaemonPatience{3};
 constexpr std::chrono::seconds kStopPatience{15};
-
-void SetUpLog(const std::string& level) {
-  auto logger = spdlog::stderr_logger_mt("weighhouse-csi");
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
-  logger->set_level(spdlog::level::from_str(level));
-  spdlog::set_default_logger(std::move(logger));
-}
 
 /// Keeps SIGTERM and SIGINT for `WaitForSignal`. Before the first thread, so that all inherit the
 /// mask.
@@ -81,7 +74,7 @@ int Run(const Options& options) {
   // Debian's Abseil looks for circles at every lock of gRPC's, under one spin lock of the process.
   // Without that, here and in the daemon, 100 publishes at once have a p99 that is a fifth lower.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  SetUpLog(options.log_level);
+  SetUpLog({.level = options.log_level, .format = options.log_format});
   ForbidCoreDumps();
   sigset_t signals = BlockSignals();
   LinuxMounter mounter(EmptyDirectory(options.scratch_directory));

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/log_context.h"
+#include "base/text.h"
 #include "csi/publish_request.h"
 #include "csi/status.h"
 
@@ -16,6 +18,11 @@ milliseconds Remaining(const grpc::CallbackServerContext& context) {
   auto left = context.deadline() - std::chrono::system_clock::now();
   if (left > kNoDeadline) return kNoDeadline;
   return std::chrono::duration_cast<milliseconds>(left);
+}
+
+/// Of a new request, about a volume whose id may be anything yet.
+LogContext ContextOfVolume(const std::string& volume_id) {
+  return ContextOfRequest("", {{"volume", Printable(volume_id, 128)}});
 }
 
 /// One publish on the wire. Deletes itself when gRPC is done with it.
@@ -50,6 +57,7 @@ grpc::ServerUnaryReactor* NodeService::NodePublishVolume(
   if (!id) return Answer(context, ToStatus(id));
   Result<TargetPath> target = TargetPath::Parse(request->target_path(), parts_.kubelet_root);
   if (!target) return Answer(context, ToStatus(target.error()));
+  LogScope scope(ContextOfVolume(request->volume_id()));
   return new PublishReactor(parts_.publisher, *request, *target, Remaining(*context));
 }
 
@@ -61,6 +69,7 @@ grpc::ServerUnaryReactor* NodeService::NodeUnpublishVolume(
   }
   Result<TargetPath> target = TargetPath::Parse(request->target_path(), parts_.kubelet_root);
   if (!target) return Answer(context, ToStatus(target.error()));
+  LogScope scope(ContextOfVolume(request->volume_id()));
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   parts_.publisher.Unpublish(std::move(*target), [reactor](const Result<>& outcome) {
     reactor->Finish(ToStatus(outcome));
@@ -75,6 +84,7 @@ grpc::ServerUnaryReactor* NodeService::NodeGetVolumeStats(
     std::string missing = request->volume_id().empty() ? "volume_id" : "volume_path";
     return Answer(context, ToStatus(Error{Code::kInvalidArgument, missing + " is missing"}));
   }
+  LogScope scope(ContextOfVolume(request->volume_id()));
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   stats_workers_.Post([this, reactor, request, response] {
     Result<VolumeReport> report = parts_.stats.Report(request->volume_id(), request->volume_path());

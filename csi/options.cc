@@ -125,6 +125,12 @@ void Describe(CLI::App& app, Options& options) {
                  "label of volumes that aren't readOnly, where SELinux is on");
   app.add_option("--log-level", options.log_level, "what goes to stderr")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}));
+  auto set_format = [&options](const std::string& name) {
+    options.log_format = name == "json" ? LogFormat::kJson : LogFormat::kText;
+  };
+  app.add_option_function<std::string>("--log-format", set_format, "how the lines look")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->default_str("text");
 }
 
 /// Ends the program over a mistake of its caller's.

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/log_format.h"
 
 namespace weighhouse::csi {
 
@@ -27,6 +28,7 @@ struct Options {
   /// The label of volumes where SELinux is on and the volume isn't readOnly.
   std::string selinux_context = "system_u:object_r:container_file_t:s0";
   std::string log_level = "info";  ///< trace, debug, info, warn or error
+  LogFormat log_format = LogFormat::kText;
 
   /// `endpoint` without its scheme.
   std::string SocketPath() const;

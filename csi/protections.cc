@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "base/log.h"
+
 namespace weighhouse::csi {
 namespace {
 
@@ -10,7 +12,9 @@ void Log(std::string_view name, const ProtectionFinding& finding) {
   if (finding.holds) {
     spdlog::info("self-test: root can't write through an {}", name);
   } else {
-    spdlog::warn("self-test: an {} doesn't keep root from writing here: {}", name, finding.reason);
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("self-test: an {} doesn't keep root from writing here: {}", name,
+                            finding.reason));
   }
 }
 
@@ -18,8 +22,9 @@ void LogScratch(const ProtectionFinding& finding) {
   if (finding.holds) {
     spdlog::info("self-test: `access: scratch` works, and leaves what is shared as it is");
   } else {
-    spdlog::warn("self-test: volumes with `access: scratch` are refused {}: {}",
-                 finding.MayHoldLater() ? "for now" : "here", finding.reason);
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("self-test: volumes with `access: scratch` are refused {}: {}",
+                            finding.MayHoldLater() ? "for now" : "here", finding.reason));
   }
 }
 

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/digest.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "csi/model_message.h"
 
@@ -34,6 +34,19 @@ std::optional<Error> InterruptionError(Interruption reason) {
   return std::nullopt;
 }
 
+/// What the lines of a publish are about, beside its request and volume.
+LogFields FieldsOf(const PublishOrder& order) {
+  LogFields fields = {{"target", order.target.path}};
+  // Words that were refused have neither.
+  std::string model = order.context.model.ToString();
+  if (!model.empty()) fields.emplace_back("model", model);
+  const VolumeContext& context = order.context;
+  if (!context.pod_name.empty()) {
+    fields.emplace_back("pod", fmt::format("{}/{}", context.pod_namespace, context.pod_name));
+  }
+  return fields;
+}
+
 }  // namespace
 
 std::string PublishOrder::Fingerprint() const {
@@ -48,11 +61,13 @@ VolumeAccess PublishOrder::Access() const {
 PublishFlight::PublishFlight(PublishTools& tools, PublishOrder order, milliseconds hold, Done done)
     : tools_(tools),
       order_(std::move(order)),
+      log_(LogContext::Current().With(FieldsOf(order_))),
       started_(steady_clock::now()),
       hold_until_(started_ + hold),
       done_(std::move(done)) {}
 
 void PublishFlight::Start(VolumeLocks::Guard guard) {
+  LogScope scope(log_);
   guard_.emplace(std::move(guard));
   switch (tools_.flights.Add(order_.target.path, order_.target.LeaseId(), weak_from_this())) {
     case Flights::Admission::kUnpublishing:
@@ -67,6 +82,7 @@ void PublishFlight::Start(VolumeLocks::Guard guard) {
 }
 
 void PublishFlight::Refuse(VolumeLocks::Guard guard, Error error) {
+  LogScope scope(log_);
   guard_.emplace(std::move(guard));
   End(std::unexpected(std::move(error)));
 }
@@ -94,8 +110,10 @@ milliseconds PublishFlight::TimeLeft() const {
 }
 
 void PublishFlight::Look() {
-  tools_.looks.Ask(
-      [self = shared_from_this()](const Result<MountLook>& look) { self->Prepare(look); });
+  tools_.looks.Ask([self = shared_from_this()](const Result<MountLook>& look) {
+    LogScope scope(self->log_);
+    self->Prepare(look);
+  });
 }
 
 void PublishFlight::Prepare(const Result<MountLook>& look) {
@@ -112,8 +130,9 @@ void PublishFlight::Prepare(const Result<MountLook>& look) {
                                   "unmount it",
                                   order_.target.path)));
     case VolumeMounts::Kind::kDead: {
-      spdlog::warn("{}: the tree mounted there is gone from the disk; mounting it anew",
-                   order_.target.path);
+      LogRepeated(LogLevel::kWarning,
+                  fmt::format("{}: the tree mounted there is gone from the disk; mounting it anew",
+                              order_.target.path));
       Result<> cleared = tools_.disk.Clear(order_.target);
       if (!cleared) return End(std::move(cleared));
       return Look();  // what lies below it decides now
@@ -169,14 +188,18 @@ void PublishFlight::OnReplayed(const std::string& tree, const Result<cache::v1::
   if (same || Interrupted()) return End({});
   // The pod reads a complete tree, so the answer is yes. Whatever lease the daemon has may be what
   // keeps that tree: it is left alone, and the reconciler tells what is mounted.
-  spdlog::info("{}: mounted; the daemon could not confirm its lease of {}: {}", order_.target.path,
-               tree, ready ? "it has " + Printable(ready->tree(), 120) : ready.error().message);
+  LogRepeated(
+      LogLevel::kInfo,
+      fmt::format("{}: mounted; the daemon could not confirm its lease of {}: {}",
+                  order_.target.path, tree,
+                  ready ? "it has " + Printable(ready->tree(), 120) : ready.error().message));
   tools_.reconcile();
   End({});
 }
 
 void PublishFlight::AskDaemon() {
   auto check = [self = shared_from_this()](const Result<>& same) {
+    LogScope scope(self->log_);
     if (std::optional<Error> error = self->Interrupted()) return self->End(std::unexpected(*error));
     if (!same) return self->End(same);
     self->Acquire(self->TimeLeft(), /*mounted=*/false,
@@ -248,10 +271,18 @@ void PublishFlight::Mount(const cache::v1::Ready& ready) {
   mounted_ = true;
   Record(ready.tree(), &ready);
   auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - started_);
-  spdlog::info("published {} ({}) at {}: {} in {} files, {} fetched, from the {}, in {}",
-               order_.context.model.ToString(), ready.revision(), order_.target.path,
-               FormatBytes(ready.bytes()), ready.files(), FormatBytes(ready.bytes_fetched()),
-               Printable(ready.served_from(), 20), FormatDuration(took));
+  std::string served_from = Printable(ready.served_from(), 20);
+  LogEvent(LogLevel::kInfo,
+           fmt::format("published {} ({}) at {}: {} in {} files, {} fetched, from the {}, in {}",
+                       order_.context.model.ToString(), ready.revision(), order_.target.path,
+                       FormatBytes(ready.bytes()), ready.files(),
+                       FormatBytes(ready.bytes_fetched()), served_from, FormatDuration(took)),
+           {{"revision", ready.revision()},
+            {"bytes", ready.bytes()},
+            {"bytes_fetched", ready.bytes_fetched()},
+            {"files", ready.files()},
+            {"served_from", served_from},
+            {"ms", took.count()}});
   End({});
 }
 
@@ -272,9 +303,12 @@ void PublishFlight::Record(const std::string& tree, const cache::v1::Ready* read
 void PublishFlight::End(Result<> outcome) {
   if (outcome) return Complete({});
   bool final_at_kubelet = !IsTemporary(outcome.error().code);
-  spdlog::log(final_at_kubelet ? spdlog::level::warn : spdlog::level::info,
-              "publish of {} at {} ended with {}: {}", order_.context.model.ToString(),
-              order_.target.path, CodeName(outcome.error().code), outcome.error().message);
+  auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - started_);
+  LogRepeated(
+      final_at_kubelet ? LogLevel::kWarning : LogLevel::kInfo,
+      fmt::format("publish of {} at {} ended with {}: {}", order_.context.model.ToString(),
+                  order_.target.path, CodeName(outcome.error().code), outcome.error().message),
+      {{"code", CodeName(outcome.error().code)}, {"ms", took.count()}});
   if (!final_at_kubelet || mounted_) return Complete(std::move(outcome));
   Post([self = shared_from_this(), error = std::move(outcome).error()] { self->Undo(error); });
 }
@@ -294,8 +328,9 @@ void PublishFlight::Undo(Error error) {
   auto released = [self = shared_from_this(),
                    error = std::move(error)](const Result<cache::v1::ReleaseResponse>& response) {
     if (!response) {
-      spdlog::info("lease of {} not released ({}); the next comparison settles it",
-                   self->order_.target.path, response.error().message);
+      LogRepeated(LogLevel::kInfo,
+                  fmt::format("lease of {} not released ({}); the next comparison settles it",
+                              self->order_.target.path, response.error().message));
     }
     self->Complete(std::unexpected(error));
   };

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/log_context.h"
 #include "base/model.h"
 #include "base/mutex.h"
 #include "base/worker_pool.h"
@@ -105,6 +106,7 @@ class PublishFlight final : public Interruptible,
 
   PublishTools& tools_;
   const PublishOrder order_;
+  const LogContext log_;
   const std::chrono::steady_clock::time_point started_;
   const std::chrono::steady_clock::time_point hold_until_;
   Done done_;

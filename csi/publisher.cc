@@ -3,7 +3,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
+
+#include "base/log.h"
 
 namespace weighhouse::csi {
 
@@ -69,7 +70,8 @@ void Publisher::RunUnpublish(const TargetPath& target, const Done& done) {
   }
   Result<> cleared = disk_.Clear(target);
   if (!cleared) {
-    spdlog::warn("unpublish of {}: {}", target.path, cleared.error().message);
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("unpublish of {}: {}", target.path, cleared.error().message));
     return end(std::move(cleared));
   }
   published_.Erase(target.path);
@@ -80,10 +82,12 @@ void Publisher::RunUnpublish(const TargetPath& target, const Done& done) {
   auto released = [end, held,
                    path = target.path](const Result<cache::v1::ReleaseResponse>& response) mutable {
     if (response) {
-      spdlog::info("unpublished {}", path);
+      LogEvent(LogLevel::kInfo, "unpublished " + path, {{"target", path}});
     } else {
-      spdlog::info("unpublished {}; its lease stays until the daemon answers: {}", path,
-                   response.error().message);
+      LogRepeated(LogLevel::kInfo,
+                  fmt::format("unpublished {}; its lease stays until the daemon answers: {}", path,
+                              response.error().message),
+                  {{"target", path}});
     }
     held->reset();
     end({});

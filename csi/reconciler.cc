@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/thread.h"
 
 namespace weighhouse::csi {
@@ -85,7 +86,7 @@ void Reconciler::Loop(const std::stop_token& stop, std::chrono::milliseconds int
     std::string failure = outcome ? "" : outcome.error().message;
     // Once per change: a daemon that is away for an hour is one event.
     if (!failure.empty() && failure != last_failure) {
-      spdlog::warn("mounts and leases not compared: {}", failure);
+      LogRepeated(LogLevel::kWarning, fmt::format("mounts and leases not compared: {}", failure));
     } else if (failure.empty() && !last_failure.empty()) {
       spdlog::info("mounts and leases are compared again");
     }
@@ -154,15 +155,16 @@ Result<> Reconciler::Send(cache::v1::SyncLeasesRequest request) const {
         return parts_.daemon.SyncLeases(std::move(request), kSyncPatience, std::move(done));
       }));
   bool changed = response.dropped() > 0 || response.recreated() > 0;
-  spdlog::log(changed ? spdlog::level::info : spdlog::level::debug,
-              "compared {} mounts with the leases: {} dropped, {} made again", live,
-              response.dropped(), response.recreated());
+  LogEvent(changed ? LogLevel::kInfo : LogLevel::kDebug,
+           fmt::format("compared {} mounts with the leases: {} dropped, {} made again", live,
+                       response.dropped(), response.recreated()));
   return {};
 }
 
 Result<> Reconciler::RunOnce() {
+  LogScope scope(ContextOfRequest(""));
   Result<> tested = parts_.protections.Ensure();
-  if (!tested) spdlog::warn("{}", tested.error().message);
+  if (!tested) LogRepeated(LogLevel::kWarning, tested.error().message);
   auto epoch = parts_.clock.Now().time_since_epoch();
   cache::v1::SyncLeasesRequest request;
   request.set_epoch_unix_ms(std::chrono::duration_cast<std::chrono::milliseconds>(epoch).count());

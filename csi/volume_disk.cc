@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 
 namespace weighhouse::csi {
@@ -167,7 +168,8 @@ Result<> VolumeDisk::MountProtected(const MountOrder& order) const {
       fmt::format("{}: {}", ProtectionName(order.protection), mounted.error().message);
   if (order.protection == Protection::kIdmappedBind) {
     // The self-test's filesystem could be idmapped, the cache's can't.
-    spdlog::warn("{}: {}; mounting an overlay instead", order.tree_name, why);
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("{}: {}; mounting an overlay instead", order.tree_name, why));
     MountOrder overlay = order;
     overlay.protection = Protection::kOverlay;
     Result<> holds = protections_.CheckOverlay();

@@ -1,8 +1,8 @@
 #include "csi/volume_stats.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 
 namespace weighhouse::csi {
@@ -19,7 +19,7 @@ std::unexpected<Error> NotPublished(const std::string& volume_id, const std::str
 
 void TreeMeter::Count(const std::string& tree) {
   Result<VolumeSizes> sizes = disk_.Measure(tree);
-  if (!sizes) spdlog::warn("{}", sizes.error().message);
+  if (!sizes) LogRepeated(LogLevel::kWarning, sizes.error().message);
   {
     MutexLock lock(mutex_);
     if (sizes) known_[tree] = *sizes;

@@ -32,10 +32,22 @@ struct Route {
   const char* content_type;
 };
 constexpr std::array kRoutes = {
+    Route{"/", &AdminPages::StatusPage, "text/html; charset=utf-8"},
+    Route{"/status", &AdminPages::StatusPage, "text/html; charset=utf-8"},
+    Route{"/api/v1/status", &AdminPages::Status, "application/json"},
     Route{"/metrics", &AdminPages::Metrics, metrics::Registry::kContentType},
     Route{"/healthz", &AdminPages::Healthz, "text/plain"},
     Route{"/readyz", &AdminPages::Readyz, "text/plain"},
 };
+
+/// Of every answer, beside its policy: browsers keep nothing of it, take it for nothing else than
+/// it says, and tell nobody where they had it from.
+constexpr std::array<std::pair<const char*, const char*>, 4> kHeaders = {{
+    {"Cache-Control", "no-store"},
+    {"X-Content-Type-Options", "nosniff"},
+    {"Referrer-Policy", "no-referrer"},
+    {"Cross-Origin-Resource-Policy", "same-origin"},
+}};
 
 /// An address and its length, as the socket calls take it.
 struct SocketAddress {
@@ -93,15 +105,18 @@ uint16_t PortOf(const UniqueFd& fd) {
                    : reinterpret_cast<const sockaddr_in*>(&address.storage)->sin_port);
 }
 
-MHD_Result Answer(MHD_Connection* connection, unsigned status, const std::string& text,
+MHD_Result Answer(MHD_Connection* connection, const AdminPages::Page& page,
                   const char* content_type) {
   MHD_Response* response = MHD_create_response_from_buffer(
-      text.size(), const_cast<char*>(text.data()), MHD_RESPMEM_MUST_COPY);
+      page.text.size(), const_cast<char*>(page.text.data()), MHD_RESPMEM_MUST_COPY);
   if (response == nullptr) return MHD_NO;
   MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+  MHD_add_response_header(response, "Content-Security-Policy",
+                          page.content_security_policy.c_str());
+  for (const auto& [name, value] : kHeaders) MHD_add_response_header(response, name, value);
   // One answer a connection: one that is kept for the next question keeps a place.
   MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-  MHD_Result queued = MHD_queue_response(connection, status, response);
+  MHD_Result queued = MHD_queue_response(connection, static_cast<unsigned>(page.status), response);
   MHD_destroy_response(response);
   return queued;
 }
@@ -111,14 +126,16 @@ MHD_Result OnRequest(void* pages, MHD_Connection* connection, const char* path, 
                      const char*, const char*, size_t*, void**) {
   std::string_view verb(method);
   if (verb != MHD_HTTP_METHOD_GET && verb != MHD_HTTP_METHOD_HEAD) {
-    return Answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET\n", "text/plain");
+    return Answer(connection, {.status = MHD_HTTP_METHOD_NOT_ALLOWED, .text = "only GET\n"},
+                  "text/plain");
   }
   for (const Route& route : kRoutes) {
     if (path != route.path) continue;
-    AdminPages::Page page = (static_cast<AdminPages*>(pages)->*route.make)();
-    return Answer(connection, static_cast<unsigned>(page.status), page.text, route.content_type);
+    return Answer(connection, (static_cast<AdminPages*>(pages)->*route.make)(), route.content_type);
   }
-  return Answer(connection, MHD_HTTP_NOT_FOUND, "not found: see /metrics, /healthz, /readyz\n",
+  return Answer(connection,
+                {.status = MHD_HTTP_NOT_FOUND,
+                 .text = "not found: see /, /api/v1/status, /metrics, /healthz, /readyz\n"},
                 "text/plain");
 }
 

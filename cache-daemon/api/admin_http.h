@@ -7,9 +7,9 @@
 
 namespace weighhouse::api {
 
-/// Serves /metrics, /healthz and /readyz by HTTP, on threads of its own. Connections, those of one
-/// address, and the memory of each are bounded: whoever reaches the port can at most keep others
-/// from these pages.
+/// Serves the status page, its document, /metrics, /healthz and /readyz by HTTP, on threads of its
+/// own. Connections, those of one address, and the memory of each are bounded: whoever reaches the
+/// port can at most keep others from these pages.
 class AdminHttp {
  public:
   /// Listens when it returns. kFailedPrecondition: the address can't be had, and why. `pages`

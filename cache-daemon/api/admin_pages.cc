@@ -4,8 +4,9 @@
 #include <utility>
 #include <vector>
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
+#include "base/log.h"
 #include "cache-daemon/api/gauges.h"
 
 namespace weighhouse::api {
@@ -62,6 +63,7 @@ void AdminPages::Attach(Engine& engine, ConfigurationStatusSource configuration)
   engine_ = &engine;
   configuration_ = std::move(configuration);
   phase_ = Phase::kServing;
+  status_.clear();
 }
 
 void AdminPages::Detach() {
@@ -69,6 +71,7 @@ void AdminPages::Detach() {
   engine_ = nullptr;
   configuration_ = nullptr;
   phase_ = Phase::kStopping;
+  status_.clear();
   // A page waits for nothing but the event loop, and for that not long.
   while (uses_ > 0) unused_.Wait(lock);
 }
@@ -83,7 +86,8 @@ AdminPages::Page AdminPages::Metrics() {
     Result<store::SpaceSums> sums = use.engine()->Capacity();
     if (sums) Append(gauges, SpaceGauges(*sums));
     if (!info || !sums) {
-      spdlog::warn("metrics: {}", (info ? sums.error() : info.error()).message);
+      LogRepeated(LogLevel::kWarning,
+                  fmt::format("metrics: {}", (info ? sums.error() : info.error()).message));
     }
   }
   return {.text = registry_.Page(gauges)};
@@ -104,6 +108,46 @@ AdminPages::Page AdminPages::Readyz() {
   Result<store::SpaceSums> sums = use.engine()->Capacity();
   if (!sums) return Unready(sums.error().message);
   return {.text = "ok\n"};
+}
+
+AdminPages::Page AdminPages::MakePage() {
+  api::StatusPage page = MakeStatusPage();
+  return {.text = std::move(page.html),
+          .content_security_policy = std::move(page.content_security_policy)};
+}
+
+std::string AdminPages::MakeStatus(const Use& use) const {
+  Result<EngineInfo> info = use.engine()->Info();
+  Result<store::SpaceSums> sums = use.engine()->Capacity();
+  if (!info || !sums) {
+    return BareStatusDocument(Phase::kServing, (info ? sums.error() : info.error()).message,
+                              details_, clock_.Now());
+  }
+  StatusView view{.info = *std::move(info),
+                  .space = *sums,
+                  .snapshots = use.engine()->List(),
+                  .evicted = registry_.evicted().Lately()};
+  if (use.configuration()) view.configuration = use.configuration()();
+  return StatusDocument(std::move(view), details_, clock_.Now());
+}
+
+AdminPages::Page AdminPages::Status() {
+  {
+    MutexLock lock(mutex_);
+    bool fresh = !status_.empty() && clock_.Steady() - status_made_ < kStatusAge;
+    if (fresh) return {.text = status_};
+  }
+  Use use(*this);
+  if (use.engine() == nullptr) {
+    return {.text = BareStatusDocument(use.phase(), "", details_, clock_.Now())};
+  }
+  std::string made = MakeStatus(use);
+  MutexLock lock(mutex_);
+  if (phase_ == Phase::kServing) {  // else it counts no more
+    status_ = made;
+    status_made_ = clock_.Steady();
+  }
+  return {.text = std::move(made)};
 }
 
 }  // namespace weighhouse::api

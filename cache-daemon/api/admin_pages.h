@@ -5,6 +5,8 @@
 
 #include "base/mutex.h"
 #include "cache-daemon/api/configuration_status.h"
+#include "cache-daemon/api/status_document.h"
+#include "cache-daemon/api/status_page.h"
 #include "cache-daemon/engine/engine.h"
 #include "cache-daemon/metrics/registry.h"
 
@@ -17,8 +19,19 @@ class AdminPages {
   struct Page {
     int status = 200;  ///< of HTTP
     std::string text;
+    /// What a browser may do with it.
+    std::string content_security_policy = "default-src 'none'; frame-ancestors 'none'";
   };
-  explicit AdminPages(const metrics::Registry& registry) : registry_(registry) {}
+  struct Options {
+    Details details = Details::kHidden;
+    const Clock* clock = nullptr;  ///< outlives it; null: the machine's
+  };
+  explicit AdminPages(const metrics::Registry& registry) : AdminPages(registry, Options()) {}
+  AdminPages(const metrics::Registry& registry, const Options& options)
+      : registry_(registry),
+        details_(options.details),
+        clock_(options.clock != nullptr ? *options.clock : machines_clock_),
+        page_(MakePage()) {}
 
   /// The engine is open and its calls are served: ready from now on.
   void Attach(Engine& engine, ConfigurationStatusSource configuration) EXCLUDES(mutex_);
@@ -31,18 +44,32 @@ class AdminPages {
   Page Healthz() EXCLUDES(mutex_);
   /// 200 while the store is recovered, can be read, and calls are served; else 503 with the reason.
   Page Readyz() EXCLUDES(mutex_);
+  /// The page for people; always the same.
+  Page StatusPage() { return page_; }
+  /// What it shows, at most kStatusAge old: however many ask, the engine is asked for its lists
+  /// once a second.
+  Page Status() EXCLUDES(mutex_);
+  static constexpr std::chrono::milliseconds kStatusAge{1000};
 
  private:
   class Use;
-  enum class Phase { kStarting, kServing, kStopping };
+  static Page MakePage();
+  /// Of a daemon that serves.
+  std::string MakeStatus(const Use& use) const;
 
   const metrics::Registry& registry_;
+  const Details details_;
+  const SystemClock machines_clock_;
+  const Clock& clock_;
+  const Page page_;
   Mutex mutex_;
   ConditionVariable unused_;
   Phase phase_ GUARDED_BY(mutex_) = Phase::kStarting;
   Engine* engine_ GUARDED_BY(mutex_) = nullptr;
   ConfigurationStatusSource configuration_ GUARDED_BY(mutex_);
   size_t uses_ GUARDED_BY(mutex_) = 0;
+  std::string status_ GUARDED_BY(mutex_);  ///< empty: none was made, or it counts no more
+  std::chrono::steady_clock::time_point status_made_ GUARDED_BY(mutex_);
 };
 
 }  // namespace weighhouse::api

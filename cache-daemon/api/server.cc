@@ -17,8 +17,8 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <grpcpp/server_posix.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "cache-daemon/api/cache_service.h"
 #include "cache-daemon/api/publish_watch.h"
 #include "cache-daemon/api/unix_listener.h"
@@ -136,7 +136,8 @@ class GrpcServer final : public Server {
     auto take = [&endpoint, &guests, path](UniqueFd connection, Peer peer) {
       bool allowed = std::ranges::binary_search(guests.allowed, peer.uid);
       if (!allowed) {
-        spdlog::warn("refused a connection of pid {}, uid {} to {}", peer.pid, peer.uid, path);
+        LogRepeated(LogLevel::kWarning, fmt::format("refused a connection of pid {}, uid {} to {}",
+                                                    peer.pid, peer.uid, path));
       }
       Endpoint& taking = allowed ? endpoint : guests.refusing;
       grpc::AddInsecureChannelFromFd(taking.server.get(), connection.release());

@@ -11,8 +11,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/thread.h"
 
 namespace weighhouse::api {
@@ -129,7 +129,8 @@ void Acceptor::Run(const std::stop_token& stop) {
   }
   while (!stop.stop_requested()) {
     if (::poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) {
-      spdlog::error("waiting for connections: {}", std::strerror(errno));
+      LogRepeated(LogLevel::kError,
+                  fmt::format("waiting for connections: {}", std::strerror(errno)));
       return;
     }
     for (size_t i = 0; i < routes_.size(); ++i) {
@@ -145,7 +146,8 @@ void Acceptor::AcceptAll(const Route& route) {
     if (!connection) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno == EAGAIN) return;
-      spdlog::warn("accept on {}: {}", route.listener.path(), std::strerror(errno));
+      LogRepeated(LogLevel::kWarning,
+                  fmt::format("accept on {}: {}", route.listener.path(), std::strerror(errno)));
       pollfd wake{.fd = wake_.get(), .events = POLLIN, .revents = 0};
       if (IsOutOfResources(errno)) ::poll(&wake, 1, kRestMilliseconds);
       return;

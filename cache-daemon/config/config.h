@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/listen_address.h"
+#include "base/log_format.h"
 #include "base/model.h"
 #include "base/rights_options.h"
 #include "base/units.h"
@@ -28,8 +29,6 @@ struct SpaceShare {
   Bytes Of(Bytes filesystem_total) const;
   bool operator==(const SpaceShare&) const = default;
 };
-
-enum class LogFormat { kText, kJson };
 
 /// What the keys mean. The defaults are those of an absent file.
 struct Config {
@@ -60,6 +59,7 @@ struct Config {
   RightsOptions rights;
   std::vector<ModelReference> keep;           ///< no two name the same
   std::optional<ListenAddress> admin_listen;  ///< unset: no admin port
+  bool admin_details = false;                 ///< its status page names models and pods
   std::string log_level = "info";
   LogFormat log_format = LogFormat::kText;
   bool operator==(const Config&) const = default;

@@ -190,9 +190,19 @@ constexpr std::array kKeys = {
     ConfigKey{"admin.listen", kAtRestart,
               "an address such as 127.0.0.1:9899, \"[::1]:9899\" or \":9899\" (every address), or "
               "off",
-              "off", "Where /metrics, /healthz and /readyz are served, by HTTP, to whoever asks.",
+              "off",
+              "Where the status page (/), its document (/api/v1/status), /metrics, /healthz and "
+              "/readyz are served, by HTTP, to whoever asks.",
               [](const ConfigValue& value, Config& config) {
                 return TakeListenAddress(value, config.admin_listen);
+              }},
+    ConfigKey{"admin.details", kAtRestart, "true or false", "false",
+              "Whether the status page names models, and the namespaces and pods that use them, to "
+              "whoever reaches the admin port. Without it it shows sums, sizes, states and the "
+              "beginnings of snapshots' ids.",
+              [](const ConfigValue& value, Config& config) {
+                return TakeChoice<bool>(value, {{"true", true}, {"false", false}},
+                                        config.admin_details);
               }},
     ConfigKey{
         "log.level", kAtOnce, "debug, info, warning or error", "info",

@@ -8,9 +8,9 @@
 #include <spdlog/spdlog.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/thread.h"
 #include "cache-daemon/daemon/engine_options.h"
-#include "cache-daemon/daemon/logging.h"
 
 namespace weighhouse::daemon {
 namespace {
@@ -111,9 +111,11 @@ Result<> ConfigReloader::TakeOver(const Reading& reading) {
   placement.shared = shared_;
   TRY(engine_.Reconfigure(ToEngineOptions(config, placement)));
   running_ = std::move(plan.effective);
-  spdlog::info("configuration {}: takes effect now: {}; at restart: {}", source_.file,
-               KeysText(plan.applied), KeysText(plan.pending));
-  ChangeLogging(config.log_level, config.log_format);
+  LogEvent(LogLevel::kInfo,
+           fmt::format("configuration {}: takes effect now: {}; at restart: {}", source_.file,
+                       KeysText(plan.applied), KeysText(plan.pending)),
+           {{"file", source_.file}});
+  ChangeLog(config.log_level, config.log_format);
   {
     MutexLock lock(mutex_);
     status_.file = source_.file;
@@ -139,13 +141,15 @@ void ConfigReloader::Warn(const Reading& reading) {
     std::optional<std::string> warning = WarningAbout(config, *placement);
     if (warning) warnings.push_back(*std::move(warning));
   }
-  for (const std::string& warning : warnings) spdlog::warn("configuration: {}", warning);
+  for (const std::string& warning : warnings)
+    LogRepeated(LogLevel::kWarning, fmt::format("configuration: {}", warning));
   MutexLock lock(mutex_);
   status_.warnings = std::move(warnings);
 }
 
 void ConfigReloader::Refuse(const std::string& error) {
-  spdlog::error("configuration: {}; the last good one stays in effect", error);
+  LogRepeated(LogLevel::kError,
+              fmt::format("configuration: {}; the last good one stays in effect", error));
   metrics_.OnRejected();
   MutexLock lock(mutex_);
   status_.error = error;
@@ -156,7 +160,9 @@ void ConfigReloader::Fit(store::FitTo fit_to) {
   Result<store::EvictedToFit> fit = engine_.EvictToFit(fit_to);
   bool was_over = std::exchange(over_limit_, !fit || fit->excess > 0);
   if (!fit) {
-    if (!was_over) spdlog::warn("evict to fit: {}; trying again", fit.error().message);
+    if (!was_over)
+      LogRepeated(LogLevel::kWarning,
+                  fmt::format("evict to fit: {}; trying again", fit.error().message));
     return;
   }
   if (fit->freed > 0) {
@@ -164,10 +170,11 @@ void ConfigReloader::Fit(store::FitTo fit_to) {
                  fit->ingests, FormatBytes(fit->freed));
   }
   if (over_limit_ && !was_over) {
-    spdlog::warn(
-        "{} too much are in use or kept: they go when nobody uses them any more; where 'keep' has "
-        "more than fits, list fewer models or raise cache.limit",
-        FormatBytes(fit->excess));
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("{} too much are in use or kept: they go when nobody uses them any "
+                            "more; where 'keep' has "
+                            "more than fits, list fewer models or raise cache.limit",
+                            FormatBytes(fit->excess)));
   }
 }
 

@@ -120,7 +120,8 @@ int Serve(const Options& options, ConfigReloader::Begun begun, const ErrorMemory
   if (!placement) return Complain(placement.error(), kBadRoot);
   begun.shared = placement->shared;
   metrics::Registry registry;
-  api::AdminPages pages(registry);
+  api::AdminPages pages(
+      registry, {.details = config.admin_details ? api::Details::kShown : api::Details::kHidden});
   Result<std::unique_ptr<api::AdminHttp>> http = StartAdminHttp(config, pages);
   if (!http) return Complain(http.error(), kNoSockets);
   EngineOptions engine_options = ToEngineOptions(config, *placement);

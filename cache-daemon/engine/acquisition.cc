@@ -108,6 +108,7 @@ void Acquisition::ReadLayers(Resolved resolved) {
   auto done = [weak = weak_from_this(), source](const Result<fill::LayersRead>& read) {
     std::shared_ptr<Acquisition> self = weak.lock();
     if (!self) return;  // its caller left: the next call finds what was read
+    LogScope scope(self->log_);
     self->parts_.workers.Post([self, source, read] {
       if (!read) return self->Finish(std::unexpected(read.error()));
       self->bytes_fetched_ = read->bytes_fetched;
@@ -244,6 +245,7 @@ void Acquisition::OnFillProgress(const fill::FillProgress& progress) {
 }
 
 void Acquisition::OnFillDone(const Result<fill::FillProgress>& outcome) {
+  LogScope scope(log_);
   parts_.workers.Post([self = shared_from_this(), outcome] {
     if (!outcome) return self->Finish(std::unexpected(outcome.error()));
     self->bytes_fetched_ = outcome->bytes_fetched;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "base/log_context.h"
 #include "cache-daemon/engine/resolution.h"
 
 namespace weighhouse {
@@ -65,8 +66,9 @@ class Acquisition final : public fill::FillObserver,
   const ModelReference asked_;  // of its source
   const std::weak_ptr<AcquireObserver> observer_;
   const Finished finished_;
-  const std::shared_ptr<LeaseIntent> intent_;  // shared with the gate while this is under way
-  const std::shared_ptr<PublishWait> wait_;    // shared with the publish's other Acquires
+  const LogContext log_ = LogContext::Current();  // for what comes on the fill's thread
+  const std::shared_ptr<LeaseIntent> intent_;     // shared with the gate while this is under way
+  const std::shared_ptr<PublishWait> wait_;       // shared with the publish's other Acquires
   PublishBoard::Writer publish_;
   std::string snapshot_id_;
   std::string revision_;

@@ -4,8 +4,10 @@
 #include <optional>
 #include <utility>
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/web_reference.h"
 
 namespace weighhouse {
@@ -62,8 +64,9 @@ class FillResumer::Log final : public fill::FillObserver {
     std::shared_ptr<FillResumer> resumer = resumer_.lock();
     bool again = resumer && resumer->Ended(snapshot_id_);
     if (outcome) return spdlog::info("{}: complete", model_);
-    spdlog::warn("{}: {}: {}", model_, outcome.error().message,
-                 again ? "trying again" : "it goes on at its next publish");
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("{}: {}: {}", model_, outcome.error().message,
+                            again ? "trying again" : "it goes on at its next publish"));
   }
 
  private:
@@ -111,11 +114,14 @@ void FillResumer::Try(Model model) {
     // What was found until now is in the record that Begin reads.
     again_.erase(model.snapshot_id);
   }
+  LogScope scope(ContextOfRequest("", {{"model", model.reference.ToString()}}));
   Result<bool> begun = Begin(model);
   bool again = !begun && IsTemporary(begun.error().code);
   if (!begun && !model.warned) {
-    spdlog::warn("{}: its fill was interrupted: {}: {}", model.reference.ToString(),
-                 begun.error().message, again ? "trying again" : "it goes on at its next publish");
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("{}: its fill was interrupted: {}: {}", model.reference.ToString(),
+                            begun.error().message,
+                            again ? "trying again" : "it goes on at its next publish"));
   }
   model.warned = true;
   bool fills = begun.value_or(false);

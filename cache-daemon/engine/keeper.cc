@@ -4,7 +4,10 @@
 #include <set>
 #include <utility>
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
+
+#include "base/log.h"
 
 namespace weighhouse {
 
@@ -142,9 +145,12 @@ void Keeper::Next() {
     attempt.number = model.attempt;
     attempt.reference = model.reference;
   }
-  attempt.meant = Meant(attempt.reference);
-  Result<> begun = Begin(attempt);
-  if (!begun) Failed(attempt, begun.error());
+  {
+    LogScope scope(ContextOfRequest("", {{"model", attempt.reference.ToString()}}));
+    attempt.meant = Meant(attempt.reference);
+    Result<> begun = Begin(attempt);
+    if (!begun) Failed(attempt, begun.error());
+  }
   PostNext();
 }
 
@@ -288,7 +294,8 @@ void Keeper::Failed(const Attempt& attempt, const Error& error) {
     model->crowded = error.code == Code::kResourceExhausted || error.code == Code::kOutOfRange;
     Publish();
   }
-  if (!known) spdlog::warn("keep: {}: {}: trying again", name, problem);
+  if (!known)
+    LogRepeated(LogLevel::kWarning, fmt::format("keep: {}: {}: trying again", name, problem));
   transport_.PostAfter(pause, [self = shared_from_this(), attempt] { self->TryAgain(attempt); });
 }
 

@@ -2,8 +2,9 @@
 
 #include <utility>
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
+#include "base/log.h"
 #include "cache-daemon/engine/references.h"
 
 namespace weighhouse {
@@ -19,13 +20,16 @@ Result<std::string> Prefetches::Begin(const ModelReference& model, const Credent
   };
   auto done = [this, model, then = std::move(then)](const Result<fill::LayersRead>& read) {
     if (!read) {
-      spdlog::warn("prefetch {}: {}", model.ToString(), read.error().message);
+      LogRepeated(LogLevel::kWarning,
+                  fmt::format("prefetch {}: {}", model.ToString(), read.error().message));
       return;
     }
     // What `read` holds keeps its snapshot until the fill does.
     parts_.workers.Post([model, then, read = *read] {
       Result<std::string> begun = then(read);
-      if (!begun) spdlog::warn("prefetch {}: {}", model.ToString(), begun.error().message);
+      if (!begun)
+        LogRepeated(LogLevel::kWarning,
+                    fmt::format("prefetch {}: {}", model.ToString(), begun.error().message));
     });
   };
   parts_.filler.ReadLayers(

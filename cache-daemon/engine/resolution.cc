@@ -2,8 +2,9 @@
 
 #include <utility>
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
+#include "base/log.h"
 #include "cache-daemon/engine/references.h"
 #include "cache-daemon/fill/layers/whole_listing.h"
 #include "cache-daemon/source/time_limit.h"
@@ -165,9 +166,11 @@ Result<Resolved> ResolveModel(const EngineParts& parts, const ModelReference& mo
   if (!known || !parts.rights.MayHaveAfter(error.code, *known, model, caller)) {
     return std::unexpected(OfSource(std::move(error)));
   }
-  spdlog::warn("{}: {}: serving revision {}, which is cached and {}", model.ToString(),
-               error.message, known->revision,
-               known->anonymous ? "public" : "was granted to these credentials or to all");
+  LogRepeated(
+      LogLevel::kWarning,
+      fmt::format("{}: {}: serving revision {}, which is cached and {}", model.ToString(),
+                  error.message, known->revision,
+                  known->anonymous ? "public" : "was granted to these credentials or to all"));
   Resolved cached = FromCache(*known, std::move(source));
   cached.listing = TRY(parts.sources.Permitted(cached.listing));
   return cached;

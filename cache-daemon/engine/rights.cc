@@ -4,8 +4,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/source/file_filter.h"
 
@@ -110,7 +110,9 @@ void Rights::Allowed(const std::string& origin, const ModelReference& model, con
                                           .pod_namespace = caller.pod_namespace,
                                           .asked = asked});
   // Its source is asked again then.
-  if (!recorded) spdlog::warn("a grant is not recorded: {}", recorded.error().message);
+  if (!recorded)
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("a grant is not recorded: {}", recorded.error().message));
   std::chrono::seconds ttl{0};
   {
     MutexLock lock(mutex_);
@@ -126,8 +128,9 @@ void Rights::Refused(const std::string& origin, const ModelReference& model, con
   if (origin.empty() || credential.empty()) return;
   Result<> dropped = store_.DropGrant(origin, credential);
   if (dropped) return;
-  spdlog::error("a grant that its source took back may be here again after a restart: {}",
-                dropped.error().message);
+  LogRepeated(LogLevel::kError,
+              fmt::format("a grant that its source took back may be here again after a restart: {}",
+                          dropped.error().message));
 }
 
 bool Rights::IsRefusal(Code code) {

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
+
+#include "base/log.h"
 
 namespace weighhouse {
 namespace {
@@ -115,7 +117,9 @@ void Scrubber::CheckNext() {
   Result<std::optional<VerifyFinding>> checked =
       parts_.verifier.Check(blob, [&](Bytes bytes) { return AfterPiece(bytes, pace); });
   if (!checked && checked.error().code == Code::kCancelled) return;
-  if (!checked) spdlog::warn("scrub: blob {} is passed over: {}", name, checked.error().message);
+  if (!checked)
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("scrub: blob {} is passed over: {}", name, checked.error().message));
   rest_.erase(rest_.begin());
   bool bad = checked && checked->has_value();
   {
@@ -161,7 +165,9 @@ void Scrubber::Record() {
   }
   recorded_ = parts_.clock.Steady();
   Result<> recorded = parts_.store.RecordScrub(state);
-  if (!recorded) spdlog::warn("scrub: how far it is isn't recorded: {}", recorded.error().message);
+  if (!recorded)
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("scrub: how far it is isn't recorded: {}", recorded.error().message));
 }
 
 }  // namespace weighhouse

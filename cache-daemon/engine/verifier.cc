@@ -6,8 +6,8 @@
 #include <set>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "cache-daemon/engine/read_pace.h"
 
 namespace weighhouse {
@@ -89,9 +89,11 @@ Result<std::optional<VerifyFinding>> Verifier::Check(
     bad.found +=
         fmt::format("; it is served still, because it can't be put into quarantine: {}", bad.stays);
   }
-  spdlog::error("blob {} is damaged: {}; {}: {}", blob.Hex(), bad.found,
-                bad.stays.empty() ? "incomplete without it" : "it is in",
-                fmt::join(bad.paths, ", "));
+  LogRepeated(LogLevel::kError,
+              fmt::format("blob {} is damaged: {}; {}: {}", blob.Hex(), bad.found,
+                          bad.stays.empty() ? "incomplete without it" : "it is in",
+                          fmt::join(bad.paths, ", ")),
+              {{"blob", blob.Hex()}});
   if (bad.stays.empty()) {
     std::vector<std::string> snapshots = SnapshotsOf(bad.paths);
     WarnOfHolders(snapshots);
@@ -103,8 +105,11 @@ Result<std::optional<VerifyFinding>> Verifier::Check(
 void Verifier::WarnOfHolders(const std::vector<std::string>& snapshot_ids) const {
   for (const store::LeaseRecord& lease : store_.DamagedLeases()) {
     if (std::ranges::find(snapshot_ids, lease.snapshot_id) == snapshot_ids.end()) continue;
-    spdlog::error("pod {}/{} has the damaged file mounted at {} and reads it until it is replaced",
-                  lease.pod_namespace, lease.pod_name, lease.target_path);
+    LogRepeated(
+        LogLevel::kError,
+        fmt::format(
+            "pod {}/{} has the damaged file mounted at {} and reads it until it is replaced",
+            lease.pod_namespace, lease.pod_name, lease.target_path));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/engine/references.h"
 
@@ -206,12 +207,16 @@ Result<> Volumes::PromisePacked(const VolumeRequest& request, const Meaning& mea
                 pinned = AtCommit(request, record)](const std::string& snapshot_id) {
     store.ArriveForHold(volume_id, snapshot_id);
     Result<> named = RecordMeaning(store, *source, pinned, credentials, snapshot_id);
-    if (!named) spdlog::warn("volume {}: {}", Printable(volume_id), named.error().message);
+    if (!named)
+      LogRepeated(LogLevel::kWarning,
+                  fmt::format("volume {}: {}", Printable(volume_id), named.error().message));
   };
   Result<std::string> begun =
       prefetches_.Begin(request.model, request.credentials,
                         {.listing = *meaning.listing, .source = meaning.source}, std::move(known));
-  if (!begun) spdlog::warn("volume {}: {}", Printable(request.volume_id), begun.error().message);
+  if (!begun)
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("volume {}: {}", Printable(request.volume_id), begun.error().message));
   return {};
 }
 
@@ -251,7 +256,8 @@ void Volumes::Begin(const VolumeRequest& request, const store::Snapshot& snapsho
     Result<> named =
         RecordMeaning(parts_.store, *meaning.source, reference, request.credentials, snapshot.id);
     if (named) continue;
-    spdlog::warn("volume {}: {}", Printable(request.volume_id), named.error().message);
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("volume {}: {}", Printable(request.volume_id), named.error().message));
     break;
   }
   if (snapshot.complete) return;
@@ -321,8 +327,9 @@ Result<> Volumes::Hold(const store::HoldRecord& wanted) {
 void Volumes::Undo(const std::string& volume_id) {
   Result<> forgotten = Forget(volume_id);
   if (forgotten) return;
-  spdlog::warn("volume {} was refused, and something of it stays: {}", Printable(volume_id),
-               forgotten.error().message);
+  LogRepeated(LogLevel::kWarning,
+              fmt::format("volume {} was refused, and something of it stays: {}",
+                          Printable(volume_id), forgotten.error().message));
 }
 
 Result<> Volumes::Delete(const std::string& volume_id) {

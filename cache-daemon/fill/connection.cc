@@ -1,7 +1,8 @@
 #include "cache-daemon/fill/connection.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
+#include "base/log.h"
 #include "cache-daemon/fill/connection_governor.h"
 #include "cache-daemon/fill/source_host.h"
 
@@ -52,7 +53,10 @@ void Connection::OnRefused(std::optional<std::chrono::milliseconds> retry_after)
   host_.pace().OnRefused(retry_after, Now());
   size_t after = host_.pace().allowance();
   if (after == before) return;
-  spdlog::info("{} refuses connections: {} allowed instead of {}", host_.name(), after, before);
+  LogRepeated(
+      LogLevel::kInfo,
+      fmt::format("{} refuses connections: {} allowed instead of {}", host_.name(), after, before),
+      {{"host", host_.name()}});
 }
 
 void Connection::OnLost() { host_.pace().OnLost(Now()); }

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 
 namespace weighhouse::fill {
 namespace {
@@ -58,6 +58,13 @@ void FileFill::After(std::chrono::milliseconds delay, std::function<void(FileFil
       });
 }
 
+void FileFill::Say(LogLevel level, std::string_view what, std::source_location where) const {
+  const FillRequest& request = *askers_.current().request;
+  LogScope scope(request.log);
+  LogRepeated(level, fmt::format("fill {}: {}", file_.path, what),
+              {{"file", file_.path}, {"snapshot", request.snapshot_id}}, where);
+}
+
 void FileFill::Prepare(Want want) {
   locating_ = true;
   located_ = false;
@@ -96,6 +103,8 @@ void FileFill::OnPrepareFailed(const Error& error, Want want) {
   auto delay = context_->DelayAfter(error, ++prepare_failures_);
   if (!delay) return GiveUp(error);
   waiting_for_ = error.message;
+  Say(LogLevel::kInfo,
+      fmt::format("{}; trying again in {}", error.message, FormatDuration(*delay)));
   After(*delay, [want](FileFill& self) { self.Prepare(want); });
 }
 
@@ -112,14 +121,15 @@ void FileFill::BeginAssembly(std::unique_ptr<store::Ingest> ingest) {
       .on_complete = on_event([](FileFill& self) { self.OnAssembled(); }),
       .on_disk_failed = on_event(
           [](FileFill& self, Error error) { self.Finish(std::unexpected(std::move(error))); })};
+  LogScope scope(askers_.current().request->log);
   auto resume = whole_file_ ? FileAssembly::Resume::kIgnore : FileAssembly::Resume::kUse;
   assembly_ = FileAssembly::Start(context_, std::move(ingest), ClaimsOf(file_, location_), resume,
                                   std::move(events));
   assembly_->Enclose(location_.enclosure);
   received_ = resumed_ = assembly_->resumed_bytes();
   if (resumed_ > 0) {
-    spdlog::info("fill {}: {} of {} are here from before", file_.path, FormatBytes(resumed_),
-                 FormatBytes(file_.size));
+    Say(LogLevel::kInfo, fmt::format("{} of {} are here from before", FormatBytes(resumed_),
+                                     FormatBytes(file_.size)));
   }
   if (file_.size == 0) return OnAssembled();
   ranges_.Reset(assembly_->missing());
@@ -239,7 +249,7 @@ void FileFill::RangeEnded(RangeTransfer& range, const source::TransferEnd& end) 
     // Where bytes have come by ranges, one other answer doesn't cost them all.
     if (fetched_ > 0 && !std::exchange(range_ignored_, true)) return RetryRange(range, error);
     whole_file_ = true;
-    spdlog::info("fill {}: the server ignores Range: fetching it in one piece", file_.path);
+    Say(LogLevel::kInfo, "the server ignores Range: fetching it in one piece");
     assembly_->Discard();  // it brings every byte again
     DropAttempt();
     return Prepare(Want::kLocationAndIngest);
@@ -261,7 +271,7 @@ void FileFill::OnRangeRefused(RangeTransfer& range, Error error, int http_status
   if (http_status == 0) return GiveUp(std::move(error));
   refused_at_ = fetched_;
   if (++refusals_ <= kMaxRefusals) {
-    spdlog::warn("fill {}: {}: locating it again", file_.path, error.message);
+    Say(LogLevel::kWarning, error.message + ": locating it again");
     return Prepare(Want::kLocation);
   }
   // The asker was authorised, and its credentials weren't sent: that server is in trouble.
@@ -274,6 +284,7 @@ void FileFill::RetryRange(RangeTransfer& range, const Error& error) {
   auto delay = context_->DelayAfter(error, range.CountFailure());
   if (!delay) return GiveUp(error);
   waiting_for_ = fmt::format("{}; trying again in {}", error.message, FormatDuration(*delay));
+  Say(LogLevel::kInfo, waiting_for_);
   range.set_backoff(true);
   ResumePaused();
   After(*delay, [begin = range.range().begin](FileFill& self) {
@@ -294,7 +305,7 @@ void FileFill::StartAfresh(const Error& reason) {
   bool enough = !excused && ++fresh_starts_ > most;
   DropAttempt();
   if (enough) return GiveUp(reason);
-  spdlog::warn("fill {}: {}: dropped what had come, starting afresh", file_.path, reason.message);
+  Say(LogLevel::kWarning, reason.message + ": dropped what had come, starting afresh");
   auto delay = context_->DelayAfter(reason, std::max(1, fresh_starts_));
   waiting_for_ = reason.message;
   After(delay.value_or(std::chrono::milliseconds(0)),
@@ -307,13 +318,13 @@ void FileFill::GiveUp(Error error) {
   std::string origin = askers_.current_origin();
   if (!askers_.MoveOn(error)) return Finish(std::unexpected(std::move(error)));
   if (askers_.current_origin() != origin) return ChangeOrigin(error.message);
-  spdlog::warn("fill {}: {}: going on for the next who asked", file_.path, error.message);
+  Say(LogLevel::kWarning, error.message + ": going on for the next who asked");
   refusals_ = prepare_failures_ = 0;
   Prepare(assembly_ ? Want::kLocation : Want::kLocationAndIngest);
 }
 
 void FileFill::ChangeOrigin(std::string_view reason) {
-  spdlog::warn("fill {}: {}: going on from {}", file_.path, reason, askers_.current_origin());
+  Say(LogLevel::kWarning, fmt::format("{}: going on from {}", reason, askers_.current_origin()));
   refusals_ = prepare_failures_ = fresh_starts_ = 0;
   least_rate_.Restart();
   excused_ = false;

@@ -3,9 +3,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <vector>
 
+#include "base/log_format.h"
 #include "cache-daemon/fill/file_askers.h"
 #include "cache-daemon/fill/file_assembly.h"
 #include "cache-daemon/fill/file_preparation.h"
@@ -101,6 +103,9 @@ class FileFill : public RangeOwner,
   void Finish(Result<> outcome);
   void LeaveOthers();
   void After(std::chrono::milliseconds delay, std::function<void(FileFill&)> task);
+  /// Logs what happened to it, as a part of the request that it is fetched for.
+  void Say(LogLevel level, std::string_view what,
+           std::source_location where = std::source_location::current()) const;
 
   const std::shared_ptr<FillContext> context_;  // shared: see FillContext
   const ListedFile file_;

@@ -1,9 +1,9 @@
 #include "cache-daemon/fill/file_preparation.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "cache-daemon/source/local_file.h"
 
 namespace weighhouse::fill {
@@ -23,8 +23,10 @@ Result<> ShareBlocks(const ListedFile& file, PreparedFile& prepared) {
   if (local.size != file.size) return {};  // its transfer says what is wrong
   Bytes shared = TRY(prepared.ingest->ShareBlocks(local.fd.get()));
   if (shared == 0) return {};
-  spdlog::info("fill {}: shares the blocks of {} with the local file", file.path,
-               FormatBytes(shared));
+  LogRepeated(LogLevel::kInfo,
+              fmt::format("fill {}: shares the blocks of {} with the local file", file.path,
+                          FormatBytes(shared)),
+              {{"file", file.path}, {"bytes", shared}});
   return {};
 }
 
@@ -32,6 +34,7 @@ Result<> ShareBlocks(const ListedFile& file, PreparedFile& prepared) {
 
 Result<PreparedFile> PrepareFile(const FillContext& context, const FileAskers::Asker& asker,
                                  const std::string& ingest_id, Want want) {
+  LogScope scope(asker.request->log);
   PreparedFile prepared;
   prepared.location = TRY(Locate(context, asker));
   prepared.location.size = asker.file.size;
@@ -56,12 +59,16 @@ std::string TrustOnFirstUse(const ListedFile& file, const source::FileLocation& 
 
 ContentClaims ClaimsOf(const ListedFile& file, const source::FileLocation& location) {
   std::string trust = TrustOnFirstUse(file, location);
-  if (!trust.empty()) spdlog::info("fill {}: {}", file.path, trust);
+  if (!trust.empty()) {
+    LogRepeated(LogLevel::kInfo, fmt::format("fill {}: {}", file.path, trust),
+                {{"file", file.path}});
+  }
   return {.identity = file.identity, .size = file.size, .checksum = location.checksum};
 }
 
 Result<> ConfirmVersion(const FillContext& context, const FileAskers::Asker& asker) {
   if (asker.file.identity.kind != FileIdentity::Kind::kVersionToken) return {};
+  LogScope scope(asker.request->log);
   Result<source::FileLocation> location = Locate(context, asker);
   if (!location) return std::unexpected(std::move(location).error());
   return {};

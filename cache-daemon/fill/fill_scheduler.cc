@@ -5,9 +5,9 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "cache-daemon/fill/warmer.h"
 #include "cache-daemon/store/ingest_name.h"
 
@@ -32,6 +32,51 @@ std::set<std::string> FreshIngests(const Listing& listing, const store::Snapshot
     if (!file.blob) ids.insert(FreshIngestFor(listing.origin, listing.anonymous, file.listed));
   }
   return ids;
+}
+
+int64_t MillisecondsOf(std::chrono::steady_clock::duration span) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(span).count();
+}
+
+void SayBegun(const SnapshotFill& flight, const store::Snapshot& snapshot) {
+  LogScope scope(flight.request().log);
+  Bytes missing = snapshot.TotalBytes() - snapshot.PresentBytes();
+  LogEvent(LogLevel::kInfo,
+           fmt::format("fill {}: {} of {} in {} files to fetch", flight.id(), FormatBytes(missing),
+                       FormatBytes(snapshot.TotalBytes()), snapshot.files.size()),
+           {{"model", flight.request().reference.ToString()},
+            {"snapshot", flight.id()},
+            {"bytes", snapshot.TotalBytes()},
+            {"bytes_missing", missing},
+            {"files", snapshot.files.size()}});
+}
+
+/// In the context of who joins: its line has the id of the fill's lines too.
+void SayJoined(const SnapshotFill& flight, const FillRequest& request) {
+  LogScope scope(request.log);
+  LogFields fields = {{"model", request.reference.ToString()}, {"snapshot", flight.id()}};
+  std::string_view of = flight.request().log.request();
+  if (!of.empty()) fields.emplace_back("fill_request", of);
+  LogEvent(LogLevel::kInfo, fmt::format("fill {}: joined one that is under way", flight.id()),
+           fields);
+}
+
+void SayEnded(const SnapshotFill& flight, const Result<>& outcome, const FillProgress& progress,
+              std::chrono::steady_clock::duration took) {
+  LogScope scope(flight.request().log);
+  LogFields fields = {{"model", flight.request().reference.ToString()},
+                      {"snapshot", flight.id()},
+                      {"bytes_fetched", progress.bytes_fetched},
+                      {"ms", MillisecondsOf(took)}};
+  if (outcome) {
+    std::string text = fmt::format(
+        "fill {}: complete, {} fetched in {}", flight.id(), FormatBytes(progress.bytes_fetched),
+        FormatDuration(std::chrono::duration_cast<std::chrono::milliseconds>(took)));
+    return LogEvent(LogLevel::kInfo, text, fields);
+  }
+  fields.emplace_back("code", CodeName(outcome.error().code));
+  LogRepeated(LogLevel::kWarning,
+              fmt::format("fill {}: ended: {}", flight.id(), outcome.error().message), fields);
 }
 
 }  // namespace
@@ -61,6 +106,7 @@ void FillScheduler::JoinFlight(SnapshotFill& flight,
                                const std::shared_ptr<const FillRequest>& request,
                                std::weak_ptr<FillObserver> observer) {
   flight.AddObserver(std::move(observer), FillEntry::kJoined);
+  SayJoined(flight, *request);
   Raise(flight, request->priority);
   if (!flight.AddRequest(request)) return;
   for (const std::string& ingest_id : flight.running()) {
@@ -135,7 +181,9 @@ void FillScheduler::OnStock(const Flight& flight, Result<std::shared_ptr<Stock>>
   if (!stock) return EndFlight(flight, std::unexpected(std::move(stock).error()));
   flight->SetSnapshot((*stock)->snapshot);
   if ((*stock)->snapshot.complete) return EndFlight(flight, {});
-  if (flight->CountRound() > kMaxRounds) {
+  int round = flight->CountRound();
+  if (round == 1) SayBegun(*flight, (*stock)->snapshot);
+  if (round > kMaxRounds) {
     return EndFlight(flight, Fail(Code::kUnavailable, "its files vanish as they are fetched"));
   }
   flight->Hold(std::move((*stock)->reservation), std::move((*stock)->hold));
@@ -245,12 +293,14 @@ void FillScheduler::EndFlight(const Flight& flight, Result<> outcome) {
   Publish();
   auto now = context_->parts.clock.Steady();
   context_->parts.metrics.OnEnded(keep->request().source_kind(), outcome, now - keep->begun());
+  FillProgress progress = keep->Progress({}, now);
+  SayEnded(*keep, outcome, progress, now - keep->begun());
   if (!outcome) {
     keep->NotifyDone(std::unexpected(std::move(outcome).error()));
     return;
   }
   if (context_->warmer != nullptr) context_->warmer->Warm(keep->id());
-  keep->NotifyDone(keep->Progress({}, now));
+  keep->NotifyDone(progress);
 }
 
 FillProgress FillScheduler::Measure(SnapshotFill& flight) const {

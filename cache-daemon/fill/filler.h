@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/log_context.h"
 #include "base/model.h"
 #include "cache-daemon/fill/layer_request.h"
 #include "cache-daemon/io/buffer_pool.h"
@@ -88,7 +89,8 @@ struct FillRequest {
       source;  ///< shared with the engine: a fill outlives the call that began it
   /// Of the fill that it starts; joining one can only raise it.
   FillPriority priority = FillPriority::kWaitedFor;
-  Bytes fetched_before = 0;  ///< for this snapshot, by the reading of its layers
+  Bytes fetched_before = 0;                ///< for this snapshot, by the reading of its layers
+  LogContext log = LogContext::Current();  ///< of who asks; the fill's lines are about the first
 
   metrics::SourceKind source_kind() const { return metrics::SourceKindOf(reference.Scheme()); }
 };

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 
+#include "base/log_context.h"
 #include "base/model.h"
 #include "cache-daemon/source/source.h"
 
@@ -20,6 +21,7 @@ struct LayerRequest {
   FillPriority priority = FillPriority::kWaitedFor;
   /// The part of the whole listing that is the snapshot. Called on a thread of the reading's.
   std::function<Result<Listing>(const Listing& whole)> choose;
+  LogContext log = LogContext::Current();  ///< of who asks
 };
 
 /// What they turned out to be.

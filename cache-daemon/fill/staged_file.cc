@@ -3,7 +3,9 @@
 #include <iterator>
 #include <utility>
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
+
+#include "base/log.h"
 
 namespace weighhouse::fill {
 
@@ -76,8 +78,8 @@ void StagedFile::OnRecorded(Bytes bytes, const Result<>& outcome) {
   unrecorded_ -= bytes;
   settled_ += bytes;
   if (!outcome && !std::exchange(warned_, true)) {
-    spdlog::warn("fill: a restart would fetch {} again: {}", ingest_->path(),
-                 outcome.error().message);
+    LogRepeated(LogLevel::kWarning, fmt::format("fill: a restart would fetch {} again: {}",
+                                                ingest_->path(), outcome.error().message));
   }
   if (ending_) return Record();
   RecordIfDue();
@@ -87,7 +89,7 @@ void StagedFile::OnRecorded(Bytes bytes, const Result<>& outcome) {
 void StagedFile::RecordLast() {
   if (!HasNews()) return;
   Result<> outcome = ingest_->RecordDurable(Written());
-  if (!outcome) spdlog::warn("fill: {}", outcome.error().message);
+  if (!outcome) LogRepeated(LogLevel::kWarning, fmt::format("fill: {}", outcome.error().message));
 }
 
 }  // namespace weighhouse::fill

@@ -7,8 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/thread.h"
 
 namespace weighhouse::fill {
@@ -62,7 +64,7 @@ void Warmer::Run(const std::stop_token& stop) {
 bool Warmer::Allowed(Bytes bytes, const std::string& what) {
   Result<MemoryFigures> figures = figures_();
   if (!figures) {
-    spdlog::warn("warm {}: {}", what, figures.error().message);
+    LogRepeated(LogLevel::kWarning, fmt::format("warm {}: {}", what, figures.error().message));
     return false;
   }
   WarmDecision decision = MayWarm(bytes, *figures);
@@ -107,7 +109,8 @@ bool Warmer::WarmBlob(const store::Store::BlobUse& blob, const std::stop_token& 
     int failed =
         ::posix_fadvise(file->get(), static_cast<off_t>(begin), length, POSIX_FADV_WILLNEED);
     if (failed == 0) continue;
-    spdlog::warn("warm: {}", FailErrno(failed, "read ahead").error().message);
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("warm: {}", FailErrno(failed, "read ahead").error().message));
     return false;
   }
   return true;

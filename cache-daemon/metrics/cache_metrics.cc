@@ -141,7 +141,8 @@ StoreMetrics::StoreMetrics(Registry& registry)
                        .Counters("weighhouse_blobs_quarantined_total",
                                  "Files that were found damaged or missing on the disk, and will "
                                  "be fetched again.")
-                       .At({})) {
+                       .At({})),
+      evicted_(&registry.evicted()) {
   for (EvictionReason reason :
        {EvictionReason::kSpace, EvictionReason::kLimit, EvictionReason::kRequest}) {
     evictions_.At({ReasonName(reason)});
@@ -153,6 +154,7 @@ StoreMetrics::StoreMetrics(Registry& registry)
 void StoreMetrics::OnEvicted(EvictionReason reason, Bytes freed) const {
   evictions_.Add({ReasonName(reason)});
   evicted_bytes_.Add({ReasonName(reason)}, static_cast<double>(freed));
+  if (evicted_ != nullptr) evicted_->Add(freed);
 }
 
 void StoreMetrics::OnRefetched(EvictionReason evicted, Bytes bytes) const {

@@ -8,9 +8,8 @@
 #include "base/units.h"
 #include "cache-daemon/metrics/registry.h"
 
-/// What the modules report, in their words; README.md here is the list of what becomes of it. Each
-/// class holds families of a registry, which outlives it; default-made, it counts nothing.
-/// Thread-safe.
+/// What the modules report, in their words (README.md lists what becomes of it). Each class holds
+/// families of a registry, which outlives it; default-made, it counts nothing. Thread-safe.
 namespace weighhouse::metrics {
 
 /// "OK", or the code's name.
@@ -78,6 +77,7 @@ class StoreMetrics {
  private:
   CounterFamily evictions_, evicted_bytes_, refetched_bytes_;
   Counter ingests_, ingest_bytes_, quarantined_;
+  History* evicted_ = nullptr;
 };
 
 /// How an Acquire found its model.

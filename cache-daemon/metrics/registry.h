@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "cache-daemon/metrics/history.h"
+
 namespace prometheus {
 class Counter;
 class Histogram;
@@ -100,8 +102,14 @@ class Registry {
   std::string Page(const std::vector<GaugeFamily>& gauges) const;
   static constexpr const char* kContentType = "text/plain; version=0.0.4; charset=utf-8";
 
+  /// Snapshots that were evicted, over the last day; not on the page, which needs no memory.
+  History& evicted() { return evicted_; }
+  const History& evicted() const { return evicted_; }
+
  private:
   const std::unique_ptr<prometheus::Registry> registry_;
+  const SystemClock clock_;
+  History evicted_{clock_};
 };
 
 }  // namespace weighhouse::metrics

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/source/gcs/gcs_source.h"
 #include "cache-daemon/source/s3/s3_source.h"
@@ -42,7 +42,9 @@ Result<std::optional<Url>> BucketEndpoint(std::string text, std::string_view of)
                             ShownUrl(text)));
   }
   if (url->scheme == "http" && !url->IsLoopback()) {
-    spdlog::warn("the {} endpoint {} is plain http: models travel unprotected", of, url->Origin());
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("the {} endpoint {} is plain http: models travel unprotected", of,
+                            url->Origin()));
   }
   return std::optional(*std::move(url));
 }

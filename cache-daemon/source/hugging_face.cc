@@ -4,8 +4,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 
 namespace weighhouse::source {
@@ -111,7 +111,8 @@ Result<Answer> HuggingFace::Ask(const std::function<Result<Answer>(HubEndpoint&)
     // Who says when to come back is there, and answers other accounts and questions.
     if (is_away && !error.retry_after) NoteAway(index, std::chrono::steady_clock::now());
     if (endpoints_.size() > 1) {
-      spdlog::warn("{}: {}", endpoints_[index]->name(), error.message);
+      LogRepeated(LogLevel::kWarning,
+                  fmt::format("{}: {}", endpoints_[index]->name(), error.message));
       error = std::move(error).Within(endpoints_[index]->name());
     }
     (index == 0 ? away : of_mirrors) = std::move(error);

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/log_context.h"
 #include "cache-daemon/source/curl_handle.h"
 
 namespace weighhouse::source {
@@ -16,6 +17,13 @@ Error AboutRedirect(Error error, const RedirectedRequest& request) {
   error.message =
       WithoutSecrets(std::move(error.message), request.url.ToString(), request.credentials);
   return error;
+}
+
+/// Whoever keeps the source can find what we asked. Nobody else needs it.
+void AddRequestId(std::vector<std::string>& headers) {
+  LogContext context = LogContext::Current();
+  if (!context.request().empty())
+    headers.push_back(fmt::format("X-Request-Id: {}", context.request()));
 }
 
 }  // namespace
@@ -38,6 +46,7 @@ Result<RedirectedResponse> SendRedirected(HttpClient& client, const RedirectedRe
     if (!left_origin) {
       single.headers.insert(single.headers.end(), request.credentials.begin(),
                             request.credentials.end());
+      AddRequestId(single.headers);
     }
     Result<HttpResponse> sent = client.Send(single, stop);
     if (!sent && hop > 0) return std::unexpected(AboutRedirect(std::move(sent).error(), request));

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/source/curl_handle.h"
 #include "cache-daemon/source/file_filter.h"
@@ -38,8 +39,9 @@ Result<Url> ReadEndpoint(std::string text) {
                             ShownUrl(text)));
   }
   if (url->scheme == "http" && !url->IsLoopback()) {
-    spdlog::warn("the endpoint {} is plain http: tokens and models travel unprotected",
-                 url->Origin());
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("the endpoint {} is plain http: tokens and models travel unprotected",
+                            url->Origin()));
   }
   return url;
 }

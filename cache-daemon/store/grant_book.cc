@@ -5,10 +5,10 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <spdlog/spdlog.h>
 
 #include "base/digest.h"
 #include "base/hmac.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/store/json_fields.h"
 #include "cache-daemon/store/tidy_names.h"
@@ -267,7 +267,9 @@ Result<GrantBook> ReadGrants(io::Filesystem& filesystem, const RootLayout& layou
       book.Load(key, *std::move(grants));
       continue;
     }
-    if (!grants) spdlog::warn("store: dropped {}: {}", Printable(path), grants.error().message);
+    if (!grants)
+      LogRepeated(LogLevel::kWarning,
+                  fmt::format("store: dropped {}: {}", Printable(path), grants.error().message));
     RemoveGarbage(filesystem, path);
   }
   // What a process left that died before its sync is taken for durable from here on.

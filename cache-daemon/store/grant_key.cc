@@ -8,11 +8,11 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/digest.h"
 #include "base/fault.h"
 #include "base/hmac.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/store/record_file.h"
 
@@ -68,7 +68,9 @@ Result<LoadedGrantKey> LoadGrantKey(io::Filesystem& filesystem, const RootLayout
     TRY(filesystem.SyncDirectory(layout.root()));
     return LoadedGrantKey{.key = GrantKey(std::string(Trim(*text)))};
   }
-  if (text) spdlog::warn("store: {} is no key: grants begin anew with another", path);
+  if (text)
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("store: {} is no key: grants begin anew with another", path));
   std::string secret = TRY(NewSecret());
   TRY(WriteSecret(filesystem, path, secret + "\n"));
   return LoadedGrantKey{.key = GrantKey(std::move(secret)), .is_new = true};

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/io/clone_range.h"
 
@@ -106,7 +106,8 @@ void StagedIngest::Remove() {
   }
   if (removed) removed = io::RemoveTree(filesystem, store_.layout_.Ingest(id_));
   if (!removed) {
-    spdlog::warn("store: an ingest stays until the next start: {}", removed.error().message);
+    LogRepeated(LogLevel::kWarning, fmt::format("store: an ingest stays until the next start: {}",
+                                                removed.error().message));
   }
   MutexLock lock(store_.state_->mutex);
   store_.state_->index.ledger.EndIngest(id_);

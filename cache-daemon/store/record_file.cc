@@ -2,9 +2,10 @@
 
 #include <utility>
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "cache-daemon/store/durable_file.h"
 
 namespace weighhouse::store {
@@ -39,7 +40,8 @@ Result<SnapshotRecord> ReadSnapshotRecord(io::Filesystem& filesystem, const Root
   if (!journal.has_value()) return std::unexpected(std::move(journal).error());
   size_t ignored = ApplyJournal(*journal, record);
   if (ignored > 0)
-    spdlog::warn("store: {}: {} torn lines ignored", layout.SnapshotJournal(id), ignored);
+    LogRepeated(LogLevel::kWarning, fmt::format("store: {}: {} torn lines ignored",
+                                                layout.SnapshotJournal(id), ignored));
   return record;
 }
 

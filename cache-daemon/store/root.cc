@@ -11,9 +11,9 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/digest.h"
+#include "base/log.h"
 #include "base/text.h"
 
 namespace weighhouse::store {
@@ -56,8 +56,9 @@ Result<> SyncNameOf(io::Filesystem& filesystem, const std::string& root) {
   auto synced = filesystem.SyncDirectory(parent.empty() ? "/" : parent);
   // Making a directory in it takes other rights than opening it.
   if (!synced.has_value() && synced.error().code == Code::kFailedPrecondition) {
-    spdlog::warn("store: the new cache root may not outlive a power cut: {}",
-                 synced.error().message);
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("store: the new cache root may not outlive a power cut: {}",
+                            synced.error().message));
     return {};
   }
   return synced;

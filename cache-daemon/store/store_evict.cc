@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "cache-daemon/store/store_impl.h"
 
 namespace weighhouse::store {
@@ -43,8 +44,11 @@ void StoreImpl::DropBare(const std::string& snapshot_id) {
 Result<Bytes> StoreImpl::EvictFor(metrics::EvictionReason reason, const std::string& snapshot_id) {
   Gone gone = TRY(RemoveSnapshot(reason, snapshot_id));
   metrics_.OnEvicted(reason, gone.freed);
-  spdlog::info("store: evicted snapshot {} of {}: {}, {} freed", snapshot_id, gone.origin,
-               Cause(reason), FormatBytes(gone.freed));
+  // The context, if there is one, is that of who needed the room.
+  LogEvent(LogLevel::kInfo,
+           fmt::format("store: evicted snapshot {} of {}: {}, {} freed", snapshot_id, gone.origin,
+                       Cause(reason), FormatBytes(gone.freed)),
+           {{"snapshot", snapshot_id}, {"origin", gone.origin}, {"bytes_freed", gone.freed}});
   return gone.freed;
 }
 
@@ -119,12 +123,13 @@ Result<> StoreImpl::RemoveRecord(const std::string& snapshot_id) {
   // From here the snapshot is gone, whatever else fails: what stays is garbage that recovery knows.
   auto journal = filesystem_.Unlink(layout_.SnapshotJournal(snapshot_id));
   if (!journal.has_value() && journal.error().code != Code::kNotFound) {
-    spdlog::warn("store: {}", journal.error().message);
+    LogRepeated(LogLevel::kWarning, fmt::format("store: {}", journal.error().message));
   }
   // So that a power cut doesn't bring back a record whose blobs are gone (that would do no harm,
   // but be fetched again).
   auto synced = filesystem_.SyncDirectory(layout_.SnapshotsDirectory());
-  if (!synced.has_value()) spdlog::warn("store: {}", synced.error().message);
+  if (!synced.has_value())
+    LogRepeated(LogLevel::kWarning, fmt::format("store: {}", synced.error().message));
   FaultPoint("evict.record_removed");
   return {};
 }
@@ -148,7 +153,9 @@ Bytes StoreImpl::SweepBlobs(metrics::EvictionReason reason) {
 bool StoreImpl::RemoveBlob(const Digest& sha256, metrics::EvictionReason reason) {
   auto removed = filesystem_.Unlink(layout_.Blob(sha256));
   bool gone = removed.has_value() || removed.error().code == Code::kNotFound;
-  if (!gone) spdlog::warn("store: a blob that nobody lists stays: {}", removed.error().message);
+  if (!gone)
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("store: a blob that nobody lists stays: {}", removed.error().message));
   {
     MutexLock lock(state_->mutex);
     if (gone) {

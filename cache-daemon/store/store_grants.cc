@@ -1,9 +1,10 @@
 #include <chrono>
 #include <utility>
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "cache-daemon/store/durable_file.h"
 #include "cache-daemon/store/store_impl.h"
 
@@ -63,7 +64,7 @@ void StoreImpl::DropGrantsBefore(steady_clock::time_point time) {
   }
   for (const std::string& key : old) {
     Result<> saved = SaveGrants(key);
-    if (!saved) spdlog::warn("store: {}", saved.error().message);
+    if (!saved) LogRepeated(LogLevel::kWarning, fmt::format("store: {}", saved.error().message));
   }
 }
 

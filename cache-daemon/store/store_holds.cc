@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/store/durable_file.h"
 #include "cache-daemon/store/store_impl.h"
@@ -201,7 +202,7 @@ std::optional<std::chrono::steady_clock::duration> StoreImpl::DropEndedHolds() {
     Result<> dropped = DropHoldOf(hold.volume_id, now);
     if (dropped) continue;
     // Its file goes at the next start; its room is free now.
-    spdlog::warn("store: {}", dropped.error().message);
+    LogRepeated(LogLevel::kWarning, fmt::format("store: {}", dropped.error().message));
     MutexLock lock(state_->mutex);
     state_->index.holds.Remove(VolumeKey(hold.volume_id));
   }

@@ -1,8 +1,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/store/ingest.h"
 #include "cache-daemon/store/store_impl.h"
@@ -33,7 +33,8 @@ Result<std::unique_ptr<Ingest>> StoreImpl::StartIngest(const std::string& id,
   if (left) {
     auto resumed = StagedIngest::Resume(*this, id, content);
     if (resumed.has_value()) return std::move(resumed).value();
-    spdlog::warn("store: ingest {} begins anew: {}", id, resumed.error().message);
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("store: ingest {} begins anew: {}", id, resumed.error().message));
     MutexLock lock(state_->mutex);
     state_->index.ledger.SetIngestBytes(id, 0);
   }
@@ -41,7 +42,8 @@ Result<std::unique_ptr<Ingest>> StoreImpl::StartIngest(const std::string& id,
   if (created.has_value()) return std::move(created).value();
   auto removed = io::RemoveTree(filesystem_, layout_.Ingest(id));
   if (!removed.has_value()) {
-    spdlog::warn("store: an ingest stays until the next start: {}", removed.error().message);
+    LogRepeated(LogLevel::kWarning, fmt::format("store: an ingest stays until the next start: {}",
+                                                removed.error().message));
   }
   MutexLock lock(state_->mutex);
   state_->index.ledger.EndIngest(id);
@@ -93,7 +95,8 @@ Bytes StoreImpl::SweepIngests() {
   for (const std::string& id : unwanted) {
     Result<Bytes> given_up = GiveUpIngest(id, GiveUp::kUnwanted);
     if (given_up) freed += *given_up;
-    if (!given_up) spdlog::warn("store: {}", given_up.error().message);
+    if (!given_up)
+      LogRepeated(LogLevel::kWarning, fmt::format("store: {}", given_up.error().message));
   }
   return freed;
 }

@@ -3,8 +3,9 @@
 #include <utility>
 #include <vector>
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
+#include "base/log.h"
 #include "cache-daemon/store/durable_file.h"
 #include "cache-daemon/store/store_impl.h"
 
@@ -59,8 +60,9 @@ std::optional<LayerRecord> StoreImpl::FindLayer(const LayerOrigin& origin,
     Result<LayerRecord> record = std::unexpected(text ? Error() : text.error());
     if (text) record = ParseLayerRecord(*text);
     if (!record) {
-      spdlog::warn("store: what layer {} holds must be found out again: {}", layer.digest,
-                   record.error().message);
+      LogRepeated(LogLevel::kWarning,
+                  fmt::format("store: what layer {} holds must be found out again: {}",
+                              layer.digest, record.error().message));
       continue;
     }
     bool same = record->digest == layer.digest && record->prefix == layer.prefix;

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "cache-daemon/store/store_impl.h"
 
 namespace weighhouse::store {
@@ -48,9 +49,11 @@ Result<BadBlob> StoreImpl::Quarantine(const Digest& sha256, uint64_t version, st
   }
   trash_.Empty();
   FaultPoint("quarantine.recorded");
-  spdlog::error("store: blob {} {}; {} snapshots lack it now", sha256.Hex(),
-                *moved ? "is bad and now in quarantine/" : "is gone from the disk",
-                leaving.snapshots.size());
+  LogRepeated(LogLevel::kError,
+              fmt::format("store: blob {} {}; {} snapshots lack it now", sha256.Hex(),
+                          *moved ? "is bad and now in quarantine/" : "is gone from the disk",
+                          leaving.snapshots.size()),
+              {{"blob", sha256.Hex()}, {"snapshots", leaving.snapshots.size()}});
   {
     MutexLock lock(state_->mutex);
     Index& index = state_->index;
@@ -108,7 +111,8 @@ Result<bool> StoreImpl::MoveToQuarantine(const Digest& sha256) {
   for (const std::string& directory :
        {layout_.BlobDirectory(sha256), layout_.QuarantineDirectory()}) {
     auto synced = filesystem_.SyncDirectory(directory);
-    if (!synced.has_value()) spdlog::warn("store: {}", synced.error().message);
+    if (!synced.has_value())
+      LogRepeated(LogLevel::kWarning, fmt::format("store: {}", synced.error().message));
   }
   return moved;
 }
@@ -136,7 +140,9 @@ void StoreImpl::MarkLacking(const std::string& snapshot_id, const Digest& sha256
   while (!busy) {
     auto taken = BusyScope::Take(*state_, snapshot_id);
     if (taken.has_value()) busy.emplace(std::move(*taken));
-    if (!busy) spdlog::warn("store: a bad blob waits: {}", taken.error().message);
+    if (!busy)
+      LogRepeated(LogLevel::kWarning,
+                  fmt::format("store: a bad blob waits: {}", taken.error().message));
   }
   SnapshotRecord record;
   {
@@ -166,15 +172,18 @@ void StoreImpl::RecordLacking(const SnapshotRecord& record) {
   auto written = WriteRecord(record);
   if (!written.has_value()) written = WriteRecord(record);
   if (written.has_value()) return;
-  spdlog::error("store: snapshot {}: {}; its record, which is wrong now, is removed", id,
-                written.error().message);
+  LogRepeated(LogLevel::kError,
+              fmt::format("store: snapshot {}: {}; its record, which is wrong now, is removed", id,
+                          written.error().message));
   auto removed = filesystem_.Unlink(layout_.SnapshotRecord(id));
   if (!removed.has_value() && removed.error().code != Code::kNotFound) {
-    spdlog::error("store: snapshot {}: {}", id, removed.error().message);
+    LogRepeated(LogLevel::kError,
+                fmt::format("store: snapshot {}: {}", id, removed.error().message));
     return;
   }
   auto synced = filesystem_.SyncDirectory(layout_.SnapshotsDirectory());
-  if (!synced.has_value()) spdlog::warn("store: {}", synced.error().message);
+  if (!synced.has_value())
+    LogRepeated(LogLevel::kWarning, fmt::format("store: {}", synced.error().message));
 }
 
 QuarantineSums StoreImpl::Quarantined() const {
@@ -234,7 +243,8 @@ bool StoreImpl::RemoveQuarantined(const Digest& sha256, Sweep sweep) {
   }
   auto removed = filesystem_.Unlink(layout_.Quarantined(sha256));
   if (!removed.has_value() && removed.error().code != Code::kNotFound) {
-    spdlog::warn("store: a blob stays in quarantine: {}", removed.error().message);
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("store: a blob stays in quarantine: {}", removed.error().message));
     return false;
   }
   FaultPoint("quarantine.dropped");

@@ -1,8 +1,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/store/durable_file.h"
 #include "cache-daemon/store/store_impl.h"
@@ -53,7 +53,8 @@ void StoreImpl::ForgetReferences(const std::string& snapshot_id) {
   for (const std::string& fingerprint : fingerprints) {
     Result<> forgotten = ForgetReference(fingerprint, snapshot_id);
     // Recovery drops a reference to a snapshot that is gone.
-    if (!forgotten) spdlog::warn("store: {}", forgotten.error().message);
+    if (!forgotten)
+      LogRepeated(LogLevel::kWarning, fmt::format("store: {}", forgotten.error().message));
   }
 }
 

@@ -1,6 +1,8 @@
-#include <spdlog/spdlog.h>
+
+#include <fmt/format.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "cache-daemon/store/store_impl.h"
 
 namespace weighhouse::store {
@@ -26,7 +28,8 @@ ScrubState StoreImpl::ReadScrub() {
   if (!text.has_value() && text.error().code == Code::kNotFound) return {};
   auto state = text.has_value() ? ParseScrubState(*text) : std::unexpected(text.error());
   if (state.has_value()) return *state;
-  spdlog::warn("store: the scrub begins anew: {}: {}", layout_.ScrubFile(), state.error().message);
+  LogRepeated(LogLevel::kWarning, fmt::format("store: the scrub begins anew: {}: {}",
+                                              layout_.ScrubFile(), state.error().message));
   return {};
 }
 

@@ -2,9 +2,9 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "cache-daemon/store/record_file.h"
 #include "cache-daemon/store/store_impl.h"
 
@@ -127,7 +127,9 @@ Result<> StoreImpl::MarkComplete(const std::string& id) {
   }
   auto removed = filesystem_.Unlink(layout_.SnapshotJournal(id));
   if (!removed.has_value() && removed.error().code != Code::kNotFound) {
-    spdlog::warn("store: a journal that is no longer needed stays: {}", removed.error().message);
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("store: a journal that is no longer needed stays: {}",
+                            removed.error().message));
   }
   SweepIngests();
   return {};
@@ -145,7 +147,9 @@ void StoreImpl::WriteLastUse(const std::string& id) {
   // Under the mutex, so that two uses reach the disk in their order; it is one inode's time, and
   // not synced.
   auto set = filesystem_.SetModified(layout_.SnapshotRecord(id), last_used);
-  if (!set.has_value()) spdlog::warn("store: a last use is not recorded: {}", set.error().message);
+  if (!set.has_value())
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("store: a last use is not recorded: {}", set.error().message));
 }
 
 }  // namespace weighhouse::store

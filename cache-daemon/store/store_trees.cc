@@ -1,8 +1,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/store/store_impl.h"
 #include "cache-daemon/store/tree_builder.h"
@@ -123,7 +123,8 @@ void StoreImpl::LoseMissingBlobs(const std::string& snapshot_id) {
     auto lost = Quarantine(*file.blob, version, "missing");
     if (!lost.has_value() && lost.error().code == Code::kNotFound) continue;  // it changed since
     std::string stays = lost.has_value() ? lost->stays : lost.error().message;
-    if (!stays.empty()) spdlog::error("store: blob {}: {}", file.blob->Hex(), stays);
+    if (!stays.empty())
+      LogRepeated(LogLevel::kError, fmt::format("store: blob {}: {}", file.blob->Hex(), stays));
   }
 }
 
@@ -142,7 +143,8 @@ void StoreImpl::DiscardUnusedTrees(const std::string& snapshot_id) {
   for (const std::string& tree : unused) {
     auto moved = trash_.Move(tree);
     if (!moved.has_value())
-      spdlog::warn("store: a withdrawn tree stays: {}", moved.error().message);
+      LogRepeated(LogLevel::kWarning,
+                  fmt::format("store: a withdrawn tree stays: {}", moved.error().message));
     MutexLock lock(state_->mutex);
     if (moved.has_value()) {
       state_->index.trees.Remove(tree);

@@ -1,8 +1,10 @@
 #include <utility>
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/store/durable_file.h"
 #include "cache-daemon/store/store_impl.h"
@@ -27,7 +29,7 @@ Result<> StoreImpl::RecordVolume(const VolumeRecord& volume) {
     // It may be in place already, and would be answered from after the next start.
     Result<> removed = filesystem_.Unlink(path);
     if (!removed && removed.error().code != Code::kNotFound) {
-      spdlog::warn("store: {}", removed.error().message);
+      LogRepeated(LogLevel::kWarning, fmt::format("store: {}", removed.error().message));
     }
     return written;
   }
@@ -70,7 +72,8 @@ void StoreImpl::ForgetOldVolumes() {
     spdlog::info("store: volume {} of {} was created long ago, and is remembered no more",
                  Printable(volume.volume_id), volume.model);
     Result<> forgotten = ForgetVolume(volume.volume_id);
-    if (!forgotten) spdlog::warn("store: {}", forgotten.error().message);
+    if (!forgotten)
+      LogRepeated(LogLevel::kWarning, fmt::format("store: {}", forgotten.error().message));
   }
 }
 

@@ -3,15 +3,17 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "cache-daemon/store/root_layout.h"
 
 namespace weighhouse::store {
 
 void RemoveGarbage(io::Filesystem& filesystem, const std::string& path) {
   auto removed = io::RemoveTree(filesystem, path);
-  if (!removed.has_value()) spdlog::warn("store: garbage stays: {}", removed.error().message);
+  if (!removed.has_value())
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("store: garbage stays: {}", removed.error().message));
 }
 
 Result<std::vector<std::string>> TidyNames(io::Filesystem& filesystem,

@@ -2,7 +2,9 @@
 
 #include <utility>
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
+
+#include "base/log.h"
 
 namespace weighhouse::store {
 
@@ -36,8 +38,9 @@ void Trash::Empty() {
   for (std::string& tree : trees) {
     auto removed = io::RemoveTree(filesystem_, layout_.Absolute(tree));
     if (removed.has_value()) continue;
-    spdlog::warn("store: a removed tree still takes space, trying again later: {}",
-                 removed.error().message);
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("store: a removed tree still takes space, trying again later: {}",
+                            removed.error().message));
     MutexLock lock(mutex_);
     trees_.push_back(std::move(tree));
   }

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/store/blob_index.h"
 
@@ -64,8 +64,10 @@ Result<Bytes> LinkOrCopy(io::Filesystem& filesystem, const std::string& blob,
   if (linked.has_value()) return 0;
   if (linked.error().code != Code::kOutOfRange) return std::unexpected(std::move(linked).error());
   Bytes copied = TRY(CopyFile(filesystem, blob, name));
-  spdlog::warn("store: {} has as many links as its filesystem allows: copied {} into a tree", blob,
-               FormatBytes(copied));
+  LogRepeated(
+      LogLevel::kWarning,
+      fmt::format("store: {} has as many links as its filesystem allows: copied {} into a tree",
+                  blob, FormatBytes(copied)));
   return RoundUpToBlock(copied);
 }
 
@@ -165,8 +167,9 @@ Result<Bytes> BuildTree(io::Filesystem& filesystem, const RootLayout& layout, co
   if (built.has_value()) return built;
   auto removed = io::RemoveTree(filesystem, unfinished);
   if (!removed.has_value()) {
-    spdlog::warn("store: a half-built tree stays until the next start: {}",
-                 removed.error().message);
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("store: a half-built tree stays until the next start: {}",
+                            removed.error().message));
   }
   return built;
 }

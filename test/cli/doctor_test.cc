@@ -365,14 +365,14 @@ TEST(DoctorTest, LeavesTheSourceOutWhenTold) {
 TEST(DoctorTest, PrintsALineACheckAndItsRemedyBelow) {
   Findings findings{Sound("kernel", "6.1"), Failed("root", "bad\x1b[31m", "mend it"),
                     Skipped("source", "offline")};
-  EXPECT_EQ(FindingsText(findings, Colour::kNone),
+  EXPECT_EQ(FindingsText(findings, Paint(false)),
             "ok    kernel: 6.1\n"
             "FAIL  root: bad?[31m\n"
             "        mend it\n"
             "skip  source: offline\n"
             "3 checks: 1 failure, 0 warnings; 1 skipped\n");
-  EXPECT_THAT(FindingsText(findings, Colour::kAnsi), HasSubstr("\x1b[1;31mFAIL\x1b[0m  root"));
-  EXPECT_EQ(FindingsText(std::span(findings).first(1), Colour::kNone),
+  EXPECT_THAT(FindingsText(findings, Paint(true)), HasSubstr("\x1b[31mFAIL\x1b[0m  root"));
+  EXPECT_EQ(FindingsText(std::span(findings).first(1), Paint(false)),
             "ok    kernel: 6.1\n1 check: nothing is wrong\n");
 }
 

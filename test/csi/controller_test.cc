@@ -7,8 +7,8 @@
 
 #include "csi/capacity.h"
 #include "csi/claim.h"
-#include "test/csi/captured_log.h"
 #include "test/csi/controller_test.h"
+#include "test/support/captured_log.h"
 
 namespace weighhouse::csi {
 namespace {

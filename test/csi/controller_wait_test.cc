@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "csi/claim.h"
-#include "test/csi/captured_log.h"
 #include "test/csi/controller_test.h"
+#include "test/support/captured_log.h"
 
 namespace weighhouse::csi {
 namespace {

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "test/csi/captured_log.h"
 #include "test/csi/plugin_test.h"
+#include "test/support/captured_log.h"
 
 namespace weighhouse::csi {
 namespace {
@@ -200,6 +200,34 @@ TEST_F(NodeWaitTest, ADaemonThatDiesInTheMiddleIsUnavailable) {
   harness_.daemon().SetScript(FakeDaemon::Answer(PluginHarness::Tree('a')));
   harness_.daemon().Start();
   EXPECT_TRUE(harness_.Publish(harness_.Request("v", target_)).ok());
+}
+
+TEST_F(NodeWaitTest, TheDaemonIsToldTheRequestIdThatTheLogHasAndEachCallHasItsOwn) {
+  CapturedLog log;
+  std::vector<std::string> told;
+  harness_.daemon().SetScript(
+      [&told](const cache::v1::AcquireRequest&, FakeDaemon::Writer&, grpc::ServerContext& context) {
+        auto found = context.client_metadata().find("x-request-id");
+        if (found != context.client_metadata().end()) {
+          told.emplace_back(found->second.data(), found->second.size());
+        }
+        return grpc::Status(StatusCode::UNAVAILABLE, "away");
+      });
+  std::string messages;
+  for (int i = 0; i < 2; ++i) {
+    messages += harness_.Publish(harness_.Request("v", target_)).error_message();
+  }
+  harness_.StopPlugin();
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_NE(told[0], told[1]);
+  for (const std::string& id : told) {
+    EXPECT_TRUE(IsRequestId(id)) << id;
+    EXPECT_THAT(log.text(), HasSubstr("request=" + id));
+    EXPECT_THAT(messages, Not(HasSubstr(id)))
+        << "each repetition would be a new event of the pod's";
+  }
+  EXPECT_THAT(log.text(), HasSubstr("code=UNAVAILABLE"));
+  EXPECT_THAT(log.text(), HasSubstr("volume=v"));
 }
 
 TEST_F(NodeWaitTest, NoSecretAndNoTokenReachesTheLogOrAMessage) {

@@ -33,6 +33,13 @@ class OptionsTest : public testing::Test {
   }
 };
 
+TEST_F(OptionsTest, LogsAreTextUnlessJsonIsAskedFor) {
+  EXPECT_EQ(Parse({"--node-id=n"}).options.log_format, LogFormat::kText);
+  EXPECT_EQ(Parse({"--node-id=n", "--log-format=text"}).options.log_format, LogFormat::kText);
+  EXPECT_EQ(Parse({"--node-id=n", "--log-format=json"}).options.log_format, LogFormat::kJson);
+  EXPECT_EQ(Parse({"--node-id=n", "--log-format=yaml"}).exit_code, 2);
+}
+
 TEST_F(OptionsTest, DefaultsAreTheDaemonSets) {
   CommandLine line = Parse({"--node-id=n"});
   ASSERT_FALSE(line.exit_code.has_value());

@@ -80,6 +80,18 @@ def test_eviction_is_counted_with_its_bytes(daemon: CacheDaemon) -> None:
     assert samples.number("cache_used_bytes") == samples.number("blobs") == 0
 
 
+def test_what_comes_back_within_the_hour_is_counted(daemon: CacheDaemon, models: Path) -> None:
+    daemon.cli("pull", "hf://acme/tiny")
+    daemon.cli("evict", "hf://acme/tiny")
+    assert scrape(daemon).number("refetched_bytes_total", reason="request") == 0
+    daemon.cli("pull", "hf://acme/tiny")
+    again = scrape(daemon)
+    # Files of one content are one blob.
+    files = {digest: models / "acme/tiny" / file for file, digest in digests(models / "acme/tiny").items()}
+    assert again.number("refetched_bytes_total", reason="request") == sum(path.stat().st_size for path in files.values())
+    assert again.number("refetched_bytes_total", reason="space") == 0
+
+
 def every_kind(daemon: CacheDaemon) -> str:
     """The page after a bit of everything."""
     daemon.cli("pull", "hf://acme/tiny")
@@ -134,7 +146,7 @@ def test_the_page_does_not_grow_with_models_and_errors(daemon: CacheDaemon) -> N
 def test_probes_say_that_the_daemon_is_ready(daemon: CacheDaemon) -> None:
     assert get(daemon, "/healthz")[::2] == (200, "ok\n")
     assert get(daemon, "/readyz")[::2] == (200, "ok\n")
-    assert get(daemon, "/").status == 404
+    assert get(daemon, "/debug").status == 404
 
 
 def test_metrics_are_read_while_a_fill_runs(daemon: CacheDaemon, hub: Hub) -> None:

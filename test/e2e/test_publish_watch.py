@@ -40,7 +40,7 @@ def states(watch: PublishWatch, pod: str) -> list[str]:
 
 
 def test_an_agent_sees_publishes_from_the_first_question_to_their_end(watched: Node, agent: Cache) -> None:
-    watched.hub.faults(fault("hub", "", {"kind": "delay", "seconds": 1.5}, times=1),
+    watched.hub.faults(fault("hub", "", {"kind": "delay", "seconds": 2}, times=1),
                        fault("cdn", "", {"kind": "rate", "bytes_per_second": MIB}))
     cold, warm, gated = (watched.pod("cold", "hf://acme/slow"), watched.pod("warm", "hf://acme/slow"),
                          watched.pod("gated", "hf://acme/gated"))

@@ -131,7 +131,8 @@ class Handler(BaseHTTPRequestHandler):
         _decorate(response, plan)
         entry = {"side": application.side, "method": request.method, "path": request.target,
                  "file": label, "range": request.header("Range"),
-                 "status": response.status, "bytes": 0, "authorization": application.authorization(request)}
+                 "status": response.status, "bytes": 0, "authorization": application.authorization(request),
+                 "request_id": request.header("X-Request-Id")}
         self.server.records.begin(entry)
         try:
             self._send(response, plan, entry)

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "cache-daemon/fill/file_askers.h"
 #include "cache-daemon/fill/layers/layer_stream.h"
 #include "cache-daemon/fill/layers/whole_listing.h"
@@ -106,6 +106,7 @@ std::vector<LayerFlight::Task> LayerFlight::Plan(const LayerRequest& request) co
 }
 
 Result<> LayerFlight::ReadAll(const LayerRequest& request) {
+  LogScope scope(request.log);
   std::vector<Task> tasks = Plan(request);
   Bytes packed = 0;
   for (const Task& task : tasks) packed += task.layer.size;
@@ -163,8 +164,10 @@ Result<> LayerFlight::ReadOne(const LayerRequest& request, const Task& task, Sta
   }
   TRY(context_->parts.store.RecordLayer(origin, read.record));
   FaultPoint("unpack.recorded");
-  spdlog::info("{}: read, {} of {} files kept", NameOf(task.layer), read.staged.size(),
-               read.record.entries.size());
+  LogEvent(LogLevel::kInfo,
+           fmt::format("{}: read, {} of {} files kept", NameOf(task.layer), read.staged.size(),
+                       read.record.entries.size()),
+           {{"snapshot", id_}, {"bytes", task.layer.size}});
   return {};
 }
 

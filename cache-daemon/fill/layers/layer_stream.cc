@@ -4,8 +4,9 @@
 #include <future>
 #include <utility>
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
+#include "base/log.h"
 #include "base/thread.h"
 
 namespace weighhouse::fill {
@@ -218,8 +219,11 @@ Result<> LayerStream::Recover(Error error) {
                  .backoff_limit = context_->options.backoff_limit},
                 1.0);
   if (!delay) return std::unexpected(std::move(error));
-  spdlog::info("fill {}: a layer goes on at {} of {} in {}: {}", blob_.fill, FormatBytes(position_),
-               FormatBytes(blob_.size), FormatDuration(*delay), error.message);
+  LogRepeated(LogLevel::kInfo,
+              fmt::format("fill {}: a layer goes on at {} of {} in {}: {}", blob_.fill,
+                          FormatBytes(position_), FormatBytes(blob_.size), FormatDuration(*delay),
+                          error.message),
+              {{"snapshot", blob_.fill}});
   if (SleepUntil(steady_clock::now() + *delay, stop_)) return {};
   return Stopped();
 }

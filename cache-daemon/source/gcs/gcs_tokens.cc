@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/source/gcs/service_account.h"
 
@@ -157,7 +158,8 @@ std::optional<GcsToken> GcsTokens::Known(const std::string& key) {
 }
 
 GcsToken GcsTokens::GoOnWith(const std::string& key, GcsToken token, const Error& why) {
-  spdlog::warn("{}: going on with the access token that is there", why.message);
+  LogRepeated(LogLevel::kWarning,
+              fmt::format("{}: going on with the access token that is there", why.message));
   token.renew_at = std::min(steady_clock::now() + kTokenPause, token.good_until);
   Keep(key, token);
   return token;

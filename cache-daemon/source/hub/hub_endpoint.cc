@@ -5,8 +5,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/source/curl_handle.h"
 #include "cache-daemon/source/file_name.h"
@@ -40,7 +40,8 @@ Result<> CheckLinkedHeaders(const HttpResponse& response, const ListedFile& file
 void LogWarning(const HttpResponse& response, const std::string& repository) {
   std::string_view warning = response.headers.Find("x-hf-warning");
   if (warning.empty()) return;
-  spdlog::warn("the Hub warns about hf://{}: {}", repository, Printable(warning));
+  LogRepeated(LogLevel::kWarning,
+              fmt::format("the Hub warns about hf://{}: {}", repository, Printable(warning)));
 }
 
 }  // namespace

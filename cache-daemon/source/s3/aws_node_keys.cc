@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/source/s3/aws_key_answers.h"
 #include "cache-daemon/source/transfer_check.h"
@@ -75,7 +76,8 @@ Result<std::optional<ExpiringAwsKeys>> AwsNodeKeys::WithoutNew(std::optional<Err
         NoAwsKeys(Code::kUnavailable, "where they came from before", "it gives none now").error();
   }
   if (now < known_->keys.end) {
-    spdlog::warn("{}: going on with those that it has", failure->message);
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("{}: going on with those that it has", failure->message));
     known_->renew_at = std::min(now + kRenewalPause, known_->keys.end);
     return known_->keys;
   }

@@ -86,13 +86,43 @@ TEST_F(AdminHttpTest, ServesTheThreePagesOnOnePort) {
 }
 
 TEST_F(AdminHttpTest, ServesNothingElse) {
-  for (const char* path : {"/", "/metrics/", "/../metrics", "/debug"}) {
+  for (const char* path : {"//", "/metrics/", "/../metrics", "/debug", "/api/v1/", "/status.js"}) {
     EXPECT_THAT(Get(path), StartsWith("HTTP/1.1 404 ")) << path;
   }
   EXPECT_THAT(Ask("POST /metrics HTTP/1.1\r\nHost: node\r\nContent-Length: 1000000\r\n\r\nx=1"),
               StartsWith("HTTP/1.1 405 "));
   EXPECT_THAT(Ask("HEAD /metrics HTTP/1.1\r\nHost: node\r\n\r\n"),
               Not(HasSubstr("weighhouse_build_info")));
+}
+
+TEST_F(AdminHttpTest, ServesTheStatusPageToBrowsersThatDoNothingElseWithIt) {
+  std::string page = Get("/");
+  EXPECT_THAT(page, StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(page, HasSubstr("Content-Type: text/html; charset=utf-8\r\n"));
+  EXPECT_THAT(page, HasSubstr("Content-Security-Policy: default-src 'none'; style-src 'sha256-"));
+  EXPECT_THAT(page, HasSubstr("frame-ancestors 'none'"));
+  EXPECT_THAT(page, HasSubstr("X-Content-Type-Options: nosniff\r\n"));
+  EXPECT_THAT(page, HasSubstr("Referrer-Policy: no-referrer\r\n"));
+  EXPECT_THAT(page, HasSubstr("Cache-Control: no-store\r\n"));
+  EXPECT_TRUE(page.ends_with("</html>\n"));
+  EXPECT_EQ(Get("/status").substr(Get("/status").find("\r\n\r\n")),
+            page.substr(page.find("\r\n\r\n")));
+  std::string head = Ask("HEAD / HTTP/1.1\r\nHost: node\r\n\r\n");
+  EXPECT_THAT(head, HasSubstr("Content-Security-Policy: default-src 'none'; style-src"));
+  EXPECT_TRUE(head.ends_with("\r\n\r\n"));
+  EXPECT_THAT(Ask("POST / HTTP/1.1\r\nHost: node\r\nContent-Length: 0\r\n\r\n"),
+              StartsWith("HTTP/1.1 405 "));
+}
+
+TEST_F(AdminHttpTest, ServesTheStatusDocument) {
+  std::string starting = Get("/api/v1/status");
+  EXPECT_THAT(starting, StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(starting, HasSubstr("Content-Type: application/json\r\n"));
+  EXPECT_THAT(starting, HasSubstr("Content-Security-Policy: default-src 'none'; frame-ancestors"));
+  EXPECT_THAT(starting, HasSubstr("\"phase\":\"starting\""));
+  EXPECT_THAT(starting, Not(HasSubstr("Access-Control"))) << "other sites' pages may not read it";
+  pages_.Attach(engine_, nullptr);
+  EXPECT_THAT(Get("/api/v1/status?x=1"), HasSubstr("\"phase\":\"serving\""));
 }
 
 TEST_F(AdminHttpTest, SaysWhichPortWasFree) {

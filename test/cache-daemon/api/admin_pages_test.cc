@@ -7,7 +7,9 @@
 #include <gtest/gtest.h>
 
 #include "cache-daemon/api/gauges.h"
+#include "cache-daemon/metrics/cache_metrics.h"
 #include "test/cache-daemon/api/fake_engine.h"
+#include "test/cache-daemon/engine/manual_clock.h"
 #include "test/cache-daemon/metrics/page_reader.h"
 
 namespace weighhouse::api {
@@ -124,6 +126,52 @@ TEST_F(AdminPagesTest, SaysWhatIsWrong) {
   EXPECT_EQ(ready.text, "the disk is gone\n");
 }
 
+TEST_F(AdminPagesTest, StatusSaysWhereTheDaemonStands) {
+  EXPECT_THAT(pages_.Status().text, HasSubstr(R"("phase":"starting")"));
+  pages_.Attach(engine_, nullptr);
+  EXPECT_THAT(pages_.Status().text, HasSubstr(R"("phase":"serving")"));
+  EXPECT_THAT(pages_.Status().text, HasSubstr(R"("limit":)" + std::to_string(100 * kGiB)));
+  pages_.Detach();
+  EXPECT_THAT(pages_.Status().text, HasSubstr(R"("phase":"stopping")"))
+      << "not what was made before";
+}
+
+TEST_F(AdminPagesTest, StatusSaysWhyItKnowsNothing) {
+  engine_.space = Fail(Code::kInternal, "the disk is gone");
+  pages_.Attach(engine_, nullptr);
+  AdminPages::Page status = pages_.Status();
+  EXPECT_EQ(status.status, 200);
+  EXPECT_THAT(status.text, HasSubstr(R"("problem":"the disk is gone")"));
+  EXPECT_THAT(status.text, Not(HasSubstr("capacity"))) << "unknown is not zero";
+}
+
+TEST_F(AdminPagesTest, StatusAsksTheEngineOnceASecond) {
+  ManualClock clock;
+  AdminPages pages(registry_, {.clock = &clock});
+  pages.Attach(engine_, nullptr);
+  EXPECT_THAT(pages.Status().text, HasSubstr(R"("snapshots":[])"));
+  engine_.snapshots = {FakeSnapshot("org/name", 1, true)};
+  clock.Advance(AdminPages::kStatusAge - std::chrono::milliseconds(1));
+  EXPECT_THAT(pages.Status().text, HasSubstr(R"("snapshots":[])"));
+  clock.Advance(std::chrono::milliseconds(1));
+  EXPECT_THAT(pages.Status().text, HasSubstr(R"("snapshots":[{)"));
+}
+
+TEST_F(AdminPagesTest, StatusNamesModelsOnlyWhereItIsTold) {
+  engine_.snapshots = {FakeSnapshot("org/name", 1, true)};
+  pages_.Attach(engine_, nullptr);
+  EXPECT_THAT(pages_.Status().text, Not(HasSubstr("org/name"))) << "the default";
+  AdminPages detailed(registry_, {.details = Details::kShown});
+  detailed.Attach(engine_, nullptr);
+  EXPECT_THAT(detailed.Status().text, HasSubstr("org/name"));
+}
+
+TEST_F(AdminPagesTest, StatusHasWhatTheStoreEvicted) {
+  metrics::StoreMetrics(registry_).OnEvicted(metrics::EvictionReason::kSpace, 12345);
+  pages_.Attach(engine_, nullptr);
+  EXPECT_THAT(pages_.Status().text, HasSubstr(R"("snapshots":[1],"bytes":[12345])"));
+}
+
 TEST_F(AdminPagesTest, UsesNoEngineAfterTheDetach) {
   std::atomic<bool> gone = false;
   auto engine = std::make_unique<FakeEngine>();
@@ -133,6 +181,7 @@ TEST_F(AdminPagesTest, UsesNoEngineAfterTheDetach) {
   for (int i = 0; i < 4; ++i) {
     readers.emplace_back([&] {
       while (!gone) {
+        pages_.Status();
         if (ValueOf(pages_.Metrics().text, "weighhouse_leases")) ++seen;
       }
     });

@@ -27,6 +27,7 @@ class FakeEngine final : public Engine {
   }
   Result<> DeleteVolume(const std::string& volume_id) override {
     deleted = volume_id;
+    if (on_delete) on_delete();
     return {};
   }
   Result<store::VolumeRecord> GetVolume(const std::string&) const override { return volume; }
@@ -72,6 +73,8 @@ class FakeEngine final : public Engine {
   /// What each Acquire does at once, on the caller's thread; unset: nothing, the test plays the
   /// observer.
   std::function<void(const AcquireRequest&, AcquireObserver&)> on_acquire;
+  /// What each DeleteVolume does, on the worker's thread.
+  std::function<void()> on_delete;
   Result<EvictOutcome> evict_outcome;
   Result<StatView> stat_outcome;
   Result<store::VolumeRecord> volume;

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "base/log_context.h"
 #include "test/cache-daemon/api/server_fixture.h"
 
 namespace weighhouse::api {
@@ -66,6 +67,43 @@ TEST_F(ServerTest, BringsTheEnginesErrorWithItsCode) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
   EXPECT_EQ(status.error_message(), "hf://org/name is gated");
   EXPECT_EQ(context.GetServerTrailingMetadata().count("weighhouse-answered"), 1u);
+}
+
+TEST_F(ServerTest, AnAcquireIsWorkedOnUnderItsCallersRequestIdOrANewOne) {
+  LogContext seen;
+  engine_.on_acquire = [&seen](const AcquireRequest&, AcquireObserver& observer) {
+    seen = LogContext::Current();
+    observer.OnDone(Fail(Code::kUnavailable, "away"));
+  };
+  auto request_for = [&](const std::string& given) {
+    grpc::ClientContext context;
+    if (!given.empty()) context.AddMetadata("x-request-id", given);
+    pb::AcquireRequest request = AcquireOf("hf://org/name");
+    request.mutable_holder()->set_volume_id("volume-1");
+    auto stream = node_->Acquire(&context, request);
+    static_cast<void>(stream->Finish());
+    return std::string(seen.request());
+  };
+  EXPECT_EQ(request_for("0123456789abcdef"), "0123456789abcdef");
+  EXPECT_EQ(seen.Find("volume"), "volume-1");
+  EXPECT_TRUE(seen.Find("model").starts_with("hf://org/name"));
+  for (const char* bad : {"", "0123456789ABCDEF", "short", "0123456789abcdef 1"}) {
+    std::string made = request_for(bad);
+    EXPECT_TRUE(IsRequestId(made)) << made;
+    EXPECT_NE(made, bad);
+  }
+}
+
+TEST_F(ServerTest, ACallThatAWorkerServesHasItToo) {
+  std::string given = "fedcba9876543210", seen;
+  engine_.on_delete = [&seen] { seen = LogContext::Current().request(); };
+  grpc::ClientContext context;
+  context.AddMetadata("x-request-id", given);
+  pb::DeleteVolumeRequest request;
+  request.set_volume_id("volume-1");
+  pb::DeleteVolumeResponse response;
+  ASSERT_TRUE(node_->DeleteVolume(&context, request, &response).ok());
+  EXPECT_EQ(seen, given);
 }
 
 TEST_F(ServerTest, AnInvalidAcquireNeverReachesTheEngine) {

@@ -139,6 +139,12 @@ TEST(DocumentTest, TheAdminPortIsOffUnlessItIsGiven) {
             (ListenAddress{.host = "127.0.0.1", .port = 80}));
 }
 
+TEST(DocumentTest, TheAdminPortNamesNoModelUnlessItIsTold) {
+  EXPECT_FALSE(Parsed("admin: {listen: ':0'}").admin_details);
+  EXPECT_TRUE(Parsed("admin: {details: true}").admin_details);
+  EXPECT_THAT(ErrorOf("admin: {details: names}"), HasSubstr("give true or false"));
+}
+
 TEST(DocumentTest, NamesLineKeyValueAndWhatIsAllowed) {
   EXPECT_EQ(ErrorOf("cache:\n  limit: most\n"),
             "config.yaml:2: cache.limit is 'most': give bytes of at least 1Mi, such as 500Gi, or a "

@@ -1,26 +1,13 @@
 #include "cache-daemon/daemon/logging.h"
 
-#include <chrono>
-
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
 #include "cache-daemon/daemon/error_memory.h"
 
 namespace weighhouse::daemon {
 namespace {
-
-TEST(LoggingTest, AJsonLineIsOneObjectWhateverTheMessage) {
-  std::chrono::system_clock::time_point time(std::chrono::milliseconds(1738324800123));
-  std::string line = JsonLogLine(time, "info", "quote \" newline \n and a bad byte \xFF");
-  EXPECT_EQ(line.find('\n'), line.size() - 1);
-  nlohmann::json parsed = nlohmann::json::parse(line);
-  EXPECT_EQ(parsed["time"], "2025-01-31T12:00:00.123Z");
-  EXPECT_EQ(parsed["level"], "info");
-  EXPECT_EQ(parsed["message"], "quote \" newline \n and a bad byte \xEF\xBF\xBD");
-}
 
 class ErrorMemoryTest : public testing::Test {
  protected:
@@ -51,7 +38,7 @@ TEST_F(ErrorMemoryTest, ForgetsTheOldestAndCutsWhatIsLong) {
 
 TEST_F(ErrorMemoryTest, HearsWarningsAndErrorsOfTheLogOnly) {
   std::shared_ptr<spdlog::logger> before = spdlog::default_logger();
-  SetUpLogging("info", config::LogFormat::kText, memory_);
+  SetUpLogging("info", LogFormat::kText, memory_);
   spdlog::info("all is well");
   spdlog::warn("keep: hf://a/b: away");
   spdlog::error("blob is damaged");

@@ -161,7 +161,7 @@ class CacheDaemon:
 
     def admin_address(self) -> str:
         """Where the daemon that runs serves its metrics."""
-        return re.findall(r"metrics and probes on (\S+)$", self.log.read_text(), re.MULTILINE)[-1]
+        return re.findall(r'metrics and probes on ([^\s"]+)', self.log.read_text())[-1]
 
     def kill(self) -> None:
         self.process.kill()

@@ -18,6 +18,8 @@ from harness.workspace import PROJECT, binaries, note
 SCHEMA = json.loads((PROJECT / "docs/schemas/doctor.json").read_text())
 AT_MOST = 45.0  # seconds, whatever hangs: each probe has its own limit
 Checks = dict[str, dict[str, str]]
+NO_PROXY = {name: "" for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY",
+                                  "ALL_PROXY", "NO_PROXY")}
 
 
 def says(status: str = "200 OK", off_by: float = 0) -> Answer:
@@ -43,7 +45,7 @@ def run(arguments: Sequence[str], launcher: Sequence[str] = (),
         environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """The program in the circumstances that `launcher` makes."""
     ran = subprocess.run([*launcher, str(binaries() / "weighhouse"), "doctor", *arguments], check=False, text=True,
-                         capture_output=True, timeout=AT_MOST, env=os.environ | (environment or {}))
+                         capture_output=True, timeout=AT_MOST, env=os.environ | NO_PROXY | (environment or {}))
     note("doctor", ran.stdout + ran.stderr)
     return ran
 

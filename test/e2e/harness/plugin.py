@@ -27,6 +27,8 @@ class CsiPlugin:
         milliseconds = int(timing.deadline * 1000)
         self.launcher: list[str] = []
         """A command that runs the plugin's in circumstances of its own."""
+        self.arguments: list[str] = []
+        """Further flags of the next start."""
         self._command = [
             # Without a propagation change: what it mounts below the kubelet root reaches us, as with
             # mountPropagation: Bidirectional.
@@ -46,7 +48,7 @@ class CsiPlugin:
 
     def spawn(self) -> Process:
         """Starts the program without waiting for it; the process is the caller's."""
-        return Process("weighhouse-csi", [*self.launcher, *self._command], self.log)
+        return Process("weighhouse-csi", [*self.launcher, *self._command, *self.arguments], self.log)
 
     def start(self) -> None:
         self._process = self.spawn()

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <functional>
+#include <source_location>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/log_context.h"
+#include "base/log_format.h"
+
+namespace weighhouse {
+
+/// Says `message` to people and `fields` to programs, with the thread's LogContext. Never throws,
+/// and never blocks but for the write. What was logged with spdlog's own functions goes the same
+/// way, without fields.
+void LogEvent(LogLevel level, std::string_view message, const LogFields& fields = {});
+
+/// The same for what a failure may repeat: ten lines a minute pass of each place that calls this
+/// (LogLimits), and the next line that is written after that says how many were left out. Debug
+/// lines all pass.
+void LogRepeated(LogLevel level, std::string_view message, const LogFields& fields = {},
+                 std::source_location where = std::source_location::current());
+
+/// Where whole lines go. Called by one thread at a time.
+using LogWriter = std::function<void(std::string_view line)>;
+void WriteToStderr(std::string_view line);
+
+struct LogOptions {
+  std::string level = "info";  ///< as spdlog names them: debug, info, warning (or warn), error, …
+  LogFormat format = LogFormat::kText;
+  LogWriter write = WriteToStderr;
+};
+
+/// Makes the process log this way. Once, before other threads log. `clock` outlives all logging.
+void SetUpLog(LogOptions options, const Clock& clock);
+void SetUpLog(LogOptions options);
+/// From now on, whoever logs. After SetUpLog; thread-safe.
+void ChangeLog(const std::string& level, LogFormat format);
+
+}  // namespace weighhouse
