@@ -31,7 +31,7 @@ std::string FillingText(const pb::Filling& filling) {
       text += fmt::format(", {}, {} left", FormatRate(static_cast<double>(rate)),
                           FormatTimeLeft((total - done) / rate));
     }
-    text += ")";
+    text += ')';
   }
   if (!filling.waiting_for().empty()) {
     text += fmt::format("; {}", Printable(filling.waiting_for(), kShownWaitBytes));
@@ -61,7 +61,7 @@ std::string RefusedText(const std::string& model, const pb::PublishRefused& refu
   return fmt::format("{}: refused: {}", model, message);
 }
 
-EventText Of(const char* reason, std::string message, bool warning = false) {
+EventText Of(const char* reason, const std::string& message, bool warning = false) {
   return {.reason = reason, .warning = warning, .message = Printable(message, kCutMessageBytes)};
 }
 

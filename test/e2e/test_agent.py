@@ -247,7 +247,7 @@ def test_a_real_daemons_words_reach_the_events_of_each_pod(bench: Bench, hub: Hu
     (bench.directory / "beside").mkdir()
     bench.agent = Agent(bench.directory / "beside", node.daemon.watch_socket, api.url, bench.account)
     bench.agent.start("--node-labels=4")
-    hub.slow(MIB)
+    hub.slow(2 * MIB)
     cold, warm, refused = node.pod("cold", "hf://acme/slow"), node.pod("warm", "hf://acme/slow"), node.pod(
         "refused", "hf://acme/gated")
     node.kubelet.run(cold)

@@ -77,9 +77,9 @@ class Container(unittest.TestCase):
         heartbeat = [word for word in words if word.startswith("--heartbeat=")]
         self.assertEqual([word for word in probe if word.startswith("--heartbeat=")], heartbeat)
         self.assertTrue(heartbeat[0].endswith(mounts(self.agent)["agent-heartbeat"] + "/heartbeat"))
-        account = re.search(r"--service-account DIR \[([^\]]+)\]", shown).group(1)
+        account = re.search(r"--service-account DIR=(\S+)", shown).group(1)
         self.assertEqual(mounts(self.agent)["agent-api-access"], account)
-        socket = re.search(r"--watch-socket PATH \[([^\]]+)\]", shown).group(1)
+        socket = re.search(r"--watch-socket PATH=(\S+)", shown).group(1)
         self.assertIn(f"--watch-socket={socket}", words)
         self.assertTrue(socket.startswith(mounts(self.containers["cache"])["run"] + "/"))
 

@@ -26,7 +26,7 @@ class ServiceAccount:
     """What kubelet projects into the container: a token, which it replaces by a link that it moves, and the cluster's CA."""
 
     def __init__(self, directory: Path, token: str, authority: Path) -> None:
-        self.directory = directory / MOUNTED
+        self.directory = directory / "account"
         self.directory.mkdir()
         self._version = 0
         self._authority = authority.read_text()
@@ -36,12 +36,12 @@ class ServiceAccount:
 
     def renew(self, token: str) -> None:
         self._version += 1
-        version = self.directory / f"..version{self._version}"
-        version.mkdir()
+        version = self.directory / f"..version{self._version}" / MOUNTED
+        version.mkdir(parents=True)
         (version / "token").write_text(token)
         (version / "ca.crt").write_text(self._authority)
         link = self.directory / "..data.new"
-        link.symlink_to(version.name)
+        link.symlink_to(version.relative_to(self.directory))
         link.replace(self.directory / "..data")
 
 
