@@ -51,15 +51,18 @@ def run(arguments: Sequence[str], launcher: Sequence[str] = (),
 
 
 class Doctor:
-    """Runs it with some arguments that every call has; `wrong` and its like judge what it says."""
+    """Runs it with flags that every call has, unless it gives them itself; `wrong` and `expect` judge what it says."""
 
     def __init__(self, *arguments: object, environment: dict[str, str] | None = None) -> None:
-        self._arguments = [str(argument) for argument in arguments]
+        self._flags = {str(flag): str(value) for flag, value in zip(arguments[::2], arguments[1::2])}
         self._environment = environment or {}
 
     def checks(self, *more: object, launcher: Sequence[str] = (), environment: dict[str, str] | None = None) -> Checks:
         """What each check says, by name; the output fits its schema and the exit code."""
-        arguments = [*self._arguments, *(str(each) for each in more), "--output", "json"]
+        own = [str(each) for each in more]
+        replaced = [*own, "--source"] if "--offline" in own else own
+        common = [text for flag, value in self._flags.items() if flag not in replaced for text in (flag, value)]
+        arguments = [*common, *own, "--output", "json"]
         ran = run(arguments, launcher, self._environment | (environment or {}))
         assert ran.stderr == "", ran.stderr
         said = json.loads(ran.stdout)
