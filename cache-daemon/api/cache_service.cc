@@ -8,8 +8,7 @@
 #include <grpcpp/impl/service_type.h>
 #include <grpcpp/support/server_callback.h>
 
-#include "base/log.h"
-#include "base/units.h"
+#include "cache-daemon/api/acquire_feed.h"
 #include "cache-daemon/api/translate.h"
 #include "cache-daemon/api/update_stream.h"
 #include "proto/cache.grpc.pb.h"
@@ -17,7 +16,6 @@
 namespace weighhouse::api {
 namespace {
 
-using AcquireStream = UpdateStream<pb::AcquireUpdate>;
 using VerifyStream = UpdateStream<pb::VerifyUpdate>;
 
 /// Trailing metadata of every answer: what comes without it was said by gRPC of a daemon that is
@@ -49,89 +47,6 @@ bool Serves(Access access, Audience audience) {
   return false;
 }
 
-/// The metadata with the id of the caller's request. Public, as the above.
-constexpr const char* kRequestId = "x-request-id";
-
-/// What all lines of a call are about.
-LogContext ContextOf(const grpc::CallbackServerContext& context, LogFields fields = {}) {
-  auto given = context.client_metadata().find(kRequestId);
-  bool has = given != context.client_metadata().end();
-  return ContextOfRequest(
-      has ? std::string_view(given->second.data(), given->second.size()) : std::string_view(),
-      std::move(fields));
-}
-
-/// Those of its words that say whose it is. Checked ones: they are short.
-LogFields FieldsOf(const AcquireRequest& request) {
-  LogFields fields = {{"model", request.model.ToString()}};
-  const Holder& holder = request.holder;
-  if (!holder.volume_id.empty()) fields.emplace_back("volume", holder.volume_id);
-  if (!holder.pod_name.empty()) {
-    fields.emplace_back("pod", fmt::format("{}/{}", holder.pod_namespace, holder.pod_name));
-  }
-  return fields;
-}
-
-/// Brings what the engine says of one Acquire to its stream. The stream owns it, so the engine's
-/// weak reference dies with the call, and the fill doesn't.
-class AcquireFeed final : public AcquireObserver {
- public:
-  AcquireFeed(std::weak_ptr<AcquireStream> stream, std::string model, LogContext log)
-      : stream_(std::move(stream)), model_(std::move(model)), log_(std::move(log)) {}
-
-  void OnResolving() override { Send(ResolvingUpdate()); }
-  void OnFilling(const std::string& snapshot_id, const std::string& revision,
-                 const fill::FillProgress& progress) override {
-    Send(FillingUpdate(snapshot_id, revision, progress));
-  }
-  void OnDone(const Result<AcquiredTree>& outcome) override {
-    std::shared_ptr<AcquireStream> stream = stream_.lock();
-    if (!stream) return;
-    LogScope scope(log_);
-    if (outcome) {
-      SayReady(*outcome);
-      stream->SendNewest(ReadyUpdate(*outcome));
-      return stream->End(grpc::Status::OK);
-    }
-    LogRepeated(LogLevel::kWarning,
-                fmt::format("acquire {}: {}: {}", model_, CodeName(outcome.error().code),
-                            outcome.error().message),
-                {{"code", CodeName(outcome.error().code)}, {"ms", Took().count()}});
-    stream->End(ToStatus(outcome.error()));
-  }
-
- private:
-  void Send(pb::AcquireUpdate update) {
-    if (std::shared_ptr<AcquireStream> stream = stream_.lock())
-      stream->SendNewest(std::move(update));
-  }
-
-  std::chrono::milliseconds Took() const {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
-                                                                 begun_);
-  }
-
-  /// kubelet replays its publishes, some each minute: that is no news.
-  void SayReady(const AcquiredTree& tree) const {
-    bool replay = tree.served_from == AcquiredTree::ServedFrom::kLease;
-    LogEvent(replay ? LogLevel::kDebug : LogLevel::kInfo,
-             fmt::format("acquire {}: ready: {} in {} files, {} fetched, in {}", model_,
-                         FormatBytes(tree.bytes), tree.files, FormatBytes(tree.bytes_fetched),
-                         FormatDuration(Took())),
-             {{"snapshot", tree.snapshot_id},
-              {"revision", tree.revision},
-              {"bytes", tree.bytes},
-              {"bytes_fetched", tree.bytes_fetched},
-              {"files", tree.files},
-              {"ms", Took().count()}});
-  }
-
-  const std::weak_ptr<AcquireStream> stream_;
-  const std::string model_;
-  const LogContext log_;
-  const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
-};
-
 class CacheService final : public pb::Cache::CallbackService {
  public:
   CacheService(Engine& engine, Workers& workers, PublishWatch& watch, CacheServiceOptions options)
@@ -149,8 +64,7 @@ class CacheService final : public pb::Cache::CallbackService {
       return stream.get();
     }
     LogScope scope(ContextOf(*context, FieldsOf(*checked)));
-    auto feed =
-        std::make_shared<AcquireFeed>(stream, checked->model.ToString(), LogContext::Current());
+    auto feed = std::make_shared<AcquireFeed>(stream, checked->model.ToString());
     stream->Begin(options_.draining, feed);
     engine_.Acquire(std::move(*checked), feed);
     return stream.get();
