@@ -106,7 +106,7 @@ def test_every_command_prints_what_its_schema_says(daemon: CacheDaemon, hub: Hub
     assert checked("config-keys", "config", "keys")["keys"]
     assert checked("version", "version")["version"]
     assert checked("model-id", "model-id", "hf://acme/tiny")["id"]
-    for arguments, code in {("inspect", "hf://acme/absent"): "NOT_FOUND", ("pull", "nonsense"): "INVALID_ARGUMENT",
+    for arguments, code in {("inspect", "hf://acme/absent"): "UNAUTHENTICATED", ("pull", "nonsense"): "INVALID_ARGUMENT",
                             ("evict", "hf://acme/tiny"): "FAILED_PRECONDITION"}.items():
         failed = daemon.cli(*arguments, "--output", "json", check=False)
         assert failed.returncode in (1, 2)
