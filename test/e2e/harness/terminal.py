@@ -125,10 +125,10 @@ class Terminal:
         self._size(columns, rows)
         self.before = termios.tcgetattr(theirs)
         variables = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+        # setsid, and no function between fork and exec: gRPC's threads would leave their locks to it.
         self._program = subprocess.Popen(  # pylint: disable=consider-using-with
-            list(command), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-            env=variables | {"TERM": "xterm-256color"} | (environment or {}),
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+            ["setsid", "--ctty", *command], stdin=theirs, stdout=theirs, stderr=theirs,
+            env=variables | {"TERM": "xterm-256color"} | (environment or {}))
         self._theirs = theirs  # open, so that what it left of the terminal can be asked
 
     def __enter__(self) -> "Terminal":
