@@ -26,7 +26,7 @@ void DescribeSort(CLI::App& app, Options& options, SortBy first) {
                      "complete first (default: {})",
                      first == SortBy::kSize ? "size" : "used"))
       ->type_name("KEY")
-      ->check(CLI::IsMember({"used", "size", "name", "state"}).description(""));
+      ->check(OneOf({"used", "size", "name", "state"}));
   app.add_flag("--reverse", options.reverse, "The other way round");
 }
 
@@ -86,6 +86,12 @@ std::optional<std::string> WrongVerify(const Options& options) {
 
 void DescribeConfigCheck(CLI::App& app, Options& options) {
   app.add_option("FILE", options.subject, "The file; /dev/stdin for what is piped in")->required();
+}
+
+void DescribeCompletion(CLI::App& app, Options& options) {
+  app.add_option("SHELL", options.subject, "bash, zsh or fish")
+      ->required()
+      ->check(OneOf({"bash", "zsh", "fish"}));
 }
 
 }  // namespace weighhouse::cli

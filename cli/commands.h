@@ -34,6 +34,10 @@ Outcome Evict(const Options& options, Client& client);
 Outcome ConfigCheck(const Options& options);
 /// The reference page of the configuration, as Markdown.
 Outcome ConfigKeys(const Options& options);
+/// A patch of the configuration's list of what is kept, or that list.
+Outcome Keep(const Options& options);
+Outcome Completion(const Options& options);
+Outcome Manual(const Options& options);
 Outcome Version(const Options& options);
 
 /// The model that the arguments name, for a request.

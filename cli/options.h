@@ -14,6 +14,7 @@ namespace weighhouse::cli {
 
 enum class Command {
   kPull,
+  kKeep,
   kList,
   kDiskUsage,
   kStatus,
@@ -24,6 +25,8 @@ enum class Command {
   kStorageClass,
   kConfigCheck,
   kConfigKeys,
+  kCompletion,
+  kManual,
   kVersion
 };
 enum class Output { kText, kJson };
@@ -41,6 +44,13 @@ struct ClaimOptions {
   std::optional<Bytes> limit;  ///< what an empty node takes; unset: as the cache that is asked
 };
 
+/// What `keep` is told beyond the models.
+struct KeepOptions {
+  bool list = false;
+  bool remove = false;
+  std::string file;  ///< empty: the daemon's configuration
+};
+
 /// The command line. What a command doesn't know stays at its default.
 struct Options {
   Command command = Command::kVersion;
@@ -55,6 +65,7 @@ struct Options {
   /// pull, inspect, storageclass, evict: a model reference (evict: also a snapshot's id); verify:
   /// either; config check: a file; else empty.
   std::string subject;
+  std::vector<std::string> models;  ///< pull, keep: all that are named; `subject` is empty
   std::string revision;
   std::optional<std::vector<std::string>> allow, ignore;  ///< unset: the defaults
   std::optional<std::string> token_file;
@@ -69,6 +80,7 @@ struct Options {
   std::optional<Bytes> rate;  ///< verify: bytes a second; 0: no limit; unset: the daemon's
   bool quarantine = false;    ///< evict
   ClaimOptions claim;         ///< storageclass
+  KeepOptions keep;
 };
 
 /// What is to be printed instead of a command's work.
