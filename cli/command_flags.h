@@ -3,19 +3,22 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/units.h"
 #include "cli/options.h"
 
 namespace CLI {
 class App;
-}
+class Validator;
+}  // namespace CLI
 
 /// The flags of each command (Describe…), and what is wrong with flags that don't go together
 /// (Wrong…; nothing if they do).
 namespace weighhouse::cli {
 
 void DescribePull(CLI::App& app, Options& options);
+void DescribeKeep(CLI::App& app, Options& options);
 void DescribeInspect(CLI::App& app, Options& options);
 void DescribeList(CLI::App& app, Options& options);
 void DescribeDiskUsage(CLI::App& app, Options& options);
@@ -25,14 +28,18 @@ void DescribeEvict(CLI::App& app, Options& options);
 void DescribeVerify(CLI::App& app, Options& options);
 void DescribeConfigCheck(CLI::App& app, Options& options);
 void DescribeModelId(CLI::App& app, Options& options);
+void DescribeCompletion(CLI::App& app, Options& options);
 
 std::optional<std::string> WrongPull(const Options& options);
+std::optional<std::string> WrongKeep(const Options& options);
 std::optional<std::string> WrongTop(const Options& options);
 std::optional<std::string> WrongClaim(const Options& options);
 std::optional<std::string> WrongEvict(const Options& options);
 std::optional<std::string> WrongVerify(const Options& options);
 
 // What several have in common
+/// One of `choices`; the completions find them in its name.
+CLI::Validator OneOf(const std::vector<std::string>& choices);
 /// A model, and how it is asked for.
 void DescribeModel(CLI::App& app, Options& options);
 void DescribeLayout(CLI::App& app, Options& options);

@@ -41,6 +41,10 @@ Outcome ModelId(const Options& options);
 /// `weighhouse agent` has flags of its own, and is run before these are read (main.cc): wrong
 /// usage.
 Outcome AgentComesFirst(const Options& options);
+/// A patch of the configuration's list of what is kept, or that list.
+Outcome Keep(const Options& options);
+Outcome Completion(const Options& options);
+Outcome Manual(const Options& options);
 Outcome Version(const Options& options);
 
 /// The model that the arguments name, for a request.

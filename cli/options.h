@@ -15,6 +15,7 @@ namespace weighhouse::cli {
 
 enum class Command {
   kPull,
+  kKeep,
   kList,
   kDiskUsage,
   kStatus,
@@ -28,6 +29,8 @@ enum class Command {
   kDoctor,
   kModelId,
   kAgent,
+  kCompletion,
+  kManual,
   kVersion
 };
 enum class Output { kText, kJson };
@@ -45,6 +48,13 @@ struct ClaimOptions {
   std::optional<Bytes> limit;  ///< what an empty node takes; unset: as the cache that is asked
 };
 
+/// What `keep` is told beyond the models.
+struct KeepOptions {
+  bool list = false;
+  bool remove = false;
+  std::string file;  ///< empty: the daemon's configuration
+};
+
 /// The command line. What a command doesn't know stays at its default.
 struct Options {
   Command command = Command::kVersion;
@@ -59,6 +69,7 @@ struct Options {
   /// pull, inspect, storageclass, evict: a model reference (evict: also a snapshot's id); verify:
   /// either; config check: a file; else empty.
   std::string subject;
+  std::vector<std::string> models;  ///< pull, keep: all that are named; `subject` is empty
   std::string revision;
   std::optional<std::vector<std::string>> allow, ignore;  ///< unset: the defaults
   std::optional<std::string> token_file;
@@ -74,6 +85,7 @@ struct Options {
   bool quarantine = false;    ///< evict
   ClaimOptions claim;         ///< storageclass
   DoctorOptions doctor;
+  KeepOptions keep;
 };
 
 /// What is to be printed instead of a command's work.
