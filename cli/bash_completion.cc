@@ -1,3 +1,4 @@
+#include <set>
 #include <vector>
 
 #include <fmt/format.h>
@@ -8,89 +9,115 @@
 namespace weighhouse::cli {
 namespace {
 
-constexpr const char* kBegin =
+// Bash breaks words at `=`, so that `--flag=value` is three.
+constexpr const char* kScript =
     R"(# bash completion for weighhouse, made by `weighhouse completion bash`.
-_weighhouse() {
-  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' words='' i
+_weighhouse() {{
+  local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}} command='' i
   COMPREPLY=()
+  if [[ $current == '=' ]]; then
+    current=''
+  elif [[ $previous == '=' ]]; then
+    previous=${{COMP_WORDS[COMP_CWORD - 2]}}
+  fi
   for ((i = 1; i < COMP_CWORD; i++)); do
-    case ${COMP_WORDS[i]} in
-      WITH_VALUE) ((i++)) && continue ;;
+    case ${{COMP_WORDS[i]}} in
+      {with_value})
+        ((i++))
+        if [[ ${{COMP_WORDS[i]}} == '=' ]]; then ((i++)); fi
+        continue
+        ;;
     esac
-    case "$command ${COMP_WORDS[i]}" in
-      COMMANDS) command=${command:+$command }${COMP_WORDS[i]} ;;
+    case "$command ${{COMP_WORDS[i]}}" in
+      {commands}) command=${{command:+$command }}${{COMP_WORDS[i]}} ;;
     esac
   done
   case "$command $previous" in
-)";
-
-constexpr const char* kEnd = R"(  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
-}
+{values}  esac
+  case "$command $current" in
+{flags}{words}  esac
+}}
+_weighhouse_words() {{
+  mapfile -t COMPREPLY < <(compgen -W "$1" -- "$current")
+}}
+_weighhouse_files() {{
+  mapfile -t COMPREPLY < <(compgen "$1" -- "$current")
+  compopt -o filenames 2>/dev/null
+}}
 complete -F _weighhouse weighhouse
 )";
 
-/// Of the values of a flag: what bash's compgen is told.
-std::string WordsFor(const FlagSpec& flag) {
-  if (!flag.choices.empty()) return fmt::format("-W '{}'", Join(flag.choices, " "));
-  if (flag.value == "DIR") return "-d";
-  if (flag.value == "FILE" || flag.value == "PATH") return "-f";
-  return "";
+/// What completes a value that is one of `choices`, or is called `name` in --help.
+std::string ReplyFor(const std::vector<std::string>& choices, const std::string& name) {
+  if (!choices.empty()) return fmt::format("_weighhouse_words '{}'", Join(choices, " "));
+  if (name == "DIR") return "_weighhouse_files -d";
+  if (name == "FILE" || name == "PATH") return "_weighhouse_files -f";
+  return ":";
 }
 
-/// The case of flags that are given a value. `command`: a pattern.
+/// The cases of flags that are given a value. `command`: a pattern.
 std::string ValueCases(const std::string& command, const std::vector<FlagSpec>& flags) {
   std::string cases;
   for (const FlagSpec& flag : flags) {
-    if (flag.value.empty()) continue;
-    std::string words = WordsFor(flag);
-    std::string reply =
-        words.empty()
-            ? ""
-            : fmt::format("mapfile -t COMPREPLY < <(compgen {} -- \"$current\") && ", words);
-    for (const std::string& name : flag.names)
-      cases += fmt::format("    {}' {}') {}return ;;\n", command, name, reply);
+    std::string reply = ReplyFor(flag.choices, flag.value);
+    for (const std::string& name : flag.names) {
+      if (!flag.value.empty())
+        cases += fmt::format("    {}' {}') {}; return ;;\n", command, name, reply);
+    }
   }
   return cases;
 }
 
-std::string Replaced(std::string text, std::string_view what, const std::string& by) {
-  size_t at = text.find(what);
-  return text.replace(at, what.size(), by);
+std::vector<std::string> NamesOf(const std::vector<FlagSpec>& flags) {
+  std::vector<std::string> names;
+  for (const FlagSpec& flag : flags)
+    names.insert(names.end(), flag.names.begin(), flag.names.end());
+  return names;
+}
+
+std::vector<std::string> NamesWithValue(const ProgramSpec& spec) {
+  std::set<std::string> names;
+  auto add = [&](const std::vector<FlagSpec>& flags) {
+    for (const FlagSpec& flag : flags) {
+      if (!flag.value.empty()) names.insert(flag.names.begin(), flag.names.end());
+    }
+  };
+  add(spec.flags);
+  for (const CommandSpec& command : spec.commands) add(command.flags);
+  return {names.begin(), names.end()};
+}
+
+/// What may stand where a command has no flag: the commands below it, or its argument.
+std::string WordCase(const CommandSpec& command) {
+  std::string reply;
+  if (!command.below.empty()) reply = ReplyFor(command.below, "");
+  for (const ArgumentSpec& argument : command.arguments)
+    reply = ReplyFor(argument.choices, argument.name);
+  return reply.empty() ? "" : fmt::format("    '{} '*) {} ;;\n", command.name, reply);
 }
 
 }  // namespace
 
 std::string BashCompletion(const ProgramSpec& spec) {
-  std::vector<std::string> with_value, patterns, everywhere;
+  std::vector<std::string> first, patterns;
   std::string values = ValueCases("*", spec.flags);
-  auto note = [&](const std::vector<FlagSpec>& flags, std::vector<std::string>& names) {
-    for (const FlagSpec& flag : flags) {
-      for (const std::string& name : flag.names) {
-        names.push_back(name);
-        if (!flag.value.empty()) with_value.push_back(name);
-      }
-    }
-  };
-  note(spec.flags, everywhere);
-  everywhere.emplace_back("--help");
-  std::vector<std::string> first;
-  std::string words;
+  std::string everywhere = Join(NamesOf(spec.flags), " ");
+  std::string flags, words;
   for (const CommandSpec& command : spec.commands) {
     bool below = command.name.contains(' ');
     if (!below) first.push_back(command.name);
     patterns.push_back(fmt::format("'{}{}'", below ? "" : " ", command.name));
     values += ValueCases(fmt::format("'{}'", command.name), command.flags);
-    std::vector<std::string> names = command.below;
-    for (const ArgumentSpec& argument : command.arguments)
-      names.insert(names.end(), argument.choices.begin(), argument.choices.end());
-    note(command.flags, names);
-    words += fmt::format("    '{}') words='{}' ;;\n", command.name, Join(names, " "));
+    flags += fmt::format("    '{} -'*) _weighhouse_words '{} {}' ;;\n", command.name,
+                         Join(NamesOf(command.flags), " "), everywhere);
+    words += WordCase(command);
   }
-  std::string begin = Replaced(kBegin, "WITH_VALUE", Join(with_value, " | "));
-  return fmt::format(
-      "{}{}  esac\n  case $command in\n    '') words='{}' ;;\n{}  esac\n  words+=' {}'\n{}",
-      Replaced(begin, "COMMANDS", Join(patterns, " | ")), values, Join(first, " "), words,
-      Join(everywhere, " "), kEnd);
+  flags += fmt::format("    ' -'*) _weighhouse_words '{}' ;;\n", everywhere);
+  words += fmt::format("    ' '*) _weighhouse_words '{}' ;;\n", Join(first, " "));
+  return fmt::format(fmt::runtime(kScript),
+                     fmt::arg("with_value", Join(NamesWithValue(spec), " | ")),
+                     fmt::arg("commands", Join(patterns, " | ")), fmt::arg("values", values),
+                     fmt::arg("flags", flags), fmt::arg("words", words));
 }
 
 }  // namespace weighhouse::cli

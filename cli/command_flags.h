@@ -43,6 +43,8 @@ CLI::Validator OneOf(const std::vector<std::string>& choices);
 /// A model, and how it is asked for.
 void DescribeModel(CLI::App& app, Options& options);
 void DescribeLayout(CLI::App& app, Options& options);
+/// The configuration whose list of what is kept changes.
+void DescribeKeptFile(CLI::App& app, Options& options);
 /// A flag that takes a size of more than 0 bytes; `take` gets its text too.
 void AddSize(CLI::App& app, const char* flag, const char* meaning,
              std::function<void(const std::string&, Bytes)> take);

@@ -23,7 +23,6 @@ Json ToJson(const cache::v1::InfoResponse& info);
 Json ToJson(const cache::v1::StatResponse& stat);
 Json ToJson(const cache::v1::Integrity& integrity);
 Json ToJson(const cache::v1::VerifyFinding& finding);
-Json ToJson(const cache::v1::KeptModel& model);
 
 /// `code` and `message`.
 Json ErrorToJson(const Error& error);

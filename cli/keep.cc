@@ -1,3 +1,5 @@
+#include "cli/keep.h"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -5,15 +7,16 @@
 #include "cache-daemon/config/document.h"
 #include "cli/commands.h"
 #include "cli/json_text.h"
-#include "cli/keep_patch.h"
 #include "cli/print.h"
 #include "cli/table.h"
 
 namespace weighhouse::cli {
 namespace {
 
+constexpr size_t kMaxShown = 1000;  // bytes of a model or a problem
+
 std::string StateOf(const pb::KeptModel& model) {
-  if (!model.problem().empty()) return Printable(model.problem(), 1000) + ": trying again";
+  if (!model.problem().empty()) return Printable(model.problem(), kMaxShown) + ": trying again";
   return model.snapshot_id().empty() ? "on its way" : "complete";
 }
 
@@ -25,26 +28,27 @@ void PrintList(const pb::InfoResponse& info, Output output) {
   }
   Table table({{"MODEL"}, {"STATE"}});
   for (const pb::KeptModel& model : info.keep())
-    table.AddRow({Printable(model.model(), 1000), StateOf(model)});
+    table.AddRow({Printable(model.model(), kMaxShown), StateOf(model)});
   Print("{}", table.ToString());
 }
 
-/// The file that the daemon reads, or the one that was named.
-Result<std::string> ConfigFileOf(const Options& options, const pb::InfoResponse& info) {
-  if (!options.keep.file.empty()) return options.keep.file;
-  if (!info.configuration().file().empty()) return info.configuration().file();
-  return Fail(Code::kFailedPrecondition,
-              "the daemon has no configuration file: name the one to change with --config FILE");
-}
-
-Result<std::string> Changed(const Options& options, const std::string& file) {
-  std::string text = TRY(config::ReadDocument(file));
-  KeepEdit edit = options.keep.remove ? KeepEdit::kRemove : KeepEdit::kAdd;
-  std::string changed = TRY(EditKeep(text, file, edit, options.models));
-  return changed;
-}
-
 }  // namespace
+
+Result<std::string> ChangedConfiguration(const KeepOptions& keep, const pb::InfoResponse& info,
+                                         KeepEdit edit, const std::vector<std::string>& models) {
+  std::string file = keep.file.empty() ? info.configuration().file() : keep.file;
+  if (file.empty()) {
+    return Fail(Code::kFailedPrecondition,
+                "the daemon has no configuration file: name the one to change with --config FILE");
+  }
+  Result<std::string> text = config::ReadDocument(file);
+  if (text) return EditKeep(*text, file, edit, models);
+  if (!keep.file.empty()) return std::unexpected(text.error());
+  return Fail(text.error().code,
+              fmt::format("{}: so the daemon calls it; name it as it is called here, or a copy, "
+                          "with --config FILE",
+                          text.error().message));
+}
 
 Outcome Keep(const Options& options) {
   pb::InfoResponse info;
@@ -61,12 +65,11 @@ Outcome Keep(const Options& options) {
     PrintList(info, options.output);
     return kOk;
   }
-  Result<std::string> file = ConfigFileOf(options, info);
-  if (!file) return std::unexpected(ToFailure(file.error()));
-  Result<std::string> changed = Changed(options, *file);
+  KeepEdit edit = options.keep.remove ? KeepEdit::kRemove : KeepEdit::kAdd;
+  Result<std::string> changed = ChangedConfiguration(options.keep, info, edit, options.models);
   if (!changed) return std::unexpected(ToFailure(changed.error()));
   if (options.output == Output::kJson) {
-    PrintJson({{"data", {{"config.yaml", *changed}}}});
+    PrintJson(ConfigMapPatchJson(*changed));
   } else {
     Print("{}", ConfigMapPatch(*changed));
   }

@@ -1,6 +1,7 @@
 #include "cli/keep_patch.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include <fmt/format.h>
@@ -9,15 +10,19 @@
 #include "base/model.h"
 #include "base/text.h"
 #include "cache-daemon/config/document.h"
-#include "cli/json_text.h"
 
 namespace weighhouse::cli {
 namespace {
 
 constexpr std::string_view kKey = "keep";
+constexpr std::string_view kKeyLine = "keep:";
+/// As deploy/daemonset has it where nothing is kept.
+constexpr std::string_view kCommentedKeyLine = "#keep:";
 
-std::vector<std::string> LinesOf(const std::string& text) {
-  std::vector<std::string> lines;
+using Lines = std::vector<std::string>;
+
+Lines LinesOf(const std::string& text) {
+  Lines lines;
   for (size_t begin = 0; begin < text.size();) {
     size_t end = std::min(text.find('\n', begin), text.size());
     lines.push_back(text.substr(begin, end - begin));
@@ -26,30 +31,85 @@ std::vector<std::string> LinesOf(const std::string& text) {
   return lines;
 }
 
+std::string TextOf(const Lines& lines) { return Join(lines, "\n") + "\n"; }
+
+/// Whether a line belongs to the key above it.
 bool GoesOn(const std::string& line) {
-  return line.empty() || line.front() == ' ' || line.front() == '-' || line.front() == '#' ||
-         line.front() == ']';
+  return line.empty() || std::string_view(" -#]").contains(line.front());
 }
 
-/// The lines of the key, which stands at the beginning of a line; equal: it isn't there.
-std::pair<size_t, size_t> LinesOfKey(const std::vector<std::string>& lines) {
-  auto first = std::ranges::find_if(
-      lines, [](const std::string& line) { return line.starts_with(std::string(kKey) + ":"); });
-  if (first == lines.end()) return {lines.size(), lines.size()};
+bool IsItem(const std::string& line) { return Trim(line).starts_with("- "); }
+
+/// The lines of the list: [begin, end). Equal: it isn't there, and belongs there.
+struct Place {
+  size_t begin = 0, end = 0;
+};
+
+Place PlaceOf(const Lines& lines) {
+  auto begins_with = [&](std::string_view what) {
+    return std::ranges::find_if(lines,
+                                [&](const std::string& line) { return line.starts_with(what); });
+  };
+  auto first = begins_with(kKeyLine);
+  if (first == lines.end()) {
+    auto comment = begins_with(kCommentedKeyLine);
+    size_t at = (comment == lines.end() ? comment : comment + 1) - lines.begin();
+    return {at, at};
+  }
   auto end = std::find_if_not(first + 1, lines.end(), GoesOn);
   // What is said above the next key is about that.
   while (end > first + 1 && ((end - 1)->empty() || (end - 1)->starts_with('#'))) --end;
-  return {first - lines.begin(), end - lines.begin()};
+  return {static_cast<size_t>(first - lines.begin()), static_cast<size_t>(end - lines.begin())};
 }
 
-std::string WithList(const std::string& text, const std::vector<std::string>& models) {
-  std::vector<std::string> lines = LinesOf(text);
-  auto [begin, end] = LinesOfKey(lines);
-  std::vector<std::string> list = {fmt::format("{}:{}", kKey, models.empty() ? " []" : "")};
-  for (const std::string& model : models) list.push_back("- " + Json(model).dump());
-  lines.erase(lines.begin() + begin, lines.begin() + end);
-  lines.insert(lines.begin() + begin, list.begin(), list.end());
-  return Join(lines, "\n") + "\n";
+/// The list as it was, and as it is to be.
+struct Change {
+  std::vector<std::string> before;
+  std::vector<size_t> removed;  ///< of `before`, from 0
+  std::vector<std::string> added;
+
+  std::vector<std::string> After() const {
+    std::vector<std::string> after;
+    for (size_t i = 0; i < before.size(); ++i) {
+      if (std::ranges::find(removed, i) == removed.end()) after.push_back(before[i]);
+    }
+    after.insert(after.end(), added.begin(), added.end());
+    return after;
+  }
+};
+
+std::string ItemLine(std::string_view indent, const std::string& model) {
+  return fmt::format("{}- {}", indent, Json(model).dump());
+}
+
+/// Item by item, so that the comments between them stay. Wrong where they aren't a line each, which
+/// shows when it is read.
+std::string ChangedByItem(Lines lines, const Change& change) {
+  Place place = PlaceOf(lines);
+  std::vector<size_t> items;
+  for (size_t i = place.begin; i < place.end; ++i) {
+    if (IsItem(lines[i])) items.push_back(i);
+  }
+  if (items.empty() || items.size() != change.before.size()) return "";
+  std::string indent = lines[items.back()].substr(0, lines[items.back()].find('-'));
+  Lines added;
+  for (const std::string& model : change.added) added.push_back(ItemLine(indent, model));
+  lines.insert(lines.begin() + items.back() + 1, added.begin(), added.end());
+  std::vector<size_t> removed = change.removed;
+  std::ranges::sort(removed, std::greater());
+  for (size_t item : removed) lines.erase(lines.begin() + items[item]);
+  return TextOf(lines);
+}
+
+/// With the list written anew.
+std::string ChangedAsWhole(Lines lines, const Change& change) {
+  Place place = PlaceOf(lines);
+  std::vector<std::string> after = change.After();
+  Lines list = {fmt::format("{}{}", kKeyLine, after.empty() ? " []" : "")};
+  for (const std::string& model : after) list.push_back(ItemLine("", model));
+  lines.erase(lines.begin() + place.begin, lines.begin() + place.end);
+  lines.insert(lines.begin() + place.begin, list.begin(), list.end());
+  return TextOf(lines);
 }
 
 std::vector<std::string> KeptBy(const config::Document& document) {
@@ -57,41 +117,42 @@ std::vector<std::string> KeptBy(const config::Document& document) {
   return value == document.values.end() ? std::vector<std::string>() : value->second.items;
 }
 
-Result<std::string> FingerprintOf(const std::string& model) {
-  ModelReference reference = TRY(ModelReference::Parse(model));
-  return reference.Fingerprint();
-}
-
-Result<std::vector<std::string>> Edited(std::vector<std::string> kept, KeepEdit edit,
-                                        const std::vector<std::string>& models) {
+Result<std::vector<std::string>> FingerprintsOf(const std::vector<std::string>& models) {
   std::vector<std::string> fingerprints;
-  for (const std::string& model : kept) {
-    std::string fingerprint = TRY(FingerprintOf(model));
-    fingerprints.push_back(std::move(fingerprint));
-  }
-  size_t before = kept.size();
   for (const std::string& model : models) {
-    std::string fingerprint = TRY(FingerprintOf(model));
-    auto known = std::ranges::find(fingerprints, fingerprint);
-    if (edit == KeepEdit::kAdd && known == fingerprints.end()) {
-      kept.push_back(model);
-      fingerprints.push_back(fingerprint);
-    }
-    if (edit == KeepEdit::kAdd) continue;
-    if (known == fingerprints.end()) {
-      return Fail(Code::kNotFound,
-                  fmt::format("{} is not on the list of what is kept: {}", Printable(model),
-                              kept.empty() ? "it is empty" : Join(kept, ", ")));
-    }
-    kept.erase(kept.begin() + (known - fingerprints.begin()));
-    fingerprints.erase(known);
+    ModelReference reference = TRY(ModelReference::Parse(model));
+    fingerprints.push_back(reference.Fingerprint());
   }
-  if (kept.size() == before)
-    return Fail(Code::kAlreadyExists, "what is to be kept is on the list already");
-  return kept;
+  return fingerprints;
 }
 
-/// Whether `after` says what `before` does, but for the list.
+/// What `models`, which may name one twice, change of the list.
+Result<Change> ChangeOf(std::vector<std::string> kept, KeepEdit edit,
+                        const std::vector<std::string>& models) {
+  std::vector<std::string> known = TRY(FingerprintsOf(kept));
+  std::vector<std::string> given = TRY(FingerprintsOf(models));
+  Change change{.before = std::move(kept)};
+  for (size_t i = 0; i < models.size(); ++i) {
+    if (std::find(given.begin(), given.begin() + i, given[i]) != given.begin() + i) continue;
+    size_t at = std::ranges::find(known, given[i]) - known.begin();
+    bool is_kept = at < known.size();
+    if (edit == KeepEdit::kAdd && !is_kept) change.added.push_back(models[i]);
+    if (edit == KeepEdit::kAdd) continue;
+    if (!is_kept) {
+      return Fail(Code::kNotFound,
+                  fmt::format("{} is not on the list of what is kept: {}", Printable(models[i]),
+                              known.empty() ? "it is empty" : Join(change.before, ", ")));
+    }
+    change.removed.push_back(at);
+  }
+  if (change.added.empty() && change.removed.empty()) {
+    return Fail(Code::kAlreadyExists, fmt::format("the list of what is kept has that already: {}",
+                                                  Printable(Join(change.before, ", "), 4000)));
+  }
+  return change;
+}
+
+/// Whether `after` says what `before` does, but for the list, which is `models`.
 bool OnlyListDiffers(const config::Document& before, const config::Document& after,
                      const std::vector<std::string>& models) {
   auto rest = [](config::Document document) {
@@ -107,17 +168,27 @@ bool OnlyListDiffers(const config::Document& before, const config::Document& aft
 Result<std::string> EditKeep(const std::string& text, const std::string& name, KeepEdit edit,
                              const std::vector<std::string>& models) {
   config::Document before = TRY(config::ParseDocument(text, name));
-  std::vector<std::string> wanted = TRY(Edited(KeptBy(before), edit, models));
-  std::string changed = WithList(text, wanted);
-  Result<config::Document> after = config::ParseDocument(changed, name);
-  // A file in flow style, say, has no line that begins with the key.
-  if (!after || !OnlyListDiffers(before, *after, wanted)) {
-    return Fail(
-        Code::kInvalidArgument,
-        fmt::format("{} can't be changed line by line{}: set keep in it to [{}] by hand", name,
-                    after ? "" : ", because " + after.error().message, Join(wanted, ", ")));
+  Change change = TRY(ChangeOf(KeptBy(before), edit, models));
+  std::vector<std::string> after = change.After();
+  const config::ConfigKey& key = *config::FindKey(kKey);
+  config::Config scratch;
+  if (!key.apply({.is_list = true, .items = after}, scratch)) {
+    return Fail(Code::kInvalidArgument,
+                fmt::format("keep would be [{}], and it can be {}",
+                            Printable(Join(after, ", "), 4000), key.allowed));
   }
-  return changed;
+  Lines lines = LinesOf(text);
+  for (std::string& changed :
+       std::array{ChangedByItem(lines, change), ChangedAsWhole(lines, change)}) {
+    if (changed.empty()) continue;
+    Result<config::Document> read = config::ParseDocument(changed, name);
+    if (read && OnlyListDiffers(before, *read, after)) return std::move(changed);
+  }
+  // A file in flow style, say, has no line that begins with the key.
+  return Fail(Code::kInvalidArgument,
+              fmt::format("{} can't be changed line by line, as it is written: set keep in it to "
+                          "[{}] by hand",
+                          name, Join(after, ", ")));
 }
 
 std::string ConfigMapPatch(const std::string& text) {
@@ -131,5 +202,7 @@ std::string ConfigMapPatch(const std::string& text) {
   for (const std::string& line : LinesOf(text)) patch += line.empty() ? "\n" : "    " + line + "\n";
   return patch;
 }
+
+Json ConfigMapPatchJson(const std::string& text) { return {{"data", {{"config.yaml", text}}}}; }
 
 }  // namespace weighhouse::cli

@@ -37,6 +37,21 @@ void DescribeHowAsked(CLI::App& app, Options& options) {
       ->type_name("FILE");
 }
 
+/// What speaks against keeping what is pulled.
+std::optional<std::string> WrongPullKeep(const Options& options) {
+  if (!options.keep.after_pull) {
+    if (options.keep.file.empty()) return std::nullopt;
+    return "pull: --config goes with --keep: it names the configuration that is to keep the model";
+  }
+  if (options.allow || options.ignore) {
+    return "pull: --keep goes with neither --allow nor --ignore: what is kept has the default "
+           "patterns";
+  }
+  if (options.root && options.keep.file.empty())
+    return "pull: --root has no configuration: --keep needs the file to change, --config FILE";
+  return std::nullopt;
+}
+
 }  // namespace
 
 CLI::Validator OneOf(const std::vector<std::string>& choices) {
@@ -97,10 +112,14 @@ void DescribePull(CLI::App& app, Options& options) {
   AddRate(app, "--bandwidth-limit",
           "With --root: fetch at most so many bytes a second, such as 100Mi", kMinimumBandwidth,
           [&](Bytes bytes) { options.bandwidth_limit = bytes; });
+  app.add_flag("--keep", options.keep.after_pull,
+               "Then print the patch that `keep` prints, so that they also stay");
+  DescribeKeptFile(app, options);
   app.add_flag("-q,--quiet", options.quiet, "No progress");
 }
 
 std::optional<std::string> WrongPull(const Options& options) {
+  if (std::optional<std::string> wrong = WrongPullKeep(options)) return wrong;
   std::set<std::string> schemes;
   for (const std::string& model : options.models)
     schemes.insert(model.substr(0, model.find("://")));

@@ -52,7 +52,8 @@ struct ClaimOptions {
 struct KeepOptions {
   bool list = false;
   bool remove = false;
-  std::string file;  ///< empty: the daemon's configuration
+  bool after_pull = false;  ///< of pull: --keep
+  std::string file;         ///< pull, too; empty: the daemon's configuration
 };
 
 /// The command line. What a command doesn't know stays at its default.
@@ -66,8 +67,8 @@ struct Options {
   std::string hf_endpoint;        ///< with `root`; empty: the engine's default
   bool allow_plain_http = false;  ///< with `root`
 
-  /// pull, inspect, storageclass, evict: a model reference (evict: also a snapshot's id); verify:
-  /// either; config check: a file; else empty.
+  /// inspect, storageclass, evict, model-id: a model reference (evict: also a snapshot's id);
+  /// verify: either; config check: a file; completion: a shell; else empty.
   std::string subject;
   std::vector<std::string> models;  ///< pull, keep: all that are named; `subject` is empty
   std::string revision;

@@ -30,16 +30,11 @@ FlagSpec FlagOf(CLI::Option& option) {
   return flag;
 }
 
-bool IsHelp(const CLI::Option& option) {
-  return option.check_lname("help") || option.check_lname("version");
-}
-
-void AddOptions(const CLI::App& app, std::vector<FlagSpec>& flags,
-                std::vector<ArgumentSpec>& arguments) {
-  // get_options() of a constant App gives constant ones, of which nothing but a copy tells the
-  // rest.
-  for (CLI::Option* option : const_cast<CLI::App&>(app).get_options()) {
-    if (IsHelp(*option)) continue;
+void AddOptions(CLI::App& app, std::vector<FlagSpec>& flags, std::vector<ArgumentSpec>& arguments) {
+  for (CLI::Option* option : app.get_options()) {
+    // Each command has it; it is the program's once.
+    bool repeated_help = option->check_lname("help") && app.get_parent() != nullptr;
+    if (repeated_help) continue;
     if (!option->get_positional()) {
       flags.push_back(FlagOf(*option));
       continue;
@@ -52,12 +47,11 @@ void AddOptions(const CLI::App& app, std::vector<FlagSpec>& flags,
   }
 }
 
-void AddCommands(const CLI::App& app, const std::string& above,
-                 std::vector<CommandSpec>& commands) {
-  for (const CLI::App* each : app.get_subcommands(nullptr)) {
+void AddCommands(CLI::App& app, const std::string& above, std::vector<CommandSpec>& commands) {
+  for (CLI::App* each : app.get_subcommands(nullptr)) {
     CommandSpec command{.name = above + each->get_name(), .description = each->get_description()};
     AddOptions(*each, command.flags, command.arguments);
-    for (const CLI::App* below : each->get_subcommands(nullptr))
+    for (CLI::App* below : each->get_subcommands(nullptr))
       command.below.push_back(below->get_name());
     std::string prefix = command.name + " ";
     commands.push_back(std::move(command));
@@ -67,17 +61,14 @@ void AddCommands(const CLI::App& app, const std::string& above,
 
 }  // namespace
 
-ProgramSpec SpecOf(const CLI::App& app) {
-  ProgramSpec spec{.description = app.get_description(), .footer = app.get_footer()};
-  std::vector<ArgumentSpec> none;
-  AddOptions(app, spec.flags, none);
-  AddCommands(app, "", spec.commands);
-  return spec;
-}
-
 ProgramSpec SpecOfProgram() {
   Options unused;
-  return SpecOf(*MakeApp(unused));
+  std::unique_ptr<CLI::App> app = MakeApp(unused);
+  ProgramSpec spec{.description = app->get_description(), .footer = app->get_footer()};
+  std::vector<ArgumentSpec> none;
+  AddOptions(*app, spec.flags, none);
+  AddCommands(*app, "", spec.commands);
+  return spec;
 }
 
 }  // namespace weighhouse::cli

@@ -3,10 +3,6 @@
 #include <string>
 #include <vector>
 
-namespace CLI {
-class App;
-}
-
 namespace weighhouse::cli {
 
 /// What the program takes, as plain data: for the completions and the manual page, which must say
@@ -33,14 +29,12 @@ struct CommandSpec {
 };
 struct ProgramSpec {
   std::string description;
-  std::vector<FlagSpec> flags;  ///< they go with every command
+  std::vector<FlagSpec> flags;  ///< they go with every command; --help, too
   std::vector<CommandSpec> commands;
   std::string footer;
 };
 
-/// `app` as MakeApp makes it. --help and --version are left out.
-ProgramSpec SpecOf(const CLI::App& app);
-/// Of the program itself.
+/// What MakeApp's parser takes.
 ProgramSpec SpecOfProgram();
 
 }  // namespace weighhouse::cli

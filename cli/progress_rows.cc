@@ -15,6 +15,11 @@ constexpr std::chrono::milliseconds kRowsInterval{200};
 constexpr size_t kLeastName = 12;
 constexpr size_t kNameGap = 2;
 
+/// Takes the cursor up so many lines and empties what is below (ECMA-48: CUU, ED).
+std::string EraseRows(size_t rows) {
+  return rows == 0 ? "" : fmt::format("\r\x1b[{}A\x1b[J", rows);
+}
+
 }  // namespace
 
 size_t NameWidth(const std::vector<std::string>& names, size_t width) {
@@ -48,8 +53,8 @@ ProgressRows::ProgressRows(int fd, ProgressPrinter::Style style, std::vector<std
 void ProgressRows::Resolving(size_t row) {
   MutexLock lock(mutex_);
   if (!rows_shown_) return printers_[row]->Resolving();
-  rows_[row].asking = true;
-  Draw(false);
+  bool news = !std::exchange(rows_[row].asking, true);
+  Draw(news);
 }
 
 void ProgressRows::Filling(size_t row, const Progress& progress) {
@@ -57,9 +62,10 @@ void ProgressRows::Filling(size_t row, const Progress& progress) {
   if (!rows_shown_) return printers_[row]->Filling(progress);
   // Before the fill has counted its files: 0 of 0 would read as done.
   if (progress.files_total == 0) return;
+  bool news = rows_[row].progress.files_total == 0;
   rows_[row].asking = false;
   rows_[row].progress = progress;
-  Draw(false);
+  Draw(news);
 }
 
 void ProgressRows::Ended(size_t row, const std::string& how) {
@@ -72,8 +78,19 @@ void ProgressRows::Ended(size_t row, const std::string& how) {
 void ProgressRows::Clear() {
   MutexLock lock(mutex_);
   for (const auto& printer : printers_) printer->Clear();
-  if (drawn_ > 0) WriteProgress(fd_, fmt::format("\r\x1b[{}A\x1b[J", drawn_));
+  WriteProgress(fd_, EraseRows(drawn_));
   drawn_ = 0;
+}
+
+std::vector<size_t> ProgressRows::Chosen(size_t most) const {
+  size_t too_many = rows_.size() - std::min(rows_.size(), most);
+  std::vector<size_t> chosen;
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    bool left_out = too_many > 0 && !rows_[i].ended.empty();
+    if (left_out) --too_many;
+    if (!left_out && chosen.size() < most) chosen.push_back(i);
+  }
+  return chosen;
 }
 
 void ProgressRows::Draw(bool at_once) {
@@ -86,10 +103,10 @@ void ProgressRows::Draw(bool at_once) {
   for (const Row& row : rows_) names.push_back(row.name);
   size_t name_width = NameWidth(names, width);
   size_t beside = width - std::min(width, name_width + kNameGap);
-  // Those above the screen's top could not be redrawn.
-  size_t shown = std::min(rows_.size(), screen.height - 1);
-  std::string text = drawn_ > 0 ? fmt::format("\r\x1b[{}A\x1b[J", drawn_) : "";
-  for (size_t i = 0; i < shown; ++i) {
+  std::string text = EraseRows(drawn_);
+  // Those above the screen's top could not be redrawn; the cursor stands below the last.
+  std::vector<size_t> chosen = Chosen(screen.height - 1);
+  for (size_t i : chosen) {
     const Row& row = rows_[i];
     std::string state = row.ended;
     if (state.empty() && row.asking) state = "asking the source";
@@ -97,7 +114,7 @@ void ProgressRows::Draw(bool at_once) {
       state = ProgressBar("", row.progress, beside);
     text += ProgressRow(row.name, name_width, state, width) + "\n";
   }
-  drawn_ = shown;
+  drawn_ = chosen.size();
   WriteProgress(fd_, text);
 }
 

@@ -13,7 +13,9 @@ namespace weighhouse::cli {
 
 /// Shows the progress of several pulls on a file descriptor: on a terminal a bar for each, one
 /// below the other, redrawn in place; else the lines of each. Of one it shows what a
-/// ProgressPrinter does. Thread-safe. Destroying it leaves nothing on the terminal.
+/// ProgressPrinter does. Where the terminal has too few lines, those that have ended are left out
+/// first. Thread-safe: it writes under its lock, so that what two threads say doesn't mix.
+/// Destroying it leaves nothing on the terminal.
 class ProgressRows {
  public:
   ProgressRows(int fd, ProgressPrinter::Style style, std::vector<std::string> names,
@@ -36,7 +38,10 @@ class ProgressRows {
     Progress progress;
     std::string ended;
   };
+  /// If it is due, or `at_once`.
   void Draw(bool at_once) REQUIRES(mutex_);
+  /// At most so many of the rows, by their numbers, in their order.
+  std::vector<size_t> Chosen(size_t most) const REQUIRES(mutex_);
 
   const int fd_;
   const Clock& clock_;

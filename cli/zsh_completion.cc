@@ -59,7 +59,7 @@ std::string GroupFunction(const std::string& function, const std::string& prefix
   return fmt::format(
       "{}() {{\n  local context state state_descr line\n  typeset -A opt_args\n"
       "  local -a commands=(\n{}  )\n"
-      "  _arguments -C '(- *)--help[What it takes]'{} \\\n    '1: :->command' '*:: :->rest'\n"
+      "  _arguments -C{} \\\n    '1: :->command' '*:: :->rest'\n"
       "  case $state in\n    command) _describe command commands ; return ;;\n  esac\n"
       "  case $line[1] in\n{}  esac\n}}\n",
       function, described, FlagLines(flags), cases);
@@ -71,9 +71,8 @@ std::string CommandFunction(const CommandSpec& command, const std::vector<FlagSp
     arguments += fmt::format(" \\\n    '{}:{}:{}'", argument.repeated ? "*" : "",
                              Quoted(argument.name), ActionOf(argument.choices, argument.name));
   }
-  return fmt::format("{}() {{\n  _arguments '(- *)--help[What it takes]'{}{}{}\n}}\n",
-                     FunctionOf(command.name), FlagLines(everywhere), FlagLines(command.flags),
-                     arguments);
+  return fmt::format("{}() {{\n  _arguments{}{}{}\n}}\n", FunctionOf(command.name),
+                     FlagLines(everywhere), FlagLines(command.flags), arguments);
 }
 
 }  // namespace
