@@ -137,7 +137,10 @@ class Agent:
                          f"--service-account={account.directory}", f"--heartbeat={self.heartbeat}",
                          "--update-interval=1", "--label-interval=1", "--log-level=debug"]
         host, _, port = url.removeprefix("https://").rpartition(":")
-        self._environment = {"NODE_NAME": node, "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
+        # The cluster's own API is no proxy's business: nothing would get through this one.
+        self._environment = {"NODE_NAME": node, "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port,
+                             "HTTPS_PROXY": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1", "NO_PROXY": "",
+                             "no_proxy": ""}
         self._process: Process | None = None
 
     @property
