@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 
 namespace weighhouse::agent {
@@ -48,24 +49,29 @@ SendResult Judge(const ApiAnswer& answer, const EventPlace& place) {
   }
   std::string shown = StatusMessage(answer);
   if (status == kTooManyRequests || status >= 500 || status == kUnauthorized) {
-    spdlog::warn("the Kubernetes API takes no events now: {}", shown);
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("the Kubernetes API takes no events now: {}", shown));
     return {.outcome = Outcome::kServerAway, .retry_after = answer.retry_after};
   }
   if (status == kForbidden || status == kConflict) {
-    spdlog::warn("no event for {}/{} now: {}{}", place.pod_namespace, place.pod_name, shown,
-                 status == kForbidden ? " (the service account needs create and patch on events: "
-                                        "deploy/components/agent)"
-                                      : "");
+    LogRepeated(
+        LogLevel::kWarning,
+        fmt::format("no event for {}/{} now: {}{}", place.pod_namespace, place.pod_name, shown,
+                    status == kForbidden
+                        ? " (the service account needs create and patch on events: "
+                          "deploy/components/agent)"
+                        : ""));
     return {.outcome = Outcome::kLater, .retry_after = answer.retry_after};
   }
-  spdlog::error("the Kubernetes API refuses the event of {}/{}: {}", place.pod_namespace,
-                place.pod_name, shown);
+  LogRepeated(LogLevel::kError, fmt::format("the Kubernetes API refuses the event of {}/{}: {}",
+                                            place.pod_namespace, place.pod_name, shown));
   return {.outcome = Outcome::kDropped};
 }
 
 SendResult NoAnswer(const Error& error) {
   if (error.code != Code::kCancelled) {
-    spdlog::warn("the Kubernetes API can't be asked: {}", error.message);
+    LogRepeated(LogLevel::kWarning,
+                fmt::format("the Kubernetes API can't be asked: {}", error.message));
   }
   return {.outcome = Outcome::kServerAway, .retry_after = error.retry_after};
 }

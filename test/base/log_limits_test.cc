@@ -13,7 +13,8 @@ size_t Passed(LogLimits& limits, const std::string& kind, size_t lines, LogLimit
               size_t most = LogLimits::kRepeated) {
   size_t passed = 0;
   for (size_t i = 0; i < lines; ++i) {
-    passed += limits.Admit(kind, most, LogLevel::kWarning, "line " + std::to_string(i), now) ? 1 : 0;
+    passed +=
+        limits.Admit(kind, most, LogLevel::kWarning, "line " + std::to_string(i), now) ? 1 : 0;
   }
   return passed;
 }
