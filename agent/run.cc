@@ -46,7 +46,7 @@ int Probe(const Options& options) {
 }
 
 int Serve(const Options& options) {
-  SetUpLog({.level = options.log_level});
+  SetUpLog({.level = options.log_level, .format = options.log_format});
   ::setenv("GRPC_VERBOSITY", "NONE", 0);  // its errors reach us as statuses
   sigset_t signals = HoldSignals();
   auto api = ConnectToCluster({.url = options.api_server, .directory = options.service_account});
