@@ -28,6 +28,16 @@ size_t EditDistance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+/// What makes a terminal show other signs, or lines, than those that stand there: the controls of
+/// Unicode's bidirectional algorithm (UAX #9) and its line separators.
+bool Disguises(std::string_view character) {
+  if (character == "\u061c") return true;
+  auto within = [character](std::string_view first, std::string_view last) {
+    return character.size() == first.size() && first <= character && character <= last;
+  };
+  return within("\u200e", "\u200f") || within("\u2028", "\u202e") || within("\u2066", "\u2069");
+}
+
 }  // namespace
 
 std::string_view Trim(std::string_view text) {
@@ -77,8 +87,9 @@ std::string Printable(std::string_view text, size_t max_size) {
   while (!text.empty() && out.size() < max_size) {
     size_t length = Utf8Length(text);
     if (out.size() + length > max_size) break;
-    bool shown = length > 0 && !IsControl(text.substr(0, length));
-    out += shown ? text.substr(0, length) : "?";
+    std::string_view character = text.substr(0, length);
+    bool shown = length > 0 && !IsControl(character) && !Disguises(character);
+    out += shown ? character : "?";
     text.remove_prefix(std::max<size_t>(length, 1));
   }
   if (!text.empty()) out += "…";

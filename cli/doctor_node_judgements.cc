@@ -14,7 +14,7 @@ namespace {
 constexpr std::pair kLeastKernel{5, 12};
 
 /// What a process gets where nobody set it: 64 KiB, since Linux 5.16 8 MiB (MLOCK_LIMIT). A ring of
-/// ours takes less than either.
+/// ours takes 8 KiB; whether they count depends on the kernel (6.18 does).
 constexpr uint64_t kUsualMemoryLock = 64 * kKiB;
 
 /// Records, sockets, eventfds and libraries, beside what fills hold.

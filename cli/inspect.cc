@@ -21,8 +21,8 @@ std::string InspectText(const pb::StatResponse& stat) {
   size_t selected = 0, without_digest = 0;
   Bytes left_out = 0;
   for (const pb::StatResponse::File& file : stat.files()) {
-    table.AddRow(
-        {Printable(file.path(), 1000), FormatBytes(file.size()), FileState(file), file.identity()});
+    table.AddRow({Printable(file.path(), 1000), FormatBytes(file.size()), FileState(file),
+                  Printable(file.identity(), 1000)});
     if (file.selected()) ++selected;
     if (file.selected() && file.identity().starts_with("version:")) ++without_digest;
     if (!file.selected()) left_out += file.size();
@@ -38,9 +38,10 @@ std::string InspectText(const pb::StatResponse& stat) {
       "selected    {} in {} of {} files\nleft out    {} by the patterns (--allow and --ignore "
       "change them)\n"
       "{}to fetch    {}\nclaim size  {} holds it\n",
-      stat.origin(), stat.revision(), stat.snapshot_id(), table.ToString(),
-      FormatBytes(stat.bytes_selected()), selected, stat.files_size(), FormatBytes(left_out), trust,
-      FormatBytes(stat.bytes_missing()), FormatBytes(stat.recommended_claim_bytes()));
+      Printable(stat.origin(), 1000), Printable(stat.revision()), stat.snapshot_id(),
+      table.ToString(), FormatBytes(stat.bytes_selected()), selected, stat.files_size(),
+      FormatBytes(left_out), trust, FormatBytes(stat.bytes_missing()),
+      FormatBytes(stat.recommended_claim_bytes()));
 }
 
 }  // namespace

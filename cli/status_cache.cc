@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <ranges>
 #include <vector>
 
 #include <fmt/format.h>
@@ -15,7 +16,6 @@ namespace pb = ::weighhouse::cache::v1;
 
 constexpr size_t kMostSpaceBar = 50;
 constexpr size_t kNameColumns = 13;  // what a part's name takes
-constexpr size_t kMostModels = 10, kMostLeases = 10;
 
 /// How many of `columns` show `part` of `whole`; not all, where a part is left over.
 size_t ColumnsOf(Bytes part, Bytes whole, size_t columns) {
@@ -56,7 +56,7 @@ std::string Indented(const std::string& lines, size_t width) {
   for (size_t begin = 0; begin < lines.size();) {
     size_t end = std::min(lines.find('\n', begin), lines.size());
     std::string_view line = std::string_view(lines).substr(begin, end - begin);
-    out += fmt::format("  {}\n", CutToWidth(line, width));
+    out += fmt::format("  {}\n", CutLine(line, width));
     begin = end + 1;
   }
   return out;
@@ -67,11 +67,19 @@ size_t WidthWithin(const Screen& screen) {
   return screen.terminal ? screen.width - std::min(screen.width, kIndent) : std::string::npos;
 }
 
-std::string More(size_t all, size_t shown) {
-  return all > shown ? fmt::format("  and {} more: weighhouse ls\n", all - shown) : "";
+/// How many models, leases and fills each are shown: fewer on a low terminal, so that what stands
+/// below them is on it too.
+size_t MostRows(const Screen& screen) {
+  constexpr size_t kLeast = 3, kMost = 10, kOtherLines = 16;
+  if (!screen.terminal) return kMost;
+  return std::clamp((screen.height - std::min(screen.height, kOtherLines)) / 2, kLeast, kMost);
 }
 
 }  // namespace
+
+std::string MoreText(size_t all, size_t shown, std::string_view command) {
+  return all > shown ? fmt::format("  and {} more: {}\n", all - shown, command) : "";
+}
 
 std::vector<pb::Snapshot> FillsOf(const pb::ListResponse& list) {
   std::vector<pb::Snapshot> fills;
@@ -121,10 +129,11 @@ std::string FillsText(const StatusView& view, const Screen& screen) {
   std::vector<pb::Snapshot> fills = FillsOf(view.list);
   std::string out = StatusLine(Paint(screen.colour), "fills",
                                fills.empty() ? "none" : std::to_string(fills.size()));
-  for (const pb::Snapshot& fill : fills) {
+  size_t most = MostRows(screen);
+  for (const pb::Snapshot& fill : fills | std::views::take(most)) {
     out += screen.terminal ? FillBar(fill, screen.width) : fmt::format("  {}\n", FillText(fill));
   }
-  return out;
+  return out + MoreText(fills.size(), most, "weighhouse ls --sort state");
 }
 
 std::string ModelsText(const StatusView& view, const Screen& screen) {
@@ -135,27 +144,26 @@ std::string ModelsText(const StatusView& view, const Screen& screen) {
   });
   auto all = static_cast<size_t>(snapshots.size());
   if (all == 0) return StatusLine(paint, "models", "none");
-  Table table = SnapshotTable(view.list, kMostModels, Ids::kLeftOut, paint);
+  size_t most = MostRows(screen);
+  Table table = SnapshotTable(view.list, most, Ids::kLeftOut, paint);
   return StatusLine(paint, "models", fmt::format("{}, {} complete", all, complete)) +
          Indented(table.ToString(WidthWithin(screen)), WidthWithin(screen)) +
-         More(all, kMostModels);
+         MoreText(all, most, "weighhouse ls");
 }
 
 std::string LeasesText(const StatusView& view, const Screen& screen) {
-  size_t all = 0;
+  size_t all = 0, most = MostRows(screen);
   Table table({{"POD"}, {"MODEL"}});
   for (const pb::Snapshot& snapshot : view.list.snapshots()) {
     for (const pb::Holder& holder : snapshot.leases()) {
-      if (++all <= kMostLeases) table.AddRow({PodText(holder), NameAtRevision(snapshot)});
+      if (++all <= most) table.AddRow({PodText(holder), NameAtRevision(snapshot)});
     }
   }
   const Paint paint(screen.colour);
   if (all == 0) return StatusLine(paint, "leases", "none");
   return StatusLine(paint, "leases", std::to_string(all)) +
          Indented(table.ToString(WidthWithin(screen)), WidthWithin(screen)) +
-         (all > kMostLeases
-              ? fmt::format("  and {} more: weighhouse ls --output json\n", all - kMostLeases)
-              : "");
+         MoreText(all, most, "weighhouse ls --output json");
 }
 
 }  // namespace weighhouse::cli

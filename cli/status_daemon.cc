@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <ranges>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -14,7 +16,12 @@ namespace {
 namespace pb = ::weighhouse::cache::v1;
 
 constexpr int kMostErrors = 5;
+/// Of every other list. `status --output json` has all.
+constexpr size_t kMostOf = 10;
+constexpr std::string_view kHasAll = "weighhouse status --output json";
 constexpr size_t kMaxText = 1000;
+
+size_t CountIn(const auto& list) { return static_cast<size_t>(list.size()); }
 
 std::string HostText(const pb::HostConnections& host) {
   std::string line = fmt::format("{}: {} of {} connections", Printable(host.host()),
@@ -54,10 +61,11 @@ std::string ConfigurationText(const pb::ConfigurationStatus& configuration, cons
     text += fmt::format("  applies at restart: {}\n",
                         fmt::join(configuration.applies_at_restart(), ", "));
   }
-  for (const std::string& warning : configuration.warnings()) {
+  const auto& warnings = configuration.warnings();
+  for (const std::string& warning : warnings | std::views::take(kMostOf)) {
     text += fmt::format("  {}\n", paint(Colour::kBusy, "warning: " + Printable(warning, kMaxText)));
   }
-  return text;
+  return text + MoreText(CountIn(warnings), kMostOf, kHasAll);
 }
 
 std::string IntegrityText(const pb::Integrity& integrity, const Paint& paint) {
@@ -73,24 +81,24 @@ std::string IntegrityText(const pb::Integrity& integrity, const Paint& paint) {
         paint(Colour::kBad, fmt::format("{}: replace these pods, which have damaged files mounted",
                                         integrity.damaged_size())));
   }
-  for (const pb::Integrity::Damaged& one : integrity.damaged()) {
+  for (const pb::Integrity::Damaged& one : integrity.damaged() | std::views::take(kMostOf)) {
     out += fmt::format("  {}/{}: {} (snapshot {})\n", Printable(one.holder().pod_namespace()),
                        Printable(one.holder().pod_name()),
                        Printable(one.holder().target_path(), kMaxText),
                        one.snapshot_id().substr(0, kShownIdDigits));
   }
-  return out;
+  return out + MoreText(CountIn(integrity.damaged()), kMostOf, kHasAll);
 }
 
 std::string HoldsText(const pb::InfoResponse& info, const Paint& paint) {
   if (info.holds_size() == 0) return "";
   std::string out = StatusLine(paint, "holds", std::to_string(info.holds_size()));
-  for (const pb::VolumeHold& hold : info.holds()) {
+  for (const pb::VolumeHold& hold : info.holds() | std::views::take(kMostOf)) {
     std::string model = hold.model().empty() ? "" : " of " + Printable(hold.model(), kMaxText);
     out += fmt::format("  volume {}: {}{}, ends in {}\n", Printable(hold.volume_id()),
                        FormatBytes(hold.bytes()), model, FormatDuration(Until(hold.ends_unix())));
   }
-  return out;
+  return out + MoreText(CountIn(info.holds()), kMostOf, kHasAll);
 }
 
 std::string KeepText(const pb::InfoResponse& info, const Paint& paint) {
@@ -99,19 +107,21 @@ std::string KeepText(const pb::InfoResponse& info, const Paint& paint) {
       info.keep(), [](const pb::KeptModel& model) { return !model.snapshot_id().empty(); });
   std::string out = StatusLine(paint, "keep",
                                fmt::format("{} of {} models complete", complete, info.keep_size()));
+  size_t troubled = 0;
   for (const pb::KeptModel& model : info.keep()) {
-    if (model.problem().empty()) continue;
+    if (model.problem().empty() || ++troubled > kMostOf) continue;
     out += fmt::format("  {}: {}: trying again\n", Printable(model.model(), kMaxText),
                        Printable(model.problem(), kMaxText));
   }
-  return out;
+  return out + MoreText(troubled, kMostOf, kHasAll);
 }
 
 std::string HostsText(const pb::InfoResponse& info, const Paint& paint) {
   if (info.hosts_size() == 0) return "";
   std::string out = StatusLine(paint, "hosts", std::to_string(info.hosts_size()));
-  for (const pb::HostConnections& host : info.hosts()) out += fmt::format("  {}\n", HostText(host));
-  return out;
+  for (const pb::HostConnections& host : info.hosts() | std::views::take(kMostOf))
+    out += fmt::format("  {}\n", HostText(host));
+  return out + MoreText(CountIn(info.hosts()), kMostOf, kHasAll);
 }
 
 std::string ErrorsText(const pb::InfoResponse& info, const Paint& paint) {

@@ -29,6 +29,9 @@ std::vector<cache::v1::Snapshot> FillsOf(const cache::v1::ListResponse& list);
 /// A line that begins with a name.
 std::string StatusLine(const Paint& paint, std::string_view name, std::string_view text);
 
+/// "  and 3 more: COMMAND"; nothing where all are shown.
+std::string MoreText(size_t all, size_t shown, std::string_view command);
+
 // Of the cache
 /// `width` columns: # held, = evictable, + promised to fills and holds, and what is free.
 std::string CapacityBar(const cache::v1::CapacityResponse& space, size_t width, const Paint& paint);

@@ -6,12 +6,14 @@
 
 namespace weighhouse::cli {
 
-/// Columns that `text` takes on a terminal, counted as one per code point; what Paint adds takes
-/// none.
+/// Columns that `text` takes on a terminal: two for what is wide in East Asia, none for marks that
+/// join the sign before and for what Paint adds, else one per code point.
 size_t DisplayWidth(std::string_view text);
 
 /// The beginning of `text` that takes at most `columns`. It may lack the end of a colour.
 std::string_view CutToWidth(std::string_view text, size_t columns);
+/// The same, and a colour that would go on behind it ends.
+std::string CutLine(std::string_view line, size_t columns);
 
 enum class Align { kLeft, kRight };
 

@@ -64,7 +64,7 @@ std::string ExplainRefusal(const RingRefusal& refusal, const RingFacts& facts) {
       break;
     case ENOMEM:
       reason = fmt::format(
-          "kernels before 5.12 count its memory against RLIMIT_MEMLOCK, which is {} here; "
+          "some kernels count its memory against RLIMIT_MEMLOCK, which is {} here; "
           "raise that or the memory limit",
           FormatBytes(facts.memlock_limit));
       break;

@@ -70,6 +70,12 @@ TEST(PrintableTest, ReplacesControlCharacters) {
   EXPECT_EQ(Printable("\xc2\xa0"), "\xc2\xa0");
 }
 
+TEST(PrintableTest, ReplacesWhatDisguisesText) {
+  EXPECT_EQ(Printable("a\u202eb\u2066c\u2069"), "a?b?c?");
+  EXPECT_EQ(Printable("\u200f\u061c\u2028\u2029"), "????");
+  EXPECT_EQ(Printable("\u200d\u2026\u2027\u202f"), "\u200d\u2026\u2027\u202f") << "neighbours";
+}
+
 TEST(PrintableTest, ReplacesEachByteThatIsNotUtf8) {
   EXPECT_EQ(Printable("\xff\xfe"), "??");
   EXPECT_EQ(Printable("a\x80z"), "a?z");             // continuation without a start

@@ -6,85 +6,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cli/doctor_finding.h"
-#include "cli/doctor_judgements.h"
+#include "test/cli/sound_node.h"
 
 namespace weighhouse::cli {
 namespace {
 
 using enum CheckState;
-using std::chrono::seconds;
-using std::chrono::sys_seconds;
 using testing::HasSubstr;
 using testing::Not;
-
-/// A node on which nothing is wrong.
-Facts SoundNode() {
-  Facts facts;
-  facts.configuration = {.file = "/etc/weighhouse/config.yaml", .present = true};
-  facts.kernel = {.release = "6.1.0-13-amd64", .huge_pages = "madvise", .has_overlay = true};
-  facts.limits = {.daemon = 12, .memory_locked = 8 * kMiB, .open_files = 1024};
-  facts.daemon_uid = 64100;
-  facts.root = "/cache";
-  facts.root_facts = RootFacts{.path = "/cache",
-                               .is_directory = true,
-                               .owner = 64100,
-                               .mode = 0755,
-                               .device = 7,
-                               .inode = 2,
-                               .filesystem = EXT4_SUPER_MAGIC,
-                               .total = 100 * kGiB,
-                               .free = 50 * kGiB,
-                               .inodes = 100'000,
-                               .inodes_free = 90'000,
-                               .has_cache = true};
-  facts.probe = ProbeFacts{.uid = 64100, .read_back = true};
-  facts.kubelet_dir = "/var/lib/kubelet";
-  facts.kubelet =
-      KubeletFacts{.path = "/var/lib/kubelet", .device = 8, .mount_point = "/", .shared = true};
-  facts.admin_path = "/run/weighhouse/admin.sock";
-  facts.node_path = "/run/weighhouse/node.sock";
-  SocketFacts socket{.path = facts.admin_path, .is_socket = true, .owner = 64100, .mode = 0660};
-  socket.info.emplace();
-  socket.info->set_root_device(7);
-  socket.info->set_root_inode(2);
-  facts.admin = socket;
-  facts.node = socket;
-  facts.authorities = {.file = "/ca.pem", .certificates = 140};
-  facts.source_url = "https://hub.example";
-  facts.source = SourceFacts{
-      .url = "https://hub.example/", .encrypted = true, .status = 200, .ahead = seconds(1)};
-  facts.built = sys_seconds(seconds(1'700'000'000));
-  facts.now = facts.built + seconds(86'400);
-  return facts;
-}
-
-/// The finding of that name; one that fails the test if there is none.
-Finding Named(const Findings& findings, std::string_view name) {
-  for (const Finding& finding : findings) {
-    if (finding.name == name) return finding;
-  }
-  ADD_FAILURE() << "no check called " << name;
-  return {};
-}
-
-/// All findings that aren't ok, as "state name".
-std::vector<std::string> Wrong(const Findings& findings) {
-  std::vector<std::string> wrong;
-  for (const Finding& finding : findings) {
-    if (finding.state != kOk)
-      wrong.push_back(std::string(StateName(finding.state)) + " " + finding.name);
-  }
-  return wrong;
-}
-
-void ExpectIs(const Finding& finding, CheckState state, std::string_view value,
-              std::string_view remedy) {
-  EXPECT_EQ(StateName(finding.state), StateName(state)) << finding.name << ": " << finding.value;
-  EXPECT_THAT(finding.value, HasSubstr(value));
-  EXPECT_THAT(finding.remedy, HasSubstr(remedy));
-  EXPECT_EQ(finding.remedy.empty(), state == kOk || state == kSkip) << finding.remedy;
-}
 
 TEST(DoctorTest, FindsNothingOnASoundNode) {
   Findings findings = Judge(SoundNode());
@@ -299,103 +228,6 @@ TEST(DoctorTest, WarnsOfAFilesystemThatKubeletUsesToo) {
   ExpectIs(JudgeNodeFilesystem(root, kubelet, config), kWarn, "3.0 GiB free", "20.0 GiB (20%)");
   kubelet.device = root.device + 1;
   EXPECT_EQ(JudgeNodeFilesystem(root, kubelet, config).state, kOk);
-}
-
-TEST(DoctorTest, SaysWhatIsWrongWithASocket) {
-  SocketFacts sound = *SoundNode().admin;
-  auto judge = [](SocketFacts socket) { return JudgeSocket("admin-socket", socket, 64100); };
-  EXPECT_EQ(judge(sound).state, kOk);
-  ExpectIs(judge({.path = "/s", .stat_error = ENOENT}), kFail, "does not exist", "--socket");
-  ExpectIs(judge({.path = "/s"}), kFail, "no socket", "remove what is there");
-  SocketFacts silent{.path = "/s", .is_socket = true, .owner = 64100, .mode = 0660};
-  silent.connect_error = ECONNREFUSED;
-  ExpectIs(judge(silent), kFail, "nobody listens", "start weighhouse-cached");
-  silent.connect_error = EAGAIN;
-  ExpectIs(judge(silent), kFail, "Resource temporarily", "restart weighhouse-cached");
-  silent.connect_error = EACCES;
-  ExpectIs(judge(silent), kFail, "Permission denied", "as root");
-  silent.connect_error = 0;
-  silent.call_error = Error{.code = Code::kDeadlineExceeded, .message = "no answer within 2 s"};
-  ExpectIs(judge(silent), kFail, "no answer within 2 s", "ss -xlp");
-  silent.call_error = Error{.code = Code::kPermissionDenied, .message = "uid 5 may not"};
-  ExpectIs(judge(silent), kFail, "uid 5 may not", "--allow-uid");
-  SocketFacts strange = sound;
-  strange.owner = 12345;
-  ExpectIs(judge(strange), kFail, "uid 12345", "chown 64100:64100");
-  SocketFacts open = sound;
-  open.mode = 0666;
-  ExpectIs(judge(open), kWarn, "every user", "chmod 0660");
-}
-
-TEST(DoctorTest, ExpectsNoDaemonWhereARootIsGiven) {
-  Facts facts = SoundNode();
-  facts.admin = SocketFacts{.path = facts.admin_path, .stat_error = ENOENT};
-  facts.node = facts.admin;
-  EXPECT_THAT(Wrong(Judge(facts)), testing::ElementsAre("fail admin-socket", "fail node-socket"));
-  facts.without_daemon = true;
-  EXPECT_THAT(Wrong(Judge(facts)), testing::ElementsAre("skip admin-socket", "skip node-socket"));
-}
-
-TEST(DoctorTest, TellsWhatTheDaemonSaysOfItself) {
-  cache::v1::InfoResponse info;
-  info.mutable_configuration()->add_applies_at_restart("cache.root");
-  ExpectIs(JudgeReload(info), kWarn, "cache.root", "restart");
-  info.mutable_configuration()->add_warnings("cache.minFree is small");
-  ExpectIs(JudgeReload(info), kWarn, "minFree is small", "status");
-  info.mutable_configuration()->set_error("f:2: wrong");
-  ExpectIs(JudgeReload(info), kFail, "f:2: wrong", "mend it");
-  info.mutable_integrity()->set_quarantined_blobs(2);
-  ExpectIs(JudgeIntegrity(info), kWarn, "2 bad files", "evict --quarantine");
-  auto* damaged = info.mutable_integrity()->add_damaged();
-  damaged->mutable_holder()->set_pod_name("llm-0");
-  ExpectIs(JudgeIntegrity(info), kFail, "llm-0", "delete these pods");
-}
-
-TEST(DoctorTest, TellsWhereTheWayToTheSourceEnds) {
-  using enum SourceFacts::Step;
-  auto failed = [](SourceFacts::Step step) {
-    return JudgeSource(
-        {.url = "https://hub/", .proxy = "http://p:1", .step = step, .error = "why"});
-  };
-  ExpectIs(failed(kResolve), kFail, "through http://p:1: why", "DNS");
-  ExpectIs(failed(kConnect), kFail, "why", "firewalls");
-  ExpectIs(failed(kCertificate), kFail, "why", "sources.caFile");
-  ExpectIs(failed(kAnswer), kFail, "why", "the server's own state");
-  ExpectIs(failed(kUrl), kFail, "why", "https://");
-  for (int good : {200, 302, 401, 404, 405, 501})
-    EXPECT_EQ(JudgeSource({.url = "u", .status = good}).state, kOk) << good;
-  ExpectIs(JudgeSource({.url = "u", .status = 503}), kFail, "HTTP 503", "mirror");
-  ExpectIs(JudgeSource({.url = "u", .status = 429}), kWarn, "HTTP 429", "wait");
-  Finding stranger = JudgeSource({.url = "u", .encrypted = true, .status = 407});
-  ExpectIs(stranger, kFail, "HTTP 407", "password");
-  EXPECT_THAT(stranger.value, Not(HasSubstr("certificate"))) << "nobody showed one";
-}
-
-TEST(DoctorTest, NeedsAuthoritiesForHttpsOnly) {
-  AuthoritiesFacts missing{.file = "/ca.pem", .read_error = ENOENT};
-  ExpectIs(JudgeAuthorities(missing, true), kFail, "/ca.pem", "ca-certificates");
-  EXPECT_EQ(JudgeAuthorities(missing, false).state, kWarn);
-  ExpectIs(JudgeAuthorities({.file = "/ca.pem"}, true), kFail, "no certificate", "sources.caFile");
-}
-
-TEST(DoctorTest, ComparesTheClock) {
-  sys_seconds built(seconds(1'700'000'000)), now = built + seconds(60);
-  ExpectIs(JudgeClock(now, built, {}), kOk, "2023-11-14 22:14:20 UTC", "");
-  EXPECT_EQ(JudgeClock(now, built, seconds(-30)).state, kOk);
-  ExpectIs(JudgeClock(now, built, seconds(31)), kWarn, "31 s ahead of", "NTP");
-  ExpectIs(JudgeClock(now, built, seconds(-301)), kFail, "behind", "NTP");
-  ExpectIs(JudgeClock(built - seconds(1), built, seconds(0)), kFail, "before this program", "NTP");
-}
-
-TEST(DoctorTest, LeavesTheSourceOutWhenTold) {
-  Facts facts = SoundNode();
-  facts.source.reset();
-  EXPECT_THAT(Wrong(Judge(facts)), testing::ElementsAre("fail source"));
-  facts.source_left_out = "left out by --offline";
-  EXPECT_THAT(Wrong(Judge(facts)), testing::ElementsAre("skip source"));
-  EXPECT_EQ(Named(Judge(facts), "clock").state, kOk);
-  facts.authorities = {.file = "/ca.pem", .read_error = ENOENT};
-  EXPECT_EQ(Named(Judge(facts), "certificate-authorities").state, kWarn) << "for another source";
 }
 
 TEST(DoctorTest, PrintsALineACheckAndItsRemedyBelow) {

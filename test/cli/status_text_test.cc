@@ -1,5 +1,6 @@
 #include "cli/status_text.h"
 
+#include <algorithm>
 #include <sstream>
 #include <string>
 
@@ -85,6 +86,41 @@ TEST(StatusTextTest, OnlyTheFirstModelsAndLeasesAreShown) {
   EXPECT_THAT(leases, HasSubstr("leases       12\n  POD"));
   EXPECT_THAT(leases, HasSubstr("\n  team/pod-0  hf://org/m0@cccccccccccc\n"));
   EXPECT_THAT(leases, HasSubstr("\n  and 2 more: "));
+}
+
+TEST(StatusTextTest, OneScreenWhateverThereIs) {
+  StatusView view;
+  view.space = Space(60 * kGiB, 20 * kGiB, 0);
+  for (int i = 0; i < 10'000; ++i) {
+    AddModel(view, fmt::format("m{}", i),
+             i % 2 == 0 ? pb::Snapshot::FILLING : pb::Snapshot::COMPLETE);
+    view.list.mutable_snapshots(i)->add_leases()->set_pod_name("pod");
+    view.info.add_holds()->set_volume_id("v");
+    view.info.add_hosts()->set_host("h");
+    view.info.add_keep()->set_problem("p");
+    view.info.mutable_configuration()->add_warnings("w");
+    view.info.mutable_integrity()->add_damaged();
+  }
+  std::string text = StatusText(view, kPipe);
+  EXPECT_LT(std::ranges::count(text, '\n'), 130);
+  EXPECT_THAT(text, HasSubstr("fills        5000\n"));
+  EXPECT_THAT(text, HasSubstr("\n  and 4990 more: weighhouse ls --sort state\n"));
+  EXPECT_THAT(text, HasSubstr("\n  and 9990 more: weighhouse status --output json\n"));
+  Screen low = Terminal(200);
+  EXPECT_THAT(ModelsText(view, low), HasSubstr("\n  and 9996 more: weighhouse ls\n"));
+  low.height = 5;
+  EXPECT_THAT(LeasesText(view, low), HasSubstr("\n  and 9997 more: weighhouse ls --output json\n"));
+  low.height = 100;
+  EXPECT_THAT(FillsText(view, low), HasSubstr("\n  and 4990 more: "));
+}
+
+TEST(StatusTextTest, AColourThatIsCutOffEndsWithItsLine) {
+  StatusView view;
+  AddModel(view, "name", pb::Snapshot::COMPLETE);
+  std::istringstream lines(ModelsText(view, Terminal(20, true)));
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_TRUE(!line.contains("\x1b[32m") || line.ends_with("\x1b[0m")) << line;
+  }
 }
 
 TEST(StatusTextTest, ALeaseWithoutAPodIsItsPath) {

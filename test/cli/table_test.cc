@@ -27,6 +27,25 @@ TEST(TableTest, CountsCodePointsAndNotBytes) {
   EXPECT_EQ(table.ToString(), "A   B\né   1\nee  2\n");
 }
 
+TEST(TableTest, WideSignsTakeTwoColumnsAndMarksNone) {
+  EXPECT_EQ(DisplayWidth("模型"), 4u);
+  EXPECT_EQ(DisplayWidth("🚀x"), 3u);
+  EXPECT_EQ(DisplayWidth("e\u0301"), 1u) << "an accent of its own";
+  EXPECT_EQ(DisplayWidth("\xff\xe6"), 2u) << "bytes that are no text take one each";
+  EXPECT_EQ(CutToWidth("模型x", 3), "模") << "half of a sign can't be shown";
+  EXPECT_EQ(CutToWidth("e\u0301b", 1), "e\u0301");
+  Table table({{"A"}, {"B"}});
+  table.AddRow({"模", "1"});
+  table.AddRow({"ab", "2"});
+  EXPECT_EQ(table.ToString(), "A   B\n模  1\nab  2\n");
+}
+
+TEST(TableTest, AColourThatIsCutOffEnds) {
+  EXPECT_EQ(CutLine("\x1b[32mgreen\x1b[0m", 3), "\x1b[32mgre\x1b[0m");
+  EXPECT_EQ(CutLine("\x1b[32mgreen\x1b[0m", 5), "\x1b[32mgreen\x1b[0m");
+  EXPECT_EQ(CutLine("plain", 3), "pla");
+}
+
 TEST(TableTest, ColoursTakeNoColumns) {
   EXPECT_EQ(DisplayWidth("\x1b[1mab\x1b[0mc"), 3u);
   EXPECT_EQ(CutToWidth("\x1b[1mab\x1b[0mc", 1), "\x1b[1ma");

@@ -4,6 +4,7 @@ answers; its `exec` is a double, which writes down what it was given."""
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ LABEL = {"app.kubernetes.io/name": "weighhouse"}
 DOUBLE = """#!{python}
 import json, os, sys
 with open({log!r}, "a") as log:
-    log.write(json.dumps({{"arguments": sys.argv[1:], "stdin": "--stdin" in sys.argv and sys.stdin.read()}}) + "\\n")
+    log.write(json.dumps({{"arguments": sys.argv[1:], "stdin": "--stdin" in sys.argv and not sys.stdin.isatty() and sys.stdin.read()}}) + "\\n")
 if "exec" not in sys.argv:
     os.execv({kubectl!r}, ["kubectl", "--server", {server!r}, *sys.argv[1:]])
 """
@@ -167,6 +168,24 @@ def test_input_goes_along_only_where_it_is_asked_for(plugin: Plugin) -> None:
     executed = plugin.executed("--node", "node-a", "config", "check", "/dev/stdin", stdin="cache: {}")
     assert "--stdin" in executed and "--tty" not in executed
     assert plugin.calls()[-1]["stdin"] == "cache: {}"
+
+
+def on_terminal(plugin: Plugin, kind: str) -> list[str]:
+    """What `kubectl exec` was called with by somebody at a terminal of that kind."""
+    ours, theirs = os.openpty()
+    try:
+        subprocess.run([str(PROJECT / "cli/kubectl-weighhouse"), "--node", "node-a", "top"], stdin=theirs, stdout=theirs,
+                       check=True, timeout=60, env=plugin.environment | {"TERM": kind})
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    arguments: list[str] = plugin.calls()[-1]["arguments"]
+    return arguments
+
+
+def test_terminal_goes_along_unless_it_is_dumb(plugin: Plugin) -> None:
+    assert on_terminal(plugin, "xterm")[2:5] == ["exec", "--stdin", "--tty"]
+    assert not {"--stdin", "--tty"} & set(on_terminal(plugin, "dumb"))
 
 
 def test_no_color_goes_along(plugin: Plugin) -> None:

@@ -131,7 +131,8 @@ def test_finds_roots_that_are_none_or_not_the_daemons(disk: SmallDisk, on: Calla
 
 
 def test_finds_limits_of_the_process(doctor: Doctor) -> None:
-    doctor.expect("memlock", "warn", "4.0 KiB", "RLIMIT_MEMLOCK", launcher=["prlimit", "--memlock=4096:4096"])
+    doctor.expect("memlock", "warn", "4.0 KiB", "RLIMIT_MEMLOCK", launcher=["prlimit", "--memlock=4096:4096"],
+                  beside=("io-uring",))
     assert not doctor.wrong(launcher=["prlimit", "--memlock=65536:65536"]), "a healthy node of Linux 5.15 has that"
     doctor.expect("open-files", "fail", "128 of this process", "RLIMIT_NOFILE",
                   launcher=["prlimit", "--nofile=128:128"])
@@ -279,6 +280,9 @@ def test_finds_sockets_that_nobody_answers(doctor: Doctor, place: Path) -> None:
     with listening(path, backlog=0), socket.socket(socket.AF_UNIX) as waiting:
         waiting.connect(str(path))
         expect("temporarily unavailable", "restart weighhouse-cached")
+        status = subprocess.run([workspace.binaries() / "weighhouse", "--socket", path, "status"], check=False, text=True,
+                                capture_output=True, timeout=30)
+        assert status.returncode == 4 and "took no connection within 5 s" in status.stderr, status
 
 
 @pytest.fixture(name="served")
