@@ -4,6 +4,7 @@
 
 #include "base/model.h"
 #include "base/oci_reference.h"
+#include "base/shown_reference.h"
 #include "base/text.h"
 #include "base/web_reference.h"
 
@@ -55,9 +56,9 @@ Result<ModelReference> ParseRepository(std::string_view model, const RepositoryF
   std::string_view rest = model.substr(form.scheme.size());
   if (rest.starts_with("models/")) rest.remove_prefix(std::string_view("models/").size());
   if (rest.starts_with("datasets/") || rest.starts_with("spaces/")) {
-    return Fail(
-        Code::kInvalidArgument,
-        fmt::format("'{}' names a dataset or a space: only models are served", Printable(model)));
+    return Fail(Code::kInvalidArgument,
+                fmt::format("'{}' names a dataset or a space: only models are served",
+                            ShownReference(model)));
   }
   size_t mark = rest.find_first_of("@:");
   std::string_view repository = rest.substr(0, mark);
@@ -68,7 +69,7 @@ Result<ModelReference> ParseRepository(std::string_view model, const RepositoryF
           Code::kInvalidArgument,
           fmt::format("'{}' ends with an empty revision: drop the '{}' or name a branch, tag "
                       "or commit",
-                      Printable(model), rest[mark]));
+                      ShownReference(model), rest[mark]));
     }
   }
   size_t slash = repository.find('/');
@@ -76,8 +77,8 @@ Result<ModelReference> ParseRepository(std::string_view model, const RepositoryF
                IsHubName(repository.substr(slash + 1));
   if (!valid) {
     return Fail(Code::kInvalidArgument,
-                fmt::format("'{}' is not a {} model: give {}org/name[@revision]", Printable(model),
-                            form.service, form.scheme));
+                fmt::format("'{}' is not a {} model: give {}org/name[@revision]",
+                            ShownReference(model), form.service, form.scheme));
   }
   reference.uri = fmt::format("{}{}", form.scheme, repository);
   return reference;
@@ -131,7 +132,7 @@ Result<ModelReference> ParseBucket(std::string_view model) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("'{}' is not a model in a bucket: give {}bucket/prefix, at most 1024 "
                             "bytes without ?, # and control characters, not percent-encoded",
-                            Printable(model), model.substr(0, begin)));
+                            ShownReference(model), model.substr(0, begin)));
   }
   std::string uri(model.substr(0, slash));
   return ModelReference{.uri = key.empty() ? uri : fmt::format("{}/{}", uri, key)};
@@ -146,13 +147,12 @@ Result<ModelReference> ParseUri(std::string_view model) {
   if (model.starts_with("https://") || model.starts_with("http://"))
     return ParseWebReference(model);
   if (model.starts_with("file://")) return ParseFile(model);
-  // A misspelled URL may hold a signature.
-  model = model.substr(0, model.find('?'));
   bool hub_id = !model.contains(':') && std::ranges::count(model, '/') == 1;
-  return Fail(Code::kInvalidArgument,
-              hub_id ? fmt::format("'{}' has no scheme: did you mean hf://{}?", Printable(model),
-                                   Printable(model))
-                     : fmt::format("'{}' is not a model reference: {}", Printable(model), kForms));
+  return Fail(
+      Code::kInvalidArgument,
+      hub_id ? fmt::format("'{}' has no scheme: did you mean hf://{}?", ShownReference(model),
+                           ShownReference(model))
+             : fmt::format("'{}' is not a model reference: {}", ShownReference(model), kForms));
 }
 
 }  // namespace
@@ -161,10 +161,9 @@ Result<ModelReference> ModelReference::Parse(std::string_view model, std::string
   if (model.empty())
     return Fail(Code::kInvalidArgument, fmt::format("no model is named: {}", kForms));
   if (model.size() > kMaxModelSize)
-    return Fail(
-        Code::kInvalidArgument,
-        fmt::format("the model reference '{}' has {} bytes: at most {} are read",
-                    Printable(model.substr(0, model.find('?')), 60), model.size(), kMaxModelSize));
+    return Fail(Code::kInvalidArgument,
+                fmt::format("the model reference '{}' has {} bytes: at most {} are read",
+                            Printable(ShownReference(model), 60), model.size(), kMaxModelSize));
   ModelReference reference = TRY(ParseUri(model));
   if (!revision.empty() && !reference.HasRevisions()) {
     return Fail(Code::kInvalidArgument,
@@ -174,7 +173,7 @@ Result<ModelReference> ModelReference::Parse(std::string_view model, std::string
   if (!revision.empty() && !reference.revision.empty() && reference.revision != revision) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("revision '{}' contradicts the one in '{}': give one of them",
-                            Printable(revision), Printable(model)));
+                            Printable(revision), ShownReference(model)));
   }
   if (!revision.empty()) reference.revision = revision;
   TRY(CheckRevision(reference));

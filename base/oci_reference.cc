@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/shown_reference.h"
 #include "base/text.h"
 
 namespace weighhouse {
@@ -78,7 +79,7 @@ Result<ModelReference> ParseOciReference(std::string_view model) {
   std::string_view repository = path.substr(0, mark);
   if (!IsRegistryHost(host) || !IsRegistryRepository(repository)) {
     return Fail(Code::kInvalidArgument, fmt::format("'{}' names no repository of a registry: {}",
-                                                    Printable(model), kOciForm));
+                                                    ShownReference(model), kOciForm));
   }
   reference.uri = fmt::format("oci://{}/{}", host, repository);
   if (mark == std::string_view::npos) return reference;
@@ -88,7 +89,7 @@ Result<ModelReference> ParseOciReference(std::string_view model) {
   if (digest != std::string_view::npos) name.remove_prefix(digest + 1);
   if (!good_tag || name.empty()) {
     return Fail(Code::kInvalidArgument, fmt::format("'{}' ends with an empty or broken tag: {}",
-                                                    Printable(model), kOciForm));
+                                                    ShownReference(model), kOciForm));
   }
   reference.revision = name;
   return reference;

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/shown_reference.h"
 #include "base/text.h"
 
 namespace weighhouse {
@@ -17,13 +18,6 @@ std::string_view PathOf(std::string_view uri) {
   std::string_view rest = uri.substr(uri.find("://") + 3);
   rest = rest.substr(0, rest.find_first_of("?#"));
   return rest.substr(std::min(rest.find('/'), rest.size()));
-}
-
-/// For messages: without the query, which may be a signature.
-std::string Shown(std::string_view model) {
-  size_t query = model.find('?');
-  std::string shown = Printable(model.substr(0, query));
-  return query == std::string_view::npos ? shown : shown + "?…";
 }
 
 Result<> ReadFragment(std::string_view model, std::string_view fragment,
@@ -42,7 +36,7 @@ Result<> ReadFragment(std::string_view model, std::string_view fragment,
     } else {
       return Fail(Code::kInvalidArgument,
                   fmt::format("'{}': after '#' only manifest and sha256=<hex> are known, each once",
-                              Shown(model)));
+                              ShownReference(model)));
     }
   }
   return {};
@@ -69,7 +63,7 @@ Result<ModelReference> ParseWebReference(std::string_view model) {
         Code::kInvalidArgument,
         fmt::format("'{}' names neither a file nor a directory: give https://host/path/file or "
                     "https://host/path/, percent-encoded, without user or password",
-                    Shown(model)));
+                    ShownReference(model)));
   }
   if (mark != std::string_view::npos) {
     TRY(ReadFragment(model, model.substr(mark + 1), reference));
@@ -78,12 +72,13 @@ Result<ModelReference> ParseWebReference(std::string_view model) {
     return Fail(Code::kInvalidArgument,
                 fmt::format("'{}' ends like a directory, which has no manifest: name the manifest "
                             "itself, or leave #manifest out and the SHA256SUMS there counts",
-                            Shown(model)));
+                            ShownReference(model)));
   }
   if (path.substr(path.rfind('/') + 1) == kSums) {
     return Fail(
         Code::kInvalidArgument,
-        fmt::format("'{}' is a list of files: for the model that it lists give {}/", Shown(model),
+        fmt::format("'{}' is a list of files: for the model that it lists give {}/",
+                    ShownReference(model),
                     Printable(reference.uri.substr(0, reference.uri.rfind("/SHA256SUMS")))));
   }
   return reference;
