@@ -5,9 +5,11 @@ from __future__ import annotations
 import pathlib
 import re
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 NAMES = ("weighhouse", "weighhouse-cached", "weighhouse-csi")
+PLUGIN = "kubectl-weighhouse"
+"""kubectl's plugin, a script: flags of its own, then a command of weighhouse's."""
 
 _OPTION = re.compile(r"  (-[\w-]+(?:,-[\w-]+)*)(?: ([A-Z][A-Z_|]+)\b)?")
 _POSITIONAL = re.compile(r"  ([A-Z][A-Z|]*)\b")
@@ -62,9 +64,23 @@ def _ask(program: pathlib.Path, words: list[str]) -> Command:
     return command
 
 
+def plugin(script: pathlib.Path, weighhouse: Command) -> Command:
+    """kubectl's plugin: the flags that its --help lists, and weighhouse's commands with all of weighhouse's flags."""
+    done = subprocess.run([script, "--help"], capture_output=True, text=True, check=True, timeout=60)
+    listed = "\n".join(line for line in done.stdout.split("\n") if line.startswith("  -"))
+    flags = {name: bool(value) for name, value in re.findall(r"(--?[a-z][\w-]*)(?:( [A-Z\[])|\b)", listed)}
+    below = {name: replace(command, flags=weighhouse.flags | command.flags) for name, command in weighhouse.commands.items()}
+    return Command(flags=flags, commands=below)
+
+
+def of_plugin(words: list[str]) -> list[str]:
+    """`kubectl weighhouse …` as the plugin's own command line; any other as it is."""
+    return [PLUGIN, *words[2:]] if words[:2] == ["kubectl", "weighhouse"] else words
+
+
 def is_command_line(words: list[str]) -> bool:
     """True if the first word is a program of ours."""
-    return bool(words) and words[0].rsplit("/", 1)[-1] in NAMES
+    return bool(words) and words[0].rsplit("/", 1)[-1] in (*NAMES, PLUGIN)
 
 
 class _Reading:

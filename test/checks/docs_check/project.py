@@ -16,6 +16,7 @@ import sources
 def findings(root: pathlib.Path, directory: pathlib.Path) -> list[pages.Finding]:
     """All that is wrong below `root`, by the programs of `directory`."""
     commands = programs.load(directory)
+    commands[programs.PLUGIN] = programs.plugin(root / "cli" / programs.PLUGIN, commands["weighhouse"])
     read, code = pages.read_all(root), sources.Sources(root)
     return [
         *names.config_keys(read, code),
@@ -26,6 +27,7 @@ def findings(root: pathlib.Path, directory: pathlib.Path) -> list[pages.Finding]
         *links.links(root, read),
         *links.unreached(read),
         *links.paths(root, read),
+        *blocks.languages(read),
         *blocks.yaml_blocks(read, code, directory / "weighhouse"),
         *blocks.json_blocks(read),
         *blocks.command_lines(read, commands, sources.make_targets(root)),

@@ -47,13 +47,16 @@ CLEAN = {
         '  return Fail(Code::kInvalidArgument, fmt::format("layout {} is "\n                     "unknown", text));\n}\n'
         'Result<> G() { return Fail(Code::kAborted, "somebody is at work"); }\n',
     "Makefile": "build: setup\n\ttrue\n",
+    "cli/kubectl-weighhouse": "#!/bin/sh\ncat <<'END'\nRuns weighhouse.\n\n  --node NODE   The node\n  -h, --help    This\nEND\n",
     "docs/README.md": "# Index\n\n[a](page.md#two-words) [c](configuration.md) [p](parameters.md) [s](sources.md)\n"
                       "[t](troubleshooting.md) [l](command-line.md)\n",
     "docs/page.md": "# Page\n\n## Two `words`\n\n`cache.limit: 80%`, `weighhouse_blobs`, `csi/volume_context.cc`, `make build`\n\n"
                     "```yaml\ncache:\n  limit: 1\n```\n\n```json\n{\"a\": 1}\n```\n\n"
                     "```yaml\napiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: x}\n"
                     "provisioner: csi.weighhouse.dev\nparameters: {model: hf://a/b, cachedOnly: \"true\"}\n```\n\n"
-                    "```sh\nweighhouse --root x pull hf://a/b --allow '*' | cat # fetches\nkubectl get pods -A\n```\n",
+                    "```sh\nweighhouse --root x pull hf://a/b --allow '*' | cat # fetches\nkubectl get pods -A\n"
+                    "kubectl weighhouse --node a pull hf://a/b --allow x\n```\n\n"
+                    "```yaml\ncomponents:\n  - ../../components/monitoring\n```\n",
     "docs/configuration.md": "| key | value |\n|---|---|\n| `cache.limit` | x |\n| `cache.root` | x |\n",
     "docs/parameters.md": "| parameter | x |\n|---|---|\n| `model` | x |\n| `layout` | x |\n| `cachedOnly` | x |\n",
     "docs/sources.md": "| key | x |\n|---|---|\n| `HF_TOKEN` | x |\n",
@@ -87,6 +90,10 @@ PLANTED = [
     ("a command line that isn't whole", PAGE, "hf://a/b --allow", "--allow", "docs/page.md:25", "lacks its MODEL"),
     ("a flag of kubectl's", PAGE, "pods -A", "pods --al", "docs/page.md:26", "unknown flag: --al"),
     ("a command of kubectl's", PAGE, "kubectl get", "kubectl gett", "docs/page.md:26", "gett"),
+    ("a flag of kubectl's plugin", PAGE, "--node a", "--nodes a", "docs/page.md:27", "--nodes"),
+    ("a command of kubectl's plugin", PAGE, "--node a pull", "--node a pul", "docs/page.md:27", "pul"),
+    ("a piece of an overlay", PAGE, "components/monitoring", "components/monitors", "docs/page.md:31", "monitors"),
+    ("a block that nobody can check", PAGE, "```json", "```", "docs/page.md:12", "of no language"),
     ("a target of make", PAGE, "`make build`", "`make buildd`", "docs/page.md:5", "no such target"),
     ("a link to nowhere", "docs/README.md", "(sources.md)", "(source.md)", "docs/README.md:3", "docs/source.md"),
     ("an anchor to nowhere", "docs/README.md", "#two-words", "#two-word", "docs/README.md:3", "#two-word"),
@@ -115,6 +122,7 @@ class DocsCheck(unittest.TestCase):
         for name, text in CLEAN.items():
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
             (self.root / name).write_text(text, encoding="utf-8")
+        (self.root / "cli/kubectl-weighhouse").chmod(0o755)
         self.bin = self.root / "build/bin"
         self.bin.mkdir(parents=True)
         for name in programs.NAMES:
