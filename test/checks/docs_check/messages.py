@@ -12,10 +12,10 @@ import fnmatch
 import re
 from typing import Iterable, Iterator
 
+from names import TROUBLESHOOTING
 from pages import Finding, Page, spans_of
 from sources import Refusal, Sources
 
-TROUBLESHOOTING = "docs/troubleshooting.md"
 SYMPTOMS = (TROUBLESHOOTING, "docs/sources.md")
 HEADING = "it says"
 _LEAST = 6  # letters of a quotation: less would be found anywhere

@@ -12,6 +12,7 @@ from sources import Sources
 
 CONFIGURATION, PARAMETERS, SOURCES = "docs/configuration.md", "docs/parameters.md", "docs/sources.md"
 METRICS, COMMAND_LINE = "cache-daemon/metrics/README.md", "docs/command-line.md"
+TROUBLESHOOTING = "docs/troubleshooting.md"
 _FILES = (".md", ".json", ".sock", ".proto", ".cc", ".h", ".py", ".yaml", ".txt", ".log")
 _HISTOGRAM = ("_bucket", "_sum", "_count")
 
@@ -83,6 +84,15 @@ def metrics(pages: dict[str, Page], sources: Sources) -> Iterator[Finding]:
                 base = next((name.removesuffix(end) for end in _HISTOGRAM if name.endswith(end)), name)
                 if name not in known and base not in known and other.name.startswith(("docs/", "deploy/", "README")):
                     yield Finding(other.name, span.line, f"`{name}` is no metric{nearest(name, known)}")
+
+
+def alerts(pages: dict[str, Page], sources: Sources) -> Iterator[Finding]:
+    known = sources.alerts()
+    yield from _table(TROUBLESHOOTING, _column(pages.get(TROUBLESHOOTING), "alert"), known, "alert")
+    for page in pages.values():
+        for span in page.spans:
+            if re.fullmatch(r"Weighhouse[A-Z]\w+", span.text) and span.text not in known:
+                yield Finding(page.name, span.line, f"`{span.text}` is no alert{nearest(span.text, known)}")
 
 
 def _flags_of(command: Command, prefix: str) -> Iterator[tuple[str, str]]:

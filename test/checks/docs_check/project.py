@@ -23,6 +23,7 @@ def findings(root: pathlib.Path, directory: pathlib.Path) -> list[pages.Finding]
         *names.parameters(read, code),
         *names.credential_keys(read, code),
         *names.metrics(read, code),
+        *names.alerts(read, code),
         *names.flags(read, commands),
         *links.links(root, read),
         *links.unreached(read),

@@ -119,6 +119,11 @@ class Sources:
             found |= {text for _, text in literals(code) if re.fullmatch(r"weighhouse_[a-z_]+", text)}
         return found
 
+    def alerts(self) -> set[str]:
+        """The names of the alerts that come with the manifests."""
+        rules = self.root / "deploy/components/monitoring/weighhouse.rules.yaml"
+        return set(re.findall(r"- alert: (\w+)", rules.read_text(encoding="utf-8")))
+
     def texts(self) -> list[Text]:
         """Every string of the programs, with gaps."""
         return [Text(name, code.count("\n", 0, offset) + 1, with_gaps(text))

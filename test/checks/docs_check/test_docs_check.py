@@ -60,7 +60,9 @@ CLEAN = {
     "docs/configuration.md": "| key | value |\n|---|---|\n| `cache.limit` | x |\n| `cache.root` | x |\n",
     "docs/parameters.md": "| parameter | x |\n|---|---|\n| `model` | x |\n| `layout` | x |\n| `cachedOnly` | x |\n",
     "docs/sources.md": "| key | x |\n|---|---|\n| `HF_TOKEN` | x |\n",
-    "docs/troubleshooting.md": "| it says | do |\n|---|---|\n| `layout … is unknown` | mend it |\n",
+    "docs/troubleshooting.md": "| it says | do |\n|---|---|\n| `layout … is unknown` | mend it |\n\n"
+                               "| alert | do |\n|---|---|\n| `WeighhouseFull` | mend it |\n",
+    "deploy/components/monitoring/weighhouse.rules.yaml": "groups: [{rules: [\n  - alert: WeighhouseFull\n",
     "docs/command-line.md": "| weighhouse | x |\n|---|---|\n| `--root DIR`, `--quiet` | x |\n| `pull` | x |\n"
                             "| `pull --allow GLOB` | x |\n\n"
                             "| weighhouse-cached | x |\n|---|---|\n| `--root DIR`, `--quiet` | x |\n\n"
@@ -81,6 +83,10 @@ PLANTED = [
     ("a metric that isn't there", PAGE, "`weighhouse_blobs`", "`weighhouse_blops`", "docs/page.md:5", "weighhouse_blobs"),
     ("a metric without documentation", "cache-daemon/metrics/README.md", "| `weighhouse_blobs` | x |\n", "",
      "cache-daemon/metrics/README.md:0", "weighhouse_blobs"),
+    ("an alert without documentation", "docs/troubleshooting.md", "| `WeighhouseFull` | mend it |\n", "",
+     "docs/troubleshooting.md:0", "`WeighhouseFull`"),
+    ("an alert that isn't there", "docs/troubleshooting.md", "`WeighhouseFull`", "`WeighhouseFool`",
+     "docs/troubleshooting.md:7", "WeighhouseFool"),
     ("a flag without documentation", "docs/command-line.md", "| `pull --allow GLOB` | x |\n", "", "docs/command-line.md:0",
      "weighhouse pull --allow"),
     ("a flag that isn't there", "docs/command-line.md", "pull --allow GLOB", "pull --alow GLOB", "docs/command-line.md:5",
