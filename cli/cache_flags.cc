@@ -26,7 +26,7 @@ void DescribeSort(CLI::App& app, Options& options, SortBy first) {
                      "complete first (default: {})",
                      first == SortBy::kSize ? "size" : "used"))
       ->type_name("KEY")
-      ->check(CLI::IsMember({"used", "size", "name", "state"}).description(""));
+      ->check(OneOf({"used", "size", "name", "state"}));
   app.add_flag("--reverse", options.reverse, "The other way round");
 }
 
@@ -92,6 +92,12 @@ void DescribeConfigCheck(CLI::App& app, Options& options) {
 
 void DescribeModelId(CLI::App& app, Options& options) {
   app.add_option("MODEL", options.subject, "A model reference, as a volume names it")->required();
+}
+
+void DescribeCompletion(CLI::App& app, Options& options) {
+  app.add_option("SHELL", options.subject, "bash, zsh or fish")
+      ->required()
+      ->check(OneOf({"bash", "zsh", "fish"}));
 }
 
 }  // namespace weighhouse::cli

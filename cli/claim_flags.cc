@@ -27,7 +27,7 @@ void DescribeStorageClass(CLI::App& app, Options& options) {
          "readOnly (default), or scratch: each pod may write for itself, and its writes vanish "
          "with it")
       ->type_name("ACCESS")
-      ->check(CLI::IsMember({"readOnly", "scratch"}).description(""));
+      ->check(OneOf({"readOnly", "scratch"}));
   AddSize(app, "--scratch-size", "With --access scratch: what a pod may write, such as 2Gi",
           [&](const std::string& text, Bytes bytes) {
             CheckScratchSize(bytes);
@@ -38,14 +38,13 @@ void DescribeStorageClass(CLI::App& app, Options& options) {
                  "Where pods of a single-node claim may run: node (default), where it was made, or "
                  "any")
       ->type_name("PLACEMENT")
-      ->check(CLI::IsMember({"node", "any"}).description(""));
+      ->check(OneOf({"node", "any"}));
   app.add_option("--name", claim.name, "Of class and claim (default: made of the model's)");
   app.add_option("--namespace", claim.namespace_, "The claim's")->capture_default_str();
   app.add_option("--access-mode", claim.access_mode,
                  "The claim's (default: ReadOnlyMany, with --access scratch ReadWriteMany)")
       ->type_name("MODE")
-      ->check(CLI::IsMember({"ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"})
-                  .description(""));
+      ->check(OneOf({"ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"}));
   AddSize(
       app, "--limit",
       "What an empty node takes that cluster-autoscaler may add, such as 900Gi (default: as the "

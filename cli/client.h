@@ -15,7 +15,7 @@ namespace weighhouse::cli {
 namespace pb = ::weighhouse::cache::v1;
 
 /// cache.proto for the commands: to a daemon, or to an engine inside this process. Errors are those
-/// of the calls. Not thread-safe.
+/// of the calls. Acquire may be called from several threads at once, the others may not.
 class Client {
  public:
   /// With `options.root` opens that cache (and may change the process's user: see OpenLocalCache),

@@ -41,6 +41,12 @@ Outcome ModelId(const Options& options);
 /// `weighhouse agent` has flags of its own, and is run before these are read (main.cc): wrong
 /// usage.
 Outcome AgentComesFirst(const Options& options);
+/// A patch of the configuration's list of what is kept, or that list.
+Outcome Keep(const Options& options);
+/// The script that completes commands in a shell. Asks no daemon.
+Outcome Completion(const Options& options);
+/// weighhouse(1), in roff. Asks no daemon.
+Outcome Manual(const Options& options);
 Outcome Version(const Options& options);
 
 /// The model that the arguments name, for a request.

@@ -31,11 +31,6 @@ Json ToJson(const pb::Holder& holder) {
           {"pod_uid", holder.pod_uid()}};
 }
 
-Json ToJson(const pb::KeptModel& model) {
-  return {
-      {"model", model.model()}, {"snapshot_id", model.snapshot_id()}, {"problem", model.problem()}};
-}
-
 Json ToJson(const pb::HostConnections& host) {
   return {{"host", host.host()},
           {"connections", host.connections()},
@@ -89,6 +84,11 @@ Json ToJson(const pb::CapacityResponse& capacity) {
           {"min_free", capacity.min_free()},
           {"unallocated", capacity.unallocated()},
           {"for_holds", capacity.for_holds()}};
+}
+
+Json ToJson(const pb::KeptModel& model) {
+  return {
+      {"model", model.model()}, {"snapshot_id", model.snapshot_id()}, {"problem", model.problem()}};
 }
 
 Json ToJson(const pb::Integrity& integrity) {
@@ -170,6 +170,10 @@ Json ToJson(const pb::VerifyFinding& finding) {
   return {{"sha256", finding.sha256()},
           {"found", finding.found()},
           {"paths", ToArray(finding.paths())}};
+}
+
+Json ErrorToJson(const Error& error) {
+  return {{"code", CodeName(error.code)}, {"message", error.message}};
 }
 
 void PrintJson(const Json& json) {

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "base/error.h"
 #include "proto/cache.pb.h"
 
 /// The objects of --output json. Names and meanings are cache.proto's; sizes in bytes, times in
@@ -22,6 +23,9 @@ Json ToJson(const cache::v1::InfoResponse& info);
 Json ToJson(const cache::v1::StatResponse& stat);
 Json ToJson(const cache::v1::Integrity& integrity);
 Json ToJson(const cache::v1::VerifyFinding& finding);
+
+/// `code` and `message`.
+Json ErrorToJson(const Error& error);
 
 /// Writes one object and a newline to stdout.
 void PrintJson(const Json& json);

@@ -1,8 +1,11 @@
+#include <set>
+#include <string>
 #include <utility>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "cli/command_flags.h"
 
 namespace weighhouse::cli {
@@ -11,7 +14,49 @@ namespace {
 /// As fill.bandwidthLimit.
 constexpr Bytes kMinimumBandwidth = 64 * kKiB;
 
+constexpr const char* kModelForms =
+    "hf://org/name[@revision], modelscope://org/name[@revision], "
+    "oci://registry/repository[:tag|@digest], s3://bucket/prefix, gs://bucket/prefix, "
+    "https://host/path/file[#sha256=hex], https://host/directory-with-SHA256SUMS/, "
+    "https://host/list.json#manifest or file:///path";
+
+void DescribeHowAsked(CLI::App& app, Options& options) {
+  app.add_option("--revision", options.revision,
+                 "Branch, tag, refs/pr/N or commit; of oci:// a tag or digest");
+  app.add_option("--allow", options.allow, "Only files that match GLOB (may be repeated)")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  app.add_option("--ignore", options.ignore,
+                 "No files that match GLOB (may be repeated); replaces the default ignore patterns")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  app.add_option("--token-file", options.token_file,
+                 "A file with an access token (default: the environment's HF_TOKEN, or "
+                 "MODELSCOPE_API_TOKEN or HTTP_TOKEN, as the model's source wants); for oci:// a "
+                 "Docker config.json with the registry's login")
+      ->type_name("FILE");
+}
+
+/// What speaks against keeping what is pulled.
+std::optional<std::string> WrongPullKeep(const Options& options) {
+  if (!options.keep.after_pull) {
+    if (options.keep.file.empty()) return std::nullopt;
+    return "pull: --config goes with --keep: it names the configuration that is to keep the model";
+  }
+  if (options.allow || options.ignore) {
+    return "pull: --keep goes with neither --allow nor --ignore: what is kept has the default "
+           "patterns";
+  }
+  if (options.root && options.keep.file.empty())
+    return "pull: --root has no configuration: --keep needs the file to change, --config FILE";
+  return std::nullopt;
+}
+
 }  // namespace
+
+CLI::Validator OneOf(const std::vector<std::string>& choices) {
+  return CLI::IsMember(choices).description("").name(Join(choices, "|"));
+}
 
 void AddSize(CLI::App& app, const char* flag, const char* meaning,
              std::function<void(const std::string&, Bytes)> take) {
@@ -45,26 +90,8 @@ void AddRate(CLI::App& app, const char* flag, const char* meaning, Bytes least,
 }
 
 void DescribeModel(CLI::App& app, Options& options) {
-  app.add_option("MODEL", options.subject,
-                 "hf://org/name[@revision], modelscope://org/name[@revision], "
-                 "oci://registry/repository[:tag|@digest], s3://bucket/prefix, gs://bucket/prefix, "
-                 "https://host/path/file[#sha256=hex], https://host/directory-with-SHA256SUMS/, "
-                 "https://host/list.json#manifest or file:///path")
-      ->required();
-  app.add_option("--revision", options.revision,
-                 "Branch, tag, refs/pr/N or commit; of oci:// a tag or digest");
-  app.add_option("--allow", options.allow, "Only files that match GLOB (may be repeated)")
-      ->type_name("GLOB")
-      ->allow_extra_args(false);
-  app.add_option("--ignore", options.ignore,
-                 "No files that match GLOB (may be repeated); replaces the default ignore patterns")
-      ->type_name("GLOB")
-      ->allow_extra_args(false);
-  app.add_option("--token-file", options.token_file,
-                 "A file with an access token (default: the environment's HF_TOKEN, or "
-                 "MODELSCOPE_API_TOKEN or HTTP_TOKEN, as the model's source wants); for oci:// a "
-                 "Docker config.json with the registry's login")
-      ->type_name("FILE");
+  app.add_option("MODEL", options.subject, kModelForms)->required();
+  DescribeHowAsked(app, options);
 }
 
 void DescribeLayout(CLI::App& app, Options& options) {
@@ -75,19 +102,34 @@ void DescribeLayout(CLI::App& app, Options& options) {
          },
          "files (default): the model's files; hub: a Hugging Face cache directory")
       ->type_name("LAYOUT")
-      ->check(CLI::IsMember({"files", "hub"}).description(""));
+      ->check(OneOf({"files", "hub"}));
 }
 
 void DescribePull(CLI::App& app, Options& options) {
-  DescribeModel(app, options);
+  app.add_option("MODEL", options.models, kModelForms)->required();
+  DescribeHowAsked(app, options);
   DescribeLayout(app, options);
   AddRate(app, "--bandwidth-limit",
           "With --root: fetch at most so many bytes a second, such as 100Mi", kMinimumBandwidth,
           [&](Bytes bytes) { options.bandwidth_limit = bytes; });
+  app.add_flag("--keep", options.keep.after_pull,
+               "Then print the patch that `keep` prints, so that they also stay");
+  DescribeKeptFile(app, options);
   app.add_flag("-q,--quiet", options.quiet, "No progress");
 }
 
 std::optional<std::string> WrongPull(const Options& options) {
+  if (std::optional<std::string> wrong = WrongPullKeep(options)) return wrong;
+  std::set<std::string> schemes;
+  for (const std::string& model : options.models)
+    schemes.insert(model.substr(0, model.find("://")));
+  if (options.models.size() > 1 && !options.revision.empty())
+    return "pull: --revision is for one model: give each its own, as in hf://org/name@revision";
+  // A token is for one source; a Docker configuration says for which registry each login is.
+  bool one_source =
+      options.models.size() == 1 || (schemes.size() == 1 && !schemes.begin()->starts_with("http"));
+  if (options.token_file && !one_source)
+    return "pull: --token-file is for models of one source: pull the others by themselves";
   if (options.root || options.bandwidth_limit == 0) return std::nullopt;
   return "--bandwidth-limit goes with --root: with a daemon, fill.bandwidthLimit of its "
          "configuration counts";

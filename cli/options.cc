@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "cli/app.h"
+#include "cli/command_flags.h"
 #include "cli/command_table.h"
 #include "cli/exit_code.h"
 
@@ -38,7 +39,7 @@ void DescribeGlobal(CLI::App& app, Options& options) {
          },
          "text (default) or json")
       ->type_name("FORMAT")
-      ->check(CLI::IsMember({"text", "json"}).description(""));
+      ->check(OneOf({"text", "json"}));
   app.add_option("--hf-endpoint", options.hf_endpoint,
                  "With --root: the Hub to ask (default: HF_ENDPOINT, else https://huggingface.co)")
       ->type_name("URL");

@@ -15,6 +15,7 @@ namespace weighhouse::cli {
 
 enum class Command {
   kPull,
+  kKeep,
   kList,
   kDiskUsage,
   kStatus,
@@ -28,6 +29,8 @@ enum class Command {
   kDoctor,
   kModelId,
   kAgent,
+  kCompletion,
+  kManual,
   kVersion
 };
 enum class Output { kText, kJson };
@@ -45,6 +48,14 @@ struct ClaimOptions {
   std::optional<Bytes> limit;  ///< what an empty node takes; unset: as the cache that is asked
 };
 
+/// What `keep` is told beyond the models.
+struct KeepOptions {
+  bool list = false;
+  bool remove = false;
+  bool after_pull = false;  ///< of pull: --keep
+  std::string file;         ///< pull, too; empty: the daemon's configuration
+};
+
 /// The command line. What a command doesn't know stays at its default.
 struct Options {
   Command command = Command::kVersion;
@@ -56,9 +67,10 @@ struct Options {
   std::string hf_endpoint;        ///< with `root`; empty: the engine's default
   bool allow_plain_http = false;  ///< with `root`
 
-  /// pull, inspect, storageclass, evict: a model reference (evict: also a snapshot's id); verify:
-  /// either; config check: a file; else empty.
+  /// inspect, storageclass, evict, model-id: a model reference (evict: also a snapshot's id);
+  /// verify: either; config check: a file; completion: a shell; else empty.
   std::string subject;
+  std::vector<std::string> models;  ///< pull, keep: all that are named; `subject` is empty
   std::string revision;
   std::optional<std::vector<std::string>> allow, ignore;  ///< unset: the defaults
   std::optional<std::string> token_file;
@@ -74,6 +86,7 @@ struct Options {
   bool quarantine = false;    ///< evict
   ClaimOptions claim;         ///< storageclass
   DoctorOptions doctor;
+  KeepOptions keep;
 };
 
 /// What is to be printed instead of a command's work.

@@ -20,8 +20,9 @@ constexpr auto kBarInterval = 200ms;
 constexpr auto kLineInterval = 5s;
 constexpr std::string_view kEraseLine = "\r\x1b[K";  // ECMA-48: carriage return, EL
 
-/// Progress is a courtesy: whoever closed the descriptor doesn't want it, so errors are no matter.
-void WriteAll(int fd, std::string_view text) {
+}  // namespace
+
+void WriteProgress(int fd, std::string_view text) {
   while (!text.empty()) {
     ssize_t written = ::write(fd, text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
@@ -29,8 +30,6 @@ void WriteAll(int fd, std::string_view text) {
     text.remove_prefix(static_cast<size_t>(written));
   }
 }
-
-}  // namespace
 
 ProgressPrinter::Style ProgressPrinter::StyleFor(int fd) {
   return Screen::Of(fd).terminal ? Style::kBar : Style::kLines;
@@ -52,7 +51,7 @@ void ProgressPrinter::Filling(const Progress& progress) {
 }
 
 void ProgressPrinter::Clear() {
-  if (drawn_) WriteAll(fd_, kEraseLine);
+  if (drawn_) WriteProgress(fd_, kEraseLine);
   drawn_ = false;
 }
 
@@ -71,9 +70,9 @@ bool ProgressPrinter::IsDue(Stage stage, const std::string& waiting_for) {
 }
 
 void ProgressPrinter::Show(const std::string& text) {
-  if (style_ == Style::kLines) return WriteAll(fd_, text + "\n");
+  if (style_ == Style::kLines) return WriteProgress(fd_, text + "\n");
   drawn_ = true;
-  WriteAll(fd_, std::string(kEraseLine) + std::string(CutToWidth(text, Width())));
+  WriteProgress(fd_, std::string(kEraseLine) + std::string(CutToWidth(text, Width())));
 }
 
 size_t ProgressPrinter::Width() const {

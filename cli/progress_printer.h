@@ -3,6 +3,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "cli/progress_text.h"
@@ -44,5 +45,8 @@ class ProgressPrinter {
   std::chrono::steady_clock::time_point next_;
   bool drawn_ = false;
 };
+
+/// Progress is a courtesy: whoever closed the descriptor doesn't want it, so errors are no matter.
+void WriteProgress(int fd, std::string_view text);
 
 }  // namespace weighhouse::cli

@@ -77,7 +77,7 @@ std::string ProgressBar(const std::string& name, const Progress& progress, size_
   if (left >= kLeastBar + kBrackets) {
     // The name may take what a bar of the least length leaves.
     size_t for_name = left - kLeastBar - kBrackets;
-    bool named = DisplayWidth(name) + 2 <= for_name;
+    bool named = !name.empty() && DisplayWidth(name) + 2 <= for_name;
     size_t bar = std::min(kMostBar, left - kBrackets - (named ? DisplayWidth(name) + 2 : 0));
     line = fmt::format("{}{}{}  {}", named ? name + "  " : "", head, "  " + Bar(percent, bar),
                        essential.substr(head.size() + 2));

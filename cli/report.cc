@@ -14,8 +14,7 @@ void Report(const Failure& failure, Output output) {
   std::string line = fmt::format("weighhouse: {}\n", Printable(failure.error.message, kMaxMessage));
   std::fputs(line.c_str(), stderr);
   if (output != Output::kJson) return;
-  Json error = {{"code", CodeName(failure.error.code)}, {"message", failure.error.message}};
-  PrintJson({{"error", error}});
+  PrintJson({{"error", ErrorToJson(failure.error)}});
 }
 
 }  // namespace weighhouse::cli

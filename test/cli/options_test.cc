@@ -55,7 +55,7 @@ TEST(OptionsTest, TakesAPull) {
                         "10Mi"})
                      .value();
   EXPECT_EQ(options.command, Command::kPull);
-  EXPECT_EQ(options.subject, "hf://org/name");
+  EXPECT_EQ(options.models, (std::vector<std::string>{"hf://org/name"}));
   EXPECT_EQ(options.allow, (std::vector<std::string>{"*.json"}));
   EXPECT_EQ(options.ignore, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(options.token_file, "/t");
@@ -63,6 +63,48 @@ TEST(OptionsTest, TakesAPull) {
   EXPECT_TRUE(options.quiet);
   EXPECT_EQ(options.root, "/r");
   EXPECT_EQ(options.bandwidth_limit, 10 * kMiB);
+}
+
+TEST(OptionsTest, TakesSeveralModels) {
+  auto options = Parse({"pull", "hf://org/a", "-q", "hf://org/b", "--token-file", "/t"}).value();
+  EXPECT_EQ(options.models, (std::vector<std::string>{"hf://org/a", "hf://org/b"}));
+  EXPECT_EQ(options.token_file, "/t");
+  EXPECT_THAT(MistakeOf({"pull", "hf://org/a", "hf://org/b", "--revision", "v1"}),
+              HasSubstr("--revision is for one model"));
+  EXPECT_THAT(MistakeOf({"pull", "hf://org/a", "oci://r/b", "--token-file", "/t"}),
+              HasSubstr("--token-file is for models of one source"));
+  EXPECT_THAT(MistakeOf({"pull", "https://a/x", "https://b/x", "--token-file", "/t"}),
+              HasSubstr("--token-file is for models of one source"));
+}
+
+TEST(OptionsTest, TakesWhatIsToBeKept) {
+  auto options = Parse({"keep", "hf://org/a", "hf://org/b", "--remove", "--config=/c"}).value();
+  EXPECT_EQ(options.models, (std::vector<std::string>{"hf://org/a", "hf://org/b"}));
+  EXPECT_TRUE(options.keep.remove);
+  EXPECT_EQ(options.keep.file, "/c");
+  EXPECT_TRUE(Parse({"keep", "--list"})->keep.list);
+  EXPECT_TRUE(Parse({"keep", "a", "--root", "/r", "--config", "/c"}).has_value());
+  EXPECT_THAT(MistakeOf({"keep"}), HasSubstr("give models, or --list"));
+  EXPECT_THAT(MistakeOf({"keep", "a", "--list"}), HasSubstr("give models, or --list"));
+  EXPECT_THAT(MistakeOf({"keep", "--list", "--remove"}), HasSubstr("neither --remove nor"));
+  EXPECT_THAT(MistakeOf({"keep", "--list", "--root", "/r"}), HasSubstr("--root has none"));
+  EXPECT_THAT(MistakeOf({"keep", "a", "--root", "/r"}), HasSubstr("with --config FILE"));
+}
+
+TEST(OptionsTest, KeepsWhatIsPulledWhereThereIsAConfiguration) {
+  EXPECT_TRUE(Parse({"pull", "a", "--keep"})->keep.after_pull);
+  EXPECT_EQ(Parse({"pull", "a", "--keep", "--root", "/r", "--config", "/c"})->keep.file, "/c");
+  EXPECT_THAT(MistakeOf({"pull", "a", "--keep", "--root", "/r"}),
+              HasSubstr("--keep needs the file to change, --config FILE"));
+  EXPECT_THAT(MistakeOf({"pull", "a", "--config", "/c"}), HasSubstr("--config goes with --keep"));
+  EXPECT_THAT(MistakeOf({"pull", "a", "--keep", "--allow", "*"}),
+              HasSubstr("--keep goes with neither --allow nor --ignore"));
+}
+
+TEST(OptionsTest, CompletesForShellsThatItKnows) {
+  EXPECT_EQ(Parse({"completion", "zsh"})->subject, "zsh");
+  EXPECT_THAT(MistakeOf({"completion"}), HasSubstr("SHELL is required"));
+  EXPECT_THAT(MistakeOf({"completion", "csh"}), HasSubstr("csh"));
 }
 
 TEST(OptionsTest, VerifyTakesARate) {
@@ -150,7 +192,7 @@ TEST(OptionsTest, HelpOfACommandNamesTheFlagsOfEveryCommand) {
 
 TEST(OptionsTest, RefusesWhatDoesNotFit) {
   EXPECT_THAT(MistakeOf({"pull"}), HasSubstr("MODEL is required"));
-  EXPECT_THAT(MistakeOf({"pull", "a", "b"}), HasSubstr("unknown argument 'b'"));
+  EXPECT_THAT(MistakeOf({"inspect", "a", "b"}), HasSubstr("unknown argument 'b'"));
   EXPECT_THAT(MistakeOf({"verify"}), HasSubstr("give a model or an id, or --all"));
   EXPECT_THAT(MistakeOf({"verify", "x", "--all"}), HasSubstr("give a model or an id, or --all"));
   EXPECT_THAT(MistakeOf({"verify", "--all", "--rate", "1Ki"}), HasSubstr("at least 1024Ki"));
