@@ -79,7 +79,7 @@ def metrics(pages: dict[str, Page], sources: Sources) -> Iterator[Finding]:
         listed |= {stem + span if span.startswith("_") else span: row.line for span in spans}
     yield from _table(METRICS, listed, known, "metric")
     for other in pages.values():
-        for span in other.spans:
+        for span in (*other.spans, *other.blocks):
             for name in re.findall(r"\bweighhouse_[a-z_]*[a-z]\b(?!…|_)", span.text):
                 base = next((name.removesuffix(end) for end in _HISTOGRAM if name.endswith(end)), name)
                 if name not in known and base not in known and other.name.startswith(("docs/", "deploy/", "README")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 
 import blocks
+import cluster
 import links
 import messages
 import names
@@ -33,6 +34,10 @@ def findings(root: pathlib.Path, directory: pathlib.Path) -> list[pages.Finding]
         *blocks.json_blocks(read),
         *blocks.command_lines(read, commands, sources.make_targets(root)),
         *blocks.kubectl_lines(read),
+        *cluster.containers(read, code),
+        *cluster.secrets(read, code),
+        *cluster.chart_values(read, code),
+        *cluster.variables(read, code),
         *messages.quoted(read, code),
         *messages.covered(read, code),
     ]

@@ -46,6 +46,8 @@ CLEAN = {
         'Result<> F() {\n  // Fail(Code::kInternal, "a comment")\n'
         '  return Fail(Code::kInvalidArgument, fmt::format("layout {} is "\n                     "unknown", text));\n}\n'
         'Result<> G() { return Fail(Code::kAborted, "somebody is at work"); }\n',
+    "deploy/daemonset/daemonset.yaml": "containers:\n  - name: cache\n    image: weighhouse\n",
+    "deploy/helm/weighhouse/values.yaml": "image: {tag: x}\n",
     "Makefile": "build: setup\n\ttrue\n",
     "cli/kubectl-weighhouse": "#!/bin/sh\ncat <<'END'\nRuns weighhouse.\n\n  --node NODE   The node\n  -h, --help    This\nEND\n",
     "docs/README.md": "# Index\n\n[a](page.md#two-words) [c](configuration.md) [p](parameters.md) [s](sources.md)\n"
@@ -55,7 +57,9 @@ CLEAN = {
                     "```yaml\napiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: x}\n"
                     "provisioner: csi.weighhouse.dev\nparameters: {model: hf://a/b, cachedOnly: \"true\"}\n```\n\n"
                     "```sh\nweighhouse --root x pull hf://a/b --allow '*' | cat # fetches\nkubectl get pods -A\n"
-                    "kubectl weighhouse --node a pull hf://a/b --allow x\n```\n\n"
+                    "kubectl weighhouse --node a pull hf://a/b --allow x\n"
+                    "kubectl logs ds/weighhouse -c cache\nkubectl create secret generic s --from-literal=HF_TOKEN=x\n"
+                    "helm install w . --set image.tag=1\n```\n\n"
                     "```yaml\ncomponents:\n  - ../../components/monitoring\n```\n",
     "docs/configuration.md": "| key | value |\n|---|---|\n| `cache.limit` | x |\n| `cache.root` | x |\n",
     "docs/parameters.md": "| parameter | x |\n|---|---|\n| `model` | x |\n| `layout` | x |\n| `cachedOnly` | x |\n",
@@ -98,8 +102,13 @@ PLANTED = [
     ("a command of kubectl's", PAGE, "kubectl get", "kubectl gett", "docs/page.md:26", "gett"),
     ("a flag of kubectl's plugin", PAGE, "--node a", "--nodes a", "docs/page.md:27", "--nodes"),
     ("a command of kubectl's plugin", PAGE, "--node a pull", "--node a pul", "docs/page.md:27", "pul"),
-    ("a piece of an overlay", PAGE, "components/monitoring", "components/monitors", "docs/page.md:31", "monitors"),
+    ("a piece of an overlay", PAGE, "components/monitoring", "components/monitors", "docs/page.md:34", "monitors"),
     ("a block that nobody can check", PAGE, "```json", "```", "docs/page.md:12", "of no language"),
+    ("a container", PAGE, "-c cache", "-c cached", "docs/page.md:28", "`cache`"),
+    ("a secret's key", PAGE, "=HF_TOKEN=", "=HF_TOKEM=", "docs/page.md:29", "`HF_TOKEN`"),
+    ("a value of the chart", PAGE, "image.tag=", "image.tags=", "docs/page.md:30", "`image.tag`"),
+    ("a variable that nothing reads", PAGE, "`make build`", "`WEIGHHOUSE_BIM`", "docs/page.md:5", "WEIGHHOUSE_BIM"),
+    ("a metric in a block", PAGE, "limit: 1\n", "limit: 1 # weighhouse_blops\n", "docs/page.md:8", "weighhouse_blobs"),
     ("a target of make", PAGE, "`make build`", "`make buildd`", "docs/page.md:5", "no such target"),
     ("a link to nowhere", "docs/README.md", "(sources.md)", "(source.md)", "docs/README.md:3", "docs/source.md"),
     ("an anchor to nowhere", "docs/README.md", "#two-words", "#two-word", "docs/README.md:3", "#two-word"),
