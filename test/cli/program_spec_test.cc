@@ -166,7 +166,7 @@ TEST_F(ProgramSpecTest, TextMeansNothingToRoffOrAShell) {
                            .description = "'quoted' [x]: \\",
                            .flags = {{.names = {"--f"}, .description = ".a line\n'another…"}}});
   std::string page = ManualPage(spec);
-  EXPECT_THAT(page, HasSubstr("weighhouse \\- .what's \\e it\n"));
+  EXPECT_THAT(page, HasSubstr("weighhouse \\- \\&.what's \\e it\n"));
   EXPECT_THAT(page, HasSubstr("\n\\&'quoted' [x]: \\e.\n"));
   EXPECT_THAT(page, HasSubstr("\n\\&.a line\n\\&'another...\n"));
   EXPECT_THAT(FishCompletion(spec), HasSubstr("-d '\\'quoted\\' [x]: \\\\'\n"));
