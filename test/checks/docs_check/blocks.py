@@ -12,6 +12,7 @@ from typing import Any, Iterator
 
 import yaml
 
+import plugin
 import programs
 import shell
 from names import nearest
@@ -126,7 +127,7 @@ def kubectl_fault(words: list[str]) -> str | None:
 
 def kubectl_lines(pages: dict[str, Page]) -> Iterator[Finding]:
     shown = {tuple(words): (page.name, line) for page in pages.values() for line, words, whole in _lines(page)
-             if whole and words[0] == "kubectl"}
+             if whole and words[0] == "kubectl" and not plugin.is_line(words)}
     with concurrent.futures.ThreadPoolExecutor() as pool:
         faults = pool.map(kubectl_fault, map(list, shown))
     for (words, (name, line)), fault in zip(shown.items(), faults):
@@ -153,6 +154,9 @@ def command_lines(pages: dict[str, Page], known: dict[str, programs.Command], ta
             if programs.is_command_line(words):
                 if fault := programs.fault(known, words, whole):
                     yield Finding(page.name, line, f"`{' '.join(words)}` {fault}: see {words[0]} --help")
+            elif plugin.is_line(words):
+                if fault := plugin.fault(known, words, whole):
+                    yield Finding(page.name, line, f"`{' '.join(words)}` {fault}: see kubectl weighhouse --help")
             elif words[0] == "make":
                 for word in words[1:]:
                     if re.fullmatch(r"[a-z][\w-]*", word) and word not in targets:

@@ -53,7 +53,8 @@ CLEAN = {
                     "```yaml\ncache:\n  limit: 1\n```\n\n```json\n{\"a\": 1}\n```\n\n"
                     "```yaml\napiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: x}\n"
                     "provisioner: csi.weighhouse.dev\nparameters: {model: hf://a/b, cachedOnly: \"true\"}\n```\n\n"
-                    "```sh\nweighhouse --root x pull hf://a/b --allow '*' | cat # fetches\nkubectl get pods -A\n```\n",
+                    "```sh\nweighhouse --root x pull hf://a/b --allow '*' | cat # fetches\nkubectl get pods -A\n"
+                    "kubectl weighhouse --node n pull hf://a/b --allow 'x*'\n```\n",
     "docs/configuration.md": "| key | value |\n|---|---|\n| `cache.limit` | x |\n| `cache.root` | x |\n",
     "docs/parameters.md": "| parameter | x |\n|---|---|\n| `model` | x |\n| `layout` | x |\n| `cachedOnly` | x |\n",
     "docs/sources.md": "| key | x |\n|---|---|\n| `HF_TOKEN` | x |\n",
@@ -87,6 +88,9 @@ PLANTED = [
     ("a command line that isn't whole", PAGE, "hf://a/b --allow", "--allow", "docs/page.md:25", "lacks its MODEL"),
     ("a flag of kubectl's", PAGE, "pods -A", "pods --al", "docs/page.md:26", "unknown flag: --al"),
     ("a command of kubectl's", PAGE, "kubectl get", "kubectl gett", "docs/page.md:26", "gett"),
+    ("a flag of the plugin's", PAGE, "--node n", "--nod n", "docs/page.md:27", "unknown flag '--nod'"),
+    ("a flag of what the plugin runs", PAGE, "--allow 'x*'", "--alow 'x*'", "docs/page.md:27", "--alow"),
+    ("a command of what the plugin runs", PAGE, "n pull", "n pul", "docs/page.md:27", "pul"),
     ("a target of make", PAGE, "`make build`", "`make buildd`", "docs/page.md:5", "no such target"),
     ("a link to nowhere", "docs/README.md", "(sources.md)", "(source.md)", "docs/README.md:3", "docs/source.md"),
     ("an anchor to nowhere", "docs/README.md", "#two-words", "#two-word", "docs/README.md:3", "#two-word"),
