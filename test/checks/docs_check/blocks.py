@@ -12,6 +12,7 @@ from typing import Any, Iterator
 
 import yaml
 
+import plugin
 import programs
 import shell
 from names import nearest
@@ -151,7 +152,7 @@ def kubectl_fault(words: list[str]) -> str | None:
 
 def kubectl_lines(pages: dict[str, Page]) -> Iterator[Finding]:
     shown = {tuple(words): (page.name, line) for page in pages.values() for line, words, whole in _lines(page)
-             if whole and words[0] == "kubectl" and words[1:2] != ["weighhouse"]}
+             if whole and words[0] == "kubectl" and not plugin.is_line(words)}
     with concurrent.futures.ThreadPoolExecutor() as pool:
         faults = pool.map(kubectl_fault, map(list, shown))
     for (words, (name, line)), fault in zip(shown.items(), faults):
@@ -175,10 +176,12 @@ def command_lines(pages: dict[str, Page], known: dict[str, programs.Command], ta
         if page.name == "CHANGELOG.md":  # it names what was
             continue
         for line, words, whole in _lines(page):
-            words = programs.of_plugin(words)
             if programs.is_command_line(words):
                 if fault := programs.fault(known, words, whole):
                     yield Finding(page.name, line, f"`{' '.join(words)}` {fault}: see {words[0]} --help")
+            elif plugin.is_line(words):
+                if fault := plugin.fault(known, words, whole):
+                    yield Finding(page.name, line, f"`{' '.join(words)}` {fault}: see kubectl weighhouse --help")
             elif words[0] == "make":
                 for word in words[1:]:
                     if re.fullmatch(r"[a-z][\w-]*", word) and word not in targets:

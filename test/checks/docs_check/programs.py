@@ -5,11 +5,9 @@ from __future__ import annotations
 import pathlib
 import re
 import subprocess
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 NAMES = ("weighhouse", "weighhouse-cached", "weighhouse-csi")
-PLUGIN = "kubectl-weighhouse"
-"""kubectl's plugin, a script: flags of its own, then a command of weighhouse's."""
 
 _OPTION = re.compile(r"  (-[\w-]+(?:,-[\w-]+)*)(?: ([A-Z][A-Z_|]+)\b)?")
 _POSITIONAL = re.compile(r"  ([A-Z][A-Z|]*)\b")
@@ -19,11 +17,12 @@ _SUBCOMMAND = re.compile(r"  ([a-z][\w-]*)\b")
 @dataclass
 class Command:
     """A program, or a command of one. `flags`: each name → whether a value follows; `required`: how many of the
-    arguments may not be missing."""
+    arguments may not be missing; `endless`: the last may be repeated."""
 
     flags: dict[str, bool] = field(default_factory=dict)
     positionals: list[str] = field(default_factory=list)
     required: int = 0
+    endless: bool = False
     commands: dict[str, "Command"] = field(default_factory=dict)
 
     def long_flags(self) -> set[str]:
@@ -41,6 +40,7 @@ def parse_help(text: str) -> tuple[Command, list[str]]:
         elif section == "Positionals" and (positional := _POSITIONAL.match(line)):
             command.positionals.append(positional[1])
             command.required += " REQUIRED" in line
+            command.endless = bool(re.match(r"  [A-Z|]+ [A-Z]+ \.\.\.", line))
         elif section == "Subcommands" and (name := _SUBCOMMAND.match(line)):
             below.append(name[1])
     return command, below
@@ -64,23 +64,9 @@ def _ask(program: pathlib.Path, words: list[str]) -> Command:
     return command
 
 
-def plugin(script: pathlib.Path, weighhouse: Command) -> Command:
-    """kubectl's plugin: the flags that its --help lists, and weighhouse's commands with all of weighhouse's flags."""
-    done = subprocess.run([script, "--help"], capture_output=True, text=True, check=True, timeout=60)
-    listed = "\n".join(line for line in done.stdout.split("\n") if line.startswith("  -"))
-    flags = {name: bool(value) for name, value in re.findall(r"(--?[a-z][\w-]*)(?:( [A-Z\[])|\b)", listed)}
-    below = {name: replace(command, flags=weighhouse.flags | command.flags) for name, command in weighhouse.commands.items()}
-    return Command(flags=flags, commands=below)
-
-
-def of_plugin(words: list[str]) -> list[str]:
-    """`kubectl weighhouse …` as the plugin's own command line; any other as it is."""
-    return [PLUGIN, *words[2:]] if words[:2] == ["kubectl", "weighhouse"] else words
-
-
 def is_command_line(words: list[str]) -> bool:
     """True if the first word is a program of ours."""
-    return bool(words) and words[0].rsplit("/", 1)[-1] in (*NAMES, PLUGIN)
+    return bool(words) and words[0].rsplit("/", 1)[-1] in NAMES
 
 
 class _Reading:
@@ -118,7 +104,7 @@ class _Reading:
             self._path.append(self.command.commands[word])
         elif self.command.commands:
             self.wrong = f"has the command {word}, which is none of " + ", ".join(self.command.commands)
-        elif self._given == len(self.command.positionals):
+        elif self._given == len(self.command.positionals) and not self.command.endless:
             self.wrong = f"has {word}, and its --help no place for it"
         else:
             self._given += 1

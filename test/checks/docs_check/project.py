@@ -17,7 +17,6 @@ import sources
 def findings(root: pathlib.Path, directory: pathlib.Path) -> list[pages.Finding]:
     """All that is wrong below `root`, by the programs of `directory`."""
     commands = programs.load(directory)
-    commands[programs.PLUGIN] = programs.plugin(root / "cli" / programs.PLUGIN, commands["weighhouse"])
     read, code = pages.read_all(root), sources.Sources(root)
     return [
         *names.config_keys(read, code),

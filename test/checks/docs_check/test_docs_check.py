@@ -49,7 +49,6 @@ CLEAN = {
     "deploy/daemonset/daemonset.yaml": "containers:\n  - name: cache\n    image: weighhouse\n",
     "deploy/helm/weighhouse/values.yaml": "image: {tag: x}\n",
     "Makefile": "build: setup\n\ttrue\n",
-    "cli/kubectl-weighhouse": "#!/bin/sh\ncat <<'END'\nRuns weighhouse.\n\n  --node NODE   The node\n  -h, --help    This\nEND\n",
     "docs/README.md": "# Index\n\n[a](page.md#two-words) [c](configuration.md) [p](parameters.md) [s](sources.md)\n"
                       "[t](troubleshooting.md) [l](command-line.md)\n",
     "docs/page.md": "# Page\n\n## Two `words`\n\n`cache.limit: 80%`, `weighhouse_blobs`, `csi/volume_context.cc`, `make build`\n\n"
@@ -57,7 +56,7 @@ CLEAN = {
                     "```yaml\napiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: x}\n"
                     "provisioner: csi.weighhouse.dev\nparameters: {model: hf://a/b, cachedOnly: \"true\"}\n```\n\n"
                     "```sh\nweighhouse --root x pull hf://a/b --allow '*' | cat # fetches\nkubectl get pods -A\n"
-                    "kubectl weighhouse --node a pull hf://a/b --allow x\n"
+                    "kubectl weighhouse --node n pull hf://a/b --allow 'x*'\n"
                     "kubectl logs ds/weighhouse -c cache\nkubectl create secret generic s --from-literal=HF_TOKEN=x\n"
                     "helm install w . --set image.tag=1\n```\n\n"
                     "```yaml\ncomponents:\n  - ../../components/monitoring\n```\n",
@@ -100,8 +99,6 @@ PLANTED = [
     ("a command line that isn't whole", PAGE, "hf://a/b --allow", "--allow", "docs/page.md:25", "lacks its MODEL"),
     ("a flag of kubectl's", PAGE, "pods -A", "pods --al", "docs/page.md:26", "unknown flag: --al"),
     ("a command of kubectl's", PAGE, "kubectl get", "kubectl gett", "docs/page.md:26", "gett"),
-    ("a flag of kubectl's plugin", PAGE, "--node a", "--nodes a", "docs/page.md:27", "--nodes"),
-    ("a command of kubectl's plugin", PAGE, "--node a pull", "--node a pul", "docs/page.md:27", "pul"),
     ("a piece of an overlay", PAGE, "components/monitoring", "components/monitors", "docs/page.md:34", "monitors"),
     ("a block that nobody can check", PAGE, "```json", "```", "docs/page.md:12", "of no language"),
     ("a container", PAGE, "-c cache", "-c cached", "docs/page.md:28", "`cache`"),
@@ -109,6 +106,9 @@ PLANTED = [
     ("a value of the chart", PAGE, "image.tag=", "image.tags=", "docs/page.md:30", "`image.tag`"),
     ("a variable that nothing reads", PAGE, "`make build`", "`WEIGHHOUSE_BIM`", "docs/page.md:5", "WEIGHHOUSE_BIM"),
     ("a metric in a block", PAGE, "limit: 1\n", "limit: 1 # weighhouse_blops\n", "docs/page.md:8", "weighhouse_blobs"),
+    ("a flag of the plugin's", PAGE, "--node n", "--nod n", "docs/page.md:27", "unknown flag '--nod'"),
+    ("a flag of what the plugin runs", PAGE, "--allow 'x*'", "--alow 'x*'", "docs/page.md:27", "--alow"),
+    ("a command of what the plugin runs", PAGE, "n pull", "n pul", "docs/page.md:27", "pul"),
     ("a target of make", PAGE, "`make build`", "`make buildd`", "docs/page.md:5", "no such target"),
     ("a link to nowhere", "docs/README.md", "(sources.md)", "(source.md)", "docs/README.md:3", "docs/source.md"),
     ("an anchor to nowhere", "docs/README.md", "#two-words", "#two-word", "docs/README.md:3", "#two-word"),
@@ -137,7 +137,6 @@ class DocsCheck(unittest.TestCase):
         for name, text in CLEAN.items():
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
             (self.root / name).write_text(text, encoding="utf-8")
-        (self.root / "cli/kubectl-weighhouse").chmod(0o755)
         self.bin = self.root / "build/bin"
         self.bin.mkdir(parents=True)
         for name in programs.NAMES:
@@ -183,6 +182,12 @@ class Parts(unittest.TestCase):
         text = "A=1 weighhouse ls \\\n  --root x | kubectl exec p -- weighhouse status # no\nwrite 'a\n# b' > weighhouse\n"
         self.assertEqual([words for _, words in shell.commands(text, 1)],
                          [["weighhouse", "ls", "--root", "x"], ["kubectl", "exec", "p"], ["weighhouse", "status"], ["write", "a\n# b"]])
+
+    def test_an_argument_may_be_repeated_where_the_help_says_so(self) -> None:
+        for help_text, wrong in (("  MODEL TEXT REQUIRED  Which", "has B"), ("  MODEL TEXT ... REQUIRED  Which", None)):
+            command, _ = programs.parse_help("Positionals:\n" + help_text)
+            fault = programs.fault({"weighhouse": command}, ["weighhouse", "A", "B"], True)
+            self.assertEqual(fault and fault[:5], wrong)
 
     def test_an_anchor_is_a_forges(self) -> None:
         self.assertEqual(pages.slug("The `a.b` of [this](x.md), & more"), "the-ab-of-this--more")
