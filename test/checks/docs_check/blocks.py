@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import json
 import pathlib
 import re
@@ -78,13 +79,17 @@ def configuration_fault(program: pathlib.Path, text: str) -> str | None:
     return None if done.returncode == 0 else done.stderr.strip()
 
 
-def overlay_fault(item: dict[str, Any]) -> str | None:
-    """What kustomize says of a piece of an overlay, which stands two directories below deploy/; or None."""
+@functools.cache
+def overlay_fault(text: str) -> str | None:
+    """What kustomize says of a piece of an overlay, which stands two directories below deploy/, or Kubernetes of what it
+    makes; or None."""
+    item = json.loads(text)
     whole = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": ["../daemonset"], **item}
     whole["components"] = [path.replace("../../", "../", 1) for path in item.get("components", [])]
     try:
-        kustomize_with({"new/kustomization.yaml": yaml.safe_dump(whole)})
-    except AssertionError as error:
+        for made in kustomize_with({"new/kustomization.yaml": yaml.safe_dump(whole)}):
+            schemas.check(made, schemas.VERSIONS[-1])
+    except (AssertionError, ValueError) as error:
         return " ".join(str(error).split())
     return None
 
@@ -100,7 +105,7 @@ def _document_faults(item: Any, block: Block, sources: Sources, program: pathlib
         if fault := configuration_fault(program, block.text):
             yield fault
     elif set(item) <= _OVERLAY:
-        if fault := overlay_fault(item):
+        if fault := overlay_fault(json.dumps(item)):
             yield fault
     else:
         yield (f"its keys {', '.join(map(str, item))} are neither an object's of Kubernetes nor the configuration's"
@@ -141,7 +146,8 @@ def json_blocks(pages: dict[str, Page]) -> Iterator[Finding]:
                     yield Finding(page.name, block.line + error.lineno - 1, f"the JSON doesn't parse: {error.msg}")
 
 
-def kubectl_fault(words: list[str]) -> str | None:
+@functools.cache
+def kubectl_fault(words: tuple[str, ...]) -> str | None:
     """What kubectl says of a command that it doesn't know, or None. It is asked without a cluster: nothing listens there."""
     nowhere = ["--server=http://127.0.0.1:1", "--kubeconfig=/dev/null", "--request-timeout=1s"]
     done = subprocess.run([KUBECTL, *words[1:], *nowhere], stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -154,7 +160,7 @@ def kubectl_lines(pages: dict[str, Page]) -> Iterator[Finding]:
     shown = {tuple(words): (page.name, line) for page in pages.values() for line, words, whole in _lines(page)
              if whole and words[0] == "kubectl" and not plugin.is_line(words)}
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        faults = pool.map(kubectl_fault, map(list, shown))
+        faults = pool.map(kubectl_fault, shown)
     for (words, (name, line)), fault in zip(shown.items(), faults):
         if fault:
             yield Finding(name, line, f"`{' '.join(words)}`: {fault}: see kubectl {words[1]} --help")

@@ -59,7 +59,9 @@ CLEAN = {
                     "kubectl weighhouse --node n pull hf://a/b --allow 'x*'\n"
                     "kubectl logs ds/weighhouse -c cache\nkubectl create secret generic s --from-literal=HF_TOKEN=x\n"
                     "helm install w . --set image.tag=1\n```\n\n"
-                    "```yaml\ncomponents:\n  - ../../components/monitoring\n```\n",
+                    "```yaml\ncomponents:\n  - ../../components/monitoring\n```\n\n"
+                    "```yaml\npatches:\n  - target: {kind: DaemonSet}\n    patch: |-\n      - {op: add, path: /spec/minReadySeconds, "
+                    "value: 1}\n```\n",
     "docs/configuration.md": "| key | value |\n|---|---|\n| `cache.limit` | x |\n| `cache.root` | x |\n",
     "docs/parameters.md": "| parameter | x |\n|---|---|\n| `model` | x |\n| `layout` | x |\n| `cachedOnly` | x |\n",
     "docs/sources.md": "| key | x |\n|---|---|\n| `HF_TOKEN` | x |\n",
@@ -100,6 +102,7 @@ PLANTED = [
     ("a flag of kubectl's", PAGE, "pods -A", "pods --al", "docs/page.md:26", "unknown flag: --al"),
     ("a command of kubectl's", PAGE, "kubectl get", "kubectl gett", "docs/page.md:26", "gett"),
     ("a piece of an overlay", PAGE, "components/monitoring", "components/monitors", "docs/page.md:34", "monitors"),
+    ("a patch that makes what Kubernetes refuses", PAGE, "minReadySeconds", "minReady", "docs/page.md:39", "minReady"),
     ("a block that nobody can check", PAGE, "```json", "```", "docs/page.md:12", "of no language"),
     ("a container", PAGE, "-c cache", "-c cached", "docs/page.md:28", "`cache`"),
     ("a secret's key", PAGE, "=HF_TOKEN=", "=HF_TOKEM=", "docs/page.md:29", "`HF_TOKEN`"),
