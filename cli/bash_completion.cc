@@ -34,7 +34,7 @@ _weighhouse() {{
   done
   case "$command $previous" in
 {values}  esac
-  case "$command $current" in
+  case "$command/$current" in
 {flags}{words}  esac
 }}
 _weighhouse_words() {{
@@ -93,7 +93,7 @@ std::string WordCase(const CommandSpec& command) {
   if (!command.below.empty()) reply = ReplyFor(command.below, "");
   for (const ArgumentSpec& argument : command.arguments)
     reply = ReplyFor(argument.choices, argument.name);
-  return reply.empty() ? "" : fmt::format("    '{} '*) {} ;;\n", command.name, reply);
+  return reply.empty() ? "" : fmt::format("    '{}/'*) {} ;;\n", command.name, reply);
 }
 
 }  // namespace
@@ -108,12 +108,12 @@ std::string BashCompletion(const ProgramSpec& spec) {
     if (!below) first.push_back(command.name);
     patterns.push_back(fmt::format("'{}{}'", below ? "" : " ", command.name));
     values += ValueCases(fmt::format("'{}'", command.name), command.flags);
-    flags += fmt::format("    '{} -'*) _weighhouse_words '{} {}' ;;\n", command.name,
+    flags += fmt::format("    '{}/-'*) _weighhouse_words '{} {}' ;;\n", command.name,
                          Join(NamesOf(command.flags), " "), everywhere);
     words += WordCase(command);
   }
-  flags += fmt::format("    ' -'*) _weighhouse_words '{}' ;;\n", everywhere);
-  words += fmt::format("    ' '*) _weighhouse_words '{}' ;;\n", Join(first, " "));
+  flags += fmt::format("    '/-'*) _weighhouse_words '{}' ;;\n", everywhere);
+  words += fmt::format("    '/'*) _weighhouse_words '{}' ;;\n", Join(first, " "));
   return fmt::format(fmt::runtime(kScript),
                      fmt::arg("with_value", Join(NamesWithValue(spec), " | ")),
                      fmt::arg("commands", Join(patterns, " | ")), fmt::arg("values", values),

@@ -72,6 +72,7 @@ std::string ManualPage(const ProgramSpec& spec) {
   std::string what = spec.description.substr(colon == std::string::npos ? 0 : colon + 2);
   std::string out = fmt::format(
       ".\\\" Made by `weighhouse man`.\n.TH WEIGHHOUSE 1 \"\" \"Weighhouse {}\" \"User commands\"\n"
+      ".ad l\n"  // URLs don't break, so that lines can't be of one length
       ".SH NAME\nweighhouse \\- {}\n.SH SYNOPSIS\n{} {} [{}]\n.SH DESCRIPTION\n"
       "Talks to the node's cache daemon, or with {} carries the whole engine along and needs "
       "none.\n"

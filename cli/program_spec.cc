@@ -23,6 +23,8 @@ FlagSpec FlagOf(CLI::Option& option) {
   FlagSpec flag{.description = option.get_description()};
   for (const std::string& name : option.get_snames()) flag.names.push_back("-" + name);
   for (const std::string& name : option.get_lnames()) flag.names.push_back("--" + name);
+  if (!option.get_default_str().empty())
+    flag.description += " (default: " + option.get_default_str() + ")";
   bool takes_value = option.get_items_expected_max() > 0;
   if (takes_value) flag.value = option.get_type_name();
   if (takes_value && flag.value.empty()) flag.value = "VALUE";

@@ -95,7 +95,7 @@ TEST_F(ProgramSpecTest, KnowsWhatFlagsTake) {
 TEST_F(ProgramSpecTest, BashKnowsEveryCommandAndFlag) {
   std::string script = BashCompletion(spec_);
   for (const Known& command : Commands()) {
-    std::string line = PartOf(script, "    '" + command.name + " -'*)", "");
+    std::string line = PartOf(script, "    '" + command.name + "/-'*)", "");
     EXPECT_NE(line, "") << command.name;
     for (const std::string& flag : command.flags) {
       bool stands = line.contains(flag + " ") || line.contains(flag + "'");
@@ -103,7 +103,7 @@ TEST_F(ProgramSpecTest, BashKnowsEveryCommandAndFlag) {
     }
   }
   for (const std::string& flag : FlagsOf(*app_))
-    EXPECT_THAT(PartOf(script, "    ' -'*)", ""), HasSubstr(flag));
+    EXPECT_THAT(PartOf(script, "    '/-'*)", ""), HasSubstr(flag));
 }
 
 TEST_F(ProgramSpecTest, ZshKnowsEveryCommandAndFlag) {
@@ -166,7 +166,7 @@ TEST_F(ProgramSpecTest, TextMeansNothingToRoffOrAShell) {
                            .description = "'quoted' [x]: \\",
                            .flags = {{.names = {"--f"}, .description = ".a line\n'another…"}}});
   std::string page = ManualPage(spec);
-  EXPECT_THAT(page, HasSubstr("weighhouse \\- .what's \\e it\n"));
+  EXPECT_THAT(page, HasSubstr("weighhouse \\- \\&.what's \\e it\n"));
   EXPECT_THAT(page, HasSubstr("\n\\&'quoted' [x]: \\e.\n"));
   EXPECT_THAT(page, HasSubstr("\n\\&.a line\n\\&'another...\n"));
   EXPECT_THAT(FishCompletion(spec), HasSubstr("-d '\\'quoted\\' [x]: \\\\'\n"));

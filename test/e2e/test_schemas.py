@@ -8,6 +8,7 @@ from typing import Any, Callable
 
 import jsonschema
 import pytest
+import yaml
 from referencing import Registry, Resource
 
 from harness.daemon import CacheDaemon
@@ -16,6 +17,8 @@ from harness.workspace import PROJECT
 
 OTHERS = {"doctor"}
 """What has a test of its own."""
+SEVERAL = {"keep", "pulls"}
+"""What test_pulls_of_several_and_what_keeps_them sees."""
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted((PROJECT / "docs/schemas").glob("*.json"))
            if path.stem not in OTHERS}
 REGISTRY: Registry[Any] = Registry().with_resources(
@@ -49,7 +52,8 @@ def test_schema_is_strict(name: str) -> None:
     assert schema["$id"] == f"urn:weighhouse:schema:{name}" and schema["title"]
     for part in objects(schema):
         assert part["additionalProperties"] is False
-        assert set(part["properties"]) - set(part["required"]) <= {"configuration"}, "all but that are always there"
+        optional = set(part["properties"]) - set(part["required"])
+        assert optional <= {"configuration", "keep_patch"}, "all but those are always there"
 
 
 @pytest.fixture(name="daemon")
@@ -82,6 +86,7 @@ def test_every_command_prints_what_its_schema_says(daemon: CacheDaemon, hub: Hub
     assert usage["bytes_own"] + usage["bytes_shared"] + usage["bytes_other"] == usage["bytes_used"]
     assert all(each["bytes_own"] + each["bytes_shared"] >= each["bytes"] for each in usage["snapshots"])
 
+    assert [each["problem"] == "" for each in checked("keep-list", "keep", "--list")["keep"]] == [True, False]
     hub.slow(200_000)
     with daemon.client() as cache:
         cache.call("Prefetch", model=cache.model("hf://acme/slow"))
@@ -105,6 +110,9 @@ def test_every_command_prints_what_its_schema_says(daemon: CacheDaemon, hub: Hub
     assert checked("config-check", "config", "check", str(daemon.config_file))["keys"]
     assert checked("config-keys", "config", "keys")["keys"]
     assert checked("version", "version")["version"]
+    for shell in ("bash", "zsh", "fish"):
+        assert checked("completion", "completion", shell)["script"]
+    assert checked("man", "man")["page"]
     assert checked("model-id", "model-id", "hf://acme/tiny")["id"]
     for arguments, code in {("inspect", "hf://acme/absent"): "UNAUTHENTICATED", ("pull", "nonsense"): "INVALID_ARGUMENT",
                             ("evict", "hf://acme/tiny"): "FAILED_PRECONDITION"}.items():
@@ -112,7 +120,36 @@ def test_every_command_prints_what_its_schema_says(daemon: CacheDaemon, hub: Hub
         assert failed.returncode in (1, 2)
         assert check("error", failed.stdout)["error"]["code"] == code
         seen.add("error")
-    assert seen == set(SCHEMAS), "every schema was seen"
+    assert seen | SEVERAL == set(SCHEMAS), "every schema was seen"
+
+
+def test_pulls_of_several_and_what_keeps_them(daemon: CacheDaemon) -> None:
+    daemon.config_map.swap(yaml.safe_dump(daemon.settings))  # in lines, as people write it
+
+    def run(*arguments: str, code: int = 0) -> str:
+        ran = daemon.cli(*arguments, "--output", "json", check=False)
+        assert ran.returncode == code, ran.stderr
+        return ran.stdout
+
+    pulled = check("pulls", run("pull", "hf://acme/tiny", "hf://acme/nowhere", "hf://acme/sharded", code=1))["pulls"]
+    assert [each["model"] for each in pulled] == ["hf://acme/tiny", "hf://acme/nowhere", "hf://acme/sharded"]
+    assert [set(each) >= {"error"} for each in pulled] == [False, True, False]
+    assert daemon.cli("pull", "hf://acme/nowhere", "hf://acme/tiny", check=False).stderr.count("hf://acme/nowhere") >= 1
+
+    both = check("pulls", run("pull", "hf://acme/tiny", "hf://acme/sharded", "--keep"))
+    one = check("pull", run("pull", "hf://acme/tiny", "--keep", "-q"))
+    kept = yaml.safe_load(both["keep_patch"]["data"]["config.yaml"])
+    assert kept == {**daemon.settings, "keep": [*daemon.settings["keep"], "hf://acme/tiny", "hf://acme/sharded"]}
+    assert "keep_patch" not in check("pulls", run("pull", "hf://acme/tiny", "hf://acme/sharded"))
+    patch = check("keep", run("keep", "hf://acme/tiny"))
+    assert patch == one["keep_patch"]
+
+    # What it prints is what the daemon then takes.
+    daemon.config_map.swap(patch["data"]["config.yaml"])
+    daemon.process.wait_ready(lambda: "hf://acme/tiny" in daemon.cli("keep", "--list").stdout)
+    assert check("pull", run("pull", "hf://acme/tiny", "--keep"))["keep_patch"] is None
+    removed = yaml.safe_load(check("keep", run("keep", "--remove", "hf://acme/tiny"))["data"]["config.yaml"])
+    assert removed == daemon.settings
 
 
 def test_without_a_daemon_too(daemon: CacheDaemon, hub: Hub) -> None:

@@ -106,6 +106,21 @@ def test_top_goes_on_when_the_daemon_comes_back(daemon: CacheDaemon) -> None:
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
+def test_pull_of_two_shows_a_bar_for_each_and_leaves_the_results(daemon: CacheDaemon, hub: Hub, columns: int) -> None:
+    hub.slow(1_000_000)
+    models = ["hf://acme/sharded", "hf://acme/slow"]
+    with Terminal(command(daemon, "pull", *models), columns, 8) as terminal:
+        terminal.wait(lambda screen: sum(" %" in line for line in screen.lines) == 2)
+        first, second = terminal.screen.lines[:2]
+        assert "acme/sharded" in first and "acme/slow" in second, "in the order of the arguments"
+        assert not any(terminal.screen.lines[2:]) and max(len(first), len(second)) < columns, "they are redrawn in place"
+        assert terminal.end(60) == 0
+        shown = "".join(line.ljust(columns) for line in [*terminal.screen.scrolled, *terminal.screen.lines]).rstrip()
+        assert shown.startswith("ready: hf://acme/sharded (") and "ready: hf://acme/slow (" in shown
+        assert " %" not in shown, "the bars are gone"
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
 def test_pull_shows_a_bar_and_leaves_the_result(daemon: CacheDaemon, hub: Hub, columns: int) -> None:
     hub.slow(1_000_000)
     with Terminal(command(daemon, "pull", "hf://acme/sharded"), columns) as terminal:

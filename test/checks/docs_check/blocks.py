@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import json
 import pathlib
 import re
@@ -12,6 +13,7 @@ from typing import Any, Iterator
 
 import yaml
 
+import plugin
 import programs
 import shell
 from names import nearest
@@ -20,12 +22,14 @@ from sources import Sources
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "deploy"))
 import schemas  # noqa: E402
-from manifests import KUBECTL, ROOT  # noqa: E402
+from manifests import KUBECTL, ROOT, kustomize_with  # noqa: E402
 
 DRIVER = "csi.weighhouse.dev"
 _FOREIGN = ("csi.storage.k8s.io/", "storage.kubernetes.io/")
-# Not an object by itself, but a piece of a file that kustomize, KEDA's users or Crossplane's know.
-_FRAGMENTS = ({"patches"}, {"components"})
+# Not an object by itself, but a piece of an overlay's kustomization.yaml: built upon deploy/daemonset.
+_OVERLAY = {"patches", "components"}
+# What a block may be. `text` is what somebody or some program says, and is checked by nobody.
+_KNOWN = {"sh", "yaml", "json", "text", "python"}
 _UNKNOWN = re.compile(r"unknown (shorthand )?(flag|command)|flag needs an argument|invalid argument")
 _FILLED_IN = {"<hex>": "0" * 64}
 
@@ -75,6 +79,21 @@ def configuration_fault(program: pathlib.Path, text: str) -> str | None:
     return None if done.returncode == 0 else done.stderr.strip()
 
 
+@functools.cache
+def overlay_fault(text: str) -> str | None:
+    """What kustomize says of a piece of an overlay, which stands two directories below deploy/, or Kubernetes of what it
+    makes; or None."""
+    item = json.loads(text)
+    whole = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": ["../daemonset"], **item}
+    whole["components"] = [path.replace("../../", "../", 1) for path in item.get("components", [])]
+    try:
+        for made in kustomize_with({"new/kustomization.yaml": yaml.safe_dump(whole)}):
+            schemas.check(made, schemas.VERSIONS[-1])
+    except (AssertionError, ValueError) as error:
+        return " ".join(str(error).split())
+    return None
+
+
 def _document_faults(item: Any, block: Block, sources: Sources, program: pathlib.Path) -> Iterator[str]:
     groups = {key.split(".")[0] for key in sources.config_keys()} | {"overrides"}
     if not isinstance(item, dict):
@@ -85,7 +104,10 @@ def _document_faults(item: Any, block: Block, sources: Sources, program: pathlib
     elif set(item) <= groups:
         if fault := configuration_fault(program, block.text):
             yield fault
-    elif set(item) not in _FRAGMENTS:
+    elif set(item) <= _OVERLAY:
+        if fault := overlay_fault(json.dumps(item)):
+            yield fault
+    else:
         yield (f"its keys {', '.join(map(str, item))} are neither an object's of Kubernetes nor the configuration's"
                f"{nearest(str(next(iter(item), '')), groups)}")
 
@@ -93,7 +115,7 @@ def _document_faults(item: Any, block: Block, sources: Sources, program: pathlib
 def yaml_blocks(pages: dict[str, Page], sources: Sources, program: pathlib.Path) -> Iterator[Finding]:
     for page in pages.values():
         for block in page.blocks:
-            if block.language not in ("yaml", "yml"):
+            if block.language != "yaml":
                 continue
             try:
                 documents = [item for item in yaml.safe_load_all(block.text) if item is not None]
@@ -103,6 +125,15 @@ def yaml_blocks(pages: dict[str, Page], sources: Sources, program: pathlib.Path)
             for item in documents:
                 for fault in _document_faults(item, block, sources, program):
                     yield Finding(page.name, block.line, f"the YAML: {fault}")
+
+
+def languages(pages: dict[str, Page]) -> Iterator[Finding]:
+    """Blocks of which nobody knows how to check them."""
+    for page in pages.values():
+        for block in page.blocks:
+            if block.language not in _KNOWN:
+                yield Finding(page.name, block.line - 1, f"the block is {block.language or 'of no language'}: say behind its "
+                              f"fence what it is, one of {', '.join(sorted(_KNOWN))}")
 
 
 def json_blocks(pages: dict[str, Page]) -> Iterator[Finding]:
@@ -115,7 +146,8 @@ def json_blocks(pages: dict[str, Page]) -> Iterator[Finding]:
                     yield Finding(page.name, block.line + error.lineno - 1, f"the JSON doesn't parse: {error.msg}")
 
 
-def kubectl_fault(words: list[str]) -> str | None:
+@functools.cache
+def kubectl_fault(words: tuple[str, ...]) -> str | None:
     """What kubectl says of a command that it doesn't know, or None. It is asked without a cluster: nothing listens there."""
     nowhere = ["--server=http://127.0.0.1:1", "--kubeconfig=/dev/null", "--request-timeout=1s"]
     done = subprocess.run([KUBECTL, *words[1:], *nowhere], stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -126,9 +158,9 @@ def kubectl_fault(words: list[str]) -> str | None:
 
 def kubectl_lines(pages: dict[str, Page]) -> Iterator[Finding]:
     shown = {tuple(words): (page.name, line) for page in pages.values() for line, words, whole in _lines(page)
-             if whole and words[0] == "kubectl"}
+             if whole and words[0] == "kubectl" and not plugin.is_line(words)}
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        faults = pool.map(kubectl_fault, map(list, shown))
+        faults = pool.map(kubectl_fault, shown)
     for (words, (name, line)), fault in zip(shown.items(), faults):
         if fault:
             yield Finding(name, line, f"`{' '.join(words)}`: {fault}: see kubectl {words[1]} --help")
@@ -153,6 +185,9 @@ def command_lines(pages: dict[str, Page], known: dict[str, programs.Command], ta
             if programs.is_command_line(words):
                 if fault := programs.fault(known, words, whole):
                     yield Finding(page.name, line, f"`{' '.join(words)}` {fault}: see {words[0]} --help")
+            elif plugin.is_line(words):
+                if fault := plugin.fault(known, words, whole):
+                    yield Finding(page.name, line, f"`{' '.join(words)}` {fault}: see kubectl weighhouse --help")
             elif words[0] == "make":
                 for word in words[1:]:
                     if re.fullmatch(r"[a-z][\w-]*", word) and word not in targets:

@@ -1,10 +1,9 @@
-"""Error messages, in both directions: what the pages quote is in the sources, and what a pod's or a claim's events may
-show is found on the pages.
+"""Error messages, in both directions: what the pages quote is in the sources, and what the programs say is found
+on the pages.
 
 The rule: a table whose first column is headed `it says` quotes our messages as code, with `…` where something is filled in.
 Each quotation is a part of a string of the programs. And each error (`Fail(Code::…, "…")`, `Error{Code::…, "…"}`) of the
-programs that answer kubelet and the provisioner has a part that some quotation of SYMPTOMS quotes, unless LEFT_OUT says why
-nobody sees it there.
+programs has a part that some quotation of SYMPTOMS quotes, unless LEFT_OUT says why nobody looks for it there.
 """
 
 from __future__ import annotations
@@ -13,12 +12,11 @@ import fnmatch
 import re
 from typing import Iterable, Iterator
 
+from names import TROUBLESHOOTING
 from pages import Finding, Page, spans_of
 from sources import Refusal, Sources
 
-TROUBLESHOOTING = "docs/troubleshooting.md"
 SYMPTOMS = (TROUBLESHOOTING, "docs/sources.md")
-ANSWERING = ("csi/", "base/", "cache-daemon/")
 HEADING = "it says"
 _LEAST = 6  # letters of a quotation: less would be found anywhere
 
@@ -26,7 +24,7 @@ _LEAST = 6  # letters of a quotation: less would be found anywhere
 # come back by themselves; the page says so once, for all of them.
 PASSING = {"kAborted", "kCancelled"}
 
-# Files whose errors end in the log, in `weighhouse verify` or in a repair, and never in a pod's events.
+# Files whose errors end in the log or in a repair, or are a part of another message.
 LEFT_OUT = {
     "cache-daemon/store/*_book.cc": "a record that can't be read is logged and dropped",
     "cache-daemon/store/*_record.cc": "the same; what a listing must not hold is refused by its source before",
@@ -39,20 +37,16 @@ LEFT_OUT = {
     "cache-daemon/store/tree_builder.cc": "the engine refuses the layout before",
     "cache-daemon/api/translate.cc": "the plugin and the command line send no such request",
     "cache-daemon/api/cache_service.cc": "the same",
-    "cache-daemon/config/*.cc": "of the configuration file: its log, status and config check have line and key",
-    "cache-daemon/engine/verifier.cc": "answers to weighhouse verify and evict",
-    "cache-daemon/engine/evict_named.cc": "the same",
     "cache-daemon/engine/fill_resumer.cc": "of a fill that nobody waits for: the log has it",
-    "cache-daemon/io/*.cc": "system calls, named with errno by whoever asked",
+    "cache-daemon/io/posix_*.cc": "system calls, named with errno by whoever asked",
+    "cache-daemon/io/buffer_pool.cc": "sizes that the configuration has checked; that memory is short is quoted all the same",
     "base/error.cc": "adds context to another error",
-    "base/thread.cc": "of a process's start",
     "csi/linux_mounter.cc": "why a way to mount isn't there: a part of what protections.cc says",
     "csi/mount*.cc": "the same",
     "csi/overlay.cc": "the same",
     "csi/beneath.cc": "the same: a path that leaves its root",
     "csi/unmapped_namespace.cc": "the same",
     "csi/self_test.cc": "the same",
-    "csi/options.cc": "of the command line, before anything runs",
     "cache-daemon/source/s3/aws_*.cc": "why the node's own keys can't be had: a part of what says so",
     "cache-daemon/source/hub/request_budget.cc": "a question that was stopped",
 }
@@ -100,10 +94,9 @@ def _left_out(refusal: Refusal) -> bool:
 
 
 def shown(refusals: Iterable[Refusal]) -> list[Refusal]:
-    """Those that a pod's or a claim's events may show, as far as the sources have their text."""
+    """Those that somebody may look for, as far as the sources have their text."""
     return [refusal for refusal in refusals
-            if refusal.file.startswith(ANSWERING) and refusal.code not in PASSING
-            and _letters(refusal.text) >= _LEAST and not _left_out(refusal)]
+            if refusal.code not in PASSING and _letters(refusal.text) >= _LEAST and not _left_out(refusal)]
 
 
 def covered(pages: dict[str, Page], sources: Sources) -> Iterator[Finding]:

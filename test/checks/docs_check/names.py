@@ -12,6 +12,7 @@ from sources import Sources
 
 CONFIGURATION, PARAMETERS, SOURCES = "docs/configuration.md", "docs/parameters.md", "docs/sources.md"
 METRICS, COMMAND_LINE = "cache-daemon/metrics/README.md", "docs/command-line.md"
+TROUBLESHOOTING = "docs/troubleshooting.md"
 _FILES = (".md", ".json", ".sock", ".proto", ".cc", ".h", ".py", ".yaml", ".txt", ".log")
 _HISTOGRAM = ("_bucket", "_sum", "_count")
 
@@ -78,11 +79,20 @@ def metrics(pages: dict[str, Page], sources: Sources) -> Iterator[Finding]:
         listed |= {stem + span if span.startswith("_") else span: row.line for span in spans}
     yield from _table(METRICS, listed, known, "metric")
     for other in pages.values():
-        for span in other.spans:
+        for span in (*other.spans, *other.blocks):
             for name in re.findall(r"\bweighhouse_[a-z_]*[a-z]\b(?!…|_)", span.text):
                 base = next((name.removesuffix(end) for end in _HISTOGRAM if name.endswith(end)), name)
                 if name not in known and base not in known and other.name.startswith(("docs/", "deploy/", "README")):
                     yield Finding(other.name, span.line, f"`{name}` is no metric{nearest(name, known)}")
+
+
+def alerts(pages: dict[str, Page], sources: Sources) -> Iterator[Finding]:
+    known = sources.alerts()
+    yield from _table(TROUBLESHOOTING, _column(pages.get(TROUBLESHOOTING), "alert"), known, "alert")
+    for page in pages.values():
+        for span in page.spans:
+            if re.fullmatch(r"Weighhouse[A-Z]\w+", span.text) and span.text not in known:
+                yield Finding(page.name, span.line, f"`{span.text}` is no alert{nearest(span.text, known)}")
 
 
 def _flags_of(command: Command, prefix: str) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import Iterator
 
-LANGUAGES = ("", "sh", "bash")
+LANGUAGES = ("sh",)
 _BETWEEN = {"|", "||", "&&", ";", "&", "|&", "(", ")"}
 _ASSIGNMENT = re.compile(r"\w+=")
 

@@ -6,6 +6,8 @@ import pathlib
 import re
 from dataclasses import dataclass
 
+import yaml
+
 PRODUCT = ("base", "cache-daemon", "csi", "cli", "agent")
 
 _TOKEN = re.compile(
@@ -118,6 +120,25 @@ class Sources:
         for code in self._below("cache-daemon/metrics/", "cache-daemon/api/").values():
             found |= {text for _, text in literals(code) if re.fullmatch(r"weighhouse_[a-z_]+", text)}
         return found
+
+    def alerts(self) -> set[str]:
+        """The names of the alerts that come with the manifests."""
+        rules = self.root / "deploy/components/monitoring/weighhouse.rules.yaml"
+        return set(re.findall(r"- alert: (\w+)", rules.read_text(encoding="utf-8")))
+
+    def container_names(self) -> set[str]:
+        """Those of the DaemonSet's pod, with what components add."""
+        named: set[str] = set()
+        for path in (*self.root.glob("deploy/daemonset/daemonset.yaml"), *self.root.glob("deploy/components/*/*.yaml")):
+            named |= set(re.findall(r"\bname: ([a-z-]+)\n +image:", path.read_text(encoding="utf-8")))
+        return named
+
+    def chart_values(self) -> set[str]:
+        """The values of the Helm chart as --set names them, groups too."""
+        def below(item: object, prefix: str) -> set[str]:
+            inner = item.items() if isinstance(item, dict) else ()
+            return {prefix + key for key, _ in inner}.union(*(below(each, f"{prefix}{key}.") for key, each in inner))
+        return below(yaml.safe_load((self.root / "deploy/helm/weighhouse/values.yaml").read_text(encoding="utf-8")), "")
 
     def texts(self) -> list[Text]:
         """Every string of the programs, with gaps."""

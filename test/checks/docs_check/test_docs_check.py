@@ -46,6 +46,8 @@ CLEAN = {
         'Result<> F() {\n  // Fail(Code::kInternal, "a comment")\n'
         '  return Fail(Code::kInvalidArgument, fmt::format("layout {} is "\n                     "unknown", text));\n}\n'
         'Result<> G() { return Fail(Code::kAborted, "somebody is at work"); }\n',
+    "deploy/daemonset/daemonset.yaml": "containers:\n  - name: cache\n    image: weighhouse\n",
+    "deploy/helm/weighhouse/values.yaml": "image: {tag: x}\n",
     "Makefile": "build: setup\n\ttrue\n",
     "docs/README.md": "# Index\n\n[a](page.md#two-words) [c](configuration.md) [p](parameters.md) [s](sources.md)\n"
                       "[t](troubleshooting.md) [l](command-line.md)\n",
@@ -53,11 +55,19 @@ CLEAN = {
                     "```yaml\ncache:\n  limit: 1\n```\n\n```json\n{\"a\": 1}\n```\n\n"
                     "```yaml\napiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: x}\n"
                     "provisioner: csi.weighhouse.dev\nparameters: {model: hf://a/b, cachedOnly: \"true\"}\n```\n\n"
-                    "```sh\nweighhouse --root x pull hf://a/b --allow '*' | cat # fetches\nkubectl get pods -A\n```\n",
+                    "```sh\nweighhouse --root x pull hf://a/b --allow '*' | cat # fetches\nkubectl get pods -A\n"
+                    "kubectl weighhouse --node n pull hf://a/b --allow 'x*'\n"
+                    "kubectl logs ds/weighhouse -c cache\nkubectl create secret generic s --from-literal=HF_TOKEN=x\n"
+                    "helm install w . --set image.tag=1\n```\n\n"
+                    "```yaml\ncomponents:\n  - ../../components/monitoring\n```\n\n"
+                    "```yaml\npatches:\n  - target: {kind: DaemonSet}\n    patch: |-\n      - {op: add, path: /spec/minReadySeconds, "
+                    "value: 1}\n```\n",
     "docs/configuration.md": "| key | value |\n|---|---|\n| `cache.limit` | x |\n| `cache.root` | x |\n",
     "docs/parameters.md": "| parameter | x |\n|---|---|\n| `model` | x |\n| `layout` | x |\n| `cachedOnly` | x |\n",
     "docs/sources.md": "| key | x |\n|---|---|\n| `HF_TOKEN` | x |\n",
-    "docs/troubleshooting.md": "| it says | do |\n|---|---|\n| `layout … is unknown` | mend it |\n",
+    "docs/troubleshooting.md": "| it says | do |\n|---|---|\n| `layout … is unknown` | mend it |\n\n"
+                               "| alert | do |\n|---|---|\n| `WeighhouseFull` | mend it |\n",
+    "deploy/components/monitoring/weighhouse.rules.yaml": "groups: [{rules: [\n  - alert: WeighhouseFull\n",
     "docs/command-line.md": "| weighhouse | x |\n|---|---|\n| `--root DIR`, `--quiet` | x |\n| `pull` | x |\n"
                             "| `pull --allow GLOB` | x |\n\n"
                             "| weighhouse-cached | x |\n|---|---|\n| `--root DIR`, `--quiet` | x |\n\n"
@@ -78,6 +88,10 @@ PLANTED = [
     ("a metric that isn't there", PAGE, "`weighhouse_blobs`", "`weighhouse_blops`", "docs/page.md:5", "weighhouse_blobs"),
     ("a metric without documentation", "cache-daemon/metrics/README.md", "| `weighhouse_blobs` | x |\n", "",
      "cache-daemon/metrics/README.md:0", "weighhouse_blobs"),
+    ("an alert without documentation", "docs/troubleshooting.md", "| `WeighhouseFull` | mend it |\n", "",
+     "docs/troubleshooting.md:0", "`WeighhouseFull`"),
+    ("an alert that isn't there", "docs/troubleshooting.md", "`WeighhouseFull`", "`WeighhouseFool`",
+     "docs/troubleshooting.md:7", "WeighhouseFool"),
     ("a flag without documentation", "docs/command-line.md", "| `pull --allow GLOB` | x |\n", "", "docs/command-line.md:0",
      "weighhouse pull --allow"),
     ("a flag that isn't there", "docs/command-line.md", "pull --allow GLOB", "pull --alow GLOB", "docs/command-line.md:5",
@@ -87,6 +101,17 @@ PLANTED = [
     ("a command line that isn't whole", PAGE, "hf://a/b --allow", "--allow", "docs/page.md:25", "lacks its MODEL"),
     ("a flag of kubectl's", PAGE, "pods -A", "pods --al", "docs/page.md:26", "unknown flag: --al"),
     ("a command of kubectl's", PAGE, "kubectl get", "kubectl gett", "docs/page.md:26", "gett"),
+    ("a piece of an overlay", PAGE, "components/monitoring", "components/monitors", "docs/page.md:34", "monitors"),
+    ("a patch that makes what Kubernetes refuses", PAGE, "minReadySeconds", "minReady", "docs/page.md:39", "minReady"),
+    ("a block that nobody can check", PAGE, "```json", "```", "docs/page.md:12", "of no language"),
+    ("a container", PAGE, "-c cache", "-c cached", "docs/page.md:28", "`cache`"),
+    ("a secret's key", PAGE, "=HF_TOKEN=", "=HF_TOKEM=", "docs/page.md:29", "`HF_TOKEN`"),
+    ("a value of the chart", PAGE, "image.tag=", "image.tags=", "docs/page.md:30", "`image.tag`"),
+    ("a variable that nothing reads", PAGE, "`make build`", "`WEIGHHOUSE_BIM`", "docs/page.md:5", "WEIGHHOUSE_BIM"),
+    ("a metric in a block", PAGE, "limit: 1\n", "limit: 1 # weighhouse_blops\n", "docs/page.md:8", "weighhouse_blobs"),
+    ("a flag of the plugin's", PAGE, "--node n", "--nod n", "docs/page.md:27", "unknown flag '--nod'"),
+    ("a flag of what the plugin runs", PAGE, "--allow 'x*'", "--alow 'x*'", "docs/page.md:27", "--alow"),
+    ("a command of what the plugin runs", PAGE, "n pull", "n pul", "docs/page.md:27", "pul"),
     ("a target of make", PAGE, "`make build`", "`make buildd`", "docs/page.md:5", "no such target"),
     ("a link to nowhere", "docs/README.md", "(sources.md)", "(source.md)", "docs/README.md:3", "docs/source.md"),
     ("an anchor to nowhere", "docs/README.md", "#two-words", "#two-word", "docs/README.md:3", "#two-word"),
@@ -160,6 +185,12 @@ class Parts(unittest.TestCase):
         text = "A=1 weighhouse ls \\\n  --root x | kubectl exec p -- weighhouse status # no\nwrite 'a\n# b' > weighhouse\n"
         self.assertEqual([words for _, words in shell.commands(text, 1)],
                          [["weighhouse", "ls", "--root", "x"], ["kubectl", "exec", "p"], ["weighhouse", "status"], ["write", "a\n# b"]])
+
+    def test_an_argument_may_be_repeated_where_the_help_says_so(self) -> None:
+        for help_text, wrong in (("  MODEL TEXT REQUIRED  Which", "has B"), ("  MODEL TEXT ... REQUIRED  Which", None)):
+            command, _ = programs.parse_help("Positionals:\n" + help_text)
+            fault = programs.fault({"weighhouse": command}, ["weighhouse", "A", "B"], True)
+            self.assertEqual(fault and fault[:5], wrong)
 
     def test_an_anchor_is_a_forges(self) -> None:
         self.assertEqual(pages.slug("The `a.b` of [this](x.md), & more"), "the-ab-of-this--more")

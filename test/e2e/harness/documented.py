@@ -54,7 +54,13 @@ def prepare(node: Node) -> None:
 def shell_blocks(page: str, heading: str) -> list[str]:
     """The commands that a page of docs/ shows beneath a heading of the second level, block by block."""
     section = (PROJECT / "docs" / page).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return [text for language, text in _BLOCK.findall(section) if language in ("", "sh")]
+    return [text for language, text in _BLOCK.findall(section) if language == "sh"]
+
+
+def transcripts(page: str) -> list[str]:
+    """What a page of docs/ shows of what programs say."""
+    blocks = _BLOCK.findall((PROJECT / "docs" / page).read_text())
+    return [text for language, text in blocks if language == "text"]
 
 
 def examples(page: str) -> list[dict[str, Any]]:

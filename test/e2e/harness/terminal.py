@@ -91,6 +91,9 @@ class Screen:
         elif final == "H":
             self._row, self._column = ((numbers + [1, 1])[0] or 1) - 1, ((numbers + [1])[1] if len(numbers) > 1 else 1) - 1
             assert self._row < self.rows, "drawn below the screen"
+        elif final == "A":
+            assert numbers[0] <= self._row, "drawn above what is left of the screen"
+            self._row -= numbers[0] or 1
         elif final == "K":
             assert self._column < self.columns, "erased where a sign waits for the next line"
             self._lines[self._row][self._column:] = [" "] * (self.columns - self._column)
