@@ -25,7 +25,7 @@ std::optional<LabelKeeper> MakeLabels(const Options& options, DaemonWatch& watch
       LabelOptions{.node = options.node_name,
                    .most = *options.node_labels,
                    .interval = options.label_interval},
-      api, [&watch] { return watch.List(); }, clock.Steady());
+      api, [&watch](const std::stop_token& stop) { return watch.List(stop); }, clock.Steady());
 }
 
 }  // namespace

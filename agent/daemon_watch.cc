@@ -101,8 +101,9 @@ std::optional<cache::v1::PublishesUpdate> DaemonWatch::Poll() {
   return std::exchange(newest_, std::nullopt);
 }
 
-Result<cache::v1::ListResponse> DaemonWatch::List() {
+Result<cache::v1::ListResponse> DaemonWatch::List(const std::stop_token& stop) {
   grpc::ClientContext context;
+  std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
   context.set_deadline(std::chrono::system_clock::now() + kListWithin);
   cache::v1::ListResponse response;
   grpc::Status status = stub_->List(&context, cache::v1::ListRequest(), &response);

@@ -30,8 +30,9 @@ class DaemonWatch {
   /// Those that came since the last call; doesn't wait.
   std::optional<cache::v1::PublishesUpdate> Poll() EXCLUDES(mutex_);
 
-  /// What the cache holds. kUnavailable without a daemon; within ten seconds.
-  Result<cache::v1::ListResponse> List();
+  /// What the cache holds, within ten seconds. kUnavailable without a daemon, kCancelled once
+  /// stopped.
+  Result<cache::v1::ListResponse> List(const std::stop_token& stop);
 
  private:
   void Run(const std::stop_token& stop);

@@ -11,9 +11,12 @@ using std::chrono::milliseconds;
 using Time = EventBook::Time;
 using WallTime = EventBook::WallTime;
 
-/// How long an end that couldn't be told is kept when the daemon no longer lists it: the pod's
-/// story is of no more interest then.
+/// How long an end is kept that the daemon no longer lists. One that couldn't be told is of no more
+/// interest then. One that was refused for good begins anew within that time, if at all: the daemon
+/// lists it for two minutes, and kubelet comes back after a little more.
 constexpr std::chrono::minutes kKeepEnds{10};
+/// With more entries than these, four times as many as the daemon lists, none is kept.
+constexpr size_t kMostEntries = 4096;
 /// What a server may ask for, at most.
 constexpr std::chrono::minutes kLongestPause{10};
 constexpr int32_t kMostCount = INT32_MAX - 1;
@@ -49,6 +52,22 @@ EventBook::Entry EventBook::Begin(const pb::Publish& publish, EventPlace place, 
                .unlisted_at = now};
 }
 
+/// A new try at the same volume goes on with the event of the former, and within its limits.
+void EventBook::GoOn(const Entry& before, Entry& entry) {
+  if (before.place != entry.place) return;
+  entry.exists = before.exists;
+  entry.count = before.count;
+  entry.bucket = before.bucket;
+  entry.retry_at = before.retry_at;
+  entry.failures = before.failures;
+  entry.dropped = before.dropped;
+  if (before.told != Stage::kRefused) return;
+  // For the reader it is one refusal, however often kubelet tries.
+  entry.told = before.told;
+  entry.told_text = before.told_text;
+  entry.told_at = before.told_at;
+}
+
 void EventBook::Take(const pb::PublishesUpdate& update, Time now, WallTime wall_now) {
   std::set<std::string> listed;
   for (const pb::Publish& publish : update.publishes()) {
@@ -61,11 +80,7 @@ void EventBook::Take(const pb::PublishesUpdate& update, Time now, WallTime wall_
         found != entries_.end() && found->second.publish.since_unix_ms() == publish.since_unix_ms();
     if (!same) {
       Entry entry = Begin(publish, *place, now, wall_now);
-      // The volume's event of before goes on.
-      if (found != entries_.end() && found->second.place == *place) {
-        entry.exists = found->second.exists;
-        entry.count = found->second.count;
-      }
+      if (found != entries_.end()) GoOn(found->second, entry);
       found = entries_.insert_or_assign(publish.lease_id(), std::move(entry)).first;
     }
     Entry& entry = found->second;
@@ -87,16 +102,18 @@ void EventBook::Forget(Time now) {
   std::erase_if(entries_, [&](const auto& item) {
     const Entry& entry = item.second;
     if (entry.listed) return false;
-    bool told = entry.told && entry.told_text == entry.text;
-    return told || entry.dropped || !IsEnd(entry.stage) || now >= entry.unlisted_at + kKeepEnds;
+    if (!IsEnd(entry.stage) || now >= entry.unlisted_at + kKeepEnds) return true;
+    return entry.stage == Stage::kReady && (entry.dropped || entry.IsTold());
   });
+  if (entries_.size() <= kMostEntries) return;
+  std::erase_if(entries_, [](const auto& item) { return !item.second.listed; });
 }
 
 Time EventBook::DueAt(Entry& entry, Time now) const {
   if (entry.dropped) return Time::max();
   Time due = IsEnd(entry.stage) ? now : entry.announce_at;
-  if (entry.told && entry.told_text == entry.text) {
-    if (entry.stage == Stage::kReady) return Time::max();
+  if (entry.IsTold()) {
+    if (entry.stage == Stage::kReady || !entry.listed) return Time::max();
     due = entry.told_at + limits_.repeat;
   } else if (entry.told == Stage::kRefused && entry.stage == Stage::kResolving) {
     // kubelet only tries again: why it is refused is what a reader needs.
@@ -125,11 +142,11 @@ std::optional<Announcement> EventBook::Next(Time now, WallTime wall_now) {
   under_way_ = chosen->first;
   bucket_.Take(now);
   entry.bucket.Take(now);
-  bool again = entry.told && entry.told_text == entry.text;
+  WallTime last = entry.IsTold() ? wall_now : std::min(entry.text_since, wall_now);
   Announcement announcement{.place = entry.place,
                             .text = entry.text,
-                            .first = SinceOf(entry.publish, wall_now),
-                            .last = again ? wall_now : std::min(entry.text_since, wall_now),
+                            .first = SinceOf(entry.publish, last),
+                            .last = last,
                             .exists = entry.exists,
                             .count = std::nullopt};
   if (!entry.exists || entry.count > 0) announcement.count = std::min(entry.count, kMostCount) + 1;

@@ -51,7 +51,7 @@ class EventBook {
   EventBook(EventLimits limits, double spread, Time now);
 
   /// All publishes as they are now. Who is no longer among them is forgotten, but for an end that
-  /// is yet to be told.
+  /// is yet to be told, and for a while a refusal: kubelet comes back to it.
   void Take(const pb::PublishesUpdate& update, Time now, WallTime wall_now);
 
   /// What is to be sent now, the ends first; its `Settle` must follow. Nothing: see NextAt.
@@ -80,12 +80,14 @@ class EventBook {
     Time retry_at;
     int failures = 0;
     bool dropped = false;
-    bool listed = true;  ///< false: gone from the daemon's list, its end is yet to be told
+    bool listed = true;  ///< false: gone from the daemon's list, see Take
     Time unlisted_at;
+    bool IsTold() const { return told && told_text == text; }
   };
   using Entries = std::map<std::string, Entry>;
 
   Entry Begin(const pb::Publish& publish, EventPlace place, Time now, WallTime wall_now) const;
+  static void GoOn(const Entry& before, Entry& entry);
   void Forget(Time now);
   Time DueAt(Entry& entry, Time now) const;
   std::chrono::milliseconds Backoff(int failures) const;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 
 namespace weighhouse::agent {
@@ -16,8 +17,8 @@ using nlohmann::json;
 using source::HttpMethod;
 using Outcome = SendResult::Outcome;
 
-constexpr int kUnauthorized = 401, kForbidden = 403, kNotFound = 404, kConflict = 409,
-              kTooManyRequests = 429;
+constexpr int kBadRequest = 400, kUnauthorized = 401, kForbidden = 403, kNotFound = 404,
+              kTimedOut = 408, kConflict = 409, kTooManyRequests = 429;
 
 std::string EventsPath(const EventPlace& place) {
   return fmt::format("/api/v1/namespaces/{}/events", PercentEncode(place.pod_namespace));
@@ -38,39 +39,56 @@ bool NamespaceGoes(const ApiAnswer& answer) {
          });
 }
 
-SendResult Judge(const ApiAnswer& answer, const EventPlace& place) {
+/// Below 400 somebody speaks who is no API server, such as a gateway that redirects.
+bool IsAway(int status) {
+  return status < kBadRequest || status >= 500 || status == kUnauthorized || status == kTimedOut ||
+         status == kTooManyRequests;
+}
+
+}  // namespace
+
+void EventSender::LogAway(int kind, const std::string& why) {
+  if (std::exchange(away_, kind) == kind) {
+    spdlog::debug("{}", why);
+  } else {
+    spdlog::warn("{}", why);
+  }
+}
+
+SendResult EventSender::Judge(const ApiAnswer& answer, const EventPlace& place) {
   int status = answer.status;
-  if (status >= 200 && status < 300) return {.count = CountIn(answer.body)};
+  bool done = status >= 200 && status < 300;
+  if (!done && IsAway(status)) {
+    LogAway(status, "the Kubernetes API takes no events now: " + StatusMessage(answer));
+    return {.outcome = Outcome::kServerAway, .retry_after = answer.retry_after};
+  }
+  if (std::exchange(away_, 0) != 0) spdlog::info("the Kubernetes API takes events again");
+  if (done) return {.count = CountIn(answer.body)};
   // Also 404 for what was to be made: the namespace is gone.
   if (NamespaceGoes(answer) || status == kNotFound) {
     spdlog::debug("no event for {}/{}: its namespace goes", place.pod_namespace, place.pod_name);
     return {.outcome = Outcome::kDropped};
   }
   std::string shown = StatusMessage(answer);
-  if (status == kTooManyRequests || status >= 500 || status == kUnauthorized) {
-    spdlog::warn("the Kubernetes API takes no events now: {}", shown);
-    return {.outcome = Outcome::kServerAway, .retry_after = answer.retry_after};
-  }
   if (status == kForbidden || status == kConflict) {
-    spdlog::warn("no event for {}/{} now: {}{}", place.pod_namespace, place.pod_name, shown,
-                 status == kForbidden ? " (the service account needs create and patch on events: "
-                                        "deploy/components/agent)"
-                                      : "");
+    const char* way_out = status == kForbidden ? " (the service account needs create and patch on "
+                                                 "events: deploy/components/agent)"
+                                               : "";
+    LogRepeated(LogLevel::kWarning, fmt::format("no event for {}/{} now: {}{}", place.pod_namespace,
+                                                place.pod_name, shown, way_out));
     return {.outcome = Outcome::kLater, .retry_after = answer.retry_after};
   }
-  spdlog::error("the Kubernetes API refuses the event of {}/{}: {}", place.pod_namespace,
-                place.pod_name, shown);
+  LogRepeated(LogLevel::kError, fmt::format("the Kubernetes API refuses the event of {}/{}: {}",
+                                            place.pod_namespace, place.pod_name, shown));
   return {.outcome = Outcome::kDropped};
 }
 
-SendResult NoAnswer(const Error& error) {
+SendResult EventSender::NoAnswer(const Error& error) {
   if (error.code != Code::kCancelled) {
-    spdlog::warn("the Kubernetes API can't be asked: {}", error.message);
+    LogAway(-static_cast<int>(error.code), "the Kubernetes API can't be asked: " + error.message);
   }
   return {.outcome = Outcome::kServerAway, .retry_after = error.retry_after};
 }
-
-}  // namespace
 
 SendResult EventSender::Create(const Announcement& announcement, std::stop_token stop,
                                bool may_exist) {

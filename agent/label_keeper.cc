@@ -19,12 +19,12 @@ LabelKeeper::LabelKeeper(LabelOptions options, ApiServer& api, ListModels list, 
       next_at_(now),
       recheck_at_(now) {}
 
-void LabelKeeper::Refresh(Time now, std::stop_token stop) {
+void LabelKeeper::Refresh(Time now, const std::stop_token& stop) {
   if (now < next_at_) return;
   next_at_ = now + options_.interval;
   std::set<std::string> wanted;
   if (options_.most > 0) {
-    Result<pb::ListResponse> list = list_();
+    Result<pb::ListResponse> list = list_(stop);
     if (!list) {
       spdlog::debug("node labels wait for the daemon: {}", list.error().message);
       return;
@@ -32,9 +32,9 @@ void LabelKeeper::Refresh(Time now, std::stop_token stop) {
     wanted = WantedLabels(*list, options_.most);
   }
   if (applied_ == wanted && now < recheck_at_) return;
-  if (!Apply(wanted, std::move(stop))) {
+  if (Result<> done = Apply(wanted, stop); !done) {
     applied_.reset();
-    return;
+    return LogFailure(done.error());
   }
   last_failure_.clear();
   applied_ = std::move(wanted);
@@ -42,30 +42,30 @@ void LabelKeeper::Refresh(Time now, std::stop_token stop) {
   if (options_.most == 0) next_at_ = Time::max();
 }
 
-bool LabelKeeper::Apply(const std::set<std::string>& wanted, std::stop_token stop) {
+Result<> LabelKeeper::Apply(const std::set<std::string>& wanted, const std::stop_token& stop) {
   std::string path = "/api/v1/nodes/" + PercentEncode(options_.node);
-  Result<ApiAnswer> node = api_.Send({.method = HttpMethod::kGet, .path = path}, stop);
-  if (!node) return Fail(node.error().message);
-  if (node->status != 200) return Fail(StatusMessage(*node));
-  Result<std::string> patch = LabelPatch(wanted, node->body);
-  if (!patch) return Fail(patch.error().message);
-  if (patch->empty()) return true;
-  Result<ApiAnswer> patched = api_.Send(
-      {.method = HttpMethod::kPatch, .path = std::move(path), .body = *patch}, std::move(stop));
-  if (!patched) return Fail(patched.error().message);
-  if (patched->status != 200) return Fail(StatusMessage(*patched));
+  std::string node = TRY(Ask({.method = HttpMethod::kGet, .path = path}, stop));
+  std::string patch = TRY(LabelPatch(wanted, node));
+  if (patch.empty()) return {};
+  TRY(Ask({.method = HttpMethod::kPatch, .path = path, .body = patch}, stop));
   spdlog::info("node {}: {} labels of cached models", options_.node, wanted.size());
-  return true;
+  return {};
 }
 
-bool LabelKeeper::Fail(const std::string& what) {
+Result<std::string> LabelKeeper::Ask(const ApiRequest& request, const std::stop_token& stop) {
+  ApiAnswer answer = TRY(api_.Send(request, stop));
+  if (answer.status != 200) return Fail(Code::kUnavailable, StatusMessage(answer));
+  return std::move(answer.body);
+}
+
+void LabelKeeper::LogFailure(const Error& error) {
+  if (error.code == Code::kCancelled) return;  // the agent ends
   std::string text = fmt::format(
       "the labels of node {} can't be kept: {} (they need get and patch on nodes: "
       "deploy/components/node-labels)",
-      options_.node, what);
+      options_.node, error.message);
   if (text != last_failure_) spdlog::warn("{}", text);
   last_failure_ = std::move(text);
-  return false;
 }
 
 }  // namespace weighhouse::agent

@@ -24,20 +24,22 @@ struct LabelOptions {
 class LabelKeeper {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  using ListModels = std::function<Result<pb::ListResponse>()>;
+  using ListModels = std::function<Result<pb::ListResponse>(std::stop_token)>;
 
   /// `api` outlives it.
   LabelKeeper(LabelOptions options, ApiServer& api, ListModels list, Time now);
 
   /// Looks, if it is time, and changes what must be changed by one patch. Failures are logged here.
-  void Refresh(Time now, std::stop_token stop);
+  void Refresh(Time now, const std::stop_token& stop);
   /// When it is time again; Time::max() once all labels are taken off.
   Time NextAt() const { return next_at_; }
 
  private:
-  /// True if the node has the labels that are `wanted` now.
-  bool Apply(const std::set<std::string>& wanted, std::stop_token stop);
-  bool Fail(const std::string& what);
+  /// The node has the labels that are `wanted` now, or an error says why not.
+  Result<> Apply(const std::set<std::string>& wanted, const std::stop_token& stop);
+  /// The body of an answer that is 200.
+  Result<std::string> Ask(const ApiRequest& request, const std::stop_token& stop);
+  void LogFailure(const Error& error);
 
   const LabelOptions options_;
   ApiServer& api_;

@@ -56,6 +56,12 @@ void Describe(CLI::App& app, Options& options) {
                "Look at --heartbeat and exit: 0 if the agent goes round, 1 if it hangs");
   app.add_option("--log-level", options.log_level, "What goes to stderr")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}));
+  auto set_format = [&options](const std::string& name) {
+    options.log_format = name == "json" ? LogFormat::kJson : LogFormat::kText;
+  };
+  app.add_option_function<std::string>("--log-format", set_format, "How the lines look")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->default_str("text");
 }
 
 CommandLine Mistake(std::string_view message) {

@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "base/log_format.h"
+
 namespace weighhouse::agent {
 
 /// The settings of `weighhouse agent`, from its flags.
@@ -19,6 +21,7 @@ struct Options {
   std::string heartbeat;  ///< "": none
   bool probe = false;     ///< look at `heartbeat`, and end
   std::string log_level = "info";
+  LogFormat log_format = LogFormat::kText;
 };
 
 /// What the command line asks for: to run with these options, or to end with `exit_code` (help, an

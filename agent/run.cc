@@ -8,10 +8,10 @@
 #include <memory>
 
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include "agent/agent_loop.h"
+#include "base/log.h"
 #include "base/thread.h"
 
 namespace weighhouse::agent {
@@ -20,15 +20,6 @@ namespace {
 /// The loop goes round in five seconds, or waits for the daemon and two requests of ten seconds
 /// each.
 constexpr std::chrono::seconds kOldestHeartbeat{90};
-
-void SetUpLog(const std::string& level) {
-  auto logger = std::make_shared<spdlog::logger>("weighhouse-agent",
-                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
-  logger->set_level(spdlog::level::from_str(level));
-  spdlog::set_default_logger(std::move(logger));
-  ::setenv("GRPC_VERBOSITY", "NONE", 0);  // its errors reach us as statuses
-}
 
 /// Before the first thread, so that all inherit the mask.
 sigset_t HoldSignals() {
@@ -55,7 +46,8 @@ int Probe(const Options& options) {
 }
 
 int Serve(const Options& options) {
-  SetUpLog(options.log_level);
+  SetUpLog({.level = options.log_level, .format = options.log_format});
+  ::setenv("GRPC_VERBOSITY", "NONE", 0);  // its errors reach us as statuses
   sigset_t signals = HoldSignals();
   auto api = ConnectToCluster({.url = options.api_server, .directory = options.service_account});
   if (!api) {

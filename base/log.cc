@@ -15,8 +15,13 @@
 namespace weighhouse {
 namespace {
 
-/// Of the line that this thread is logging: sinks run in the thread of their caller.
-thread_local const LogFields* line_fields = nullptr;
+/// What spdlog doesn't carry of a line.
+struct OwnLine {
+  const LogFields& fields;
+  size_t most;  ///< that pass of its place in a minute
+};
+/// The one that this thread is logging: sinks run in the thread of their caller. Null: spdlog's.
+thread_local const OwnLine* own_line = nullptr;
 
 LogLevel FromSpdlog(spdlog::level::level_enum level) {
   if (level <= spdlog::level::debug) return LogLevel::kDebug;
@@ -55,17 +60,16 @@ class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
     SayLeftOut(now);
     LogLevel level = FromSpdlog(message.level);
     std::string_view text(message.payload.data(), message.payload.size());
-    bool bounded = !message.source.empty() && level != LogLevel::kDebug;
-    if (bounded) {
+    if (own_line != nullptr && level != LogLevel::kDebug) {
       std::string kind = fmt::format("{}:{}", message.source.filename, message.source.line);
-      if (!limits_.Admit(kind, level, text, now)) return;
+      if (!limits_.Admit(kind, own_line->most, level, text, now)) return;
     }
     static const LogFields kNone;
     LogContext context = LogContext::Current();
     Write({.time = message.time,
            .level = level,
            .message = text,
-           .fields = line_fields == nullptr ? kNone : *line_fields,
+           .fields = own_line == nullptr ? kNone : own_line->fields,
            .context = context.fields()});
   }
   void flush_() override {}
@@ -94,26 +98,27 @@ class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
   LogLimits limits_;
 };
 
-void Say(spdlog::source_loc where, LogLevel level, std::string_view message,
-         const LogFields& fields) {
-  const LogFields* before = std::exchange(line_fields, &fields);
-  spdlog::default_logger_raw()->log(where, ToSpdlog(level),
-                                    spdlog::string_view_t(message.data(), message.size()));
-  line_fields = before;
+void Say(const std::source_location& where, LogLevel level, std::string_view message,
+         const OwnLine& line) {
+  const OwnLine* before = std::exchange(own_line, &line);
+  spdlog::default_logger_raw()->log(
+      {where.file_name(), static_cast<int>(where.line()), where.function_name()}, ToSpdlog(level),
+      spdlog::string_view_t(message.data(), message.size()));
+  own_line = before;
 }
 
 }  // namespace
 
 void WriteToStderr(std::string_view line) { std::fwrite(line.data(), 1, line.size(), stderr); }
 
-void LogEvent(LogLevel level, std::string_view message, const LogFields& fields) {
-  Say({}, level, message, fields);
+void LogEvent(LogLevel level, std::string_view message, const LogFields& fields,
+              std::source_location where) {
+  Say(where, level, message, {.fields = fields, .most = LogLimits::kEvents});
 }
 
 void LogRepeated(LogLevel level, std::string_view message, const LogFields& fields,
                  std::source_location where) {
-  Say({where.file_name(), static_cast<int>(where.line()), where.function_name()}, level, message,
-      fields);
+  Say(where, level, message, {.fields = fields, .most = LogLimits::kRepeated});
 }
 
 void SetUpLog(LogOptions options, const Clock& clock) {

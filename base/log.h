@@ -12,13 +12,15 @@
 namespace weighhouse {
 
 /// Says `message` to people and `fields` to programs, with the thread's LogContext. Never throws,
-/// and never blocks but for the write. What was logged with spdlog's own functions goes the same
-/// way, without fields.
-void LogEvent(LogLevel level, std::string_view message, const LogFields& fields = {});
+/// and never blocks but for the write. Of each place that calls this LogLimits::kEvents lines a
+/// minute pass, more than a node has of anything in order. What was logged with spdlog's own
+/// functions goes the same way, without fields and without a bound: that is for what a process says
+/// once.
+void LogEvent(LogLevel level, std::string_view message, const LogFields& fields = {},
+              std::source_location where = std::source_location::current());
 
-/// The same for what a failure may repeat: ten lines a minute pass of each place that calls this
-/// (LogLimits), and the next line that is written after that says how many were left out. Debug
-/// lines all pass.
+/// The same for what a failure may repeat: ten lines a minute pass (LogLimits::kRepeated). The next
+/// line that is written after that minute says how many were left out. Debug lines all pass.
 void LogRepeated(LogLevel level, std::string_view message, const LogFields& fields = {},
                  std::source_location where = std::source_location::current());
 

@@ -11,8 +11,10 @@
 namespace weighhouse {
 namespace {
 
-/// Container runtimes split lines of over 16 KiB, which would make two halves of one JSON object.
-constexpr size_t kLongestText = 4096;
+/// As written: container runtimes split lines of over 16 KiB, which would make two halves of one
+/// JSON object. No line has more than five fields that can be so long.
+constexpr size_t kLongestMessage = 4096;
+constexpr size_t kLongestValue = 2048;
 constexpr std::string_view kNoCharacter = "\xEF\xBF\xBD";  // U+FFFD
 
 std::string_view LevelName(LogLevel level) {
@@ -50,36 +52,37 @@ std::string EscapedControl(std::string_view character) {
   }
 }
 
-/// `text` cut and escaped; the characters of `special` get a backslash.
-std::string Escaped(std::string_view text, std::string_view special) {
+/// `character`, which is UTF-8, or a byte that isn't, if `length` is 0.
+std::string EscapedCharacter(std::string_view character, size_t length, std::string_view special) {
+  if (length == 0) return std::string(kNoCharacter);
+  if (IsControl(character)) return EscapedControl(character);
+  return (special.contains(character) ? "\\" : "") + std::string(character);
+}
+
+/// `text` escaped, and cut where it would be longer than `longest`; the characters of `special` get
+/// a backslash.
+std::string Escaped(std::string_view text, std::string_view special, size_t longest) {
   std::string out;
-  bool cut = text.size() > kLongestText;
-  if (cut) text = text.substr(0, kLongestText);
   while (!text.empty()) {
     size_t length = Utf8Length(text);
-    if (length == 0 && cut && text.size() < 4) break;  // half a character, by the cut
     std::string_view character = text.substr(0, std::max<size_t>(length, 1));
+    std::string escaped = EscapedCharacter(character, length, special);
+    if (out.size() + escaped.size() > longest) return out + "…";
+    out += escaped;
     text.remove_prefix(character.size());
-    if (length == 0) {
-      out += kNoCharacter;
-    } else if (IsControl(character)) {
-      out += EscapedControl(character);
-    } else {
-      if (special.contains(character)) out += '\\';
-      out += character;
-    }
   }
-  if (cut) out += "…";
   return out;
 }
 
 std::string TextValue(const LogField& field) {
-  std::string escaped = Escaped(field.value, "\"\\");
+  std::string escaped = Escaped(field.value, "\"\\", kLongestValue);
   bool plain = !escaped.empty() && escaped.find_first_of(" =\"\\") == std::string::npos;
   return plain ? escaped : fmt::format("\"{}\"", escaped);
 }
 
-std::string JsonText(std::string_view text) { return fmt::format("\"{}\"", Escaped(text, "\"\\")); }
+std::string JsonText(std::string_view text, size_t longest = kLongestValue) {
+  return fmt::format("\"{}\"", Escaped(text, "\"\\", longest));
+}
 
 void ForEachField(const LogLine& line, const std::function<void(const LogField&)>& say) {
   for (const LogField& field : line.fields) say(field);
@@ -94,7 +97,7 @@ void ForEachField(const LogLine& line, const std::function<void(const LogField&)
 
 std::string TextLogLine(const LogLine& line) {
   std::string out = fmt::format("{} {} {}", TimeText(line.time), LevelName(line.level),
-                                Escaped(line.message, ""));
+                                Escaped(line.message, "", kLongestMessage));
   ForEachField(line, [&out](const LogField& field) {
     out += fmt::format(" {}={}", field.key, TextValue(field));
   });
@@ -103,7 +106,7 @@ std::string TextLogLine(const LogLine& line) {
 
 std::string JsonLogLine(const LogLine& line) {
   std::string out = fmt::format(R"({{"time":"{}","level":"{}","message":{})", TimeText(line.time),
-                                LevelName(line.level), JsonText(line.message));
+                                LevelName(line.level), JsonText(line.message, kLongestMessage));
   ForEachField(line, [&out](const LogField& field) {
     out += fmt::format(",{}:{}", JsonText(field.key),
                        field.is_number ? field.value : JsonText(field.value));

@@ -2,9 +2,10 @@
 
 namespace weighhouse {
 
-bool LogLimits::Admit(const std::string& name, LogLevel level, std::string_view message, Time now) {
+bool LogLimits::Admit(const std::string& name, size_t most, LogLevel level,
+                      std::string_view message, Time now) {
   Kind& kind = kinds_.try_emplace(name, Kind{.begun = now}).first->second;
-  if (kind.passed < kLines) {
+  if (kind.passed < most) {
     ++kind.passed;
     return true;
   }

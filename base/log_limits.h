@@ -11,17 +11,19 @@
 
 namespace weighhouse {
 
-/// Bounds the rate of lines that a failure repeats: of each kind the first ten of a minute pass,
-/// the others are counted. The minute begins with a kind's first line. Kinds are places of the
-/// code, so there are only so many. Not thread-safe. No I/O, no clock.
+/// Bounds the rate of lines: of each kind the first ones of a minute pass, the others are counted.
+/// The minute begins with a kind's first line. Kinds are places of the code, so there are only so
+/// many. Not thread-safe. No I/O, no clock.
 class LogLimits {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  static constexpr size_t kLines = 10;
+  static constexpr size_t kRepeated = 10;  ///< of what a failure repeats
+  static constexpr size_t kEvents = 300;   ///< of what happens as often as somebody asks for it
   static constexpr std::chrono::seconds kWindow{60};
 
-  /// Whether a line of `kind` passes.
-  bool Admit(const std::string& kind, LogLevel level, std::string_view message, Time now);
+  /// Whether a line of `kind`, of which `most` pass, does.
+  bool Admit(const std::string& kind, size_t most, LogLevel level, std::string_view message,
+             Time now);
 
   /// What was left out of a kind in a minute.
   struct LeftOut {

@@ -1,6 +1,7 @@
 #include "cli/client.h"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -139,6 +140,9 @@ std::expected<void, Failure> ProbeSocket(const std::string& path) {
   std::memcpy(address.sun_path, path.data(), path.size());
   UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!probe) return NoDaemon(path, std::strerror(errno));
+  // Where nobody takes connections and the backlog is full, connect() would wait for ever.
+  timeval patience{.tv_sec = std::chrono::seconds(kConnectWithin).count(), .tv_usec = 0};
+  ::setsockopt(probe.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
     return {};
   switch (errno) {
@@ -151,6 +155,10 @@ std::expected<void, Failure> ProbeSocket(const std::string& path) {
                       std::strerror(errno)));
     case EACCES:
       return NoDaemon(path, "Permission denied; run as root or as the daemon's user");
+    case EAGAIN:
+      return NoDaemon(path, fmt::format("it took no connection within {} s; weighhouse doctor "
+                                        "looks closer, a restart of weighhouse-cached mends it",
+                                        kConnectWithin.count()));
     default:
       return NoDaemon(path, std::strerror(errno));
   }

@@ -95,6 +95,15 @@ uid_t DaemonUid(const DoctorOptions& options, const std::optional<SocketFacts>& 
   return ::geteuid() != 0 ? ::geteuid() : kUsualDaemonUid;
 }
 
+/// Without a word of whoever asks, the root is the one that the daemon works on.
+std::string RootOf(const Options& options, const Facts& facts) {
+  if (options.root) return *options.root;
+  const ConfigurationFacts& configuration = facts.configuration;
+  bool says = facts.admin && facts.admin->info && !facts.admin->info->root().empty();
+  bool written = configuration.present || configuration.named;
+  return says && !written ? facts.admin->info->root() : configuration.config.root;
+}
+
 void GatherSockets(const Options& options, TimedProbes& probes, Facts& facts) {
   facts.admin_path = AbsolutePath(options.socket);
   facts.node_path = NodeSocketBeside(facts.admin_path);
@@ -206,7 +215,7 @@ Facts GatherFacts(const Options& options, TimedProbes& probes) {
   GatherSockets(options, probes, facts);
   facts.daemon_uid = DaemonUid(doctor, facts.admin);
   facts.limits = ReadLimits(facts.admin && facts.admin->info ? facts.admin->listener : 0);
-  facts.root = AbsolutePath(options.root.value_or(facts.configuration.config.root));
+  facts.root = AbsolutePath(RootOf(options, facts));
   GatherRoot(probes, facts);
   facts.kubelet_dir = AbsolutePath(doctor.kubelet_dir.value_or(DoctorOptions::kDefaultKubelet));
   facts.kubelet = probes.Run<KubeletFacts>(

@@ -55,6 +55,7 @@ struct RootFacts {
   uint64_t inodes_free = 0;  ///< for an unprivileged process
   bool has_cache = false;    ///< it has a file `format`
   std::string foreign;       ///< a name in it that no cache has, where there is no `format`
+  bool listed = true;        ///< what it holds could be read
   /// Who has its lock, by /proc/locks; 0: nobody that can be seen from here.
   pid_t locked_by = 0;
   std::string locked_by_name;  ///< of its program

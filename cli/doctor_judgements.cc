@@ -99,7 +99,8 @@ void AddDaemon(const Facts& facts, Findings& findings) {
 }
 
 void AddSource(const Facts& facts, Findings& findings) {
-  findings.push_back(JudgeAuthorities(facts.authorities, facts.source_url.starts_with("https://")));
+  bool needed = facts.source_left_out.empty() && facts.source_url.starts_with("https://");
+  findings.push_back(JudgeAuthorities(facts.authorities, needed));
   if (!facts.source_left_out.empty()) {
     findings.push_back(Skipped("source", facts.source_left_out));
   } else if (facts.source) {

@@ -48,6 +48,7 @@ void ReadNames(const std::string& path, RootFacts& facts) {
     std::string name = entries->path().filename().string();
     if (!MayPrecedeFormat(name)) facts.foreign = name;
   }
+  facts.listed = !failed;
 }
 
 /// Looks in /proc/locks (proc_locks(5)): to try the lock would keep a daemon from it that is just

@@ -50,7 +50,10 @@ constexpr uint64_t kFewInodesPart = 20;  ///< one in so many
 /// As the daemon's own defaults (docs/configuration.md, cache.minFree).
 constexpr config::SpaceShare kSharedMinFree{.percent = 20}, kOwnMinFree{.percent = 5};
 
+/// Advice to give away whatever the directory is, such as /etc, would be followed one day.
 std::string GiveAway(const RootFacts& root, uid_t uid) {
+  bool is_the_caches = root.has_cache || (root.listed && root.foreign.empty());
+  if (!is_the_caches) return "name a directory that is empty, or a cache, with cache.root";
   return fmt::format("chown -R {0}:{0} {1}", uid, root.path);
 }
 
@@ -75,6 +78,12 @@ Finding JudgeRoot(const RootFacts& root, uid_t daemon_uid) {
     return Failed(name, root.path + " is not a directory",
                   "name a directory with cache.root (a symbolic link is not followed)");
   }
+  if (!root.foreign.empty()) {
+    return Failed(name,
+                  fmt::format("{} holds '{}' but no file 'format', so it is no cache", root.path,
+                              root.foreign),
+                  "give an empty directory, or the right one, as cache.root");
+  }
   if (root.owner == 0) {
     return Failed(
         name, root.path + " belongs to root",
@@ -82,14 +91,9 @@ Finding JudgeRoot(const RootFacts& root, uid_t daemon_uid) {
         "to them: " +
             GiveAway(root, daemon_uid));
   }
-  if (!root.foreign.empty()) {
-    return Failed(name,
-                  fmt::format("{} holds '{}' but no file 'format', so it is no cache", root.path,
-                              root.foreign),
-                  "give an empty directory, or the right one, as cache.root");
-  }
+  std::string holds = root.listed ? "empty" : "what it holds can't be read by who asks";
   return Sound(name, fmt::format("{}, of uid {}, {}", root.path, root.owner,
-                                 root.has_cache ? "holds a cache" : "empty"));
+                                 root.has_cache ? "holds a cache" : holds));
 }
 
 Finding JudgeFilesystem(const RootFacts& root) {

@@ -193,12 +193,13 @@ Finding JudgeSource(const SourceFacts& source) {
     return Failed(name, fmt::format("{}: {}", asked, source.error), SourceRemedy(source));
   std::string value =
       fmt::format("{}: HTTP {} after {} ms{}", asked, source.status, source.took.count(),
-                  source.encrypted ? ", its certificate is trusted" : "");
+                  source.encrypted && source.status != 407 ? ", its certificate is trusted" : "");
   if (source.status == 429) {
     return Warning(name, value,
                    "wait: this address asked too much; pods' own tokens have larger budgets");
   }
-  if (source.status >= 500 || source.status == 407) {
+  // Only our way to ask (HEAD) is what a server doesn't have that says 501.
+  if ((source.status >= 500 && source.status != 501) || source.status == 407) {
     return Failed(name, value,
                   source.status == 407
                       ? "give the proxy's user and password in sources.proxy or HTTPS_PROXY"

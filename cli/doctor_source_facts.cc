@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -111,6 +112,19 @@ source::Proxies ProxiesOf(const config::Config& config) {
   return proxies;
 }
 
+/// When the server answered. What a cache on the way kept has the Date of then, and since then an
+/// Age in seconds (RFC 9111 section 5.1).
+std::optional<std::chrono::sys_seconds> AnsweredAt(const source::HttpHeaders& headers) {
+  auto date = source::ParseHttpDate(headers.Find("date"));
+  if (!date) return std::nullopt;
+  constexpr uint32_t kMostAge = 1U << 31;  // what RFC 9111 section 1.2.2 ends counting at
+  std::string_view text = Trim(headers.Find("age"));
+  uint32_t age = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), age);
+  if (error != std::errc() || end != text.data() + text.size() || age > kMostAge) age = 0;
+  return std::chrono::floor<std::chrono::seconds>(*date) + std::chrono::seconds(age);
+}
+
 void Ask(const source::Url& url, const config::Config& config, source::Proxies proxies,
          std::chrono::sys_seconds now, SourceFacts& facts) {
   auto policy = std::make_shared<const source::ConnectionPolicy>(
@@ -129,6 +143,11 @@ void Ask(const source::Url& url, const config::Config& config, source::Proxies p
                   std::stop_token());
   facts.took = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - began);
   if (!answer) {
+    // By CONNECT a proxy's refusal is no answer, and stands in libcurl's words only.
+    if (!facts.proxy.empty() && answer.error().message.contains(" 407")) {
+      facts.status = 407;
+      return;
+    }
     // The word of the source module (CurlFailure): nothing else tells these apart.
     bool certificate = answer.error().message.contains("certificate");
     facts.step = certificate ? Step::kCertificate : Step::kAnswer;
@@ -136,10 +155,9 @@ void Ask(const source::Url& url, const config::Config& config, source::Proxies p
     return;
   }
   facts.status = answer->status();
-  auto date = source::ParseHttpDate(answer->headers.Find("date"));
   // The clock as it was read before, and the time since: the answer may have taken seconds.
   auto here = now + std::chrono::duration_cast<std::chrono::seconds>(facts.took);
-  if (date) facts.ahead = here - std::chrono::floor<std::chrono::seconds>(*date);
+  if (auto answered = AnsweredAt(answer->headers)) facts.ahead = here - *answered;
 }
 
 }  // namespace
@@ -182,8 +200,10 @@ SourceFacts AskSource(const std::string& text, const config::Config& config,
   source::Url first = *url;
   if (!proxy.empty()) {
     facts.proxy = source::WithoutUser(proxy);
-    size_t user = proxy.rfind('@');
-    std::string bare = user == std::string::npos ? proxy : "http://" + proxy.substr(user + 1);
+    size_t scheme = proxy.find("://"), user = proxy.rfind('@');
+    std::string bare = proxy;
+    if (user != std::string::npos && scheme != std::string::npos && user > scheme)
+      bare.erase(scheme + 3, user - scheme - 2);
     Result<source::Url> parsed = source::Url::Parse(bare);
     if (!parsed) {
       facts.step = Step::kUrl;

@@ -9,7 +9,6 @@
 #include <memory>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/log.h"
 #include "base/thread.h"
@@ -88,7 +87,7 @@ void Reconciler::Loop(const std::stop_token& stop, std::chrono::milliseconds int
     if (!failure.empty() && failure != last_failure) {
       LogRepeated(LogLevel::kWarning, fmt::format("mounts and leases not compared: {}", failure));
     } else if (failure.empty() && !last_failure.empty()) {
-      spdlog::info("mounts and leases are compared again");
+      LogRepeated(LogLevel::kInfo, "mounts and leases are compared again");
     }
     last_failure = failure;
     WaitForNext(stop, outcome ? interval : std::min(kRetry, interval));

@@ -13,7 +13,9 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "base/unique_fd.h"
+#include "cache-daemon/api/admin_host.h"
 
 namespace weighhouse::api {
 namespace {
@@ -25,6 +27,7 @@ constexpr unsigned kConnectionsOfOneAddress = 8;
 constexpr size_t kConnectionMemory = 16 * kKiB;
 constexpr unsigned kIdleSeconds = 3;
 constexpr int kAdminBacklog = 16;
+constexpr int kMisdirected = 421;
 
 struct Route {
   std::string_view path;
@@ -121,9 +124,22 @@ MHD_Result Answer(MHD_Connection* connection, const AdminPages::Page& page,
   return queued;
 }
 
+/// Keeps names from strangers' pages. What has none is for whoever asks.
+AdminPages::Page MakeFor(MHD_Connection* connection, const Route& route, AdminPages& pages) {
+  const char* given = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
+  std::string_view host = given == nullptr ? "" : given;
+  bool has_names = route.make == &AdminPages::Status && pages.details() == Details::kShown;
+  if (!has_names || IsHostOfTheCluster(host)) return (pages.*route.make)();
+  return {.status = kMisdirected,
+          .text = fmt::format("not shown to '{}', because admin.details is true: ask by address, "
+                              "by a Service's name, or at localhost by kubectl port-forward\n",
+                              Printable(host))};
+}
+
 /// libmicrohttpd calls it for each request whose head it has read.
-MHD_Result OnRequest(void* pages, MHD_Connection* connection, const char* path, const char* method,
-                     const char*, const char*, size_t*, void**) {
+MHD_Result OnRequest(void* context, MHD_Connection* connection, const char* path,
+                     const char* method, const char*, const char*, size_t*, void**) {
+  auto& pages = *static_cast<AdminPages*>(context);
   std::string_view verb(method);
   if (verb != MHD_HTTP_METHOD_GET && verb != MHD_HTTP_METHOD_HEAD) {
     return Answer(connection, {.status = MHD_HTTP_METHOD_NOT_ALLOWED, .text = "only GET\n"},
@@ -131,7 +147,9 @@ MHD_Result OnRequest(void* pages, MHD_Connection* connection, const char* path, 
   }
   for (const Route& route : kRoutes) {
     if (path != route.path) continue;
-    return Answer(connection, (static_cast<AdminPages*>(pages)->*route.make)(), route.content_type);
+    AdminPages::Page page = MakeFor(connection, route, pages);
+    return Answer(connection, page,
+                  page.status == kMisdirected ? "text/plain" : route.content_type);
   }
   return Answer(connection,
                 {.status = MHD_HTTP_NOT_FOUND,

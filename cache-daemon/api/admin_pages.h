@@ -44,6 +44,7 @@ class AdminPages {
   Page Healthz() EXCLUDES(mutex_);
   /// 200 while the store is recovered, can be read, and calls are served; else 503 with the reason.
   Page Readyz() EXCLUDES(mutex_);
+  Details details() const { return details_; }
   /// The page for people; always the same.
   Page StatusPage() { return page_; }
   /// What it shows, at most kStatusAge old: however many ask, the engine is asked for its lists

@@ -122,13 +122,14 @@ class GrpcServer final : public Server {
   }
 
   Result<Endpoint> Make(Access access, const ServerOptions& options, std::string refusal = "") {
-    return MakeEndpoint(engine_, workers_, watch_,
-                        {.access = access,
-                         .refusal = std::move(refusal),
-                         .draining = draining_.get_token(),
-                         .configuration = options.configuration,
-                         .recent_errors = options.recent_errors,
-                         .metrics = options.metrics});
+    return MakeEndpoint(
+        engine_, workers_, watch_,
+        {.access = access,
+         .refusal = std::move(refusal),
+         .draining = draining_.get_token(),
+         .configuration = options.configuration,
+         .recent_errors = access == Access::kAdmin ? options.recent_errors : nullptr,
+         .metrics = options.metrics});
   }
 
   static Acceptor::Route RouteTo(Endpoint& endpoint, Guests& guests, UnixListener listener) {

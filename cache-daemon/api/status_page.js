@@ -239,7 +239,7 @@ function onSilence(error) {
 
 async function ask() {
   const reply = await fetch("api/v1/status", {cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS)});
-  if (!reply.ok) throw new Error(`HTTP status ${reply.status}`);
+  if (!reply.ok) throw new Error(`HTTP status ${reply.status}: ${(await reply.text()).trim()}`);
   return reply.json();
 }
 

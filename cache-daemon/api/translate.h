@@ -43,7 +43,7 @@ pb::Holder FromHolder(const Holder& holder);
 pb::VolumeHold FromHold(const store::HoldRecord& hold);
 pb::Volume FromVolume(const store::VolumeRecord& volume);
 pb::Snapshot FromSnapshotView(const SnapshotView& view);
-/// In their order.
+/// In their order; the first ones only, where all would be more than a client takes.
 pb::PublishesUpdate FromPublishes(const std::vector<PublishView>& publishes);
 /// Adds what `usage` says to the snapshots that are listed.
 void SetUsage(const store::Usage& usage, pb::ListResponse& list);

@@ -9,9 +9,10 @@
 namespace weighhouse::api {
 namespace {
 
-/// What Kubernetes leaves of an event's message (1 KiB), without the ellipsis that a cut adds. One
-/// update holds a thousand publishes at most, and gRPC takes 4 MiB.
+/// What Kubernetes leaves of an event's message (1 KiB), without the ellipsis that a cut adds.
 constexpr size_t kMostText = 1024 - std::string_view("…").size();
+/// Of one update: gRPC's clients take 4 MiB, and a thousand publishes may have paths of 4 KiB each.
+constexpr size_t kMostBytes = 3 << 20;
 
 void SetState(const PublishView::Resolving&, pb::Publish& out) { out.mutable_resolving(); }
 
@@ -35,6 +36,7 @@ void SetState(const PublishView::Refused& refused, pb::Publish& out) {
 
 pb::PublishesUpdate FromPublishes(const std::vector<PublishView>& publishes) {
   pb::PublishesUpdate out;
+  size_t bytes = 0;
   for (const PublishView& publish : publishes) {
     pb::Publish& added = *out.add_publishes();
     added.set_lease_id(publish.lease_id);
@@ -43,6 +45,10 @@ pb::PublishesUpdate FromPublishes(const std::vector<PublishView>& publishes) {
     auto since = publish.since.time_since_epoch();
     added.set_since_unix_ms(std::chrono::duration_cast<std::chrono::milliseconds>(since).count());
     std::visit([&added](const auto& state) { SetState(state, added); }, publish.state);
+    bytes += added.ByteSizeLong();
+    if (bytes <= kMostBytes) continue;
+    out.mutable_publishes()->RemoveLast();
+    break;
   }
   return out;
 }

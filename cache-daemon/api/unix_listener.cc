@@ -146,10 +146,11 @@ void Acceptor::AcceptAll(const Route& route) {
     if (!connection) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno == EAGAIN) return;
-      LogRepeated(LogLevel::kWarning,
-                  fmt::format("accept on {}: {}", route.listener.path(), std::strerror(errno)));
+      int error_number = errno;  // logging may change it
+      LogRepeated(LogLevel::kWarning, fmt::format("accept on {}: {}", route.listener.path(),
+                                                  std::strerror(error_number)));
       pollfd wake{.fd = wake_.get(), .events = POLLIN, .revents = 0};
-      if (IsOutOfResources(errno)) ::poll(&wake, 1, kRestMilliseconds);
+      if (IsOutOfResources(error_number)) ::poll(&wake, 1, kRestMilliseconds);
       return;
     }
     ucred credentials{};

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
+#include <cstdlib>
 #include <expected>
 #include <mutex>
 #include <utility>
@@ -186,6 +187,7 @@ int Main(int argc, char** argv) {
   // Never destroyed: what ends late still logs.
   static ErrorMemory& errors = *new ErrorMemory();
   SetUpLogging(config.log_level, config.log_format, errors);
+  ::setenv("GRPC_VERBOSITY", "NONE", 0);  // lines of its own form; its errors reach us as statuses
   return Serve(options, *std::move(begun), errors);
 }
 

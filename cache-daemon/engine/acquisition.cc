@@ -3,8 +3,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "cache-daemon/engine/references.h"
 
 namespace weighhouse {
@@ -270,7 +270,8 @@ void Acquisition::Finish(Result<AcquiredTree> outcome) {
   if (final && may_hold && outcome.error().code != Code::kAlreadyExists) {
     Result<> released = parts_.leases.Undo(*intent_);
     if (!released)
-      spdlog::error("lease of {}: {}", request_.holder.target_path, released.error().message);
+      LogRepeated(LogLevel::kError, fmt::format("lease of {}: {}", request_.holder.target_path,
+                                                released.error().message));
   }
   std::string model = request_.model.ToString();
   if (!outcome && !outcome.error().message.starts_with(model)) {
@@ -279,7 +280,9 @@ void Acquisition::Finish(Result<AcquiredTree> outcome) {
   // The lease is durable by now: it keeps what the hold did.
   if (outcome && !request_.lease_id.empty()) {
     Result<> dropped = parts_.store.DropHold(request_.holder.volume_id);
-    if (!dropped) spdlog::warn("a hold stays until its end: {}", dropped.error().message);
+    if (!dropped)
+      LogRepeated(LogLevel::kWarning,
+                  fmt::format("a hold stays until its end: {}", dropped.error().message));
   }
   Count(outcome);
   std::shared_ptr<Acquisition> keep = shared_from_this();

@@ -12,6 +12,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/fair_pool.h"
+#include "base/log.h"
 #include "base/worker_pool.h"
 #include "cache-daemon/engine/acquisition.h"
 #include "cache-daemon/engine/evict_named.h"
@@ -264,13 +265,14 @@ Result<SyncOutcome> EngineImpl::SyncLeases(const SyncRequest& request) {
     if (recreated) {
       ++outcome.recreated;
     } else if (recreated.error().code != Code::kCancelled) {
-      spdlog::error("mount {} has no lease and can't get one: {}", live.holder.target_path,
-                    recreated.error().message);
+      LogRepeated(LogLevel::kError,
+                  fmt::format("mount {} has no lease and can't get one: {}",
+                              live.holder.target_path, recreated.error().message));
     }
   }
   if (outcome.dropped + outcome.recreated > 0) {
-    spdlog::info("leases: {} dropped, {} made again for their mounts", outcome.dropped,
-                 outcome.recreated);
+    LogEvent(LogLevel::kInfo, fmt::format("leases: {} dropped, {} made again for their mounts",
+                                          outcome.dropped, outcome.recreated));
   }
   return outcome;
 }

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/log.h"
 #include "base/web_reference.h"
@@ -63,7 +62,7 @@ class FillResumer::Log final : public fill::FillObserver {
   void OnFillDone(const Result<fill::FillProgress>& outcome) override {
     std::shared_ptr<FillResumer> resumer = resumer_.lock();
     bool again = resumer && resumer->Ended(snapshot_id_);
-    if (outcome) return spdlog::info("{}: complete", model_);
+    if (outcome) return LogEvent(LogLevel::kInfo, fmt::format("{}: complete", model_));
     LogRepeated(LogLevel::kWarning,
                 fmt::format("{}: {}: {}", model_, outcome.error().message,
                             again ? "trying again" : "it goes on at its next publish"));
@@ -148,7 +147,7 @@ Result<bool> FillResumer::Begin(const Model& model) {
     MutexLock lock(mutex_);
     logs_.insert_or_assign(model.snapshot_id, log);
   }
-  spdlog::info("{}: its fill goes on", model.reference.ToString());
+  LogRepeated(LogLevel::kInfo, fmt::format("{}: its fill goes on", model.reference.ToString()));
   parts_.filler.Fill({.snapshot_id = model.snapshot_id,
                       .reference = model.reference,
                       .listing = *std::move(known),

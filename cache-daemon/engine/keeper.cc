@@ -5,7 +5,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/log.h"
 
@@ -272,7 +271,8 @@ void Keeper::MarkSettled(const Attempt& attempt, const std::string& snapshot_id)
     model->pause = kFirstPause;
     model->watch.reset();
   }
-  spdlog::info("keep: {}: complete, {}", attempt.reference.ToString(), snapshot_id);
+  LogEvent(LogLevel::kInfo,
+           fmt::format("keep: {}: complete, {}", attempt.reference.ToString(), snapshot_id));
 }
 
 void Keeper::Failed(const Attempt& attempt, const Error& error) {

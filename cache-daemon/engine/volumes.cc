@@ -4,7 +4,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -152,7 +151,8 @@ Result<Volumes::Meaning> Volumes::Find(const VolumeRequest& request) {
   bool known_to_them = error.code == Code::kUnavailable && known && known->source;
   if (!refused && !known_to_them) return std::unexpected(error);
   if (refused)
-    spdlog::info("{}: {}: room is kept until its publish", model.ToString(), error.message);
+    LogRepeated(LogLevel::kInfo, fmt::format("{}: {}: room is kept until its publish",
+                                             model.ToString(), error.message));
   Meaning meaning = known ? *std::move(known) : Meaning();
   // What the branch means by now isn't known to anybody here, and is nobody's business.
   if (refused) meaning.source.reset();

@@ -23,6 +23,8 @@ constexpr int kTicksPerPublish = 2;
 /// Files that another flight brought are usable at once if they came from the same origin, so a
 /// second round is rare, and a third means that blobs vanish under us.
 constexpr int kMaxRounds = 4;
+/// That are remembered: more are rarely wanted at once, and it is about the log only.
+constexpr size_t kMostFailed = 1000;
 
 /// What a fill of the listing will start for what the snapshot lacks. (Where it joins others'
 /// ingests instead, those are promised to them.)
@@ -38,17 +40,20 @@ int64_t MillisecondsOf(std::chrono::steady_clock::duration span) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(span).count();
 }
 
-void SayBegun(const SnapshotFill& flight, const store::Snapshot& snapshot) {
+/// `again`: the last one of the snapshot failed, and so may this and each that comes after it.
+void SayBegun(const SnapshotFill& flight, const store::Snapshot& snapshot, bool again) {
   LogScope scope(flight.request().log);
   Bytes missing = snapshot.TotalBytes() - snapshot.PresentBytes();
-  LogEvent(LogLevel::kInfo,
-           fmt::format("fill {}: {} of {} in {} files to fetch", flight.id(), FormatBytes(missing),
-                       FormatBytes(snapshot.TotalBytes()), snapshot.files.size()),
-           {{"model", flight.request().reference.ToString()},
-            {"snapshot", flight.id()},
-            {"bytes", snapshot.TotalBytes()},
-            {"bytes_missing", missing},
-            {"files", snapshot.files.size()}});
+  std::string text =
+      fmt::format("fill {}: {} of {} in {} files to fetch", flight.id(), FormatBytes(missing),
+                  FormatBytes(snapshot.TotalBytes()), snapshot.files.size());
+  LogFields fields = {{"model", flight.request().reference.ToString()},
+                      {"snapshot", flight.id()},
+                      {"bytes", snapshot.TotalBytes()},
+                      {"bytes_missing", missing},
+                      {"files", snapshot.files.size()}};
+  if (again) return LogRepeated(LogLevel::kInfo, text, fields);
+  LogEvent(LogLevel::kInfo, text, fields);
 }
 
 /// In the context of who joins: its line has the id of the fill's lines too.
@@ -182,7 +187,7 @@ void FillScheduler::OnStock(const Flight& flight, Result<std::shared_ptr<Stock>>
   flight->SetSnapshot((*stock)->snapshot);
   if ((*stock)->snapshot.complete) return EndFlight(flight, {});
   int round = flight->CountRound();
-  if (round == 1) SayBegun(*flight, (*stock)->snapshot);
+  if (round == 1) SayBegun(*flight, (*stock)->snapshot, failed_.contains(flight->id()));
   if (round > kMaxRounds) {
     return EndFlight(flight, Fail(Code::kUnavailable, "its files vanish as they are fetched"));
   }
@@ -295,6 +300,11 @@ void FillScheduler::EndFlight(const Flight& flight, Result<> outcome) {
   context_->parts.metrics.OnEnded(keep->request().source_kind(), outcome, now - keep->begun());
   FillProgress progress = keep->Progress({}, now);
   SayEnded(*keep, outcome, progress, now - keep->begun());
+  if (failed_.size() == kMostFailed) failed_.clear();
+  if (outcome)
+    failed_.erase(keep->id());
+  else
+    failed_.insert(keep->id());
   if (!outcome) {
     keep->NotifyDone(std::unexpected(std::move(outcome).error()));
     return;

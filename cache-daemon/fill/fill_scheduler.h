@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -71,6 +72,7 @@ class FillScheduler : public std::enable_shared_from_this<FillScheduler> {
   std::map<std::string, Flight> flights_;
   std::deque<Flight> turns_;  // flights with files to begin, in the order of their turns
   std::map<std::string, ActiveFile> files_;
+  std::set<std::string> failed_;  // snapshots whose last flight failed
   bool ticking_ = false;
   bool prefaulted_ = false;
   int ticks_ = 0;

@@ -69,8 +69,10 @@ bool Warmer::Allowed(Bytes bytes, const std::string& what) {
   }
   WarmDecision decision = MayWarm(bytes, *figures);
   if (decision == WarmDecision::kNoRoom) {
-    spdlog::info("warm {}: not read ahead: {} to read, {} of {} are available", what,
-                 FormatBytes(bytes), FormatBytes(figures->available), FormatBytes(figures->total));
+    LogRepeated(LogLevel::kInfo,
+                fmt::format("warm {}: not read ahead: {} to read, {} of {} are available", what,
+                            FormatBytes(bytes), FormatBytes(figures->available),
+                            FormatBytes(figures->total)));
   }
   if (decision == WarmDecision::kLimited && !std::exchange(said_limited_, true)) {
     spdlog::info(
@@ -92,7 +94,7 @@ void Warmer::WarmSnapshot(const std::string& snapshot_id, const std::stop_token&
     if (!WarmBlob(blob, stop)) return;
     warmed_.insert(blob.sha256);
   }
-  spdlog::info("warm {}: {} read ahead", snapshot_id, FormatBytes(bytes));
+  LogEvent(LogLevel::kInfo, fmt::format("warm {}: {} read ahead", snapshot_id, FormatBytes(bytes)));
 }
 
 bool Warmer::WarmBlob(const store::Store::BlobUse& blob, const std::stop_token& stop) {

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "cache-daemon/store/blobs_on_disk.h"
 #include "cache-daemon/store/record_file.h"
@@ -24,6 +24,10 @@ std::string IdOf(const std::string& name, std::string_view suffix) {
   if (!name.ends_with(suffix)) return "";
   std::string id = name.substr(0, name.size() - suffix.size());
   return IsHex(id, 64) ? id : "";
+}
+
+void SayStays(const Error& error) {
+  LogRepeated(LogLevel::kWarning, fmt::format("store: garbage stays: {}", error.message));
 }
 
 class Recovery {
@@ -95,7 +99,7 @@ class Recovery {
 };
 
 void Recovery::DropFile(const std::string& path, std::string_view why) {
-  spdlog::warn("store: dropped {}: {}", path, why);
+  LogRepeated(LogLevel::kWarning, fmt::format("store: dropped {}: {}", path, why));
   Remove(path);
 }
 
@@ -129,9 +133,10 @@ Result<> Recovery::TakeSnapshot(const std::string& id, Result<SnapshotRecord> re
   }
   // What can't be read just now may be whole: its blobs must not be taken for garbage.
   if (!IsDamage(record.error().code)) return std::unexpected(std::move(record).error());
-  spdlog::error(
-      "store: {} can't be read and is taken as absent, its files will be fetched again: {}",
-      layout_.SnapshotRecord(id), record.error().message);
+  LogRepeated(LogLevel::kError,
+              fmt::format("store: {} can't be read and is taken as absent, its files will be "
+                          "fetched again: {}",
+                          layout_.SnapshotRecord(id), record.error().message));
   return {};
 }
 
@@ -173,8 +178,9 @@ void Recovery::FindLostBlobs() {
       if (!file.blob || on_disk_.Contains(*file.blob)) continue;
       // Of a filling snapshot that is a journal's line whose rename didn't happen.
       if (record.snapshot.complete) {
-        spdlog::error("store: blob {} of {} is gone, it will be fetched again", file.blob->Hex(),
-                      id);
+        LogRepeated(LogLevel::kError,
+                    fmt::format("store: blob {} of {} is gone, it will be fetched again",
+                                file.blob->Hex(), id));
       }
       file.blob.reset();
       record.borrowed[i] = false;
@@ -231,7 +237,7 @@ void Recovery::AdoptTree(const std::string& path, const OwnedTree& owned) {
   if (!good && !index_.leases.HoldsTree(path, owner->id)) {
     auto moved = trash_.Move(path);
     if (moved.has_value()) return;
-    spdlog::warn("store: garbage stays: {}", moved.error().message);
+    SayStays(moved.error());
   }
   index_.trees.Add(path, {.snapshot_id = owner->id,
                           .layout = tree->layout,
@@ -242,14 +248,16 @@ void Recovery::AdoptTree(const std::string& path, const OwnedTree& owned) {
 
 void Recovery::AdoptUnknownTree(const std::string& path) {
   if (HasStrayLeases()) {
-    spdlog::warn("store: {} belongs to no known snapshot and stays for pods that may have it",
-                 path);
+    LogRepeated(
+        LogLevel::kWarning,
+        fmt::format("store: {} belongs to no known snapshot and stays for pods that may have it",
+                    path));
     index_.trees.Add(path, {.state = TreeBook::State::kWithdrawn});
     return;
   }
   ++summary_.dropped_orphans;
   auto moved = trash_.Move(path);
-  if (!moved.has_value()) spdlog::warn("store: garbage stays: {}", moved.error().message);
+  if (!moved.has_value()) SayStays(moved.error());
 }
 
 // Written down, because the blob may come back through another snapshot, and the old tree must not
@@ -259,7 +267,9 @@ void Recovery::RecordLostBlobs() {
     SnapshotRecord record = records_.at(id);
     record.trees = index_.trees.Records(id);
     auto written = WriteSnapshotRecord(filesystem_, layout_, record);
-    if (!written.has_value()) spdlog::error("store: snapshot {}: {}", id, written.error().message);
+    if (!written.has_value())
+      LogRepeated(LogLevel::kError,
+                  fmt::format("store: snapshot {}: {}", id, written.error().message));
   }
 }
 
@@ -299,7 +309,8 @@ Result<> Recovery::ScanIngests() {
     Result<> adopted = AdoptIngest(id);
     if (adopted) continue;
     ++summary_.dropped_ingests;
-    spdlog::info("store: dropped ingest {}: {}", Printable(id), adopted.error().message);
+    LogRepeated(LogLevel::kInfo, fmt::format("store: dropped ingest {}: {}", Printable(id),
+                                             adopted.error().message));
     Remove(layout_.Ingest(id));
   }
   summary_.kept_ingests = index_.idle_ingests.entries().size();

@@ -1,7 +1,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/fault.h"
 #include "base/log.h"
@@ -36,9 +35,10 @@ void StoreImpl::DropBare(const std::string& snapshot_id) {
     if (!state_->index.IsBare(snapshot_id)) return;
   }
   Result<Gone> gone = RemoveSnapshot(metrics::EvictionReason::kRequest, snapshot_id);
-  if (!gone) return spdlog::info("store: {}", gone.error().message);
+  if (!gone) return LogRepeated(LogLevel::kInfo, fmt::format("store: {}", gone.error().message));
   // No eviction: there was nothing that anybody could have used.
-  spdlog::info("store: dropped snapshot {} of {}: nothing came of it", snapshot_id, gone->origin);
+  LogRepeated(LogLevel::kInfo, fmt::format("store: dropped snapshot {} of {}: nothing came of it",
+                                           snapshot_id, gone->origin));
 }
 
 Result<Bytes> StoreImpl::EvictFor(metrics::EvictionReason reason, const std::string& snapshot_id) {

@@ -2,7 +2,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/fault.h"
 #include "base/log.h"
@@ -197,8 +196,9 @@ std::optional<std::chrono::steady_clock::duration> StoreImpl::DropEndedHolds() {
     }
   }
   for (const HoldRecord& hold : ended) {
-    spdlog::info("store: the hold of volume {} on {} ended: nobody came for it",
-                 Printable(hold.volume_id), FormatBytes(hold.bytes));
+    LogEvent(LogLevel::kInfo,
+             fmt::format("store: the hold of volume {} on {} ended: nobody came for it",
+                         Printable(hold.volume_id), FormatBytes(hold.bytes)));
     Result<> dropped = DropHoldOf(hold.volume_id, now);
     if (dropped) continue;
     // Its file goes at the next start; its room is free now.

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/fault.h"
 #include "base/log.h"
@@ -248,7 +247,8 @@ bool StoreImpl::RemoveQuarantined(const Digest& sha256, Sweep sweep) {
     return false;
   }
   FaultPoint("quarantine.dropped");
-  spdlog::info("store: bad blob {} removed from quarantine/", sha256.Hex());
+  LogEvent(LogLevel::kInfo,
+           fmt::format("store: bad blob {} removed from quarantine/", sha256.Hex()));
   MutexLock lock(state_->mutex);
   state_->index.ledger.DropQuarantined(sha256);
   return true;

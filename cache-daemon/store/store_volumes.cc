@@ -1,7 +1,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/fault.h"
 #include "base/log.h"
@@ -69,8 +68,9 @@ void StoreImpl::ForgetOldVolumes() {
     }
   }
   for (const VolumeRecord& volume : old) {
-    spdlog::info("store: volume {} of {} was created long ago, and is remembered no more",
-                 Printable(volume.volume_id), volume.model);
+    LogEvent(LogLevel::kInfo,
+             fmt::format("store: volume {} of {} was created long ago, and is remembered no more",
+                         Printable(volume.volume_id), volume.model));
     Result<> forgotten = ForgetVolume(volume.volume_id);
     if (!forgotten)
       LogRepeated(LogLevel::kWarning, fmt::format("store: {}", forgotten.error().message));

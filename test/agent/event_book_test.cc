@@ -1,5 +1,7 @@
 #include "agent/event_book.h"
 
+#include <algorithm>
+#include <iterator>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -122,6 +124,54 @@ TEST_F(EventBookTest, KeepsARefusalWhileKubeletTriesAgain) {
   }
   Lists({Filling(PublishOf("a"), 1)});
   EXPECT_THAT(Told(), ElementsAre("ModelFilling"));
+}
+
+/// What the daemon says of a model that nobody may have: each of kubelet's tries is a new publish,
+/// and after two minutes, just before the next, the last one is no longer listed.
+TEST_F(EventBookTest, TellsARefusalForGoodEveryTenMinutesHoweverOftenKubeletTries) {
+  std::vector<std::string> told;
+  for (int attempt = 0; attempt < 30; ++attempt) {
+    pb::Publish publish = PublishOf("a");
+    publish.set_since_unix_ms(1'000'000 + attempt * 122'000);
+    Lists({Resolving(publish)});
+    Pass(seconds(2));
+    std::ranges::copy(Told(), std::back_inserter(told));
+    Lists({Refused(publish, "gated")});
+    std::ranges::copy(Told(), std::back_inserter(told));
+    Pass(seconds(119));
+    Lists({});
+    Pass(seconds(1));
+    EXPECT_THAT(Told(), IsEmpty());
+  }
+  // "Resolving" of the first, which took two seconds, and then the refusal: an hour of it.
+  std::vector<std::string> wanted(1 + 6, "ModelRefused");
+  wanted.front() = "ModelResolving";
+  EXPECT_EQ(told, wanted);
+  EXPECT_EQ(last_.count, 7);
+  Pass(seconds(700));
+  EXPECT_THAT(Told(), IsEmpty());
+  EXPECT_EQ(book_.size(), 0U);
+}
+
+TEST_F(EventBookTest, BoundsWhatAVolumeThatComesAndGoesCosts) {
+  size_t told = 0;
+  for (int each = 0; each < 100; ++each) {
+    pb::Publish publish = PublishOf("a");
+    publish.set_since_unix_ms(1'000'000 + each * 1000);
+    Pass(seconds(1));
+    Lists({Ready(publish, 1)});
+    told += Told().size();
+  }
+  EXPECT_LE(told, 4U + 10U);
+  EXPECT_GE(told, 10U);
+}
+
+TEST_F(EventBookTest, KeepsNoMoreThanItCan) {
+  for (int pod = 0; pod < 5000; ++pod) {
+    Lists({Refused(PublishOf(std::to_string(pod)), "gated")});
+    ASSERT_LE(book_.size(), 4096U);
+  }
+  EXPECT_GT(book_.size(), 0U);
 }
 
 TEST_F(EventBookTest, BoundsWhatOneFlappingPodCosts) {
@@ -275,7 +325,7 @@ TEST_F(EventBookTest, NeverSaysThatAPodWaitsSinceTomorrow) {
   publish.set_since_unix_ms(INT64_MAX / 2'000'000);
   Lists({publish});
   Told();
-  EXPECT_LE(last_.first, Wall());
+  EXPECT_LE(last_.first, last_.last);
   EXPECT_LE(last_.last, Wall());
 }
 

@@ -6,6 +6,7 @@
 
 #include "test/agent/fake_api.h"
 #include "test/agent/publishes.h"
+#include "test/support/captured_log.h"
 
 namespace weighhouse::agent {
 namespace {
@@ -90,7 +91,7 @@ TEST_F(EventSenderTest, TriesAgainWhereARightIsMissingAndNeverWhatIsInvalid) {
   }
   api_.Answers(422, R"({"message":"Event is invalid"})");
   EXPECT_EQ(Send().outcome, Outcome::kDropped);
-  api_.Answers(301);
+  api_.Answers(413);
   EXPECT_EQ(Send().outcome, Outcome::kDropped);
 }
 
@@ -99,12 +100,33 @@ TEST_F(EventSenderTest, LeavesAServerAloneThatIsAway) {
   SendResult result = Send();
   EXPECT_EQ(result.outcome, Outcome::kServerAway);
   EXPECT_EQ(result.retry_after, std::chrono::seconds(3));
-  for (int status : {401, 500, 503, 504}) {
+  for (int status : {302, 401, 408, 500, 503, 504}) {
     api_.Answers(status, "<html>");
     EXPECT_EQ(Send().outcome, Outcome::kServerAway) << status;
   }
   api_.Fails({.code = Code::kUnavailable, .message = "can't connect"});
   EXPECT_EQ(Send().outcome, Outcome::kServerAway);
+}
+
+TEST_F(EventSenderTest, TellsOnceWhyTheServerIsAwayAndThatItIsBack) {
+  CapturedLog log;
+  for (int each = 0; each < 3; ++each) {
+    api_.Fails({.code = Code::kUnavailable, .message = "can't connect"});
+    Send();
+  }
+  size_t first = log.text().find(" warning the Kubernetes API can't be asked: can't connect");
+  ASSERT_NE(first, std::string::npos);
+  EXPECT_EQ(log.text().find(" warning ", first + 1), std::string::npos);
+  api_.Answers(401);
+  Send();
+  EXPECT_THAT(log.text(),
+              testing::HasSubstr(" warning the Kubernetes API takes no events now: HTTP 401"));
+  api_.Fails({.code = Code::kCancelled, .message = "stopped"});
+  Send();
+  EXPECT_THAT(log.text(), testing::Not(testing::HasSubstr("stopped")));
+  api_.Answers(201);
+  Send();
+  EXPECT_THAT(log.text(), testing::HasSubstr(" info the Kubernetes API takes events again"));
 }
 
 TEST_F(EventSenderTest, DoesNotGoInCirclesWhereAnEventComesAndGoes) {
@@ -116,13 +138,6 @@ TEST_F(EventSenderTest, DoesNotGoInCirclesWhereAnEventComesAndGoes) {
   api_.Answers(409);
   EXPECT_EQ(Send().outcome, Outcome::kLater);
   EXPECT_EQ(api_.requests.size(), 4U);
-}
-
-TEST(StatusMessageTest, IsWhatAStatusSaysOrTheBodysStart) {
-  EXPECT_EQ(StatusMessage({.status = 403, .body = R"({"message":"forbidden"})"}),
-            "HTTP 403: forbidden");
-  EXPECT_EQ(StatusMessage({.status = 502, .body = "bad\ngateway"}), "HTTP 502: bad?gateway");
-  EXPECT_LT(StatusMessage({.status = 500, .body = std::string(5000, 'x')}).size(), 400U);
 }
 
 }  // namespace

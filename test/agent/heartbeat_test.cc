@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "test/support/captured_log.h"
 #include "test/support/temporary_directory.h"
 
 namespace weighhouse::agent {
@@ -29,6 +30,18 @@ TEST(HeartbeatTest, IsSeenUntilItIsTooOld) {
   EXPECT_THAT(CheckHeartbeat(path, seconds(90)).error().message, HasSubstr("it hangs"));
   heartbeat.Beat(std::chrono::steady_clock::time_point() + seconds(1));
   EXPECT_TRUE(CheckHeartbeat(path, seconds(90)).has_value());
+}
+
+TEST(HeartbeatTest, TellsOnceThatItCannotBeWritten) {
+  TemporaryDirectory directory;
+  CapturedLog log;
+  Heartbeat heartbeat(directory / "missing/beat");
+  for (int second = 0; second < 3; ++second) {
+    heartbeat.Beat(std::chrono::steady_clock::time_point() + seconds(second));
+  }
+  EXPECT_THAT(log.text(),
+              HasSubstr("missing/beat: No such file or directory: the probe will fail"));
+  EXPECT_EQ(log.text().find("probe"), log.text().rfind("probe"));
 }
 
 TEST(HeartbeatTest, IsNoneWithoutAFile) { Heartbeat("").Beat({}); }

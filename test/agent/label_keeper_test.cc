@@ -6,6 +6,7 @@
 
 #include "agent/model_id.h"
 #include "test/agent/fake_api.h"
+#include "test/support/captured_log.h"
 
 namespace weighhouse::agent {
 namespace {
@@ -27,7 +28,9 @@ class LabelKeeperTest : public testing::Test {
     }
   }
   LabelKeeper Keeper(size_t most) {
-    return LabelKeeper({.node = "node-1", .most = most}, api_, [this] { return list_; }, kBegun);
+    return LabelKeeper(
+        {.node = "node-1", .most = most}, api_, [this](const std::stop_token&) { return list_; },
+        kBegun);
   }
   /// The requests since the last call: "GET", or the patch's labels.
   std::vector<std::string> Sent() {
@@ -107,6 +110,21 @@ TEST_F(LabelKeeperTest, TriesAgainWhatFailed) {
   api_.Answers(200);
   keeper.Refresh(kBegun + seconds(120), {});
   EXPECT_EQ(Sent().size(), 5U);
+}
+
+TEST_F(LabelKeeperTest, TellsOnceWhatFailsAndNothingOfAnEnd) {
+  CapturedLog log;
+  LabelKeeper keeper = Keeper(0);
+  for (int each = 0; each < 3; ++each) {
+    api_.Answers(403, R"({"message":"no right"})");
+    keeper.Refresh(kBegun + seconds(60 * each), {});
+  }
+  size_t first = log.text().find("the labels of node node-1 can't be kept: HTTP 403: no right");
+  ASSERT_NE(first, std::string::npos);
+  EXPECT_EQ(log.text().find("no right", first + 80), std::string::npos);
+  api_.Fails({.code = Code::kCancelled, .message = "stopped"});
+  keeper.Refresh(kBegun + seconds(180), {});
+  EXPECT_FALSE(log.text().contains("stopped"));
 }
 
 TEST_F(LabelKeeperTest, TakesAllOffForNoneAndThenLeavesTheNodeAlone) {

@@ -53,11 +53,12 @@ TEST_F(OptionsTest, ComeFromAPodsEnvironment) {
 
 TEST_F(OptionsTest, TakeFlags) {
   CommandLine line = Parse({"--node-name=n", "--api-server=https://h", "--node-labels", "0",
-                            "--label-interval=2", "--watch-socket=/w"});
+                            "--label-interval=2", "--watch-socket=/w", "--log-format=json"});
   ASSERT_EQ(line.exit_code, std::nullopt);
   EXPECT_EQ(line.options.node_labels, 0U);
   EXPECT_EQ(line.options.label_interval, std::chrono::seconds(2));
   EXPECT_EQ(line.options.watch_socket, "/w");
+  EXPECT_EQ(line.options.log_format, LogFormat::kJson);
 }
 
 TEST_F(OptionsTest, RefuseWhatIsMissingOrWrongAndSayTheWayOut) {
@@ -67,6 +68,7 @@ TEST_F(OptionsTest, RefuseWhatIsMissingOrWrongAndSayTheWayOut) {
   EXPECT_THAT(MistakeOf({"--node-labels=65"}), HasSubstr("65"));
   EXPECT_THAT(MistakeOf({"--node-lables=3"}), HasSubstr("did you mean --node-labels?"));
   EXPECT_THAT(MistakeOf({"--update-interval=0"}), HasSubstr("0"));
+  EXPECT_THAT(MistakeOf({"--log-format=xml"}), HasSubstr("xml"));
   EXPECT_THAT(MistakeOf({"--probe"}), HasSubstr("--heartbeat"));
 }
 

@@ -91,5 +91,18 @@ TEST(LogFormatTest, ALongTextIsCutBetweenCharacters) {
   EXPECT_EQ(whole.Json()["message"], std::string(4096, 'a'));
 }
 
+TEST(LogFormatTest, NoLineIsSoLongThatContainerRuntimesSplitIt) {
+  for (const char* piece : {"a", "\"", "\x1b", "\xff", "\xC2\x9B", "\xF0\x9F\x9A\xA2"}) {
+    std::string text;
+    while (text.size() < 100'000) text += piece;
+    Said said{.message = text,
+              .fields = {{"target", text}, {"file", text}, {"origin", text}},
+              .context = {{"model", text}, {"claim", text}}};
+    EXPECT_LE(said.Text().size(), 15'000U) << piece;
+    EXPECT_LE(JsonLogLine(said.Line()).size(), 15'000U) << piece;
+    EXPECT_TRUE(said.Json()["model"].get<std::string>().ends_with("…")) << piece;
+  }
+}
+
 }  // namespace
 }  // namespace weighhouse

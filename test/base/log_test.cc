@@ -64,7 +64,7 @@ TEST(LogTest, WhatAFailureRepeatsIsBoundedAndCounted) {
   };
   for (int i = 0; i < 1000; ++i) fail(i);
   EXPECT_EQ(Lines(log.text()), 10U);
-  LogEvent(LogLevel::kInfo, "events are never left out");
+  LogEvent(LogLevel::kInfo, "another place");
   EXPECT_EQ(Lines(log.text()), 11U);
   clock.now = 61s;
   LogEvent(LogLevel::kInfo, "a minute later");
@@ -84,6 +84,15 @@ TEST(LogTest, EachPlaceHasABoundOfItsOwn) {
   for (int i = 0; i < 100; ++i) LogRepeated(LogLevel::kWarning, "one place");
   for (int i = 0; i < 100; ++i) LogRepeated(LogLevel::kWarning, "another");
   EXPECT_EQ(Lines(log.text()), 20U);
+}
+
+TEST(LogTest, EventsHaveAWiderBound) {
+  HeldClock clock;
+  CapturedLog log(LogFormat::kText, clock);
+  for (int i = 0; i < 1000; ++i) LogEvent(LogLevel::kInfo, "published");
+  EXPECT_EQ(Lines(log.text()), 300U);
+  for (int i = 0; i < 1000; ++i) LogEvent(LogLevel::kDebug, "published");
+  EXPECT_EQ(Lines(log.text()), 1300U);
 }
 
 TEST(LogTest, WhoDebugsGetsEveryLine) {

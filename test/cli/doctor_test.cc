@@ -16,6 +16,7 @@ using enum CheckState;
 using std::chrono::seconds;
 using std::chrono::sys_seconds;
 using testing::HasSubstr;
+using testing::Not;
 
 /// A node on which nothing is wrong.
 Facts SoundNode() {
@@ -101,8 +102,9 @@ TEST(DoctorTest, TakesKernelsFromTheOneThatProtectsVolumes) {
 }
 
 TEST(DoctorTest, ComparesLimitsWithWhatTheDaemonTakes) {
-  ExpectIs(JudgeMemoryLock({.memory_locked = 64 * kKiB}, 128 * kMiB), kWarn, "64.0 KiB of this",
-           "RLIMIT_MEMLOCK");
+  ExpectIs(JudgeMemoryLock({.memory_locked = 4 * kKiB}, 128 * kMiB), kWarn, "4.0 KiB of this",
+           "RLIMIT_MEMLOCK to 64.0 KiB");
+  ExpectIs(JudgeMemoryLock({.memory_locked = 64 * kKiB}, 128 * kMiB), kOk, "64.0 KiB of this", "");
   ExpectIs(JudgeMemoryLock({.daemon = 9}, 128 * kMiB), kOk, "unlimited, of process 9", "");
   ExpectIs(JudgeMemoryLock({.memory_locked = 4 * kMiB}, 4 * kMiB), kOk, "4.0 MiB", "");
   config::Config config;
@@ -132,10 +134,40 @@ TEST(DoctorTest, SaysWhatIsWrongWithTheRoot) {
   of_root.owner = 0;
   ExpectIs(JudgeRoot(of_root, 64100), kFail, "belongs to root", "chown -R 64100:64100 /cache");
   RootFacts foreign = sound;
+  foreign.has_cache = false;
   foreign.foreign = "photos";
   ExpectIs(JudgeRoot(foreign, 64100), kFail, "'photos'", "empty directory");
+  RootFacts closed = sound;
+  closed.has_cache = closed.listed = false;
+  ExpectIs(JudgeRoot(closed, 64100), kOk, "can't be read", "");
   ExpectIs(JudgeRoot({.path = "/cache", .stat_error = EIO}, 1), kFail, "Input/output",
            "kernel's log");
+}
+
+TEST(DoctorTest, NeverAdvisesToGiveAwayWhatIsNoCache) {
+  RootFacts etc = *SoundNode().root_facts;
+  etc.path = "/etc";
+  etc.owner = 0;
+  etc.has_cache = false;
+  etc.foreign = "passwd";
+  RootFacts closed = etc;
+  closed.foreign.clear();
+  closed.listed = false;
+  for (const RootFacts& root : {etc, closed}) {
+    for (const Finding& finding :
+         {JudgeRoot(root, 64100), JudgeWriting(root, {.uid = 64100, .create_error = EACCES}),
+          JudgeWriting(root, {.uid = 64100, .read_back = true})}) {
+      EXPECT_NE(finding.state, kOk);
+      EXPECT_THAT(finding.remedy, Not(HasSubstr("chown")));
+      EXPECT_THAT(finding.remedy, HasSubstr("cache.root"));
+    }
+  }
+}
+
+TEST(DoctorTest, AdvisesHugePagesWhereTheyAreOff) {
+  ExpectIs(JudgeHugePages({.huge_pages = "never"}), kWarn, "never", "echo madvise > /sys/kernel");
+  EXPECT_EQ(JudgeHugePages({.huge_pages = "always"}).state, kOk);
+  EXPECT_EQ(JudgeHugePages({}).state, kSkip);
 }
 
 TEST(DoctorTest, LooksNoFurtherWhereThereIsNoRoot) {
@@ -330,11 +362,13 @@ TEST(DoctorTest, TellsWhereTheWayToTheSourceEnds) {
   ExpectIs(failed(kCertificate), kFail, "why", "sources.caFile");
   ExpectIs(failed(kAnswer), kFail, "why", "the server's own state");
   ExpectIs(failed(kUrl), kFail, "why", "https://");
-  for (int good : {200, 302, 401, 404, 405})
+  for (int good : {200, 302, 401, 404, 405, 501})
     EXPECT_EQ(JudgeSource({.url = "u", .status = good}).state, kOk) << good;
   ExpectIs(JudgeSource({.url = "u", .status = 503}), kFail, "HTTP 503", "mirror");
   ExpectIs(JudgeSource({.url = "u", .status = 429}), kWarn, "HTTP 429", "wait");
-  ExpectIs(JudgeSource({.url = "u", .status = 407}), kFail, "HTTP 407", "password");
+  Finding stranger = JudgeSource({.url = "u", .encrypted = true, .status = 407});
+  ExpectIs(stranger, kFail, "HTTP 407", "password");
+  EXPECT_THAT(stranger.value, Not(HasSubstr("certificate"))) << "nobody showed one";
 }
 
 TEST(DoctorTest, NeedsAuthoritiesForHttpsOnly) {
@@ -360,6 +394,8 @@ TEST(DoctorTest, LeavesTheSourceOutWhenTold) {
   facts.source_left_out = "left out by --offline";
   EXPECT_THAT(Wrong(Judge(facts)), testing::ElementsAre("skip source"));
   EXPECT_EQ(Named(Judge(facts), "clock").state, kOk);
+  facts.authorities = {.file = "/ca.pem", .read_error = ENOENT};
+  EXPECT_EQ(Named(Judge(facts), "certificate-authorities").state, kWarn) << "for another source";
 }
 
 TEST(DoctorTest, PrintsALineACheckAndItsRemedyBelow) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 import ssl
 import socket
@@ -17,7 +18,7 @@ from harness import workspace
 from harness.agent import AGENT_UID, Agent, ScriptedDaemon, ServiceAccount
 from harness.canary import canary
 from harness.hub import Hub
-from harness.kube_api import KubeApi, Refusal
+from harness.kube_api import KubeApi, Refusal, rights_of
 from harness.node import Node
 from harness.registry import make_certificate
 
@@ -132,7 +133,8 @@ def test_a_daemon_that_was_away_is_followed_again(bench: Bench) -> None:
 
 def test_what_the_server_refuses_is_tried_again_as_it_asks_and_what_is_gone_is_made_again(bench: Bench) -> None:
     api = bench.api
-    api.refusals = [Refusal(503, "ServiceUnavailable"), Refusal(429, "TooManyRequests", headers={"Retry-After": "2"})]
+    api.refusals = [Refusal(503, "ServiceUnavailable"), Refusal(403, "Forbidden"),
+                    Refusal(429, "TooManyRequests", headers={"Retry-After": "2"})]
     bench.daemon.publish("web-0", waited=5, filling=filling(100 * MIB))
     bench.agent.start()
     bench.wait_event("ModelFilling")
@@ -165,6 +167,32 @@ def test_a_renewed_token_is_used_without_a_restart(bench: Bench) -> None:
     bench.daemon.publish("web-0", ready={"milliseconds": 9000, "cold": True})
     bench.wait_event("ModelReady")
     assert ("PATCH", 401) not in bench.wrote()
+
+
+def test_a_redirect_is_not_followed_with_the_token_and_is_waited_for(bench: Bench) -> None:
+    with KubeApi(bench.certificate, bench.directory / "api.key", bench.api.token) as other:
+        bench.api.refusals = [Refusal(307, "Moved", headers={"Location": other.url + "/api/v1/namespaces/default/events"})]
+        bench.daemon.publish("web-0", ready={"milliseconds": 3})
+        bench.agent.start()
+        bench.wait_event("ModelReady")
+        assert bench.wrote() == [("POST", 307), ("POST", 201)]
+        assert other.told == []
+
+
+def test_it_ends_at_once_while_an_api_server_or_a_daemon_keeps_it_waiting(bench: Bench) -> None:
+    bench.daemon.publish("web-0", ready={"milliseconds": 3})
+    bench.daemon.lists.clear()
+    bench.agent.start("--node-labels=2")
+    bench.wait(bench.daemon.asked.is_set)
+    bench.agent.end(within=5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(20)
+        (bench.directory / "beside").mkdir()
+        bench.agent = Agent(bench.directory / "beside", bench.daemon.socket, f"https://127.0.0.1:{silent.getsockname()[1]}",
+                            bench.account)
+        bench.agent.start()
+        with silent.accept()[0]:
+            bench.agent.end(within=5)
 
 
 def trusted_by_the_system(url: str) -> bool:
@@ -209,6 +237,7 @@ def test_the_nodes_labels_follow_the_cache_and_go_when_they_are_no_longer_wanted
     other = {"kubernetes.io/hostname": "node-1"}
     bench.api.nodes["node-1"] = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1", "labels": dict(other)}}
     one, two, three = (f"hf://acme/{name}@main" for name in ("one", "two", "three"))
+    bench.api.rights = rights_of("agent", "node-labels")
     bench.daemon.caches(one, two, three)
     bench.agent.start("--node-labels=2")
     bench.wait(lambda: bench.api.labels("node-1") == {model_id(one): "cached", model_id("hf://acme/two"): "cached"})
@@ -242,6 +271,7 @@ def test_a_real_daemons_words_reach_the_events_of_each_pod(bench: Bench, hub: Hu
                                                            new_node: Callable[..., Node]) -> None:
     """The daemon, the plugin, kubelet's double and the fixture hub: a cold pod, a warm one, and one that is refused."""
     api = bench.api
+    api.rights = rights_of("agent", "node-labels")
     api.nodes["node-1"] = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}}
     node = new_node(flags=(f"--allow-watch-uid={AGENT_UID}",))
     (bench.directory / "beside").mkdir()
@@ -261,6 +291,9 @@ def test_a_real_daemons_words_reach_the_events_of_each_pod(bench: Bench, hub: Hu
     node.kubelet.run(refused)
     bench.wait(lambda: of_pod(api, refused.uid)[0] == "ModelRefused")
     assert "acme/gated" in of_pod(api, refused.uid)[1]
+    node.kubelet.wait(lambda: len(node.kubelet.calls(refused, "NodePublishVolume")) >= 4, 30, "the fourth try")
     bench.wait(lambda: api.labels("node-1") == {model_id("hf://acme/slow"): "cached"})
+    refusals = api.requests(lambda told: "ModelRefused" in json.dumps(told.body))
+    assert len(refusals) == 1, "it is told once, however often kubelet tries"
     node.end(cold, warm, refused)
     node.assert_nothing_left()

@@ -112,7 +112,8 @@ def test_finds_filesystems_that_keep_no_cache(place: Path, on: Callable[..., Non
     assert os.listdir(ramfs) == [], "the probe's file is gone, where it had to have a name too"
 
 
-def test_finds_roots_that_are_none_or_not_the_daemons(disk: SmallDisk, on: Callable[..., None]) -> None:
+def test_finds_roots_that_are_none_or_not_the_daemons(disk: SmallDisk, on: Callable[..., None],
+                                                      doctor: Doctor) -> None:
     on(disk.root / "missing", "root", "fail", "does not exist", "install -d -o 64100")
     (disk.root / "file").touch()
     on(disk.root / "file", "root", "fail", "not a directory", "cache.root")
@@ -124,10 +125,14 @@ def test_finds_roots_that_are_none_or_not_the_daemons(disk: SmallDisk, on: Calla
     used = owned_by_daemon(disk.root / "used")
     (used / "photos").mkdir()
     on(used, "root", "fail", "holds 'photos'", "empty directory")
+    os.chown(used, 0, 0)
+    wrong = doctor.wrong("--root", used)
+    assert wrong["root"]["state"] == "fail" and not any("chown" in each["remedy"] for each in wrong.values()), wrong
 
 
 def test_finds_limits_of_the_process(doctor: Doctor) -> None:
-    doctor.expect("memlock", "warn", "64.0 KiB", "RLIMIT_MEMLOCK", launcher=["prlimit", "--memlock=65536:65536"])
+    doctor.expect("memlock", "warn", "4.0 KiB", "RLIMIT_MEMLOCK", launcher=["prlimit", "--memlock=4096:4096"])
+    assert not doctor.wrong(launcher=["prlimit", "--memlock=65536:65536"]), "a healthy node of Linux 5.15 has that"
     doctor.expect("open-files", "fail", "128 of this process", "RLIMIT_NOFILE",
                   launcher=["prlimit", "--nofile=128:128"])
 
@@ -233,6 +238,10 @@ def test_asks_through_the_proxy_and_says_so(doctor: Doctor, place: Path) -> None
         assert check["state"] == "ok" and f"127.0.0.1:{proxy.port}" in check["value"], check
         assert "pa55word" not in check["value"]
         assert [asked.target for asked in proxy.requests] == ["http://hub.invalid/"]
+    with source("407 Proxy Authentication Required") as proxy:
+        file.write_text(f'sources: {{proxy: {{https: "http://127.0.0.1:{proxy.port}"}}}}\n')
+        doctor.expect("source", "fail", "HTTP 407", "user and password", "--config", file, "--source",
+                      "https://hub.invalid")
 
 
 def test_finds_that_the_clock_is_wrong(doctor: Doctor) -> None:
@@ -241,6 +250,8 @@ def test_finds_that_the_clock_is_wrong(doctor: Doctor) -> None:
             doctor.expect("clock", "fail", text, "NTP", "--source", server.url("/"))
     with source(off_by=120) as server:
         doctor.expect("clock", "warn", "behind", "NTP", "--source", server.url("/"))
+    with source("200 OK", "Age: 3600", off_by=-3600) as keeper:
+        assert "as the source's" in doctor.checks("--source", keeper.url("/"))["clock"]["value"], "a cache kept it"
 
 
 def listening(path: Path, backlog: int = 8) -> socket.socket:
@@ -292,6 +303,8 @@ def test_finds_nothing_beside_a_sound_daemon_and_what_befalls_it(served: CacheDa
     assert {check["state"] for check in checks.values()} == {"ok"}, checks
     assert f"of process {served.process.pid}" in checks["open-files"]["value"]
     assert "of the daemon that answers" in checks["root-lock"]["value"]
+    bare = Doctor("--socket", served.admin_socket, "--kubelet-dir", kubelet)
+    assert bare.checks("--offline")["daemon-root"]["state"] == "ok", "without a configuration it is the daemon's"
 
     os.chown(served.admin_socket, STRANGER, STRANGER)
     served.admin_socket.chmod(0o600)
@@ -312,7 +325,7 @@ def test_finds_nothing_beside_a_sound_daemon_and_what_befalls_it(served: CacheDa
 
 def test_judges_the_limits_of_the_daemon_that_runs(served: CacheDaemon, kubelet: Path,
                                                    authorities: tuple[Path, Path]) -> None:
-    served.launcher = ["prlimit", "--memlock=65536:65536"]
+    served.launcher = ["prlimit", "--memlock=4096:4096"]
     served.start()
     of(served, kubelet, authorities).expect("memlock", "warn", f"of process {served.process.pid}",
                                             "start the daemon again")

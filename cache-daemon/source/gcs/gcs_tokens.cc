@@ -4,7 +4,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -127,7 +126,8 @@ Result<std::optional<GcsToken>> GcsTokens::OfMetadataServer(std::stop_token stop
   // Whoever read by the node's isn't nobody because its server has trouble.
   if (node_had_one_) why = {.code = Code::kUnavailable, .message = std::move(why).message};
   if (node_had_one_ || !is_absent) return std::unexpected(std::move(why));
-  spdlog::info("the node has no Google credentials of its own: buckets are asked without");
+  LogRepeated(LogLevel::kInfo,
+              "the node has no Google credentials of its own: buckets are asked without");
   absent_until_ = steady_clock::now() + kNoServerFor;
   return std::nullopt;
 }

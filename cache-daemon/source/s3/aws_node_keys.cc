@@ -4,7 +4,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -68,7 +67,7 @@ Result<std::optional<ExpiringAwsKeys>> AwsNodeKeys::WithoutNew(std::optional<Err
   if (!known_ && failure) return std::unexpected(*std::move(failure));
   if (!known_) {
     absent_until_ = now + kAbsentFor;
-    spdlog::info("the node has no AWS keys of its own: buckets are asked without");
+    LogRepeated(LogLevel::kInfo, "the node has no AWS keys of its own: buckets are asked without");
     return std::nullopt;
   }
   if (!failure) {

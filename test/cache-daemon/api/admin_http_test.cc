@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "base/unique_fd.h"
+#include "cache-daemon/api/admin_host.h"
 #include "test/cache-daemon/api/fake_engine.h"
 
 namespace weighhouse::api {
@@ -123,6 +124,40 @@ TEST_F(AdminHttpTest, ServesTheStatusDocument) {
   EXPECT_THAT(starting, Not(HasSubstr("Access-Control"))) << "other sites' pages may not read it";
   pages_.Attach(engine_, nullptr);
   EXPECT_THAT(Get("/api/v1/status?x=1"), HasSubstr("\"phase\":\"serving\""));
+}
+
+TEST_F(AdminHttpTest, NamesAreNotShownToAStrangersPage) {
+  AdminPages named(registry_, {.details = Details::kShown});
+  auto rebound = [this](const std::string& path) {
+    return Ask("GET " + path + " HTTP/1.1\r\nHost: evil.example:9899\r\n\r\n");
+  };
+  EXPECT_THAT(rebound("/api/v1/status"), StartsWith("HTTP/1.1 200 ")) << "it names nothing";
+  Result<std::unique_ptr<AdminHttp>> http =
+      AdminHttp::Start(*ListenAddress::Parse("127.0.0.1:0"), named);
+  ASSERT_TRUE(http);
+  http_ = std::move(*http);
+  std::string refused = rebound("/api/v1/status");
+  EXPECT_THAT(refused, StartsWith("HTTP/1.1 421 "));
+  EXPECT_THAT(refused, HasSubstr("not shown to 'evil.example:9899'"));
+  EXPECT_THAT(refused, Not(HasSubstr("phase")));
+  EXPECT_THAT(rebound("/metrics"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(Get("/api/v1/status"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(Ask("GET /api/v1/status HTTP/1.0\r\n\r\n"), HasSubstr(" 200 ")) << "no browser";
+  http_.reset();
+}
+
+TEST(AdminHostTest, AddressesAndNamesThatTheInternetHasNot) {
+  for (const char* host :
+       {"", "localhost", "LocalHost:9899", "127.0.0.1:9899", "10.1.2.3", "[::1]:9899", "[fd00::1]",
+        "weighhouse", "node-1:80", "weighhouse.weighhouse-system.svc",
+        "weighhouse.ns.svc.cluster.local:9899", "ip-10-0-0-1.ec2.internal."}) {
+    EXPECT_TRUE(IsHostOfTheCluster(host)) << host;
+  }
+  for (const char* host :
+       {"evil.example", "evil.example:9899", "EVIL.EXAMPLE.", "127.0.0.1.evil.example", "[evil]",
+        "[::1.evil.example", "localhost.evil.example", "1.2.3.4.5", "notlocal.example"}) {
+    EXPECT_FALSE(IsHostOfTheCluster(host)) << host;
+  }
 }
 
 TEST_F(AdminHttpTest, SaysWhichPortWasFree) {

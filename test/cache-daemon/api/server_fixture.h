@@ -30,8 +30,14 @@ class ServerTest : public ::testing::Test {
     KeepCallbackQueue();
     std::string pattern = ::testing::TempDir() + "/server.XXXXXX";
     directory_ = ::mkdtemp(pattern.data());
-    Result<std::unique_ptr<Server>> server = Server::Start(
-        engine_, {.socket_directory = directory_, .metrics = metrics::CallMetrics(registry_)});
+    Result<std::unique_ptr<Server>> server =
+        Server::Start(engine_, {.socket_directory = directory_,
+                                .recent_errors =
+                                    [] {
+                                      return std::vector<RecentError>{
+                                          {.level = "error", .message = "hf://org/name: gone"}};
+                                    },
+                                .metrics = metrics::CallMetrics(registry_)});
     if (!server) ADD_FAILURE() << server.error().message;
     if (server) server_ = std::move(*server);
     node_ = Dial("node.sock");

@@ -198,10 +198,21 @@ TEST_F(ServerTest, TheNodeSocketServesWhatThePluginNeeds) {
   ASSERT_TRUE(node_->Info(&contexts[1], {}, &info).ok());
   EXPECT_EQ(info.root(), "/cache");
   EXPECT_FALSE(info.version().empty());
+  EXPECT_EQ(info.recent_errors_size(), 0) << "they name models and pods, and are for admins";
   ASSERT_TRUE(node_->Capacity(&contexts[2], {}, &capacity).ok());
   EXPECT_EQ(capacity.available(), 60 * kGiB);
   ASSERT_TRUE(node_->SyncLeases(&contexts[3], sync, &synced).ok());
   EXPECT_EQ(synced.dropped(), 2u);
+}
+
+TEST_F(ServerTest, RecentErrorsAreForAdmins) {
+  grpc::ClientContext admins, watchers;
+  pb::InfoResponse info;
+  ASSERT_TRUE(admin_->Info(&admins, {}, &info).ok());
+  ASSERT_EQ(info.recent_errors_size(), 1);
+  EXPECT_EQ(info.recent_errors(0).message(), "hf://org/name: gone");
+  ASSERT_TRUE(watch_->Info(&watchers, {}, &info).ok());
+  EXPECT_EQ(info.recent_errors_size(), 0);
 }
 
 TEST_F(ServerTest, TheAdminSocketListsAndEvicts) {

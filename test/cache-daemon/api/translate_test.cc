@@ -21,6 +21,20 @@ pb::AcquireRequest ValidRequest() {
   return request;
 }
 
+TEST(TranslateTest, AnUpdateOfPublishesIsNeverMoreThanGrpcsClientsTake) {
+  const std::string longest(4096, 'x');
+  PublishView publish{.lease_id = kId,
+                      .holder = {longest, longest, longest, longest, longest},
+                      .model = longest,
+                      .state = PublishView::Refused{{Code::kInternal, longest}}};
+  std::vector<PublishView> publishes(1024, publish);
+  pb::PublishesUpdate update = FromPublishes(publishes);
+  EXPECT_LE(update.ByteSizeLong(), 4u << 20);
+  EXPECT_GT(update.publishes_size(), 100);
+  publishes.resize(100);
+  EXPECT_EQ(FromPublishes(publishes).publishes_size(), 100);
+}
+
 TEST(TranslateTest, TakesAFullAcquireRequest) {
   pb::AcquireRequest request = ValidRequest();
   request.mutable_holder()->set_pod_uid("u");

@@ -1,6 +1,12 @@
+#include <ranges>
+#include <string_view>
+
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include "base/log_limits.h"
 #include "test/cache-daemon/engine/engine_fixture.h"
+#include "test/support/captured_log.h"
 
 namespace weighhouse {
 namespace {
@@ -30,6 +36,14 @@ class EnginePublishesTest : public EngineTest {
   template <class State>
   bool Is() {
     return std::holds_alternative<State>(Only().state);
+  }
+
+  static size_t LinesWith(std::string_view text, std::string_view words) {
+    size_t lines = 0;
+    for (const auto line : std::views::split(text, '\n')) {
+      lines += std::string_view(line).contains(words) ? 1 : 0;
+    }
+    return lines;
   }
 
   static constexpr Bytes kSize = 3 * kMiB;
@@ -80,6 +94,24 @@ TEST_F(EnginePublishesTest, APublishThatComesBackIsOneThatWaits) {
   EXPECT_TRUE(std::get<PublishView::Ready>(Only().state).cold);
   EXPECT_GE(std::get<PublishView::Ready>(Only().state).took, std::chrono::milliseconds(300))
       << "it waits since its first Acquire";
+}
+
+TEST_F(EnginePublishesTest, PublishesThatKeepFailingCostABoundedNumberOfLines) {
+  engine_.reset();
+  CapturedLog log;
+  OpenEngine();
+  hub_->SetFaults(R"([{"side":"cdn","path":"","action":{"kind":"status","status":404}}])");
+  constexpr size_t kTries = 40;
+  for (size_t i = 0; i < kTries; ++i) {
+    ASSERT_FALSE(Acquire(LeasedRequest(kWatchedModel, fmt::format("pod-{}", i))));
+    ASSERT_FALSE(Acquire(LeasedRequest("hf://acme/absent", "pod")));
+  }
+  engine_.reset();  // nobody logs any more
+  EXPECT_EQ(LinesWith(log.text(), " to fetch "), 1 + LogLimits::kRepeated) << log.text();
+  EXPECT_EQ(LinesWith(log.text(), ": ended: "), LogLimits::kRepeated);
+  size_t written = LinesWith(log.text(), " info ") + LinesWith(log.text(), " warning ") +
+                   LinesWith(log.text(), " error ");
+  EXPECT_LT(written, 8 * LogLimits::kRepeated) << log.text();
 }
 
 TEST_F(EnginePublishesTest, ARefusalSaysWhatTheCallerHears) {

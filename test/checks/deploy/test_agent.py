@@ -89,6 +89,9 @@ class Container(unittest.TestCase):
         self.assertEqual(told(self.agent), [])
         labelling = containers(find(built("node-labels"), "DaemonSet"))
         self.assertEqual(told(labelling["agent"]), ["32"])
+        # What is patched by its place, as docs/sources.md does, stays where it is.
+        self.assertEqual(list(labelling), list(self.containers))
+        self.assertEqual(next(iter(labelling)), "cache")
         del labelling["agent"]["env"][[item["name"] for item in labelling["agent"]["env"]].index("WEIGHHOUSE_NODE_LABELS")]
         self.assertEqual(labelling, self.containers)
 

@@ -14,12 +14,14 @@ from manifests import DEPLOY, ROOT, configuration, find, kustomize, kustomize_wi
 # Component → the values that switch it on.
 TOGGLES = {
     "admission-policy": {"admissionPolicy": {"enabled": True}},
+    "agent": {"agent": {"enabled": True}},
     "monitoring": {"monitoring": {"enabled": True}},
     "network-policy": {"networkPolicy": {"enabled": True}},
+    "node-labels": {"agent": {"enabled": True, "nodeLabels": {"enabled": True}}},
     "provisioner-secrets": {"provisionerSecrets": {"enabled": True}},
 }
-# The agent that writes events, alone and with labels of nodes: for who deploys with kustomize.
-KUSTOMIZE_ONLY = {"agent", "node-labels"}
+# What other components contain.
+CONTAINED = {"agent"}
 EVERYTHING = {key: value for values in TOGGLES.values() for key, value in values.items()}
 ELSEWHERE = {
     "image": {"repository": "registry.example.com:5000/weighhouse", "tag": "0.1.0", "pullPolicy": "Always"},
@@ -31,6 +33,7 @@ ELSEWHERE = {
               "volumes": [{"name": "ca", "configMap": {"name": "authorities"}}],
               "volumeMounts": [{"name": "ca", "mountPath": "/etc/authorities", "readOnly": True}],
               "resources": {"limits": {"memory": "2Gi"}}},
+    "agent": {"enabled": True, "resources": {"limits": {"memory": "256Mi"}}, "nodeLabels": {"enabled": True, "most": 0}},
     "nodeSelector": {"nvidia.com/gpu.present": "true"},
     "tolerations": [{"key": "gpu", "operator": "Exists"}],
     "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
@@ -59,6 +62,8 @@ REFUSED = (
     ({"daemon": {"env": {"HTTPS_PROXY": "http://proxy"}}}, "/daemon/env': got object, want array"),
     ({"sidecars": {"provisioner": {"image": "registry.example.com/csi-provisioner"}}}, "/sidecars/provisioner/image': "),
     ({"maxUnavailable": "ten"}, "/maxUnavailable': 'ten' does not match"),
+    ({"agent": {"nodeLabels": {"enabled": True}}}, "/agent/enabled': value must be true"),
+    ({"agent": {"enabled": True, "nodeLabels": {"most": 65}}}, "/agent/nodeLabels/most': maximum: got 65, want 64"),
     ({"monitoring": {"enabled": "yes"}}, "/monitoring/enabled': got string, want boolean"),
 )
 
@@ -90,13 +95,13 @@ class Chart(unittest.TestCase):
 
     def test_makes_what_each_component_does(self):
         components = {path.name for path in (DEPLOY / "components").iterdir()}
-        self.assertEqual(set(TOGGLES), components - KUSTOMIZE_ONLY)
+        self.assertEqual(set(TOGGLES), components)
         for name, values in TOGGLES.items():
             with self.subTest(component=name):
                 self.check_same(render(values), with_components(name))
 
     def test_makes_what_all_components_do(self):
-        self.check_same(render(EVERYTHING), with_components(*TOGGLES))
+        self.check_same(render(EVERYTHING), with_components(*[name for name in TOGGLES if name not in CONTAINED]))
 
     def test_makes_what_the_overlay_of_other_paths_does(self):
         paths = yaml.safe_load((DEPLOY / "overlays/k0s/paths/paths.yaml").read_text(encoding="utf-8"))["data"]
@@ -129,6 +134,11 @@ class Chart(unittest.TestCase):
         self.assertEqual(spec["volumes"][-1], ELSEWHERE["daemon"]["volumes"][0])
         self.assertEqual(cache["image"], "registry.example.com:5000/weighhouse:0.1.0")
         self.assertEqual({item.get("imagePullPolicy") for item in [*spec["initContainers"], *spec["containers"]]}, {"Always"})
+        agent = spec["containers"][-1]
+        self.assertEqual(agent["env"][-1], {"name": "WEIGHHOUSE_NODE_LABELS", "value": "0"})
+        self.assertEqual(agent["resources"], {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}})
+        policy = find(made, "ValidatingAdmissionPolicy", "weighhouse-node-labels")["spec"]
+        self.assertIn('"system:serviceaccount:models:weighhouse-node"', policy["matchConditions"][0]["expression"])
         self.assertEqual(spec["nodeSelector"], {"kubernetes.io/os": "linux", "nvidia.com/gpu.present": "true"})
         self.assertEqual((spec["tolerations"], spec["affinity"]), (ELSEWHERE["tolerations"], ELSEWHERE["affinity"]))
         config = yaml.safe_load(find(made, "ConfigMap", "weighhouse-config")["data"]["config.yaml"])

@@ -52,6 +52,11 @@ class ScriptedDaemon:
         self.socket = socket
         self.messages = contract("cache").messages
         self.listing = self.messages.ListResponse()
+        self.asked = threading.Event()
+        """Somebody wanted a listing."""
+        self.lists = threading.Event()
+        """Cleared: he waits for it."""
+        self.lists.set()
         self._publishes: dict[str, Any] = {}
         self._changed = threading.Condition()
         self._version = 0
@@ -66,6 +71,9 @@ class ScriptedDaemon:
                 yield from outer._updates(context)
 
             def List(self, request: Any, context: grpc.ServicerContext) -> Any:
+                outer.asked.set()
+                while not outer.lists.wait(0.1) and context.is_active():
+                    pass
                 return outer.listing
 
         self._stopped = False
@@ -129,7 +137,10 @@ class Agent:
                          f"--service-account={account.directory}", f"--heartbeat={self.heartbeat}",
                          "--update-interval=1", "--label-interval=1", "--log-level=debug"]
         host, _, port = url.removeprefix("https://").rpartition(":")
-        self._environment = {"NODE_NAME": node, "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
+        # The cluster's own API is no proxy's business: nothing would get through this one.
+        self._environment = {"NODE_NAME": node, "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port,
+                             "HTTPS_PROXY": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1", "NO_PROXY": "",
+                             "no_proxy": ""}
         self._process: Process | None = None
 
     @property
@@ -144,6 +155,7 @@ class Agent:
         """The exit status of the liveness probe."""
         return Process("probe", [*self._command, "--probe"], self.log, self._environment).wait()
 
-    def end(self) -> None:
+    def end(self, within: float = 30) -> None:
+        """SIGTERM; it ends well within so many seconds."""
         if self._process is not None and self._process.running():
-            assert self._process.stop() == 0
+            assert self._process.stop(within) == 0

@@ -22,14 +22,14 @@ NO_PROXY = {name: "" for name in ("http_proxy", "https_proxy", "all_proxy", "no_
                                   "ALL_PROXY", "NO_PROXY")}
 
 
-def says(status: str = "200 OK", off_by: float = 0) -> Answer:
+def says(status: str = "200 OK", *headers: str, off_by: float = 0) -> Answer:
     """Answers every request so, with a Date that is off by so many seconds."""
     return lambda connection, _: connection.sendall(
-        answer(status, f"Date: {formatdate(time.time() + off_by, usegmt=True)}"))
+        answer(status, f"Date: {formatdate(time.time() + off_by, usegmt=True)}", *headers))
 
 
-def source(status: str = "200 OK", off_by: float = 0) -> ScriptedServer:
-    return ScriptedServer(says(status, off_by))
+def source(status: str = "200 OK", *headers: str, off_by: float = 0) -> ScriptedServer:
+    return ScriptedServer(says(status, *headers, off_by=off_by))
 
 
 def certificate(directory: Path, name: str) -> tuple[Path, Path]:

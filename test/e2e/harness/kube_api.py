@@ -2,8 +2,9 @@
 
 A real one would be the better judge, but takes longer to build (it and its etcd) than all of CI has. So the rules stand here:
 the schema (kubernetes_validate), which of core/v1's validation concerns events (metadata's and the involved object's namespace
-agree), what events.k8s.io/v1 limits beyond that (reason 128 bytes, note 1024; `kubectl events` reads by it), RFC 7386, and the
-answers' statuses and bodies. What a request does wrong is answered as there, and kept in `problems`.
+agree), what events.k8s.io/v1 limits beyond that (reason 128 bytes, note 1024; `kubectl events` reads by it), RFC 7386, the
+rights that deploy/components give, and the answers' statuses and bodies. What a request does wrong is answered as there, and
+kept in `problems`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from types import TracebackType
 from typing import Any, Callable, NamedTuple
 
 import kubernetes_validate
+import yaml
+
+from harness.workspace import PROJECT
 
 _VERSION = kubernetes_validate.latest_version()
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -27,6 +31,8 @@ _LABEL = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _EVENTS = re.compile(r"/api/v1/namespaces/([^/]+)/events(?:/([^/]+))?")
 _NODE = re.compile(r"/api/v1/nodes/([^/]+)")
+_VERBS = {("POST", False): "create", ("GET", False): "list", ("GET", True): "get", ("PATCH", True): "patch",
+          ("PUT", True): "update", ("DELETE", True): "delete"}
 _NEVER_CHANGE = ("apiVersion", "kind", "involvedObject", "source", "firstTimestamp", "reportingComponent",
                  "reportingInstance")
 
@@ -50,6 +56,15 @@ class Refusal(Exception):
         self.status, self.headers = status, headers or {}
         self.body = {"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": reason, "code": status,
                      "message": message or reason, "details": {"causes": [{"reason": cause} for cause in causes]}}
+
+
+def rights_of(*components: str) -> set[tuple[str, str]]:
+    """(verb, resource) that the ClusterRoles of these components give, of the core API."""
+    found = [item for name in components
+             for item in yaml.safe_load_all((PROJECT / "deploy/components" / name / "rbac.yaml").read_text())]
+    rules = [rule for role in found if role["kind"] == "ClusterRole" for rule in role["rules"]]
+    return {(verb, resource) for rule in rules if "" in rule["apiGroups"] and "resourceNames" not in rule
+            for verb in rule["verbs"] for resource in rule["resources"]}
 
 
 def merged(target: Any, patch: Any) -> Any:
@@ -115,6 +130,7 @@ class KubeApi:
 
     def __init__(self, certificate: Path, key: Path, token: str) -> None:
         self.token = token
+        self.rights = rights_of("agent")
         self.namespaces = {"default"}
         self.terminating: set[str] = set()
         self.events: dict[tuple[str, str], dict[str, Any]] = {}
@@ -187,15 +203,22 @@ class KubeApi:
             raise Refusal(401, "Unauthorized")
         if self.refusals:
             raise self.refusals.pop(0)
+        resource, serve, names = self._target(method, path)
+        verb = _VERBS.get((method, bool(names[-1])))
+        if (verb, resource) not in self.rights:
+            raise self._wrong(403, f"no right to {verb} {resource}: {method} {path}")
         wanted = {"POST": "application/json", "PATCH": "application/merge-patch+json"}.get(method)
         if wanted and headers.get("Content-Type") != wanted:
             raise self._wrong(415, f"{method} with {headers.get('Content-Type')}")
         if headers.get("Accept") != "application/json":
             raise self._wrong(406, f"{method} accepts {headers.get('Accept')}")
-        for pattern, serve in ((_EVENTS, self._serve_event), (_NODE, self._serve_node)):
+        return serve(method, json.loads(text) if text else None, *names)
+
+    def _target(self, method: str, path: str) -> tuple[str, Callable[..., dict[str, Any]], tuple[str | None, ...]]:
+        for pattern, resource, serve in ((_EVENTS, "events", self._serve_event), (_NODE, "nodes", self._serve_node)):
             match = pattern.fullmatch(path)
             if match:
-                return serve(method, json.loads(text) if text else None, *match.groups())
+                return resource, serve, match.groups()
         raise self._wrong(404, f"{method} {path}: no such resource")
 
     def _wrong(self, status: int, what: str) -> Refusal:
