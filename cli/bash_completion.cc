@@ -42,7 +42,7 @@ _weighhouse_words() {{
 }}
 _weighhouse_files() {{
   mapfile -t COMPREPLY < <(compgen "$1" -- "$current")
-  compopt -o filenames 2>/dev/null
+  compopt -o filenames 2>/dev/null || :
 }}
 complete -F _weighhouse weighhouse
 )";

@@ -35,6 +35,7 @@ std::string Italic(std::string_view text) { return "\\fI" + Escaped(text) + "\\f
 
 std::string FlagHead(const FlagSpec& flag) {
   std::vector<std::string> names;
+  names.reserve(flag.names.size());
   for (const std::string& name : flag.names) names.push_back(Bold(name));
   std::string head = Join(names, ", ");
   std::string value = flag.choices.empty() ? Italic(flag.value) : Bold(Join(flag.choices, "|"));

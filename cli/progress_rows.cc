@@ -100,6 +100,7 @@ void ProgressRows::Draw(bool at_once) {
   Screen screen = Screen::Of(fd_);
   size_t width = screen.width - 1;  // some terminals wrap when the last column is written
   std::vector<std::string> names;
+  names.reserve(rows_.size());
   for (const Row& row : rows_) names.push_back(row.name);
   size_t name_width = NameWidth(names, width);
   size_t beside = width - std::min(width, name_width + kNameGap);

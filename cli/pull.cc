@@ -109,9 +109,11 @@ void RunAll(std::vector<OnePull>& pulls, const Options& options, Client& client,
   auto style =
       options.quiet ? ProgressPrinter::Style::kNone : ProgressPrinter::StyleFor(STDERR_FILENO);
   std::vector<std::string> names;
+  names.reserve(pulls.size());
   for (const OnePull& pull : pulls) names.push_back(NameOf(pull.options));
   ProgressRows rows(STDERR_FILENO, style, std::move(names), clock);
   std::vector<std::jthread> threads;
+  threads.reserve(pulls.size());
   for (size_t row = 0; row < pulls.size(); ++row) {
     threads.push_back(StartThread("pull", [&, row](const std::stop_token&) {
       RunPull(pulls[row], row, client, rows, stop);

@@ -34,8 +34,11 @@ std::string FlagLines(const std::vector<FlagSpec>& flags) {
     std::string value = flag.value.empty() ? ""
                                            : fmt::format(":{}:{}", Quoted(flag.value),
                                                          ActionOf(flag.choices, flag.value));
-    for (const std::string& name : flag.names)
-      lines += fmt::format(" \\\n    '*{}[{}]{}'", name, Quoted(flag.description), value);
+    for (const std::string& name : flag.names) {
+      bool may_have_equals = !value.empty() && name.starts_with("--");
+      lines += fmt::format(" \\\n    '*{}{}[{}]{}'", name, may_have_equals ? "=" : "",
+                           Quoted(flag.description), value);
+    }
   }
   return lines;
 }

@@ -15,6 +15,7 @@
 namespace weighhouse::cli {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -114,7 +115,7 @@ TEST_F(ProgramSpecTest, ZshKnowsEveryCommandAndFlag) {
     std::string body = PartOf(script, function + "() {", "}");
     EXPECT_NE(body, "") << command.name;
     for (const std::string& flag : command.flags)
-      EXPECT_THAT(body, HasSubstr("'*" + flag + "[")) << command.name;
+      EXPECT_THAT(body, ContainsRegex("'[*]" + flag + "=?\\[")) << command.name;
     EXPECT_THAT(script, HasSubstr(") " + function + " ;;\n")) << "it is called";
   }
 }

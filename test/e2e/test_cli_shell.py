@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -31,7 +32,7 @@ def _script(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(file)
 
 
-def complete(script: str, *words: str, cwd: str = "/") -> set[str]:
+def complete(script: str, *words: str, cwd: Path = Path("/")) -> set[str]:
     ran = subprocess.run(["bash", "--norc", "-c", COMPLETE, "bash", script, "weighhouse", *words], check=False,
                          capture_output=True, text=True, timeout=60, cwd=cwd)
     assert ran.returncode == 0 and ran.stderr == "", ran.stderr
@@ -71,13 +72,12 @@ def test_bash_offers_all_that_help_lists(script: str) -> None:
     assert {"-q", "--quiet", "--token-file", "--socket", "--help"} <= flags and "--sort" not in flags
 
 
-def test_bash_completes_files_where_a_file_is_meant(script: str, tmp_path: object) -> None:
-    directory = str(tmp_path)
-    subprocess.run(["mkdir", f"{directory}/sub"], check=True)
-    subprocess.run(["touch", f"{directory}/some.yaml"], check=True)
-    assert complete(script, "config", "check", "s", cwd=directory) == {"some.yaml", "sub"}
-    assert complete(script, "pull", "a", "--token-file", "s", cwd=directory) == {"some.yaml", "sub"}
-    assert complete(script, "ls", "--root", "s", cwd=directory) == {"sub"}
+def test_bash_completes_files_where_a_file_is_meant(script: str, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "some.yaml").touch()
+    assert complete(script, "config", "check", "s", cwd=tmp_path) == {"some.yaml", "sub"}
+    assert complete(script, "pull", "a", "--token-file", "s", cwd=tmp_path) == {"some.yaml", "sub"}
+    assert complete(script, "ls", "--root", "s", cwd=tmp_path) == {"sub"}
 
 
 def test_groff_takes_the_manual_page_without_a_warning() -> None:

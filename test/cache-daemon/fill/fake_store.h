@@ -106,6 +106,7 @@ class FakeStore final : public store::Store {
   std::string DigestOfSecret(std::string_view) const override { return ""; }
   Result<store::ListingFit> FitOf(const Listing&) const override { return Refused(); }
   Result<store::SpaceSums> Space() const override { return Refused(); }
+  store::Usage UsageOfSnapshots() const override { return {}; }
   void SetKept(std::set<std::string>) override {}
   std::set<std::string> Kept() const override { return {}; }
   Result<> SetLimits(Bytes, std::optional<Bytes>) override { return Refused(); }

@@ -17,12 +17,12 @@ _SUBCOMMAND = re.compile(r"  ([a-z][\w-]*)\b")
 @dataclass
 class Command:
     """A program, or a command of one. `flags`: each name → whether a value follows; `required`: how many of the
-    arguments may not be missing; `endless`: the last may be repeated."""
+    arguments may not be missing; `repeated`: whether the last may be given again and again."""
 
     flags: dict[str, bool] = field(default_factory=dict)
     positionals: list[str] = field(default_factory=list)
     required: int = 0
-    endless: bool = False
+    repeated: bool = False
     commands: dict[str, "Command"] = field(default_factory=dict)
 
     def long_flags(self) -> set[str]:
@@ -40,7 +40,7 @@ def parse_help(text: str) -> tuple[Command, list[str]]:
         elif section == "Positionals" and (positional := _POSITIONAL.match(line)):
             command.positionals.append(positional[1])
             command.required += " REQUIRED" in line
-            command.endless = bool(re.match(r"  [A-Z|]+ [A-Z]+ \.\.\.", line))
+            command.repeated = line[positional.end():].startswith(" TEXT ...")
         elif section == "Subcommands" and (name := _SUBCOMMAND.match(line)):
             below.append(name[1])
     return command, below
@@ -104,10 +104,10 @@ class _Reading:
             self._path.append(self.command.commands[word])
         elif self.command.commands:
             self.wrong = f"has the command {word}, which is none of " + ", ".join(self.command.commands)
-        elif self._given == len(self.command.positionals) and not self.command.endless:
+        elif self._given == len(self.command.positionals) and not (self._given and self.command.repeated):
             self.wrong = f"has {word}, and its --help no place for it"
         else:
-            self._given += 1
+            self._given = min(self._given + 1, len(self.command.positionals))
 
 
 def fault(programs: dict[str, Command], words: list[str], whole: bool) -> str | None:
