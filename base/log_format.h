@@ -38,8 +38,8 @@ struct LogLine {
 /// `2025-01-31T12:00:00.123Z info message key=value key="a value"`, and a newline. Values with a
 /// space, a quote, `=` or a backslash are in quotes. Control characters are escaped (\n, \u001b)
 /// and what isn't UTF-8 becomes U+FFFD, so that whatever a stranger called his model, it is one
-/// line of printable text. A message is cut at
-/// 4 KiB, a value at 2 KiB, as they are written: container runtimes split lines of 16 KiB.
+/// line of printable text. A message is cut at 4 KiB, a value at 2 KiB, as they are written:
+/// container runtimes split lines of 16 KiB.
 std::string TextLogLine(const LogLine& line);
 
 /// The same as one JSON object, its keys in this order: "time", "level", "message", the fields',
