@@ -6,13 +6,14 @@ JOBS := $(shell nproc)
 # The image is named as deploy/daemonset/kustomization.yaml names it.
 VERSION := $(shell awk '/^project.weighhouse VERSION/ { print $$3 }' CMakeLists.txt)
 
-.PHONY: help setup build release test tenancy sanity sanity-tool registry-tool sources s3-server check docs-check fuzz crash powerloss soak resume scale demo bench image clean
+.PHONY: help setup build release test tenancy sanity sanity-tool registry-tool sources s3-server apiserver check docs-check fuzz crash powerloss soak resume scale demo bench image clean
 
 help:
 	@echo 'make demo    the whole way of a volume with a real model, on this machine (MODEL=hf://org/name: the real Hub)'
 	@echo 'make test    build, then unit, contract, crash and e2e tests, the engine also under asan and tsan'
 	@echo 'make sanity  CSI'"'"'s own conformance suite against both daemons: what passed, and what was skipped for which capability'
 	@echo 'make sources one contract suite over every kind of source, most against real servers: one model is one set of blobs'
+	@echo 'make apiserver  the agent and all of deploy/ against Kubernetes'"'"' own API server, which is built first (once: 13 minutes of processor time)'
 	@echo 'make tenancy who is served a private model that is here: every tenant, in every state of the cache and of its source'
 	@echo 'make crash   the daemon, a fill and the store killed at every fault point; what was not synced kept, or dropped,'
 	@echo '             and as many random parts of it as CUTS says (20) after each'
@@ -62,6 +63,12 @@ sources: build registry-tool s3-server
 	@WEIGHHOUSE_BIN=$(CURDIR)/build/dev/bin \
 	  test/e2e/in-namespace build/venv/bin/python -m pytest -q -s -p no:cacheprovider test/e2e/test_sources*.py \
 	  test/e2e/test_hub_ways.py
+
+apiserver: build
+	@.ci/step 'setup apiserver' .ci/setup apiserver
+	@.ci/step 'kube-apiserver' test/apiserver/build
+	@WEIGHHOUSE_BIN=$(CURDIR)/build/dev/bin WEIGHHOUSE_KUBE_APISERVER=$(CURDIR)/build/apiserver/bin/kube-apiserver \
+	  test/e2e/in-namespace build/venv/bin/python -m pytest -q -p no:cacheprovider test/e2e/test_agent.py test/e2e/apiserver
 
 sanity: build sanity-tool
 	@WEIGHHOUSE_BIN=$(CURDIR)/build/dev/bin \

@@ -14,8 +14,10 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 from harness import workspace  # noqa: E402
 from harness.canary import EARLIER, Reports, search  # noqa: E402
+from harness.agent_bench import Bench  # noqa: E402
 from harness.daemon import CacheDaemon  # noqa: E402
 from harness.hub import TOKEN, Hub  # noqa: E402
+from harness.kube_cluster import KubeCluster  # noqa: E402
 from harness.models import MIB, make_model  # noqa: E402
 from harness.node import Node  # noqa: E402
 
@@ -105,3 +107,19 @@ def new_daemon(hub: Hub) -> Iterator[Callable[..., CacheDaemon]]:
     yield make
     for daemon in daemons:
         daemon.end()
+
+
+@pytest.fixture(scope="session")
+def _kube_cluster(_namespace: None) -> Iterator[KubeCluster]:
+    program = os.environ.get("WEIGHHOUSE_KUBE_APISERVER")
+    assert program, "needs a real kube-apiserver: make apiserver"
+    with KubeCluster(workspace.directory() / "cluster", Path(program)) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def real_bench(_kube_cluster: KubeCluster) -> Bench:
+    """The agent and Kubernetes' own API server; to be entered."""
+    directory = workspace.directory() / f"real{next(_numbers)}"
+    directory.mkdir()
+    return Bench(directory, _kube_cluster.fresh())

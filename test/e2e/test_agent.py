@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 import ssl
 import socket
 import subprocess
 import urllib.parse
-from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
 
 from harness import workspace
-from harness.agent import AGENT_UID, Agent, ScriptedDaemon, ServiceAccount
+from harness.agent import AGENT_UID, Agent
+from harness.agent_bench import Bench, Server
 from harness.canary import canary
 from harness.hub import Hub
-from harness.kube_api import KubeApi, Refusal, rights_of
+from harness.kube_api import KubeApi, Refusal
 from harness.node import Node
 from harness.registry import make_certificate
 
@@ -26,46 +27,32 @@ MIB = 1 << 20
 _numbers = itertools.count(1)
 
 
-class Bench:
-    """An API server, a daemon that says what it is told, and the agent between them."""
+SERVERS = ["double", *(["kube-apiserver"] if os.environ.get("WEIGHHOUSE_KUBE_APISERVER") else [])]
+"""The same is asked of both, the second by `make apiserver`."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        directory.mkdir()
-        self.certificate, key = directory / "api.crt", directory / "api.key"
-        make_certificate(key, self.certificate, "-addext", "subjectAltName=IP:127.0.0.1")
-        token = canary("agent")
-        self.account = ServiceAccount(directory, token, self.certificate)
-        self.api = KubeApi(self.certificate, key, token)
-        self.daemon = ScriptedDaemon(directory / "watch.sock")
-        self.agent = Agent(directory, self.daemon.socket, self.api.url, self.account)
 
-    def __enter__(self) -> "Bench":
-        self.api.__enter__()
-        self.daemon.start()
-        return self
-
-    def __exit__(self, *failure: Any) -> None:
-        self.agent.end()
-        self.daemon.stop()
-        self.api.__exit__(*failure)
-
-    def wait(self, ready: Callable[[], bool], timeout: float = 20) -> None:
-        self.agent.process.wait_ready(ready, timeout)
-
-    def wait_event(self, reason: str, text: str = "") -> dict[str, Any]:
-        """Waits until the only event says so."""
-        self.wait(lambda: self.api.event().get("reason") == reason and text in self.api.event()["message"])
-        return self.api.event()
-
-    def wrote(self) -> list[tuple[str, int]]:
-        """The methods and statuses of the requests about events."""
-        return [(each.method, each.status) for each in self.api.requests(lambda told: "/events" in told.path)]
+def served_by_double() -> Bench:
+    directory = workspace.directory() / f"agent{next(_numbers)}"
+    directory.mkdir()
+    make_certificate(directory / "api.key", directory / "api.crt", "-addext", "subjectAltName=IP:127.0.0.1")
+    return Bench(directory, KubeApi(directory / "api.crt", directory / "api.key", canary("agent")))
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
-    with Bench(workspace.directory() / f"agent{next(_numbers)}") as made:
+def scripted() -> Iterator[Bench]:
+    """An API server that answers what a test wants."""
+    with served_by_double() as made:
+        yield made
+        assert made.api.problems == []
+
+
+@pytest.fixture(params=SERVERS)
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    if request.param == "double":
+        made = served_by_double()
+    else:
+        made = request.getfixturevalue("real_bench")
+    with made:
         yield made
         assert made.api.problems == []
 
@@ -92,7 +79,7 @@ def test_one_event_tells_what_a_pod_waits_for_from_its_first_moment_to_its_last(
     assert last["message"] == "hf://acme/tiny@main: ready in 28.4 s (cold)"
     assert (last["type"], last["count"], last["metadata"]["name"]) == ("Normal", 4, first["metadata"]["name"])
     assert last["firstTimestamp"] == first["firstTimestamp"]
-    assert bench.wrote() == [("POST", 201), ("PATCH", 200), ("PATCH", 200), ("PATCH", 200)]
+    bench.wait_wrote([("POST", 201), ("PATCH", 200), ("PATCH", 200), ("PATCH", 200)])
 
 
 def test_a_warm_pod_costs_one_request_and_one_that_nobody_knows_none(bench: Bench) -> None:
@@ -101,7 +88,7 @@ def test_a_warm_pod_costs_one_request_and_one_that_nobody_knows_none(bench: Benc
     bench.daemon.publish("web-0", resolving={})
     bench.daemon.publish("web-0", ready={"milliseconds": 3})
     assert bench.wait_event("ModelReady")["message"] == "hf://acme/tiny@main: ready in 3 ms (warm)"
-    assert bench.wrote() == [("POST", 201)]
+    bench.wait_wrote([("POST", 201)])
 
 
 def test_a_restarted_agent_goes_on_with_the_event_of_the_one_before(bench: Bench) -> None:
@@ -131,51 +118,56 @@ def test_a_daemon_that_was_away_is_followed_again(bench: Bench) -> None:
     assert (event["type"], event["message"]) == ("Warning", "refused: hf://acme/tiny@main: gated: accept its terms")
 
 
-def test_what_the_server_refuses_is_tried_again_as_it_asks_and_what_is_gone_is_made_again(bench: Bench) -> None:
-    api = bench.api
+def test_what_the_server_refuses_is_tried_again_as_it_asks(scripted: Bench) -> None:
+    api = scripted.api
     api.refusals = [Refusal(503, "ServiceUnavailable"), Refusal(403, "Forbidden"),
                     Refusal(429, "TooManyRequests", headers={"Retry-After": "2"})]
+    scripted.daemon.publish("web-0", waited=5, filling=filling(100 * MIB))
+    scripted.agent.start()
+    scripted.wait_event("ModelFilling")
+    busy, done = [each for each in api.requests() if each.status in (429, 201)]
+    assert done.at - busy.at >= 2
+
+
+def test_an_event_that_is_gone_is_made_again(bench: Bench) -> None:
     bench.daemon.publish("web-0", waited=5, filling=filling(100 * MIB))
     bench.agent.start()
     bench.wait_event("ModelFilling")
-    busy, done = [each for each in api.requests() if each.status in (429, 201)]
-    assert done.at - busy.at >= 2
-    api.events.clear()  # an hour later
+    bench.api.forget_events()  # an hour later
     bench.daemon.publish("web-0", ready={"milliseconds": 9000, "cold": True})
     bench.wait_event("ModelReady")
-    assert bench.wrote()[-2:] == [("PATCH", 404), ("POST", 201)]
+    bench.wait(lambda: bench.wrote()[-2:] == [("PATCH", 404), ("POST", 201)])
 
 
 def test_a_namespace_that_goes_is_left_alone_and_others_are_told(bench: Bench) -> None:
-    bench.api.namespaces = {"default", "going"}
-    bench.api.terminating = {"going"}
+    bench.api.end_namespace("going")
     bench.daemon.publish("web-0", namespace="going", refused={"code": 5, "message": "no such model"})
     bench.daemon.publish("web-1", namespace="gone", refused={"code": 5, "message": "no such model"})
     bench.agent.start()
     bench.wait(lambda: len(bench.wrote()) == 2)
     bench.daemon.publish("web-2", ready={"milliseconds": 3})
     bench.wait_event("ModelReady")
-    assert sorted(bench.wrote()) == [("POST", 201), ("POST", 403), ("POST", 404)]
+    bench.wait(lambda: sorted(bench.wrote()) == [("POST", 201), ("POST", 403), ("POST", 404)])
 
 
 def test_a_renewed_token_is_used_without_a_restart(bench: Bench) -> None:
     bench.daemon.publish("web-0", waited=5, filling=filling(100 * MIB))
     bench.agent.start()
     bench.wait_event("ModelFilling")
-    bench.api.token = canary("agent-renewed")
-    bench.account.renew(bench.api.token)
+    bench.account.renew(bench.api.renew())
     bench.daemon.publish("web-0", ready={"milliseconds": 9000, "cold": True})
     bench.wait_event("ModelReady")
-    assert ("PATCH", 401) not in bench.wrote()
+    bench.wait_wrote([("POST", 201), ("PATCH", 200)])
+    assert len({each.who for each in bench.api.requests()}) == 2
 
 
-def test_a_redirect_is_not_followed_with_the_token_and_is_waited_for(bench: Bench) -> None:
-    with KubeApi(bench.certificate, bench.directory / "api.key", bench.api.token) as other:
-        bench.api.refusals = [Refusal(307, "Moved", headers={"Location": other.url + "/api/v1/namespaces/default/events"})]
-        bench.daemon.publish("web-0", ready={"milliseconds": 3})
-        bench.agent.start()
-        bench.wait_event("ModelReady")
-        assert bench.wrote() == [("POST", 307), ("POST", 201)]
+def test_a_redirect_is_not_followed_with_the_token_and_is_waited_for(scripted: Bench) -> None:
+    with KubeApi(scripted.api.certificate, scripted.directory / "api.key", scripted.api.token) as other:
+        scripted.api.refusals = [Refusal(307, "Moved", headers={"Location": other.url + "/api/v1/namespaces/default/events"})]
+        scripted.daemon.publish("web-0", ready={"milliseconds": 3})
+        scripted.agent.start()
+        scripted.wait_event("ModelReady")
+        assert scripted.wrote() == [("POST", 307), ("POST", 201)]
         assert other.told == []
 
 
@@ -211,7 +203,7 @@ def test_only_the_clusters_own_authority_vouches_for_the_server(bench: Bench) ->
     """Whom else the node's image trusts could read the token."""
     system = bench.directory / "system"
     system.mkdir()
-    shutil.copy(bench.certificate, system / "somebody.pem")
+    shutil.copy(bench.api.certificate, system / "somebody.pem")
     subprocess.run(["openssl", "rehash", str(system)], check=True)
     make_certificate(bench.directory / "other.key", bench.directory / "other.crt")
     shutil.copy(bench.directory / "other.crt", bench.account.directory / "..data" / "ca.crt")
@@ -224,7 +216,7 @@ def test_only_the_clusters_own_authority_vouches_for_the_server(bench: Bench) ->
         assert bench.api.requests() == []
     finally:
         subprocess.run(["umount", "/etc/ssl/certs"], check=True)
-    shutil.copy(bench.certificate, bench.account.directory / "..data" / "ca.crt")
+    shutil.copy(bench.api.certificate, bench.account.directory / "..data" / "ca.crt")
     bench.wait_event("ModelReady")
 
 
@@ -235,9 +227,9 @@ def model_id(model: str) -> str:
 
 def test_the_nodes_labels_follow_the_cache_and_go_when_they_are_no_longer_wanted(bench: Bench) -> None:
     other = {"kubernetes.io/hostname": "node-1"}
-    bench.api.nodes["node-1"] = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1", "labels": dict(other)}}
+    bench.api.add_node("node-1", other)
     one, two, three = (f"hf://acme/{name}@main" for name in ("one", "two", "three"))
-    bench.api.rights = rights_of("agent", "node-labels")
+    bench.api.grant("agent", "node-labels")
     bench.daemon.caches(one, two, three)
     bench.agent.start("--node-labels=2")
     bench.wait(lambda: bench.api.labels("node-1") == {model_id(one): "cached", model_id("hf://acme/two"): "cached"})
@@ -248,8 +240,8 @@ def test_the_nodes_labels_follow_the_cache_and_go_when_they_are_no_longer_wanted
     bench.daemon.stop()
     bench.agent.start("--node-labels=0")
     bench.wait(lambda: bench.api.labels("node-1") == {})
-    assert bench.api.nodes["node-1"]["metadata"]["labels"] == other
-    assert len(bench.api.requests(lambda told: told.method == "PATCH")) == 3
+    assert bench.api.other_labels("node-1") == other
+    bench.wait(lambda: len(bench.api.requests(lambda told: told.method == "PATCH")) == 3)
 
 
 def test_the_probe_tells_an_agent_that_runs_from_one_that_does_not(bench: Bench) -> None:
@@ -260,9 +252,9 @@ def test_the_probe_tells_an_agent_that_runs_from_one_that_does_not(bench: Bench)
     assert not bench.api.requests(), "the node isn't touched where nobody asked for labels"
 
 
-def of_pod(api: KubeApi, uid: str) -> tuple[str, str]:
+def of_pod(api: Server, uid: str) -> tuple[str, str]:
     """Reason and message of the only event of a pod."""
-    found = [event for event in list(api.events.values()) if event["involvedObject"]["uid"] == uid]
+    found = [event for event in api.all_events() if event["involvedObject"]["uid"] == uid]
     assert len(found) <= 1
     return (found[0]["reason"], found[0]["message"]) if found else ("", "")
 
@@ -271,8 +263,8 @@ def test_a_real_daemons_words_reach_the_events_of_each_pod(bench: Bench, hub: Hu
                                                            new_node: Callable[..., Node]) -> None:
     """The daemon, the plugin, kubelet's double and the fixture hub: a cold pod, a warm one, and one that is refused."""
     api = bench.api
-    api.rights = rights_of("agent", "node-labels")
-    api.nodes["node-1"] = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}}
+    api.grant("agent", "node-labels")
+    api.add_node("node-1")
     node = new_node(flags=(f"--allow-watch-uid={AGENT_UID}",))
     (bench.directory / "beside").mkdir()
     bench.agent = Agent(bench.directory / "beside", node.daemon.watch_socket, api.url, bench.account)

@@ -110,10 +110,11 @@ class ScriptedDaemon:
     def publish(self, pod: str, waited: float = 0, uid: str = POD_UID, namespace: str = "default", **state: Any) -> None:
         """From now on the pod's publish, which began `waited` seconds ago, is so: `resolving={}`, `filling={…}`, …"""
         with self._changed:
-            before = self._publishes.get(pod)
+            lease = f"{pod}.{uid}"  # of a target path, in which the pod's uid is
+            before = self._publishes.get(lease)
             since = before.since_unix_ms if before else int((time.time() - waited) * 1000)
-            self._publishes[pod] = self.messages.Publish(
-                lease_id=f"{pod:0>64}", model="hf://acme/tiny@main", since_unix_ms=since,
+            self._publishes[lease] = self.messages.Publish(
+                lease_id=f"{lease:0>64}", model="hf://acme/tiny@main", since_unix_ms=since,
                 holder=self.messages.Holder(pod_namespace=namespace, pod_name=pod, pod_uid=uid), **state)
             self._version += 1
             self._changed.notify_all()

@@ -1,10 +1,10 @@
 """A Kubernetes API server as far as events and node labels go, which holds each request against kube-apiserver's rules.
 
-A real one would be the better judge, but takes longer to build (it and its etcd) than all of CI has. So the rules stand here:
-the schema (kubernetes_validate), which of core/v1's validation concerns events (metadata's and the involved object's namespace
-agree), what events.k8s.io/v1 limits beyond that (reason 128 bytes, note 1024; `kubectl events` reads by it), RFC 7386, the
-rights that deploy/components give, and the answers' statuses and bodies. What a request does wrong is answered as there, and
-kept in `problems`.
+A real one is the better judge, and `make apiserver` asks it the same (harness.kube_cluster), but takes longer to build
+than CI has. So the rules stand here: the schema (kubernetes_validate), which of core/v1's validation concerns events (metadata's and the
+involved object's namespace agree), RFC 7386, the rights that deploy/components give, and the answers' statuses and bodies.
+Stricter than the real one is what is held of events beyond that: the limits of events.k8s.io/v1 (reason 128 bytes, note 1024),
+and that what an event is about never changes. What a request does wrong is answered as there, and kept in `problems`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from typing import Any, Callable, NamedTuple
 import kubernetes_validate
 import yaml
 
+from harness.canary import canary
 from harness.workspace import PROJECT
+
+PREFIX = "model.csi.weighhouse.dev/"
 
 _VERSION = kubernetes_validate.latest_version()
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -38,13 +41,14 @@ _NEVER_CHANGE = ("apiVersion", "kind", "involvedObject", "source", "firstTimesta
 
 
 class Told(NamedTuple):
-    """One request that was let in, and its answer's status; `at` is monotonic."""
+    """One request, its answer's status, when it came (seconds), and by which token, in words of the server's."""
 
     method: str
     path: str
     body: Any
     status: int
     at: float
+    who: str = ""
 
 
 class Refusal(Exception):
@@ -129,7 +133,7 @@ class KubeApi:
     """Serves on a port of the loopback, by https with that certificate, within its `with` block."""
 
     def __init__(self, certificate: Path, key: Path, token: str) -> None:
-        self.token = token
+        self.token, self.certificate = token, certificate
         self.rights = rights_of("agent")
         self.namespaces = {"default"}
         self.terminating: set[str] = set()
@@ -140,6 +144,7 @@ class KubeApi:
         self.refusals: list[Refusal] = []
         """What the next requests are answered instead, in their order."""
         self._version = 0
+        self._renewals = 0
         self._lock = threading.Lock()
         outer = self
 
@@ -173,11 +178,19 @@ class KubeApi:
         self._server.server_close()
         self._thread.join(10)
 
+    def all_events(self) -> list[dict[str, Any]]:
+        with self._lock:
+            return copy.deepcopy(list(self.events.values()))
+
     def event(self) -> dict[str, Any]:
         """The only one."""
+        found = self.all_events()
+        assert len(found) <= 1, found
+        return found[0] if found else {}
+
+    def forget_events(self) -> None:
         with self._lock:
-            assert len(self.events) <= 1, list(self.events)
-            return copy.deepcopy(next(iter(self.events.values()), {}))
+            self.events.clear()
 
     def _answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
         text = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
@@ -190,7 +203,8 @@ class KubeApi:
             except Refusal as refusal:
                 status, answer, headers = refusal.status, refusal.body, refusal.headers
             body = json.loads(text) if text and status != 400 else None
-            self.told.append(Told(handler.command, handler.path, body, status, time.monotonic()))
+            who = handler.headers.get("Authorization", "")
+            self.told.append(Told(handler.command, handler.path, body, status, time.monotonic(), who))
         content = json.dumps(answer).encode()
         handler.send_response(status)
         for name, value in ({"Content-Type": "application/json", "Content-Length": str(len(content))} | headers).items():
@@ -270,7 +284,7 @@ class KubeApi:
         if method != "PATCH":
             raise self._wrong(405, f"{method} of nodes")
         labels = body.get("metadata", {}).get("labels", {})
-        ours = all(key.startswith("model.csi.weighhouse.dev/") for key in labels)
+        ours = all(key.startswith(PREFIX) for key in labels)
         if set(body) != {"metadata"} or set(body["metadata"]) != {"labels"} or not ours or not labels:
             raise self._wrong(422, f"a patch of a node touches {body}")
         new = merged(self.nodes[name], body)
@@ -286,12 +300,37 @@ class KubeApi:
         objects[key] = kept
         return kept
 
+    def _labels(self, node: str) -> dict[str, str]:
+        with self._lock:
+            return dict(self.nodes[node]["metadata"].get("labels", {}))
+
     def labels(self, node: str) -> dict[str, str]:
         """Those of ours, by model id."""
+        return {key.removeprefix(PREFIX): value for key, value in self._labels(node).items() if key.startswith(PREFIX)}
+
+    def other_labels(self, node: str) -> dict[str, str]:
+        return {key: value for key, value in self._labels(node).items() if not key.startswith(PREFIX)}
+
+    def add_node(self, name: str, labels: dict[str, str] | None = None) -> None:
+        metadata = {"name": name} | ({"labels": dict(labels)} if labels else {})
         with self._lock:
-            found = self.nodes[node]["metadata"].get("labels", {})
-            return {key.rpartition("/")[2]: value for key, value in found.items()
-                    if key.startswith("model.csi.weighhouse.dev/")}
+            self.nodes[name] = {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
+
+    def end_namespace(self, name: str) -> None:
+        """It is being deleted from now on, which nobody finishes."""
+        with self._lock:
+            self.namespaces.add(name)
+            self.terminating.add(name)
+
+    def grant(self, *components: str) -> None:
+        """The rights that these components of deploy/ give."""
+        self.rights |= rights_of(*components)
+
+    def renew(self) -> str:
+        """Another token; the one before is good no longer."""
+        self._renewals += 1
+        self.token = canary(f"agent-renewed-{self._renewals}")
+        return self.token
 
     def requests(self, choose: Callable[[Told], bool] = lambda each: True) -> list[Told]:
         with self._lock:
