@@ -119,7 +119,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         NotAHubModel("hf://"), NotAHubModel("hf://gpt2"), NotAHubModel("hf:///name"),
         NotAHubModel("hf://org/"), NotAHubModel("hf://org/name/file.json"),
-        NotAHubModel("hf://org/na me"), NotAHubModel("hf://org/name?x=1"),
+        NotAHubModel("hf://org/na me"),
+        Bad{"hf://org/name?x=1", "", {"'hf://org/name?…'", kHubForm}},
         NotAHubModel("hf://org/-name"), NotAHubModel("hf://org/name."),
         NotAHubModel("hf://../name"), NotAHubModel("hf://org/.."), NotAHubModel("hf://org/a--b"),
         NotAHubModel("hf://org/a..b"), NotAHubModel("hf://org/name.git"),
