@@ -25,8 +25,9 @@ constexpr uint64_t kPerFile = 4;
 /// The first two numbers of a release; {0, 0} if they can't be read.
 std::pair<int, int> VersionOf(std::string_view release) {
   std::pair<int, int> version{0, 0};
-  const char* last = release.data() + release.size();
-  auto [point, error] = std::from_chars(release.data(), last, version.first);
+  const char* first = release.data();
+  const char* last = first + release.size();
+  auto [point, error] = std::from_chars(first, last, version.first);
   if (error != std::errc() || point == last || *point != '.') return {0, 0};
   if (std::from_chars(point + 1, last, version.second).ec != std::errc()) return {0, 0};
   return version;
