@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <expected>
 #include <string_view>
+#include <variant>
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -31,19 +32,19 @@ Outcome Connected(const Options& options, Work work) {
   return work(**client);
 }
 
-struct Run {
-  const Options& options;
-
-  Outcome operator()(CommandRow::Alone command) const { return command(options); }
-  Outcome operator()(CommandRow::Connected command) const {
-    return Connected(options, [&](Client& client) { return command(options, client); });
+/// By kinds and not by std::visit, which may throw.
+Outcome RunCommand(const Options& options) {
+  const auto& run = RowOf(options.command).run;
+  if (const auto* alone = std::get_if<CommandRow::Alone>(&run)) return (*alone)(options);
+  if (const auto* connected = std::get_if<CommandRow::Connected>(&run)) {
+    return Connected(options, [&](Client& client) { return (*connected)(options, client); });
   }
-  Outcome operator()(CommandRow::WithSecret command) const {
-    Result<SecretValues> secret = ReadSecret(options);
-    if (!secret) return std::unexpected(ToFailure(secret.error()));
-    return Connected(options, [&](Client& client) { return command(options, client, *secret); });
-  }
-};
+  Result<SecretValues> secret = ReadSecret(options);
+  if (!secret) return std::unexpected(ToFailure(secret.error()));
+  const auto* with_secret = std::get_if<CommandRow::WithSecret>(&run);
+  return Connected(options,
+                   [&](Client& client) { return (*with_secret)(options, client, *secret); });
+}
 
 /// A result that its reader never got is no success.
 int FlushResult(int exit_code) {
@@ -62,7 +63,7 @@ int Main(int argc, char** argv) {
     return printout.exit_code;
   }
   QuietLibraries();
-  Outcome outcome = std::visit(Run{*options}, RowOf(options->command).run);
+  Outcome outcome = RunCommand(*options);
   if (!outcome) Report(outcome.error(), options->output);
   int exit_code = outcome ? *outcome : outcome.error().exit_code;
   return FlushResult(exit_code);

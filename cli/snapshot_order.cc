@@ -1,6 +1,7 @@
 #include "cli/snapshot_order.h"
 
 #include <algorithm>
+#include <list>
 
 #include "cli/snapshot_text.h"
 
@@ -32,10 +33,12 @@ bool StandsBefore(const pb::Snapshot& a, const pb::Snapshot& b, SortBy by) {
 
 void Sort(pb::ListResponse& list, SortBy by, bool reverse) {
   auto& snapshots = *list.mutable_snapshots();
-  std::stable_sort(
-      snapshots.pointer_begin(), snapshots.pointer_end(),
+  // A list's order is stable as std::stable_sort's, which uses what C++17 deprecated.
+  std::list<pb::Snapshot*> order(snapshots.pointer_begin(), snapshots.pointer_end());
+  order.sort(
       [by](const pb::Snapshot* a, const pb::Snapshot* b) { return StandsBefore(*a, *b, by); });
-  if (reverse) std::reverse(snapshots.pointer_begin(), snapshots.pointer_end());
+  if (reverse) order.reverse();
+  std::ranges::copy(order, snapshots.pointer_begin());
 }
 
 }  // namespace weighhouse::cli

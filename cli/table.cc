@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <utility>
 
 #include "base/error.h"
@@ -102,8 +103,8 @@ std::vector<size_t> Table::WidthsOf(const Lines& lines) {
 }
 
 std::vector<size_t> Table::Chosen(const std::vector<size_t>& widths, size_t max_width) const {
-  std::vector<size_t> chosen;
-  for (size_t i = 0; i < columns_.size(); ++i) chosen.push_back(i);
+  std::vector<size_t> chosen(columns_.size());
+  std::iota(chosen.begin(), chosen.end(), 0);
   auto total = [&] {
     size_t sum = 0;
     for (size_t i : chosen) sum += widths[i] + kGap;
