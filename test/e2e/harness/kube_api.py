@@ -1,10 +1,11 @@
 """A Kubernetes API server as far as events and node labels go, which holds each request against kube-apiserver's rules.
 
 A real one is the better judge, and `make apiserver` asks it the same (harness.kube_cluster), but takes longer to build
-than CI has. So the rules stand here: the schema (kubernetes_validate), which of core/v1's validation concerns events (metadata's and the
-involved object's namespace agree), RFC 7386, the rights that deploy/components give, and the answers' statuses and bodies.
-Stricter than the real one is what is held of events beyond that: the limits of events.k8s.io/v1 (reason 128 bytes, note 1024),
-and that what an event is about never changes. What a request does wrong is answered as there, and kept in `problems`.
+than CI has. So the rules stand here: the schema (kubernetes_validate), which of core/v1's validation concerns events
+(metadata's and the involved object's namespace agree), RFC 7386, the rights that deploy/components give, and the answers'
+statuses and bodies. Stricter than the real one is what is held of events beyond that: the limits of events.k8s.io/v1
+(reason 128 bytes, note 1024), and that what an event is about never changes. What a request does wrong is refused, not
+always with the real one's words and status, and kept in `problems`.
 """
 
 from __future__ import annotations
