@@ -1,49 +1,15 @@
 #include "cli/progress_printer.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <array>
-
 #include <gtest/gtest.h>
 
-#include "base/unique_fd.h"
+#include "test/cli/progress_fixture.h"
 
 namespace weighhouse::cli {
 namespace {
 
 using namespace std::chrono_literals;
 
-class HandClock final : public Clock {
- public:
-  std::chrono::system_clock::time_point Now() const override { return {}; }
-  std::chrono::steady_clock::time_point Steady() const override { return now_; }
-  void Advance(std::chrono::milliseconds by) { now_ += by; }
-
- private:
-  std::chrono::steady_clock::time_point now_ = std::chrono::steady_clock::time_point() + 1h;
-};
-
-class ProgressPrinterTest : public ::testing::Test {
- protected:
-  ProgressPrinterTest() {
-    std::array<int, 2> fds{-1, -1};
-    EXPECT_EQ(::pipe2(fds.data(), O_CLOEXEC | O_NONBLOCK), 0);
-    read_.reset(fds[0]);
-    write_.reset(fds[1]);
-  }
-  std::string Written() const {
-    std::array<char, 4096> text;
-    ssize_t size = ::read(read_.get(), text.data(), text.size());
-    return size > 0 ? std::string(text.data(), static_cast<size_t>(size)) : "";
-  }
-  static Progress At(Bytes done) {
-    return {.total = 100, .done = done, .files_total = 1, .waiting_for = ""};
-  }
-
-  HandClock clock_;
-  UniqueFd read_, write_;
-};
+class ProgressPrinterTest : public ProgressFixture {};
 
 TEST_F(ProgressPrinterTest, AFillWithoutSumsYetIsNoNews) {
   ProgressPrinter printer(write_.get(), ProgressPrinter::Style::kLines, "m", clock_);

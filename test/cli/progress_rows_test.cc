@@ -1,14 +1,8 @@
 #include "cli/progress_rows.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <array>
-
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include "base/unique_fd.h"
+#include "test/cli/progress_fixture.h"
 
 namespace weighhouse::cli {
 namespace {
@@ -19,39 +13,11 @@ using ::testing::Not;
 using ::testing::StartsWith;
 using namespace std::chrono_literals;
 
-class StandingClock final : public Clock {
- public:
-  std::chrono::system_clock::time_point Now() const override { return {}; }
-  std::chrono::steady_clock::time_point Steady() const override { return now_; }
-  void Advance(std::chrono::milliseconds by) { now_ += by; }
-
- private:
-  std::chrono::steady_clock::time_point now_ = std::chrono::steady_clock::time_point() + 1h;
-};
-
-/// On a pipe, which is taken for a terminal of 80 columns and 24 lines.
-class ProgressRowsTest : public ::testing::Test {
+class ProgressRowsTest : public ProgressFixture {
  protected:
-  ProgressRowsTest() {
-    std::array<int, 2> fds{-1, -1};
-    EXPECT_EQ(::pipe2(fds.data(), O_CLOEXEC | O_NONBLOCK), 0);
-    read_.reset(fds[0]);
-    write_.reset(fds[1]);
-  }
-  std::string Written() const {
-    std::array<char, 65536> text;
-    ssize_t size = ::read(read_.get(), text.data(), text.size());
-    return size > 0 ? std::string(text.data(), static_cast<size_t>(size)) : "";
-  }
-  static Progress At(Bytes done) {
-    return {.total = 100, .done = done, .files_total = 1, .waiting_for = ""};
-  }
   ProgressRows Rows(std::vector<std::string> names) {
     return {write_.get(), ProgressPrinter::Style::kBar, std::move(names), clock_};
   }
-
-  StandingClock clock_;
-  UniqueFd read_, write_;
 };
 
 TEST_F(ProgressRowsTest, EachHasARowThatIsDrawnInPlace) {
